@@ -1,0 +1,1 @@
+"""Keras models → bitpacked `.tflite` files, with an audit and a verification."""

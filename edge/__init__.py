@@ -1,0 +1,1 @@
+"""Runs and measures `.tflite` files on devices; needs neither Keras nor Larq."""

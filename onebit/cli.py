@@ -1,0 +1,108 @@
+"""Manners that every command line of Onebit shares.
+
+Results go to standard output, progress and errors to standard error. Exit codes: 0 success,
+1 failure, 2 wrong usage, 130 interrupted.
+"""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from onebit.errors import OnebitError
+
+FORMATS = ("table", "json", "jsonl", "csv")
+
+progress = Console(stderr=True, highlight=False)
+"""Where progress and notes go."""
+
+
+class CommandGroup(click.Group):
+    """A group whose commands turn an `OnebitError` into one line on standard error."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; errors that a user can act on end it without a traceback."""
+        try:
+            return super().invoke(ctx)
+        except OnebitError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(130)
+
+
+def format_option(*formats: str) -> Callable[[Any], Any]:
+    """The option `--format`, with `table` as its default; all of `FORMATS` when none is named."""
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(formats or FORMATS),
+        default="table",
+        show_default=True,
+        help="How the result is printed.",
+    )
+
+
+def emit(
+    records: Sequence[Mapping[str, Any]],
+    format_: str,
+    *,
+    title: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    document: Any = None,
+) -> None:
+    """Prints records to standard output as a table, JSON, JSON Lines or CSV.
+
+    Args:
+        records: One mapping per line.
+        format_: One of `FORMATS`.
+        title: The table's title.
+        columns: Key → heading of what the table shows; all keys when absent. The other formats
+            always hold every key.
+        document: What `json` prints in place of the list of records.
+    """
+    if format_ == "json":
+        click.echo(json.dumps(records if document is None else document, indent=2))
+    elif format_ == "jsonl":
+        for record in records:
+            click.echo(json.dumps(record))
+    elif format_ == "csv":
+        click.echo(_csv(records), nl=False)
+    else:
+        headings = columns or {key: key for key in (records[0] if records else {})}
+        print_table([[r.get(key) for key in headings] for r in records], headings.values(), title)
+
+
+def _csv(records: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    if records:
+        writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+    return text.getvalue()
+
+
+def print_table(rows: Sequence[Sequence[Any]], headings: Any, title: str | None = None) -> None:
+    """Prints a table to standard output; numbers are right-aligned, None is a dash.
+
+    When standard output is not a terminal, the table takes the width that it needs, so that a file
+    or a pipe never holds cut cells.
+    """
+    headings = list(headings)
+    table = Table(title=escape(title) if title else None, title_justify="left", header_style="bold")
+    for index, heading in enumerate(headings):
+        numeric = all(isinstance(row[index], int | float | None) for row in rows)
+        text = [str(row[index]) for row in rows if row[index] is not None]
+        right = numeric or all(t[:1].isdigit() for t in text)
+        table.add_column(heading, justify="right" if right and rows else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("–" if cell is None else escape(str(cell)) for cell in row))
+    Console(width=None if sys.stdout.isatty() else 400, highlight=False).print(table)

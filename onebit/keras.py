@@ -1,0 +1,33 @@
+"""The one place that imports TensorFlow and Keras.
+
+Larq and Larq Compute Engine need Keras 2. TensorFlow decides for good at its first import whether
+`tf.keras` is Keras 2 (the package tf-keras) or Keras 3, by an environment variable that this module
+sets:
+
+    from onebit.keras import keras, lq, tf
+"""
+
+import os
+import sys
+import warnings
+
+_loaded_before = sys.modules.get("tensorflow")
+# A private flag of TensorFlow, but its only trace of the decision; absent means Keras 3 or unknown.
+if _loaded_before is not None and not getattr(_loaded_before, "_tf_uses_legacy_keras", False):
+    raise ImportError(
+        "TensorFlow was imported before Onebit and chose Keras 3, which Larq cannot use: import "
+        "zoo or convert before tensorflow, or set TF_USE_LEGACY_KERAS=1 in the environment"
+    )
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its start-up notices about CUDA and AVX
+# zookeeper, which larq-zoo imports, uses pkg_resources.
+warnings.filterwarnings("ignore", message=".*pkg_resources.*", category=UserWarning)
+
+import larq as lq  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+tf.get_logger().setLevel("ERROR")
+keras = tf.keras
+
+__all__ = ["keras", "lq", "tf"]

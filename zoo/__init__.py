@@ -1,0 +1,1 @@
+"""Binary network families, data sets, recipes and training."""
