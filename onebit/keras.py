@@ -7,9 +7,12 @@ sets:
     from onebit.keras import keras, lq, tf
 """
 
+import contextlib
 import os
 import sys
+import tempfile
 import warnings
+from collections.abc import Iterator
 
 _loaded_before = sys.modules.get("tensorflow")
 # A private flag of TensorFlow, but its only trace of the decision; absent means Keras 3 or unknown.
@@ -24,8 +27,31 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its start-up notices about
 # zookeeper, which larq-zoo imports, uses pkg_resources.
 warnings.filterwarnings("ignore", message=".*pkg_resources.*", category=UserWarning)
 
-import larq as lq  # noqa: E402
-import tensorflow as tf  # noqa: E402
+
+@contextlib.contextmanager
+def _native_notices_held_back() -> Iterator[None]:
+    """Keeps what native code writes to file descriptor 2; shows it only if the block raises.
+
+    TensorFlow's libraries write notices about absent GPUs before any log level applies to them.
+    """
+    sys.stderr.flush()
+    original = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(original, held.read())
+            raise
+        finally:
+            os.dup2(original, 2)
+            os.close(original)
+
+
+with _native_notices_held_back():
+    import larq as lq
+    import tensorflow as tf
 
 tf.get_logger().setLevel("ERROR")
 keras = tf.keras
