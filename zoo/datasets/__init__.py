@@ -75,8 +75,8 @@ class Dataset:
         for split in (self.train, self.validation, self.test):
             if split is not None:
                 digest.update(str(split.images.shape).encode())
-                digest.update(np.ascontiguousarray(split.images))
-                digest.update(np.ascontiguousarray(split.labels.astype("<i8")))
+                digest.update(split.images.tobytes())
+                digest.update(split.labels.astype("<i8").tobytes())
         return digest.hexdigest()
 
 
