@@ -75,7 +75,11 @@ def verify(
     unexplained[[flip.sample for flip in flips if flip.margin > flip.tolerance]] = True
 
     difference = np.max(
-        [_per_sample(np.abs(k - f)) for k, f in zip(keras_outputs, file_outputs, strict=True)], 0
+        [
+            _per_sample(np.abs(k - f.astype(np.float32)))
+            for k, f in zip(keras_outputs, file_outputs, strict=True)
+        ],
+        0,
     )
     tolerance = steps * max(float(np.abs(o).max()) for o in keras_outputs)
     # NaN is no smaller than the tolerance, hence the negation.
