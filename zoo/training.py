@@ -153,7 +153,7 @@ class _Training:
         recipe, done = self._recipe, int(self._done)
         writer = tf.summary.create_file_writer(str(self._folder / LOGS))
         with Progress(recipe.name, recipe.epochs, self._steps, done) as progress:
-            stepper = keras.callbacks.LambdaCallback(on_batch_end=lambda *_: progress.step())
+            stepper = _Stepper(progress)
             for epoch in range(done + 1, recipe.epochs + 1):
                 begin = time.perf_counter()
                 record = self._epoch(epoch, stepper)
@@ -195,6 +195,18 @@ class _Training:
             )
         self._done.assign(record["epoch"])
         self._checkpoints.save()
+
+
+class _Stepper(keras.callbacks.Callback):
+    """Tells the progress line about each step."""
+
+    def __init__(self, progress: Progress):
+        super().__init__()
+        self._progress = progress
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Called by Keras after each step."""
+        self._progress.step()
 
 
 def _batches(split: Split, recipe: Recipe, epoch: int | None = None) -> tf.data.Dataset:
