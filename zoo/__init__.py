@@ -12,19 +12,37 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.datasets import Dataset, load_dataset
+    from zoo.evaluation import evaluate
+    from zoo.recipes import Recipe, resolve_recipe
     from zoo.registry import build, names
     from zoo.run import Run, load_run
+    from zoo.training import train
 
 _MODULE_OF = {
     "Dataset": "zoo.datasets",
+    "Recipe": "zoo.recipes",
     "Run": "zoo.run",
     "build": "zoo.registry",
+    "evaluate": "zoo.evaluation",
     "load_dataset": "zoo.datasets",
     "load_run": "zoo.run",
     "names": "zoo.registry",
+    "resolve_recipe": "zoo.recipes",
+    "train": "zoo.training",
 }
 
-__all__ = ["Dataset", "Run", "build", "load_dataset", "load_run", "names"]
+__all__ = [
+    "Dataset",
+    "Recipe",
+    "Run",
+    "build",
+    "evaluate",
+    "load_dataset",
+    "load_run",
+    "names",
+    "resolve_recipe",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,17 +18,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from onebit import files
 from onebit.errors import OnebitError, first_line
 from zoo.datasets import Split
+from zoo.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from onebit.keras import keras
 
-CARD_SCHEMA_VERSION = 1
+SCHEMA_VERSION = 1
 MAX_SAMPLES = 10_000
+"""How many images samples.npz holds at most."""
 
 CONFIG = "config.json"
 HISTORY = "history.jsonl"
@@ -37,18 +38,6 @@ LOGS = "logs"
 MODEL = "model.keras"
 SAMPLES = "samples.npz"
 CARD = "card.json"
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """The affine map from raw pixels to the model's input: x·scale + offset, in float32."""
-
-    scale: float
-    offset: float
-
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """float32 of the images' shape."""
-        return images.astype(np.float32) * np.float32(self.scale) + np.float32(self.offset)
 
 
 @dataclass(frozen=True)
@@ -101,14 +90,15 @@ def load_card(folder: str | Path) -> dict[str, Any]:
         raise OnebitError(f"there is no run folder {folder}; train one with python -m zoo train")
     if not (folder / CARD).is_file():
         if (folder / CONFIG).is_file():
-            command = files.read_json(folder / CONFIG).get("command", "python -m zoo train …")
-            raise OnebitError(f"{folder}: training has not finished; resume with: {command}")
+            command = files.read_json(folder / CONFIG).get("command")
+            mend = f"resume with: {command}" if command else "call zoo.train again to resume"
+            raise OnebitError(f"{folder}: training has not finished; {mend}")
         raise OnebitError(f"{folder} is no run folder: it has neither {CARD} nor {CONFIG}")
     card = files.read_json(folder / CARD)
     version = card.get("schema_version") if isinstance(card, dict) else None
-    if version != CARD_SCHEMA_VERSION:
+    if version != SCHEMA_VERSION:
         raise OnebitError(
-            f"{folder / CARD} has schema version {version}; this Onebit reads {CARD_SCHEMA_VERSION}"
+            f"{folder / CARD} has schema version {version}; this Onebit reads {SCHEMA_VERSION}"
         )
     return card
 
@@ -141,13 +131,6 @@ def load_samples(path: Path, sha256: str) -> Split:
         return Split(arrays["images"], arrays["labels"])
 
 
-def save_samples(path: Path, split: Split) -> None:
-    """Writes the first `MAX_SAMPLES` of a split, compressed."""
-    kept = split[:MAX_SAMPLES]
-    with files.replacing(path) as temporary:
-        np.savez_compressed(temporary, images=kept.images, labels=kept.labels)
-
-
 def read_history(folder: Path) -> list[dict[str, Any]]:
     """The epochs in history.jsonl, in order; none when the file is absent."""
     path = folder / HISTORY
@@ -157,12 +140,6 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except ValueError as error:
         raise OnebitError(f"{path} is damaged: {error}; train anew with --restart") from error
-
-
-def write_history(folder: Path, history: list[dict[str, Any]]) -> None:
-    """Writes history.jsonl anew."""
-    lines = (json.dumps(epoch, allow_nan=False) + "\n" for epoch in history)
-    files.write_text(folder / HISTORY, "".join(lines))
 
 
 def _check_hash(path: Path, sha256: str) -> None:

@@ -1,17 +1,21 @@
 """Data sets of labelled images, one file each, and their registry.
 
-A data set is a decorated function without arguments whose name is the registry name:
+A data set is a decorated function whose name is the registry name and whose argument is the folder
+where its files would be, which need not exist:
 
     @register_dataset
-    def mnist_5k() -> Dataset: ...
+    def mnist(folder: Path) -> Dataset: ...
 """
 
 from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +72,7 @@ class Dataset:
         height, width, channels = self.train.images.shape[1:]
         return height, width, channels
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """The SHA-256 of the splits' images and labels, in their order."""
         digest = hashlib.sha256()
@@ -80,7 +84,7 @@ class Dataset:
         return digest.hexdigest()
 
 
-Loader = Callable[[], Dataset]
+Loader = Callable[[Path], Dataset]
 
 datasets: Registry[Loader] = Registry("data set", __name__)
 
@@ -91,14 +95,24 @@ def register_dataset(loader: Loader) -> Loader:
     return loader
 
 
-def load_dataset(name: str) -> Dataset:
+def data_folder() -> Path:
+    """Where data sets are looked for: `ONEBIT_DATA` in the environment, else `~/.onebit/data`."""
+    return Path(os.environ.get("ONEBIT_DATA") or "~/.onebit/data").expanduser()
+
+
+def load_dataset(name: str, data: str | os.PathLike[str] | None = None) -> Dataset:
     """The data set of that name.
+
+    Args:
+        name: Registry name.
+        data: The folder that holds a folder NAME with the files; `data_folder()` when None.
 
     Raises:
         UsageError: The name is unknown.
         OnebitError: Its files are missing or damaged; the message says where to put which.
     """
-    return datasets.get(name)()
+    folder = data_folder() if data is None else Path(data)
+    return datasets.get(name)(folder / name)
 
 
 def describe_dataset(name: str) -> str:

