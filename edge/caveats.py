@@ -24,7 +24,7 @@ def caveats(rows: Sequence[Row], superseded: int = 0) -> list[str]:
         *_about_models(rows),
         *_about_outputs(rows),
         *(
-            [f"{superseded} older rows of the same cells are left out; the latest counts."]
+            [f"Older rows of the same cells that are left out: {superseded}; the latest counts."]
             if superseded
             else []
         ),
@@ -88,8 +88,8 @@ def _about_runs(rows: Sequence[Row]) -> list[str]:
     invalid = [row for row in done if row.status != OK]
     if invalid:
         notes.append(
-            f"{len(invalid)} of {len(done)} measured rows were disturbed. They are shown, marked "
-            "“invalid”; the reasons stand below. Measure them again on a quiet machine."
+            f"Disturbed: {len(invalid)} of {len(done)} measured rows. They are shown and marked "
+            "“invalid”; the reasons stand below. Measure again on a quiet machine."
         )
     busy = [
         row.disturbance.other_cores
@@ -140,5 +140,5 @@ def _about_outputs(rows: Sequence[Row]) -> list[str]:
             )
     skipped = [row for row in rows if row.status == SKIPPED]
     if skipped:
-        notes.append(f"{len(skipped)} cells were skipped because the runtime lacks the file's ops.")
+        notes.append(f"Skipped cells: {len(skipped)}, whose runtime lacks the file's ops.")
     return notes

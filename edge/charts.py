@@ -15,17 +15,22 @@ from markupsafe import Markup
 from edge.svg import Axis, drawing, element, log_range, marker, vertical_grid
 
 MAX_DOTS = 240
-CHARACTER_PX = 6.7  # of the 12 px sans-serif font; on the wide side, so that boxes do not touch
+CHARACTER_PX = 7.8  # of a bold 12 px sans-serif; on the wide side, so that boxes do not touch
+LABELS_BESIDE_PX = 700
 LINE_PX = 15.0
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
 class Strip:
-    """One distribution of a strip chart: raw `values`, drawn in the colour of `series`."""
+    """One distribution of a strip chart: raw `values`, drawn in the colour of `series`.
+
+    Strips of one group stand together under its name.
+    """
 
     label: str
     note: str
+    group: str
     values: Sequence[float]
     series: int
     doubtful: bool = False
@@ -47,88 +52,101 @@ class Point:
 
 
 def strip_chart(
-    strips: Sequence[Strip], width: int, unit: str, number: Callable[[float], str]
+    strips: Sequence[Strip], width: int, x_title: str, number: Callable[[float], str]
 ) -> Markup:
     """Raw samples as dots, with a box from p25 to p75, a line to p90 and a bar at the median.
 
     Above `MAX_DOTS` samples, that many of the sorted ones are drawn, evenly by rank; the smallest
-    and the largest are always among them.
+    and the largest are always among them. Labels stand at the left of a wide chart and above the
+    strips of a narrow one; a group's name stands once, so its strips must be neighbours.
     """
-    row_px, top, bottom, side = 58, 4, 40, 12
-    height = top + row_px * len(strips) + bottom
-    low, high = log_range([v for strip in strips for v in (min(strip.values), max(strip.values))])
-    axis = Axis(low, high, side, width - side, logarithmic=True)
-    floor = height - bottom
-    parts = [vertical_grid(axis, top, floor, number, f"{unit}, logarithmic", width)]
+    beside = width >= LABELS_BESIDE_PX
+    side, top, bottom, row_px, heading_px, note_px = 10, 4, 40, 36, 30, 84
+    group_px = max(len(strip.group) for strip in strips) * CHARACTER_PX + 14 if beside else 0.0
+    label_px = max(len(strip.label) for strip in strips) * CHARACTER_PX if beside else 0.0
+    left, right = side + group_px + label_px, width - side - (note_px if beside else 0)
+
+    # First the places, since the grid that lies behind everything must know the height.
+    y, places, headings = float(top), [], []
     for index, strip in enumerate(strips):
-        parts.append(_strip(strip, axis, top + index * row_px, width, side))
-    return drawing(width, height, "Latency distributions", parts)
+        if index == 0 or strip.group != strips[index - 1].group:
+            headings.append((strip.group, y))
+            y += 4 if beside else heading_px
+        y += 0 if beside else 20
+        places.append(y)
+        y += row_px
+    low, high = log_range([v for strip in strips for v in (min(strip.values), max(strip.values))])
+    axis = Axis(low, high, left, right, logarithmic=True)
+    parts = [vertical_grid(axis, top, y, number, x_title, right)]
+    for group, at in headings:
+        if at > top:
+            parts.append(_line(side, width - side, at, at, "grid"))
+        parts.append(element("text", group, x=side, y=at + (26 if beside else 22), class_="label"))
+    for strip, at in zip(strips, places, strict=True):
+        text_y, x = (at + 22, side + group_px) if beside else (at - 2, side)
+        note = element(
+            "text", strip.note, x=width - side, y=text_y, class_="note", text_anchor="end"
+        )
+        label = element("text", strip.label, x=x, y=text_y, class_="setup")
+        sound = "doubtful" if strip.doubtful else "sound"
+        parts.append(element("g", label, note, _strip(strip, axis, at + 18), class_=sound))
+    return drawing(width, y + bottom, "Latency distributions", parts)
 
 
-def _strip(strip: Strip, axis: Axis, y: float, width: int, side: int) -> Markup:
+def _strip(strip: Strip, axis: Axis, middle: float) -> Markup:
     values = np.sort(np.asarray(strip.values, dtype=float))
     p25, p50, p75, p90 = np.percentile(values, [25, 50, 75, 90])
-    middle = y + 38
     if len(values) > MAX_DOTS:
         values = values[np.linspace(0, len(values) - 1, MAX_DOTS).round().astype(int)]
     # The golden ratio spreads neighbours evenly and, unlike random jitter, the same every time.
     dots = [
-        element("circle", cx=axis(v), cy=middle + ((i * GOLDEN) % 1 - 0.5) * 22, r=1.7)
+        element("circle", cx=axis(v), cy=middle + ((i * GOLDEN) % 1 - 0.5) * 24, r=2)
         for i, v in enumerate(values)
     ]
     colour = f"s{strip.series}"
-    return element(
-        "g",
-        element("text", strip.label, x=side, y=y + 18, class_="label"),
-        element("text", strip.note, x=width - side, y=y + 18, class_="note", text_anchor="end"),
-        element("g", *dots, class_=f"dots {colour}"),
-        element(
-            "rect",
-            x=axis(p25),
-            y=middle - 8,
-            width=max(1.0, axis(p75) - axis(p25)),
-            height=16,
-            rx=2,
-            class_=f"box {colour}",
-        ),
-        element(
-            "line", x1=axis(p75), x2=axis(p90), y1=middle, y2=middle, class_=f"whisker {colour}"
-        ),
-        element(
-            "line",
-            x1=axis(p50),
-            x2=axis(p50),
-            y1=middle - 12,
-            y2=middle + 12,
-            class_=f"median {colour}",
-        ),
-        class_="doubtful" if strip.doubtful else "sound",
+    box_px = max(1.0, axis(p75) - axis(p25))
+    box = element(
+        "rect", x=axis(p25), y=middle - 8, width=box_px, height=16, rx=2, class_=f"box {colour}"
     )
+    return (
+        element("g", *dots, class_=f"dots {colour}")
+        + box
+        + _line(axis(p75), axis(p90), middle, middle, f"whisker {colour}")
+        + _line(axis(p50), axis(p50), middle - 12, middle + 12, f"median {colour}")
+    )
+
+
+def _line(x1: float, x2: float, y1: float, y2: float, class_: str) -> Markup:
+    return element("line", x1=x1, x2=x2, y1=y1, y2=y2, class_=class_)
 
 
 def scatter(
     points: Sequence[Point],
     width: int,
-    x_title: str,
-    y_title: str,
-    x_number: Callable[[float], str],
-    y_number: Callable[[float], str],
+    titles: tuple[str, str],
+    numbers: tuple[Callable[[float], str], Callable[[float], str]],
+    y_range: tuple[float, float],
 ) -> Markup:
-    """Points over a logarithmic x and a linear y axis; each group is named once."""
+    """Points over a logarithmic x and a linear y axis; each group is named once.
+
+    Args:
+        points: At least one.
+        width: In CSS pixels.
+        titles: Of the x and y axis.
+        numbers: How the ticks of the x and y axis are written.
+        y_range: The ends of the y axis, so that charts side by side can share them.
+    """
     height, left, right, top, bottom = 330, 52, 14, 26, 44
     low, high = log_range([p.x for p in points])
     x_axis = Axis(low, high, left, width - right, logarithmic=True)
-    spans = [bound for p in points for bound in (p.interval or (p.y, p.y))]
-    margin = max((max(spans) - min(spans)) * 0.08, 1e-3)
-    y_axis = Axis(min(spans) - margin, max(spans) + margin, height - bottom, top, False)
-    parts = [vertical_grid(x_axis, top, height - bottom, x_number, x_title, width)]
+    y_axis = Axis(*y_range, height - bottom, top, logarithmic=False)
+    parts = [vertical_grid(x_axis, top, height - bottom, numbers[0], titles[0], width - right)]
     for tick in y_axis.ticks(26):
         y = y_axis(tick)
-        parts.append(element("line", x1=left, x2=width - right, y1=y, y2=y, class_="grid"))
-        parts.append(
-            element("text", y_number(tick), x=left - 7, y=y + 4, class_="tick", text_anchor="end")
-        )
-    parts.append(element("text", y_title, x=8, y=14, class_="axis"))
+        text = numbers[1](tick)
+        parts.append(_line(left, width - right, y, y, "grid"))
+        parts.append(element("text", text, x=left - 7, y=y + 4, class_="tick", text_anchor="end"))
+    parts.append(element("text", titles[1], x=8, y=14, class_="axis"))
 
     groups: dict[str, list[tuple[float, float]]] = {}
     marks = []
@@ -136,15 +154,15 @@ def scatter(
         x, y = x_axis(point.x), y_axis(point.y)
         groups.setdefault(point.group, []).append((x, y))
         if point.interval:
-            low_y, high_y = (y_axis(bound) for bound in point.interval)
-            marks.append(element("line", x1=x, x2=x, y1=low_y, y2=high_y, class_="interval"))
+            bottom_y, top_y = (y_axis(bound) for bound in point.interval)
+            parts.append(_line(x, x, bottom_y, top_y, "interval"))
         marks.append(marker(x, y, point.series, point.tooltip))
     for positions in groups.values():
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in sorted(positions))
         parts.append(element("polyline", points=path, class_="joint"))
     parts += marks
     parts += place_labels(groups, (left, top, width - right, height - bottom))
-    return drawing(width, height, f"{y_title} against {x_title}", parts)
+    return drawing(width, height, f"{titles[1]} against {titles[0]}", parts)
 
 
 def place_labels(
@@ -160,7 +178,7 @@ def place_labels(
     parts = []
     for name, marks in groups.items():
         w, best = len(name) * CHARACTER_PX, None
-        for distance in (12.0, 24.0, 38.0, 54.0, 74.0):
+        for distance in (12.0, 18.0, 28.0, 40.0, 56.0, 74.0):
             for x, y in marks:
                 for dx, dy in (
                     (1, 0),
@@ -185,7 +203,7 @@ def place_labels(
         _, box, (x, y), distance = best
         taken.append(box)
         cx, cy = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        if distance > 24:
+        if distance > 20:
             edge_y = box[3] if cy < y else box[1]
             parts.append(element("line", x1=x, y1=y, x2=cx, y2=edge_y, class_="leader"))
         parts.append(element("text", name, x=cx, y=cy + 4, class_="label", text_anchor="middle"))

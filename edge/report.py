@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import jinja2
@@ -12,7 +12,6 @@ from edge import charts, units
 from edge.caveats import caveats
 from edge.rows import OK, Row, Verification
 from edge.tables import (
-    HEADLINE_COLUMNS,
     HeadlineLine,
     headline,
     latest,
@@ -24,7 +23,7 @@ from onebit import __version__
 from onebit.errors import OnebitError
 from onebit.files import write_text
 
-WIDE_PX, HALF_PX, NARROW_PX = 900, 430, 340
+WIDE_PX, HALF_PX, NARROW_PX = 1020, 490, 334
 SERIES = 6
 """How many series the style sheet has colours for; further ones begin anew."""
 
@@ -57,7 +56,8 @@ def render_report(rows: Sequence[Row]) -> str:
     """
     if not rows:
         raise OnebitError("there are no rows to report: measure with `python -m edge bench`")
-    shown = latest(rows)
+    names = list(dict.fromkeys(row.model.name for row in rows))
+    shown = sorted(latest(rows), key=lambda row: names.index(row.model.name))
     done = measured(shown)
     labels = list(dict.fromkeys(setup_label(row) for row in done))
     series = {label: index % SERIES for index, label in enumerate(labels)}
@@ -78,9 +78,8 @@ def render_report(rows: Sequence[Row]) -> str:
         models=models_of(shown),
         hosts=list(dict.fromkeys(row.host for row in shown)),
         runs=list(dict.fromkeys(row.run for row in shown)),
-        troubled=[row for row in shown if row.status != OK],
-        columns=HEADLINE_COLUMNS,
-        lines=headline(shown),
+        troubled=sorted((row for row in shown if row.status != OK), key=lambda row: row.status),
+        fastest=list(fastest_lines(shown).values()),
         findings=findings(shown),
         series=series,
         legend={label: _legend_mark(index) for label, index in series.items()},
@@ -102,23 +101,31 @@ def write_report(rows: Sequence[Row], path: str | os.PathLike[str]) -> None:
     write_text(path, render_report(rows))
 
 
+def fastest_lines(rows: Sequence[Row]) -> dict[str, HeadlineLine]:
+    """Each model's line with the lowest p50; lines that are not `ok` only where there is no other.
+
+    Models whose cells were all skipped have none.
+    """
+    best: dict[str, HeadlineLine] = {}
+    for line in headline(rows):
+        current = best.setdefault(line.model, line)
+        if (line.status != OK, _p50(line)) < (current.status != OK, _p50(current)):
+            best[line.model] = line
+    return best
+
+
 def findings(rows: Sequence[Row]) -> list[Finding]:
     """Each model that has a measured float twin, against it."""
-    lines = headline(rows)
-    best: dict[str, HeadlineLine] = {}
-    for line in lines:
-        current = best.setdefault(line.model, line)
-        if line.status == OK and (current.status != OK or _p50(line) < _p50(current)):
-            best[line.model] = line
+    best = fastest_lines(rows)
     found = []
-    for name, line in best.items():
+    for line in best.values():
         twin = best.get(line.twin or "")
         if twin is None:
             continue
         known = line.accuracy_file is not None and twin.accuracy_file is not None
         found.append(
             Finding(
-                model=name,
+                model=line.model,
                 twin=twin.model,
                 smaller=twin.size_bytes / line.size_bytes,
                 faster=_p50(twin) / _p50(line) if line.status == OK == twin.status else None,
@@ -163,7 +170,8 @@ def _legend_mark(index: int) -> Markup:
 def _latency_figure(done: Sequence[Row], series: dict[str, int]) -> Figure | None:
     strips = [
         charts.Strip(
-            label=f"{row.model.name} · {setup_label(row)}" + ("" if row.status == OK else " ⚠"),
+            label=setup_label(row) + ("" if row.status == OK else " ⚠"),
+            group=row.model.name,
             note=units.milliseconds(row.summary.p50_ns) if row.summary else "",
             values=[sample / 1e6 for sample in row.samples_ns],
             series=series[setup_label(row)],
@@ -174,7 +182,7 @@ def _latency_figure(done: Sequence[Row], series: dict[str, int]) -> Figure | Non
     if not strips:
         return None
     wide, narrow = (
-        charts.strip_chart(strips, width, "ms per inference", units.significant_short)
+        charts.strip_chart(strips, width, "ms per inference, logarithmic", units.significant_short)
         for width in (WIDE_PX, NARROW_PX)
     )
     return Figure(wide, narrow)
@@ -184,7 +192,7 @@ def _size_figure(rows: Sequence[Row]) -> Figure | None:
     points = [
         charts.Point(
             group=model.name,
-            x=model.size_bytes / 1e3,
+            x=model.size_bytes,
             y=accuracy * 100,
             series=0,
             tooltip=f"{model.name}: {units.size(model.size_bytes)}, {units.percent(accuracy)}",
@@ -193,7 +201,7 @@ def _size_figure(rows: Sequence[Row]) -> Figure | None:
         for model in models_of(rows)
         if (accuracy := _accuracy(model.verification)) is not None
     ]
-    return _scatter(points, "file size, kB, logarithmic")
+    return _scatter(points, "file size, logarithmic", units.size_short, _accuracy_range(rows))
 
 
 def _speed_figure(done: Sequence[Row], series: dict[str, int]) -> Figure | None:
@@ -209,24 +217,34 @@ def _speed_figure(done: Sequence[Row], series: dict[str, int]) -> Figure | None:
         for row in done
         if row.summary and (accuracy := _accuracy(row.model.verification)) is not None
     ]
-    return _scatter(points, "p50 latency, ms, logarithmic")
+    title = "p50 latency in ms, logarithmic"
+    return _scatter(points, title, units.significant_short, _accuracy_range(done))
 
 
-def _scatter(points: Sequence[charts.Point], x_title: str) -> Figure | None:
+def _scatter(
+    points: Sequence[charts.Point],
+    x_title: str,
+    x_number: Callable[[float], str],
+    y_range: tuple[float, float],
+) -> Figure | None:
     if not points:
         return None
+    titles, numbers = (x_title, "accuracy in the file, %"), (x_number, units.significant_short)
     wide, narrow = (
-        charts.scatter(
-            points,
-            width,
-            x_title,
-            "accuracy in the file, %",
-            units.significant_short,
-            units.significant_short,
-        )
-        for width in (HALF_PX, NARROW_PX)
+        charts.scatter(points, width, titles, numbers, y_range) for width in (HALF_PX, NARROW_PX)
     )
     return Figure(wide, narrow)
+
+
+def _accuracy_range(rows: Sequence[Row]) -> tuple[float, float]:
+    """The accuracies with their intervals and a margin, in percent."""
+    bounds = [0.0, 1.0]
+    known = [model.verification for model in models_of(rows) if _accuracy(model.verification)]
+    if known:
+        bounds = [b for v in known for b in _accuracy_interval(v) or [_accuracy(v) or 0.0]]
+    low, high = min(bounds) * 100, max(bounds) * 100
+    margin = max(0.5, (high - low) * 0.08)
+    return low - margin, high + margin
 
 
 def _in_percent(interval: tuple[float, float] | None) -> tuple[float, float] | None:

@@ -101,7 +101,7 @@ def marker(x: float, y: float, series: int, tooltip: str) -> Markup:
 
 
 def vertical_grid(
-    axis: Axis, top: float, floor: float, number: Callable[[float], str], title: str, width: int
+    axis: Axis, top: float, floor: float, number: Callable[[float], str], title: str, right: float
 ) -> Markup:
     """Vertical lines at the ticks of a horizontal axis, their numbers and the axis' title."""
     parts = []
@@ -111,9 +111,7 @@ def vertical_grid(
         parts.append(
             element("text", number(tick), x=x, y=floor + 16, class_="tick", text_anchor="middle")
         )
-    parts.append(
-        element("text", title, x=width - 12, y=floor + 34, class_="axis", text_anchor="end")
-    )
+    parts.append(element("text", title, x=right, y=floor + 34, class_="axis", text_anchor="end"))
     return Markup("").join(parts)
 
 

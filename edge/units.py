@@ -46,3 +46,9 @@ def significant_short(value: float) -> str:
     """`significant` without trailing zeros, for axis marks: 0.5, 20, 1000."""
     text = significant(value)
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def size_short(size_bytes: float) -> str:
+    """`size` without trailing zeros, for axis marks: `500 kB`, `2 MB`."""
+    number, _, unit = size(size_bytes).partition(" ")
+    return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {unit}"
