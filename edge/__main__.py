@@ -20,10 +20,10 @@ from edge.rows import Row, to_json
 from edge.setups import SETUPS
 from edge.tables import (
     BENCH_COLUMNS,
-    HEADLINE_COLUMNS,
     bench_line,
     flat,
     headline,
+    headline_columns,
     latest,
     setup_label,
 )
@@ -194,7 +194,7 @@ def report(files: tuple[str, ...], output: str | None, format_: str) -> None:
         progress.print(f"wrote {output}", markup=False, soft_wrap=True)
     lines = headline(latest(results))
     if format_ in ("table", "md"):
-        emit([line.cells() for line in lines], format_, columns=HEADLINE_COLUMNS)
+        emit([line.cells() for line in lines], format_, columns=headline_columns(lines))
     else:
         emit([dataclasses.asdict(line) for line in lines], format_)
 

@@ -14,6 +14,7 @@ from edge.rows import OK, Row, Verification
 from edge.tables import (
     HeadlineLine,
     headline,
+    host_label,
     latest,
     measured,
     models_of,
@@ -59,7 +60,12 @@ def render_report(rows: Sequence[Row]) -> str:
     names = list(dict.fromkeys(row.model.name for row in rows))
     shown = sorted(latest(rows), key=lambda row: names.index(row.model.name))
     done = measured(shown)
-    labels = list(dict.fromkeys(setup_label(row) for row in done))
+    several_hosts = len({host_label(row) for row in shown}) > 1
+
+    def label_of(row: Row) -> str:
+        return setup_label(row) + (f" on {host_label(row)}" if several_hosts else "")
+
+    labels = list(dict.fromkeys(label_of(row) for row in done))
     series = {label: index % SERIES for index, label in enumerate(labels)}
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("edge"),
@@ -83,10 +89,11 @@ def render_report(rows: Sequence[Row]) -> str:
         findings=findings(shown),
         series=series,
         legend={label: _legend_mark(index) for label, index in series.items()},
-        label_of=setup_label,
-        latency=_latency_figure(done, series),
+        label_of=label_of,
+        several_hosts=several_hosts,
+        latency=_latency_figure(done, label_of, series),
         size_figure=_size_figure(shown),
-        speed_figure=_speed_figure(done, series),
+        speed_figure=_speed_figure(done, label_of, series),
         caveats=caveats(shown, len(rows) - len(shown)),
         most_dots=charts.MAX_DOTS,
     )
@@ -101,37 +108,42 @@ def write_report(rows: Sequence[Row], path: str | os.PathLike[str]) -> None:
     write_text(path, render_report(rows))
 
 
-def fastest_lines(rows: Sequence[Row]) -> dict[str, HeadlineLine]:
-    """Each model's line with the lowest p50; lines that are not `ok` only where there is no other.
+def fastest_lines(rows: Sequence[Row]) -> dict[tuple[str, str], HeadlineLine]:
+    """Host and model → the line with the lowest p50.
 
-    Models whose cells were all skipped have none.
+    Lines that are not `ok` count only where there is no other. Models whose cells were all skipped
+    have none.
     """
-    best: dict[str, HeadlineLine] = {}
+    best: dict[tuple[str, str], HeadlineLine] = {}
     for line in headline(rows):
-        current = best.setdefault(line.model, line)
+        current = best.setdefault((line.host, line.model), line)
         if (line.status != OK, _p50(line)) < (current.status != OK, _p50(current)):
-            best[line.model] = line
+            best[line.host, line.model] = line
     return best
 
 
 def findings(rows: Sequence[Row]) -> list[Finding]:
-    """Each model that has a measured float twin, against it."""
+    """Each model that has a float twin measured on the same host, against it.
+
+    Speeds are compared only where both were trusted and used the same number of threads.
+    """
     best = fastest_lines(rows)
     found = []
     for line in best.values():
-        twin = best.get(line.twin or "")
+        twin = best.get((line.host, line.twin or ""))
         if twin is None:
             continue
-        known = line.accuracy_file is not None and twin.accuracy_file is not None
+        trusted = line.status == twin.status == OK and line.threads == twin.threads
+        points = None
+        if line.accuracy_file is not None and twin.accuracy_file is not None:
+            points = 100 * (line.accuracy_file - twin.accuracy_file)
         found.append(
             Finding(
                 model=line.model,
                 twin=twin.model,
                 smaller=twin.size_bytes / line.size_bytes,
-                faster=_p50(twin) / _p50(line) if line.status == OK == twin.status else None,
-                accuracy_points=100 * ((line.accuracy_file or 0) - (twin.accuracy_file or 0))
-                if known
-                else None,
+                faster=_p50(twin) / _p50(line) if trusted else None,
+                accuracy_points=points,
                 setups=f"{line.setup} against {twin.setup}",
             )
         )
@@ -167,14 +179,16 @@ def _legend_mark(index: int) -> Markup:
     return charts.element("svg", mark, width=18, height=18, viewBox="0 0 18 18", aria_hidden="true")
 
 
-def _latency_figure(done: Sequence[Row], series: dict[str, int]) -> Figure | None:
+def _latency_figure(
+    done: Sequence[Row], label_of: Callable[[Row], str], series: dict[str, int]
+) -> Figure | None:
     strips = [
         charts.Strip(
-            label=setup_label(row) + ("" if row.status == OK else " ⚠"),
+            label=label_of(row) + ("" if row.status == OK else " ⚠"),
             group=row.model.name,
             note=units.milliseconds(row.summary.p50_ns) if row.summary else "",
             values=[sample / 1e6 for sample in row.samples_ns],
-            series=series[setup_label(row)],
+            series=series[label_of(row)],
             doubtful=row.status != OK,
         )
         for row in done
@@ -204,14 +218,16 @@ def _size_figure(rows: Sequence[Row]) -> Figure | None:
     return _scatter(points, "file size, logarithmic", units.size_short, _accuracy_range(rows))
 
 
-def _speed_figure(done: Sequence[Row], series: dict[str, int]) -> Figure | None:
+def _speed_figure(
+    done: Sequence[Row], label_of: Callable[[Row], str], series: dict[str, int]
+) -> Figure | None:
     points = [
         charts.Point(
             group=row.model.name,
             x=row.summary.p50_ns / 1e6,
             y=accuracy * 100,
-            series=series[setup_label(row)],
-            tooltip=f"{row.model.name} on {setup_label(row)}: "
+            series=series[label_of(row)],
+            tooltip=f"{row.model.name} on {label_of(row)}: "
             f"{units.milliseconds(row.summary.p50_ns)}, {units.percent(accuracy)}",
         )
         for row in done

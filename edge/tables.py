@@ -44,6 +44,12 @@ def setup_label(row: Row) -> str:
     return row.setup.name + ("" if threads == 1 else f", {threads} threads")
 
 
+def host_label(row: Row) -> str:
+    """The host as people read it: the device, and its processor where it is known."""
+    host = row.host
+    return host.device + (f" ({host.cpu})" if host.cpu else "")
+
+
 def bench_line(row: Row) -> dict[str, Any]:
     """A row's cells for `BENCH_COLUMNS`."""
     summary, memory = row.summary, row.memory
@@ -95,7 +101,9 @@ class HeadlineLine:
     """
 
     model: str
+    host: str
     setup: str
+    threads: int
     status: str
     accuracy_keras: float | None
     accuracy_file: float | None
@@ -111,6 +119,7 @@ class HeadlineLine:
         """The line's cells for `HEADLINE_COLUMNS`, None where there is no figure."""
         texts = {
             "model": self.model,
+            "host": self.host,
             "setup": self.setup,
             "accuracy_keras": units.percent(self.accuracy_keras),
             "accuracy_file": units.percent(self.accuracy_file),
@@ -125,6 +134,12 @@ class HeadlineLine:
         return {key: None if text == units.NONE else text for key, text in texts.items()}
 
 
+def headline_columns(lines: Iterable[HeadlineLine]) -> dict[str, str]:
+    """`HEADLINE_COLUMNS`, with the host where there are several."""
+    several = len({line.host for line in lines}) > 1
+    return ({"host": "host"} if several else {}) | HEADLINE_COLUMNS
+
+
 def headline(rows: Sequence[Row]) -> list[HeadlineLine]:
     """One line for each of the rows, skipped ones left out."""
     models = models_of(rows)
@@ -137,7 +152,9 @@ def headline(rows: Sequence[Row]) -> list[HeadlineLine]:
         lines.append(
             HeadlineLine(
                 model=model.name,
+                host=host_label(row),
                 setup=setup_label(row),
+                threads=row.setup.threads,
                 status=row.status,
                 accuracy_keras=verification.accuracy_keras if verification else None,
                 accuracy_file=verification.accuracy_file if verification else None,

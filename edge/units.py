@@ -3,9 +3,9 @@
 NONE = "–"
 
 
-def milliseconds(ns: float | None) -> str:
-    """Nanoseconds as milliseconds with three significant digits: `0.447 ms`."""
-    return NONE if ns is None else f"{significant(ns / 1e6)} ms"
+def milliseconds(ns: float | None, digits: int = 3) -> str:
+    """Nanoseconds as milliseconds with `digits` significant digits: `0.447 ms`."""
+    return NONE if ns is None else f"{significant(ns / 1e6, digits)} ms"
 
 
 def size(size_bytes: float | None) -> str:
