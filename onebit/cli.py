@@ -9,6 +9,7 @@ import io
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from onebit.errors import OnebitError
+from onebit.errors import OnebitError, UsageError
 
 FORMATS = ("table", "json", "jsonl", "csv")
 
@@ -116,3 +117,13 @@ def print_table(rows: Sequence[Sequence[Any]], headings: Any, title: str | None 
     for row in rows:
         table.add_row(*("–" if cell is None else escape(str(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else 400, highlight=False).print(table)
+
+
+def require_suffix(path: Path, suffix: str) -> None:
+    """Refuses an output whose name would hide what it is.
+
+    Raises:
+        UsageError: The name has another suffix.
+    """
+    if path.suffix != suffix:
+        raise UsageError(f"the output {path} must end in {suffix}")

@@ -42,6 +42,23 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Fails early where `path` could not be written; creates nothing.
+
+    Raises:
+        OnebitError: The nearest folder above `path` that exists is none, or is write-protected.
+    """
+    target = Path(path)
+    for ancestor in [target, *target.absolute().parents]:
+        if not ancestor.exists():
+            continue
+        if not ancestor.is_dir() and ancestor != target:
+            raise _cannot_write(target, NotADirectoryError(f"{ancestor} is a file"))
+        if not os.access(ancestor, os.W_OK | (os.X_OK if ancestor.is_dir() else 0)):
+            raise _cannot_write(target, PermissionError(f"{ancestor} is write-protected"))
+        return
+
+
 def _cannot_write(target: Path, error: OSError) -> OnebitError:
     reason = error.strerror or str(error)
     return OnebitError(f"cannot write {target}: {reason}; give another path or free the space")

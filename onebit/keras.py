@@ -7,12 +7,11 @@ sets:
     from onebit.keras import keras, lq, tf
 """
 
-import contextlib
 import os
 import sys
-import tempfile
 import warnings
-from collections.abc import Iterator
+
+from onebit.streams import held_stderr
 
 _loaded_before = sys.modules.get("tensorflow")
 # A private flag of TensorFlow, but its only trace of the decision; absent means Keras 3 or unknown.
@@ -28,28 +27,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its start-up notices about
 warnings.filterwarnings("ignore", message=".*pkg_resources.*", category=UserWarning)
 
 
-@contextlib.contextmanager
-def _native_notices_held_back() -> Iterator[None]:
-    """Keeps what native code writes to file descriptor 2; shows it only if the block raises.
-
-    TensorFlow's libraries write notices about absent GPUs before any log level applies to them.
-    """
-    sys.stderr.flush()
-    original = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(original, held.read())
-            raise
-        finally:
-            os.dup2(original, 2)
-            os.close(original)
-
-
-with _native_notices_held_back():
+# TensorFlow's libraries write notices about absent GPUs before any log level applies to them.
+with held_stderr():
     import larq as lq
     import tensorflow as tf
 

@@ -1,1 +1,51 @@
-"""Binary network families, data sets, recipes and training."""
+"""Binary network families, data sets, recipes and training.
+
+    >>> import zoo
+    >>> model = zoo.build("binary_net_mlp", units=256)
+    >>> run = zoo.load_run("runs/bnn")
+
+TensorFlow is imported when the first of these names needs it.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.datasets import Dataset, load_dataset
+    from zoo.evaluation import evaluate
+    from zoo.recipes import Recipe, resolve_recipe
+    from zoo.registry import build, names
+    from zoo.run import Run, load_run
+    from zoo.training import train
+
+_MODULE_OF = {
+    "Dataset": "zoo.datasets",
+    "Recipe": "zoo.recipes",
+    "Run": "zoo.run",
+    "build": "zoo.registry",
+    "evaluate": "zoo.evaluation",
+    "load_dataset": "zoo.datasets",
+    "load_run": "zoo.run",
+    "names": "zoo.registry",
+    "resolve_recipe": "zoo.recipes",
+    "train": "zoo.training",
+}
+
+__all__ = [
+    "Dataset",
+    "Recipe",
+    "Run",
+    "build",
+    "evaluate",
+    "load_dataset",
+    "load_run",
+    "names",
+    "resolve_recipe",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)

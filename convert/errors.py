@@ -1,0 +1,15 @@
+"""What can go wrong in a conversion."""
+
+from onebit.errors import OnebitError
+
+
+class SourceError(OnebitError):
+    """The model cannot be loaded from what the user named."""
+
+
+class ConversionError(OnebitError):
+    """Larq Compute Engine could not convert the model, or its file is unusable."""
+
+
+class FlatbufferError(OnebitError):
+    """The bytes are not a well-formed `.tflite` file."""

@@ -1,0 +1,273 @@
+"""`.tflite` files as object trees: reading, writing, and the questions that passes and audit ask.
+
+TensorFlow's generated schema (`ModelT`, `SubGraphT`, `OperatorT`, `TensorT`, `BufferT`) is the
+tree; a `Graph` wraps it with names instead of codes and arrays instead of buffers. Only the first
+subgraph is looked at: Larq Compute Engine writes no other.
+"""
+
+import os
+import struct
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from flatbuffers import flexbuffers
+from numpy.typing import NDArray
+
+from convert.errors import FlatbufferError
+from onebit.keras import tf  # noqa: F401 - sets TensorFlow up before the schema is imported
+
+from tensorflow.lite.python import schema_py_generated as schema  # isort: skip
+
+IDENTIFIER = b"TFL3"
+FLOAT32 = schema.TensorType.FLOAT32
+INT32 = schema.TensorType.INT32
+INT8 = schema.TensorType.INT8
+
+# What the reader raises on truncated or scrambled bytes; it checks nothing itself.
+_DAMAGE = (
+    AttributeError,
+    IndexError,
+    MemoryError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
+def _invert(enumeration: type) -> dict[int, str]:
+    return {v: k for k, v in vars(enumeration).items() if isinstance(v, int)}
+
+
+_OP_NAMES = _invert(schema.BuiltinOperator)
+_ACTIVATIONS = _invert(schema.ActivationFunctionType)
+_DTYPES: dict[int, Any] = {
+    schema.TensorType.FLOAT32: np.dtype("<f4"),
+    schema.TensorType.FLOAT16: np.dtype("<f2"),
+    schema.TensorType.INT32: np.dtype("<i4"),
+    schema.TensorType.UINT8: np.dtype("u1"),
+    schema.TensorType.INT64: np.dtype("<i8"),
+    schema.TensorType.BOOL: np.dtype("?"),
+    schema.TensorType.INT16: np.dtype("<i2"),
+    schema.TensorType.INT8: np.dtype("i1"),
+}
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a `.tflite` file.
+
+    Raises:
+        FlatbufferError: It is missing, unreadable, or something else than a `.tflite` file.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise FlatbufferError(f"cannot read {path}: {error.strerror or error}") from error
+    if content[4:8] != IDENTIFIER:
+        raise FlatbufferError(
+            f"{path} is not a .tflite file (no {IDENTIFIER.decode()} identifier): "
+            "give a file written by a TensorFlow Lite or Larq converter"
+        )
+    return content
+
+
+class Graph:
+    """A `.tflite` model as a graph of operators and tensors.
+
+    Attributes:
+        model: The whole object tree.
+        subgraph: Its first subgraph.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.subgraph = model.subgraphs[0]
+
+    @classmethod
+    def from_bytes(cls, content: bytes, name: str = "the file") -> "Graph":
+        """Parses a `.tflite` file.
+
+        Args:
+            content: The whole file.
+            name: What error messages call it.
+
+        Raises:
+            FlatbufferError: The content is truncated, damaged or not a `.tflite` file.
+        """
+        if content[4:8] != IDENTIFIER:
+            raise FlatbufferError(f"{name} is not a .tflite file")
+        try:
+            graph = cls(schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)))
+            graph._check_references()
+        except _DAMAGE as error:
+            raise FlatbufferError(f"{name} is truncated or damaged: convert it again") from error
+        return graph
+
+    def _check_references(self) -> None:
+        tensors = range(-1, len(self.subgraph.tensors))
+        for tensor in self.subgraph.tensors:
+            if not 0 <= tensor.buffer < len(self.model.buffers):
+                raise ValueError("a tensor refers to a buffer that does not exist")
+        for op in self.operators:
+            if not 0 <= op.opcodeIndex < len(self.model.operatorCodes):
+                raise ValueError("an operator refers to a code that does not exist")
+            if any(i not in tensors for i in [*self.inputs(op), *self.outputs(op)]):
+                raise ValueError("an operator refers to a tensor that does not exist")
+
+    def to_bytes(self) -> bytes:
+        """The `.tflite` file of the graph."""
+        builder = flatbuffers.Builder(1 << 20)
+        builder.Finish(self.model.Pack(builder), file_identifier=IDENTIFIER)
+        return bytes(builder.Output())
+
+    # --- questions
+
+    @property
+    def operators(self) -> list[Any]:
+        """The operators in execution order."""
+        return self.subgraph.operators or []
+
+    def op_name(self, op: Any) -> str:
+        """The builtin's name (`CONV_2D`) or the custom code (`LceBconv2d`)."""
+        code = self.model.operatorCodes[op.opcodeIndex]
+        if code.customCode:
+            return code.customCode.decode("utf-8", "replace")
+        # Builtins below 127 may be stored in the old 8-bit field only.
+        number = max(code.builtinCode, code.deprecatedBuiltinCode)
+        return _OP_NAMES.get(number, f"BUILTIN_{number}")
+
+    @staticmethod
+    def inputs(op: Any) -> list[int]:
+        """The indices of an operator's input tensors; -1 stands for an absent one."""
+        return [] if op.inputs is None else [int(i) for i in op.inputs]
+
+    @staticmethod
+    def outputs(op: Any) -> list[int]:
+        """The indices of an operator's output tensors."""
+        return [] if op.outputs is None else [int(i) for i in op.outputs]
+
+    def shape(self, index: int) -> list[int]:
+        """The static shape of a tensor."""
+        shape = self.subgraph.tensors[index].shape
+        return [] if shape is None else [int(d) for d in shape]
+
+    def tensor_name(self, index: int) -> str:
+        """The name of a tensor."""
+        return (self.subgraph.tensors[index].name or b"").decode("utf-8", "replace")
+
+    def buffer_bytes(self, index: int) -> int:
+        """How many bytes a tensor's constant takes; 0 for a computed tensor."""
+        data = self.model.buffers[self.subgraph.tensors[index].buffer].data
+        return 0 if data is None else len(data)
+
+    def is_constant(self, index: int) -> bool:
+        """Whether a tensor's value is stored in the file."""
+        return index >= 0 and self.buffer_bytes(index) > 0
+
+    def constant(self, index: int) -> NDArray[Any] | None:
+        """A constant tensor's value; None for a computed tensor or a type without a NumPy form."""
+        tensor = self.subgraph.tensors[index]
+        dtype = _DTYPES.get(tensor.type)
+        if dtype is None or not self.is_constant(index):
+            return None
+        data = np.asarray(self.model.buffers[tensor.buffer].data, np.uint8).view(dtype)
+        return data.reshape(self.shape(index))
+
+    def producer(self, index: int) -> Any | None:
+        """The operator that computes a tensor."""
+        return next((op for op in self.operators if index in self.outputs(op)), None)
+
+    def consumers(self, index: int) -> list[Any]:
+        """The operators that read a tensor, in execution order."""
+        return [op for op in self.operators if index in self.inputs(op)]
+
+    def custom_options(self, op: Any) -> dict[str, Any]:
+        """A custom operator's options (a flexbuffer map), empty when it has none."""
+        if op.customOptions is None or len(op.customOptions) == 0:
+            return {}
+        try:
+            value = flexbuffers.Loads(np.asarray(op.customOptions, np.uint8).tobytes())
+        except Exception as error:  # the reader checks nothing and raises whatever comes up
+            raise FlatbufferError(f"{self.op_name(op)} has damaged options") from error
+        return value if isinstance(value, dict) else {}
+
+    # --- changes
+
+    def add_constant(self, name: str, value: NDArray[Any]) -> int:
+        """Stores an array in the file and returns the index of its tensor."""
+        types = {np.dtype("<f4"): FLOAT32, np.dtype("<i4"): INT32}
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(value.tobytes(), np.uint8)
+        self.model.buffers.append(buffer)
+        return self._add_tensor(
+            name, value.shape, types[value.dtype], buffer=len(self.model.buffers) - 1
+        )
+
+    def add_tensor(self, name: str, shape: Sequence[int]) -> int:
+        """Adds a computed float32 tensor and returns its index."""
+        return self._add_tensor(name, shape, FLOAT32, buffer=0)  # buffer 0 is the empty one
+
+    def _add_tensor(self, name: str, shape: Sequence[int], type_: int, buffer: int) -> int:
+        tensor = schema.TensorT()
+        tensor.name = name.encode()
+        tensor.shape = np.array(shape, np.int32)
+        tensor.type = type_
+        tensor.buffer = buffer
+        tensor.hasRank = True
+        self.subgraph.tensors.append(tensor)
+        return len(self.subgraph.tensors) - 1
+
+    def make_op(
+        self,
+        name: str,
+        inputs: Iterable[int],
+        outputs: Iterable[int],
+        options: Any = None,
+    ) -> Any:
+        """A new operator, not yet placed in the execution order.
+
+        Args:
+            name: A builtin's name or a custom code, as `op_name` gives them.
+            inputs: Tensor indices.
+            outputs: Tensor indices.
+            options: The builtin's options object, such as `schema.MulOptionsT()`.
+        """
+        op = schema.OperatorT()
+        op.opcodeIndex = self._code_index(name)
+        op.inputs = np.array(list(inputs), np.int32)
+        op.outputs = np.array(list(outputs), np.int32)
+        if options is not None:
+            union_name = type(options).__name__.removesuffix("T")
+            op.builtinOptionsType = getattr(schema.BuiltinOptions, union_name)
+            op.builtinOptions = options
+        return op
+
+    def _code_index(self, name: str) -> int:
+        for index, code in enumerate(self.model.operatorCodes):
+            number = max(code.builtinCode, code.deprecatedBuiltinCode)
+            if name == (code.customCode.decode() if code.customCode else _OP_NAMES.get(number)):
+                return index
+        code = schema.OperatorCodeT()
+        code.version = 1
+        builtin = getattr(schema.BuiltinOperator, name, None)
+        if builtin is None:
+            code.customCode = name.encode()
+            builtin = schema.BuiltinOperator.CUSTOM
+        code.builtinCode = builtin
+        code.deprecatedBuiltinCode = min(builtin, 127)
+        self.model.operatorCodes.append(code)
+        return len(self.model.operatorCodes) - 1
+
+    def replace_op(self, old: Any, new: Iterable[Any]) -> None:
+        """Puts operators in the place of one."""
+        index = next(i for i, op in enumerate(self.operators) if op is old)
+        self.subgraph.operators[index : index + 1] = list(new)
+
+
+def activation_name(code: int) -> str:
+    """The name of a fused activation, `NONE` when there is none."""
+    return _ACTIVATIONS.get(code, f"ACTIVATION_{code}")

@@ -1,0 +1,180 @@
+"""The conversion report: what a file is made of, and how well it agrees with its Keras model."""
+
+import dataclasses
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+SCHEMA_VERSION = 1
+
+Kind = Literal["binary", "binary_weights", "int8", "float"]
+KINDS: tuple[Kind, ...] = typing.get_args(Kind)
+
+Verdict = Literal["exact", "rounding flips", "mismatch"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One multiplying operator of the file.
+
+    Attributes:
+        name: The Keras layer's name where it is known, else the output tensor's.
+        op: The operator, such as `LceBconv2d` or `FULLY_CONNECTED`.
+        kind: `binary` (weights and inputs), `binary_weights`, `int8` or `float`.
+        reason: Why it is not binary; None for a binary layer.
+        mend: What would make it smaller, or None when nothing is known.
+        filter_shape: The unpacked filter, `[O, …, I]`; for depthwise `[1, KH, KW, C]`.
+        output_shape: The unpacked output.
+        macs: Multiply-accumulates for one inference.
+        size_bytes: What its constants take in the file: filter, scale, bias, thresholds.
+        float32_bytes: What its filter and bias would take as float32.
+    """
+
+    name: str
+    op: str
+    kind: Kind
+    reason: str | None
+    mend: str | None
+    filter_shape: list[int]
+    output_shape: list[int]
+    macs: int
+    size_bytes: int
+    float32_bytes: int
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over the layers of a file.
+
+    Attributes:
+        weight_bytes: The constants of the layers.
+        float32_bytes: The same weights as float32.
+        other_bytes: The rest of the file: other constants, the graph, padding.
+        binary_macs: Multiply-accumulates of ±1 with ±1.
+        binary_weight_macs: Multiply-accumulates of real inputs with ±1.
+        int8_macs: Multiply-accumulates in 8-bit integers.
+        float_macs: Multiply-accumulates in float32.
+    """
+
+    weight_bytes: int
+    float32_bytes: int
+    other_bytes: int
+    binary_macs: int
+    binary_weight_macs: int
+    int8_macs: int
+    float_macs: int
+
+    @property
+    def compression(self) -> float | None:
+        """How many times smaller the weights are than as float32."""
+        return self.float32_bytes / self.weight_bytes if self.weight_bytes else None
+
+
+@dataclass(frozen=True)
+class File:
+    """The file that a report is about."""
+
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a `.tflite` file is made of."""
+
+    file: File
+    layers: list[Layer]
+    totals: Totals
+
+
+@dataclass(frozen=True)
+class Flip:
+    """The first place at which a sample's bits in the file differ from Keras'.
+
+    Attributes:
+        sample: The sample's index.
+        layer: The Keras layer whose binary inputs differ.
+        margin: |pre-activation| there: how far it was from the threshold.
+        tolerance: What rounding can explain in that layer.
+    """
+
+    sample: int
+    layer: str
+    margin: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Keras against the file, on LCE's interpreter.
+
+    Attributes:
+        samples: How many inputs were compared.
+        split: Where they come from, such as `test` or `random`.
+        verdict: `exact` (all bits equal, outputs within rounding), `rounding flips` (in some
+            samples a pre-activation within rounding of its threshold took the other sign) or
+            `mismatch`.
+        flipped_samples: Samples with at least one differing bit.
+        unexplained_samples: Samples that rounding does not explain.
+        agreement: Share of samples with the same largest output; None for one output.
+        accuracy_keras: Accuracy of the Keras model on labelled samples, 0 to 1.
+        accuracy_file: Accuracy of the file on the same samples.
+        max_abs_difference: Largest output difference among samples without a flip, or None.
+        tolerance: The largest output difference that rounding can explain.
+        compared_layers: Layers whose binary inputs were compared bit by bit.
+        flips: The first difference of each flipped sample (at most `MAX_FLIPS`).
+        kernel: LCE's kernels that ran the file.
+    """
+
+    samples: int
+    split: str
+    verdict: Verdict
+    flipped_samples: int
+    unexplained_samples: int
+    agreement: float | None
+    accuracy_keras: float | None
+    accuracy_file: float | None
+    max_abs_difference: float | None
+    tolerance: float
+    compared_layers: list[str]
+    flips: list[Flip]
+    kernel: str
+
+    def summary(self) -> str:
+        """The verdict in words, such as `rounding flips (3 of 1000)`."""
+        if self.verdict == "exact":
+            return "exact"
+        count = (
+            self.flipped_samples if self.verdict == "rounding flips" else (self.unexplained_samples)
+        )
+        return f"{self.verdict} ({count} of {self.samples})"
+
+
+@dataclass(frozen=True)
+class Report(Audit):
+    """A conversion's report; lies beside the file as `NAME.report.json`.
+
+    Attributes:
+        name: What the model is called: its registry name, else the Keras model's name.
+        source: What was converted, as the user named it.
+        lce_version: The converter's version.
+        rewrites: Rewrite → the Keras layers that it changed.
+        passes: Pass → the tensors that it changed.
+        notes: What the user should know.
+        verification: The comparison with Keras, or None when it was not asked for.
+        card: The model card of the source, or None.
+    """
+
+    name: str
+    source: str | None
+    lce_version: str
+    rewrites: dict[str, list[str]]
+    passes: dict[str, list[str]]
+    notes: list[str] = field(default_factory=list)
+    verification: Verification | None = None
+    card: dict[str, Any] | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON holds it."""
+        return dataclasses.asdict(self)

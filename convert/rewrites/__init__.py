@@ -1,0 +1,50 @@
+"""Rewrites of the Keras model before Larq Compute Engine sees it.
+
+A rewrite takes a model and returns one that computes the same, together with the names of the
+layers that it changed. `REWRITES` lists them in the order in which they are applied.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from convert.rewrites.dense_to_pointwise_conv import dense_to_pointwise_conv
+from convert.rewrites.rebuild import CannotRebuildError
+from onebit.keras import keras
+
+Rewrite = Callable[[keras.Model], tuple[keras.Model, list[str]]]
+
+REWRITES: list[Rewrite] = [
+    # Larq Compute Engine leaves every dense layer float; as a 1×1 convolution it becomes binary.
+    dense_to_pointwise_conv,
+]
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """What the rewrites made of a model.
+
+    Attributes:
+        model: The model to convert; the given one when nothing fired.
+        fired: Rewrite → names of the layers that it changed.
+        skipped: Why the model was left as it is, or None.
+    """
+
+    model: keras.Model
+    fired: dict[str, list[str]] = field(default_factory=dict)
+    skipped: str | None = None
+
+
+def rewrite(model: keras.Model) -> Rewritten:
+    """Applies `REWRITES`; a model that cannot be rebuilt is returned as it is, with the reason."""
+    fired: dict[str, list[str]] = {}
+    try:
+        for step in REWRITES:
+            model, layers = step(model)
+            if layers:
+                fired[step.__name__] = layers
+    except CannotRebuildError as error:
+        return Rewritten(model, fired, skipped=str(error))
+    return Rewritten(model, fired)
+
+
+__all__ = ["REWRITES", "Rewritten", "rewrite"]

@@ -1,0 +1,48 @@
+"""Inputs to verify a file with."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from convert.conversion import Samples
+from convert.errors import SourceError
+from onebit.keras import keras
+
+
+def read_samples(path: Path, model: keras.Model) -> Samples:
+    """Samples of an `.npz` file: float `inputs` `[N, …]` and, if it has them, `labels` `[N]`.
+
+    Raises:
+        SourceError: The file is missing, no `.npz`, or its arrays don't fit the model.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            content = dict(arrays)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise SourceError(
+            f"{path} is not an .npz file of plain arrays: write it with numpy.savez(…, inputs=…, "
+            "labels=…)"
+        ) from error
+    if "inputs" not in content:
+        raise SourceError(f"{path} has no array named inputs; it has {', '.join(content)}")
+    inputs, labels = content["inputs"], content.get("labels")
+    expected = model.inputs[0].shape.as_list()[1:]
+    if len(model.inputs) != 1 or list(inputs.shape[1:]) != expected:
+        raise SourceError(
+            f"{path}: inputs have the shape {list(inputs.shape)}, the model takes [N, "
+            f"{', '.join(map(str, expected))}]"
+        )
+    if inputs.dtype.kind != "f":
+        raise SourceError(f"{path}: inputs are {inputs.dtype}; preprocess them to float32 first")
+    if labels is not None and labels.shape != inputs.shape[:1]:
+        raise SourceError(f"{path}: {len(inputs)} inputs, but {list(labels.shape)} labels")
+    return Samples([inputs.astype(np.float32)], labels, path.name)
+
+
+def random_samples(model: keras.Model, count: int, seed: int = 0) -> Samples:
+    """Uniform random numbers in [-1, 1) of the shapes that a model takes."""
+    generator = np.random.default_rng(seed)
+    shapes = [tensor.shape.as_list()[1:] for tensor in model.inputs]
+    inputs = [generator.uniform(-1, 1, (count, *s)).astype(np.float32) for s in shapes]
+    return Samples(inputs, None, "random")

@@ -1,0 +1,120 @@
+"""Data sets of labelled images, one file each, and their registry.
+
+A data set is a decorated function whose name is the registry name and whose argument is the folder
+where its files would be, which need not exist:
+
+    @register_dataset
+    def mnist(folder: Path) -> Dataset: ...
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.registry import Registry
+
+
+@dataclass(frozen=True)
+class Split:
+    """Labelled images: `images` uint8 `[N, H, W, C]`, `labels` int64 `[N]`."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+            raise ValueError(
+                f"images are uint8 [N, H, W, C], not {self.images.dtype} {list(self.images.shape)}"
+            )
+        if self.labels.shape != self.images.shape[:1] or self.labels.dtype != np.int64:
+            raise ValueError(
+                f"labels are int64 [N] beside {len(self.images)} images, "
+                f"not {self.labels.dtype} {list(self.labels.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: slice | NDArray[np.int64]) -> Split:
+        return Split(self.images[index], self.labels[index])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set in its splits.
+
+    Attributes:
+        name: Registry name.
+        classes: Class names; a label is an index into them.
+        train: What the weights are fitted to.
+        validation: What settings may be chosen by; None where there is too little data.
+        test: What nothing is chosen by.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    validation: Split | None
+    test: Split
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """`[H, W, C]` of an image."""
+        height, width, channels = self.train.images.shape[1:]
+        return height, width, channels
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of the splits' images and labels, in their order."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.validation, self.test):
+            if split is not None:
+                digest.update(str(split.images.shape).encode())
+                digest.update(split.images.tobytes())
+                digest.update(split.labels.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+Loader = Callable[[Path], Dataset]
+
+datasets: Registry[Loader] = Registry("data set", __name__)
+
+
+def register_dataset(loader: Loader) -> Loader:
+    """Registers a function that loads a data set under the function's name."""
+    datasets.add(loader.__name__, loader)
+    return loader
+
+
+def data_folder() -> Path:
+    """Where data sets are looked for: `ONEBIT_DATA` in the environment, else `~/.onebit/data`."""
+    return Path(os.environ.get("ONEBIT_DATA") or "~/.onebit/data").expanduser()
+
+
+def load_dataset(name: str, data: str | os.PathLike[str] | None = None) -> Dataset:
+    """The data set of that name.
+
+    Args:
+        name: Registry name.
+        data: The folder that holds a folder NAME with the files; `data_folder()` when None.
+
+    Raises:
+        UsageError: The name is unknown.
+        OnebitError: Its files are missing or damaged; the message says where to put which.
+    """
+    folder = data_folder() if data is None else Path(data)
+    return datasets.get(name)(folder / name)
+
+
+def describe_dataset(name: str) -> str:
+    """The first line of the loader's docstring."""
+    return (inspect.getdoc(datasets.get(name)) or "").partition("\n")[0]

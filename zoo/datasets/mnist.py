@@ -1,0 +1,19 @@
+"""MNIST's 70,000 handwritten digits."""
+
+from pathlib import Path
+from typing import Any
+
+from zoo.datasets import Dataset, register_dataset
+from zoo.datasets.idx import load_idx_dataset
+
+
+@register_dataset
+def mnist(folder: Path) -> Dataset:
+    """50,000 digits to train on, 10,000 to validate, 10,000 to test, 28×28 grey."""
+
+    def download() -> Any:
+        from onebit.keras import keras
+
+        return keras.datasets.mnist.load_data()
+
+    return load_idx_dataset("mnist", [str(digit) for digit in range(10)], [folder], download)

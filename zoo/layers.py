@@ -1,0 +1,83 @@
+"""Layers that are binary where a quantizer is given and Keras' own where none is.
+
+A family and its float twin share one description of the network that way.
+"""
+
+from typing import Any
+
+from onebit.keras import keras, lq
+
+Quantizer = Any
+"""What Larq takes as a quantizer: an object, a registered name or None."""
+
+BATCH_NORM_MOMENTUM = 0.9
+BATCH_NORM_EPSILON = 1e-4
+
+
+def dense(
+    units: int, *, name: str, kernel: Quantizer = None, inputs: Quantizer = None
+) -> keras.layers.Layer:
+    """A dense layer without bias: `[N, I]` → `[N, units]`; a `Dense` when nothing is quantized.
+
+    Args:
+        units: Outputs.
+        name: The layer's name.
+        kernel: Quantizer of the weights, whose latent values are then clipped to [-1, 1].
+        inputs: Quantizer of the inputs.
+    """
+    if kernel is None and inputs is None:
+        return keras.layers.Dense(units, use_bias=False, name=name)
+    return lq.layers.QuantDense(
+        units,
+        use_bias=False,
+        kernel_quantizer=kernel,
+        kernel_constraint=_clip(kernel),
+        input_quantizer=inputs,
+        name=name,
+    )
+
+
+def conv(
+    filters: int, *, name: str, kernel: Quantizer = None, inputs: Quantizer = None
+) -> keras.layers.Layer:
+    """A 3×3 convolution without bias: `[N, H, W, C]` → `[N, H, W, filters]`.
+
+    Binary inputs are padded with +1, because a zero is no bit: Larq Compute Engine fuses the layer
+    with what follows only then. Real inputs are padded with 0.
+    """
+    if kernel is None and inputs is None:
+        return keras.layers.Conv2D(filters, 3, padding="same", use_bias=False, name=name)
+    return lq.layers.QuantConv2D(
+        filters,
+        3,
+        padding="same",
+        pad_values=0.0 if inputs is None else 1.0,
+        use_bias=False,
+        kernel_quantizer=kernel,
+        kernel_constraint=_clip(kernel),
+        input_quantizer=inputs,
+        name=name,
+    )
+
+
+def batch_norm(*, name: str) -> keras.layers.Layer:
+    """Batch normalisation whose averages follow within a few dozen steps.
+
+    Keras' momentum of 0.99 needs several hundred, which a small data set takes many epochs for.
+    """
+    return keras.layers.BatchNormalization(
+        momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, name=name
+    )
+
+
+def seeded_dropout(rate: float, *, name: str) -> keras.layers.Layer:
+    """Dropout whose random state is a variable, so that a resumed training goes on drawing from it.
+
+    Keras' default draws from an operation's hidden state, which no checkpoint holds.
+    """
+    return keras.layers.Dropout(rate, force_generator=True, name=name)
+
+
+def _clip(kernel: Quantizer) -> keras.constraints.Constraint | None:
+    # A latent weight beyond ±1 has no effect on the binary one and, under SteSign, no gradient.
+    return None if kernel is None else lq.constraints.WeightClip(1.0)

@@ -1,0 +1,54 @@
+"""The multi-layer perceptron of Binarized Neural Networks.
+
+Binarized Neural Networks: Training Deep Neural Networks with Weights and Activations Constrained
+to +1 or -1, arXiv 1602.02830, section 2.1 and algorithm 1.
+"""
+
+from onebit.keras import keras, lq
+from zoo.layers import batch_norm, dense, seeded_dropout
+from zoo.registry import BINARY_NET, register_model
+
+
+@register_model(
+    family="BNN",
+    kind="binary weights and activations",
+    paper=BINARY_NET,
+    twin="float_mlp",
+)
+def binary_net_mlp(
+    input_shape: tuple[int, int, int] = (28, 28, 1),
+    classes: int = 10,
+    *,
+    units: int = 1024,
+    layers: int = 3,
+    dropout: float = 0.0,
+) -> keras.Model:
+    """An MLP with binary weights and activations; the first layer sees real pixels.
+
+    Each sign stands at the input of the layer that needs it, straight after the batch
+    normalisation before it. The last layer's sums are normalised too, so that the squared hinge
+    meets logits of order one.
+
+    Args:
+        input_shape: `[H, W, C]` of an image.
+        classes: Outputs.
+        units: Width of each hidden layer; 4096 in the paper.
+        layers: Number of hidden layers.
+        dropout: Fraction of each hidden layer's outputs that training drops.
+
+    Differs from the paper: 1024 units instead of 4096, and no dropout, unless the options say
+    otherwise; a dropped output becomes +1, not 0, because it is dropped before the sign; ordinary
+    instead of shift-based batch normalisation.
+    """
+    sign = lq.quantizers.SteSign
+    x = image = keras.Input(input_shape, name="image")
+    x = keras.layers.Flatten(name="flatten")(x)
+    for index in range(1, layers + 1):
+        inputs = None if index == 1 else sign()
+        x = dense(units, name=f"hidden_{index}", kernel=sign(), inputs=inputs)(x)
+        x = batch_norm(name=f"hidden_{index}_bn")(x)
+        if dropout:
+            x = seeded_dropout(dropout, name=f"hidden_{index}_dropout")(x)
+    x = dense(classes, name="logits", kernel=sign(), inputs=sign())(x)
+    x = batch_norm(name="logits_bn")(x)
+    return keras.Model(image, x, name="binary_net_mlp")

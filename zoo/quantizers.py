@@ -1,0 +1,104 @@
+"""Quantizers that Larq lacks.
+
+As in Larq, a function holds the forward and the gradient formula, and a thin serialisable class
+wraps it for layers.
+"""
+
+import random
+from typing import Any
+
+from onebit.keras import keras, lq, tf
+
+
+def hard_sigmoid(x: tf.Tensor) -> tf.Tensor:
+    """σ(x) = clip((x + 1) / 2, 0, 1), element by element.
+
+    BinaryConnect, arXiv 1511.00363, equation 3. (Keras' own `hard_sigmoid` has slope 0.2.)
+    """
+    return tf.clip_by_value((x + 1.0) / 2.0, 0.0, 1.0)
+
+
+def stochastic_sign(x: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    """±1, drawn with probabilities that grow linearly with `x`.
+
+    Forward: q(x) = +1 if u < σ(x), else −1, with σ(x) = clip((x + 1) / 2, 0, 1)
+    Gradient: ∂q/∂x = 1
+
+    Args:
+        x: Values of any shape.
+        uniform: u, drawn uniformly from [0, 1), of the same shape.
+
+    The gradient passes everywhere, as in BinaryConnect, which clips the values themselves to
+    [-1, 1] instead.
+    """
+
+    @tf.custom_gradient
+    def call(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        # u < 1 always, and never u < 0: at the clip edges the outcome is certain.
+        drawn = tf.where(uniform < hard_sigmoid(x), 1.0, -1.0)
+        return tf.cast(drawn, x.dtype), lambda upstream: upstream
+
+    return call(x)
+
+
+def straight_through_sign(x: tf.Tensor) -> tf.Tensor:
+    """The sign with the gradient of `stochastic_sign`.
+
+    Forward: q(x) = −1 if x < 0, else +1; ±0 counts as +1
+    Gradient: ∂q/∂x = 1
+    """
+    return lq.quantizers.SteSign(clip_value=None)(x)
+
+
+@keras.utils.register_keras_serializable(package="onebit")
+class StochasticSign(lq.quantizers.Quantizer):
+    """BinaryConnect's stochastic sign: drawn in training, the plain sign otherwise.
+
+    Forward, training: q(w) = +1 with probability σ(w) = clip((w + 1) / 2, 0, 1), else −1
+    Forward, otherwise: q(w) = −1 if w < 0, else +1
+    Gradient: ∂q/∂w = 1; clip the weights with `larq.constraints.WeightClip(1.0)`
+
+    BinaryConnect: Training Deep Neural Networks with binary weights during propagations,
+    arXiv 1511.00363, equations 2 and 3.
+
+    Differs from the paper: outside training it gives the sign, where the paper's stochastic form
+    uses the real-valued weights.
+
+    The draws come from a `tf.random.Generator` that checkpoints save, so that a resumed training
+    continues the sequence; it is no weight of the model.
+
+    Args:
+        seed: Start of the sequence; None takes one from Python's `random`, which
+            `keras.utils.set_random_seed` seeds.
+        name: The layer's name.
+    """
+
+    precision = 1
+
+    def __init__(self, seed: int | None = None, name: str | None = None):
+        super().__init__(name=name)
+        self.seed = seed
+        start = random.randrange(2**31) if seed is None else seed
+        # Layers may be made while a function is traced; the state must outlive the trace.
+        with tf.init_scope():
+            self.generator = tf.random.Generator.from_seed(start, alg="philox")
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """±1 of the inputs' shape, or the latent values' signs outside training."""
+        inputs = tf.convert_to_tensor(inputs)
+        if training is None:
+            training = keras.backend.learning_phase()
+        if not isinstance(training, int | bool):
+            return tf.cond(
+                tf.cast(training, tf.bool),
+                lambda: self._draw(inputs),
+                lambda: straight_through_sign(inputs),
+            )
+        return self._draw(inputs) if training else straight_through_sign(inputs)
+
+    def _draw(self, inputs: tf.Tensor) -> tf.Tensor:
+        return stochastic_sign(inputs, self.generator.uniform(tf.shape(inputs), dtype=inputs.dtype))
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal quantizer."""
+        return {"name": self.name, "seed": self.seed}

@@ -1,0 +1,155 @@
+"""Recipes: everything that decides a training, one file a paper × data set.
+
+A recipe is a frozen dataclass, registered by its file. `resolve_recipe` turns a name and a command
+line's settings into the recipe that is trained; the run folder keeps it whole.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from onebit.errors import UsageError, near_matches
+from zoo.preprocessing import MINUS_ONE_TO_ONE, Preprocessing
+from zoo.registry import Registry, models
+
+SMOKE_SAMPLES = 128
+SMOKE_EPOCHS = 2
+SMOKE_BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training, from the data to the last epoch.
+
+    Adam minimises the squared hinge; its learning rate falls exponentially, step by step, from
+    `learning_rate` to `final_learning_rate`. The model of the last epoch is the result.
+
+    Attributes:
+        name: Registry name.
+        model: Registry name of the model.
+        dataset: Registry name of the data set.
+        options: The model's options; the data set decides `input_shape` and `classes`.
+        epochs: Passes over the training split.
+        batch_size: Images a step.
+        learning_rate: Of the first step.
+        final_learning_rate: Of the last step.
+        seed: Of the initial weights, each epoch's order, dropout and stochastic signs.
+        samples: How many images of each split are used; None for all.
+        preprocessing: From raw pixels to the model's input.
+        smoke_options: What `options` become in a smoke run.
+    """
+
+    name: str
+    model: str
+    dataset: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    epochs: int = 60
+    batch_size: int = 100
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 1e-5
+    seed: int = 1
+    samples: int | None = None
+    preprocessing: Preprocessing = MINUS_ONE_TO_ONE
+    smoke_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate", "final_learning_rate", "samples"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise UsageError(f"{self.name}: {name} must be above 0, not {value}")
+        if self.seed < 0:
+            raise UsageError(f"{self.name}: seed must not be negative, not {self.seed}")
+
+    def smoke(self) -> Recipe:
+        """The same training in a few seconds: a few images, two epochs, a small model."""
+        return dataclasses.replace(
+            self,
+            options={**self.options, **self.smoke_options},
+            epochs=min(self.epochs, SMOKE_EPOCHS),
+            batch_size=min(self.batch_size, SMOKE_BATCH_SIZE),
+            samples=SMOKE_SAMPLES,
+        )
+
+
+SETTABLE = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "final_learning_rate",
+    "seed",
+    "samples",
+)
+"""The fields that `--set` reaches, beside the model's options."""
+
+recipes: Registry[Recipe] = Registry("recipe", __name__)
+
+
+def register_recipe(recipe: Recipe) -> Recipe:
+    """Registers a recipe under its name and returns it."""
+    recipes.add(recipe.name, recipe)
+    return recipe
+
+
+def resolve_recipe(
+    name: str,
+    settings: Mapping[str, str] | None = None,
+    *,
+    seed: int | None = None,
+    smoke: bool = False,
+) -> Recipe:
+    """The registered recipe with settings applied.
+
+    Args:
+        name: Registry name of the recipe.
+        settings: Key → value as text, converted to the type of the recipe's field or of the model's
+            option.
+        seed: Replaces the recipe's seed.
+        smoke: Shrink the run first.
+
+    Raises:
+        UsageError: The recipe or a key is unknown, or a value does not fit its type.
+    """
+    recipe = recipes.get(name)
+    if smoke:
+        recipe = recipe.smoke()
+    field_types = typing.get_type_hints(Recipe)
+    fields: dict[str, Any] = {}
+    options = dict(recipe.options)
+    for key, text in (settings or {}).items():
+        if key in SETTABLE:
+            fields[key] = _parse(key, text, field_types[key])
+            continue
+        option_types = {
+            option: type_
+            for option, type_ in models.get(recipe.model).option_types.items()
+            # The data set decides these two.
+            if option not in ("input_shape", "classes")
+        }
+        if key not in option_types:
+            known = [*SETTABLE, *option_types]
+            raise UsageError(f"recipe {name} has no setting {key!r}; {near_matches(key, known)}")
+        options[key] = _parse(key, text, option_types[key])
+    if seed is not None:
+        fields["seed"] = seed
+    return dataclasses.replace(recipe, options=options, **fields)
+
+
+def _parse(key: str, text: str, type_: Any) -> Any:
+    """The value that `text` means for a field of that type."""
+    if isinstance(type_, types.UnionType):
+        if text.lower() == "none":
+            return None
+        (type_,) = (member for member in typing.get_args(type_) if member is not types.NoneType)
+    try:
+        if type_ is bool:
+            return {"true": True, "false": False}[text.lower()]
+        return type_(text)
+    except (KeyError, ValueError):
+        wanted = "true or false" if type_ is bool else f"of type {type_.__name__}"
+        raise UsageError(f"{key} must be {wanted}, not {text!r}") from None

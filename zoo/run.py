@@ -1,0 +1,151 @@
+"""The run folder: what training leaves behind and the other stages read.
+
+RUN/config.json     the resolved recipe, builder options, seed, commit and versions
+RUN/history.jsonl   one line per epoch
+RUN/checkpoints/    the state to resume from
+RUN/logs/           TensorBoard
+RUN/model.keras     the final model in Keras' own format
+RUN/samples.npz     `images` uint8 [N, H, W, C] and `labels` int64 [N] of the test split
+RUN/card.json       the model card; written last, so that a run with a card is a finished run
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from onebit import files
+from onebit.errors import OnebitError, first_line
+from zoo.datasets import Split
+from zoo.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from onebit.keras import keras
+
+SCHEMA_VERSION = 1
+MAX_SAMPLES = 10_000
+"""How many images samples.npz holds at most."""
+
+CONFIG = "config.json"
+HISTORY = "history.jsonl"
+CHECKPOINTS = "checkpoints"
+LOGS = "logs"
+MODEL = "model.keras"
+SAMPLES = "samples.npz"
+CARD = "card.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        folder: Where it lies.
+        model: The trained model; takes preprocessed images `[N, H, W, C]`, gives logits
+            `[N, classes]`.
+        card: The content of card.json.
+        samples: The raw labelled test split, at most 10,000 images.
+        history: One mapping per epoch.
+    """
+
+    folder: Path
+    model: keras.Model
+    card: Mapping[str, Any]
+    samples: Split
+    history: list[dict[str, Any]]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What the model's pixels go through first."""
+        return Preprocessing(**self.card["preprocessing"])
+
+
+def load_run(folder: str | Path) -> Run:
+    """The finished run in `folder`, its files checked against the card.
+
+    Raises:
+        OnebitError: The folder is missing or no run, training has not finished, or a file is
+            damaged or of another run.
+    """
+    folder = Path(folder)
+    card = load_card(folder)
+    model = load_model(folder / MODEL, card["model_sha256"])
+    samples = load_samples(folder / SAMPLES, card["samples_sha256"])
+    return Run(folder, model, card, samples, read_history(folder))
+
+
+def load_card(folder: str | Path) -> dict[str, Any]:
+    """The card of the finished run in `folder`.
+
+    Raises:
+        OnebitError: As for `load_run`.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise OnebitError(f"there is no run folder {folder}; train one with python -m zoo train")
+    if not (folder / CARD).is_file():
+        if (folder / CONFIG).is_file():
+            command = files.read_json(folder / CONFIG).get("command")
+            mend = f"resume with: {command}" if command else "call zoo.train again to resume"
+            raise OnebitError(f"{folder}: training has not finished; {mend}")
+        raise OnebitError(f"{folder} is no run folder: it has neither {CARD} nor {CONFIG}")
+    card = files.read_json(folder / CARD)
+    version = card.get("schema_version") if isinstance(card, dict) else None
+    if version != SCHEMA_VERSION:
+        raise OnebitError(
+            f"{folder / CARD} has schema version {version}; this Onebit reads {SCHEMA_VERSION}"
+        )
+    return card
+
+
+def load_model(path: Path, sha256: str) -> keras.Model:
+    """The Keras model in a `.keras` file, which must have that hash.
+
+    Keras' safe mode stays on: a file that carries Python code instead of layers is refused.
+
+    Raises:
+        OnebitError: The file is missing, damaged or of another run, or cannot be loaded.
+    """
+    _check_hash(path, sha256)
+    from onebit.keras import keras
+
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises whatever the file's content makes it stumble over
+        raise OnebitError(f"{path} cannot be loaded: {first_line(error)}") from error
+
+
+def load_samples(path: Path, sha256: str) -> Split:
+    """The labelled images of samples.npz, which must have that hash.
+
+    Raises:
+        OnebitError: The file is missing, damaged or of another run.
+    """
+    _check_hash(path, sha256)
+    with np.load(path, allow_pickle=False) as arrays:
+        return Split(arrays["images"], arrays["labels"])
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """The epochs in history.jsonl, in order; none when the file is absent."""
+    path = folder / HISTORY
+    if not path.is_file():
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except ValueError as error:
+        raise OnebitError(f"{path} is damaged: {error}; train anew with --restart") from error
+
+
+def _check_hash(path: Path, sha256: str) -> None:
+    if not path.is_file():
+        raise OnebitError(f"{path} is missing; train anew with --restart")
+    if files.sha256(path) != sha256:
+        raise OnebitError(
+            f"{path} is not the file that {CARD} describes; train anew with --restart"
+        )

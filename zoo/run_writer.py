@@ -1,0 +1,145 @@
+"""Writes the run folder, whose files `zoo.run` describes and reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import onebit
+from onebit import files, provenance
+from onebit.errors import UsageError
+from zoo.datasets import Dataset, Split
+from zoo.recipes import Recipe
+from zoo.run import (
+    CARD,
+    CHECKPOINTS,
+    CONFIG,
+    HISTORY,
+    LOGS,
+    MAX_SAMPLES,
+    MODEL,
+    SAMPLES,
+    SCHEMA_VERSION,
+)
+
+if TYPE_CHECKING:
+    from onebit.keras import keras
+
+
+def claim(folder: Path, recipe: Recipe, dataset: Dataset, command: str | None) -> None:
+    """Makes `folder` this training's run folder, or checks that it is.
+
+    Args:
+        folder: A run folder, an empty folder, or a path at which there is nothing.
+        recipe: With every option of its model spelled out.
+        dataset: What the recipe trains on.
+        command: The command line that resumes the training.
+
+    Raises:
+        UsageError: It holds another training, or something else.
+        OnebitError: It cannot be written.
+    """
+    training = _json({**dataclasses.asdict(recipe), "dataset_sha256": dataset.sha256})
+    path = folder / CONFIG
+    if path.is_file():
+        before = files.read_json(path).get("training", {})
+        for key, value in training.items():
+            if before.get(key) != value:
+                raise UsageError(
+                    f"{folder} holds a run with {key} {before.get(key)}, not {value}; "
+                    "give another folder, or --restart to train anew"
+                )
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists and is no run folder; give a new or empty one")
+    files.write_json(
+        path,
+        {
+            "schema_version": SCHEMA_VERSION,
+            "training": training,
+            "command": command,
+            "created": provenance.utc_now(),
+            "commit": provenance.commit(),
+            "versions": provenance.versions(["tensorflow", "tf-keras", "larq", "numpy"]),
+        },
+    )
+
+
+def remove_run(folder: Path) -> None:
+    """Removes the files of a run, and nothing else.
+
+    The card goes first, since it marks the run as finished, the configuration last, since without
+    it what is left would be no run folder.
+    """
+    if not (folder / CONFIG).is_file():
+        return
+    for name in (CARD, MODEL, SAMPLES, HISTORY):
+        (folder / name).unlink(missing_ok=True)
+    for name in (CHECKPOINTS, LOGS):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / CONFIG).unlink()
+
+
+def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
+    """Writes history.jsonl anew."""
+    lines = (json.dumps(epoch, allow_nan=False) + "\n" for epoch in history)
+    files.write_text(folder / HISTORY, "".join(lines))
+
+
+def finish(
+    folder: Path,
+    model: keras.Model,
+    recipe: Recipe,
+    dataset: Dataset,
+    *,
+    accuracy: float,
+    command: str | None,
+) -> None:
+    """Writes the model, the samples and, last, the card, which marks the run as finished."""
+    with files.replacing(folder / MODEL) as temporary:
+        model.save(temporary)
+    _write_samples(folder / SAMPLES, dataset.test)
+    files.write_json(
+        folder / CARD,
+        {
+            "schema_version": SCHEMA_VERSION,
+            "name": recipe.model,
+            "options": _json(recipe.options),
+            "recipe": recipe.name,
+            "seed": recipe.seed,
+            "commit": provenance.commit(),
+            "created": provenance.utc_now(),
+            "onebit_version": onebit.__version__,
+            "dataset": {
+                "name": dataset.name,
+                "sha256": dataset.sha256,
+                "train_samples": len(dataset.train),
+                "test_samples": len(dataset.test),
+            },
+            "input_shape": list(dataset.input_shape),
+            "preprocessing": dataclasses.asdict(recipe.preprocessing),
+            "classes": list(dataset.classes),
+            "accuracy": {"value": accuracy, "split": "test", "samples": len(dataset.test)},
+            "parameters": model.count_params(),
+            "model_sha256": files.sha256(folder / MODEL),
+            "samples_sha256": files.sha256(folder / SAMPLES),
+            "command": command,
+        },
+    )
+
+
+def _write_samples(path: Path, split: Split) -> None:
+    kept = split[:MAX_SAMPLES]
+    with files.replacing(path) as temporary:
+        np.savez_compressed(temporary, images=kept.images, labels=kept.labels)
+
+
+def _json(value: Any) -> Any:
+    """`value` as reading it back from JSON gives it, so that both can be compared."""
+    return json.loads(json.dumps(value, allow_nan=False))

@@ -1,0 +1,244 @@
+"""Trains a recipe into a run folder; a killed training loses nothing but its running epoch.
+
+Every epoch ends with the history, then a checkpoint. A resumed training takes the newest
+checkpoint, drops what the history holds beyond it, and goes on exactly as the uninterrupted one
+would: operations are deterministic, an epoch's order depends on (seed, epoch) alone, and the
+checkpoint holds the random states of dropout and stochastic signs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import shlex
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onebit import files
+from onebit.errors import OnebitError
+from onebit.keras import keras, tf
+from zoo.datasets import Dataset, Split, load_dataset
+from zoo.evaluation import accuracy
+from zoo.losses import SquaredHinge
+from zoo.progress import Progress
+from zoo.recipes import Recipe, recipes
+from zoo.registry import build, models
+from zoo.run import CARD, CHECKPOINTS, LOGS, Run, load_run, read_history
+from zoo.run_writer import claim, finish, remove_run, write_history
+
+
+def train(
+    recipe: Recipe | str,
+    folder: str | os.PathLike[str],
+    *,
+    data: str | os.PathLike[str] | None = None,
+    restart: bool = False,
+    command: str | None = None,
+) -> Run:
+    """Trains, or resumes training, and returns the finished run; at once when it is finished.
+
+    Makes TensorFlow deterministic and seeds Python's, NumPy's and TensorFlow's generators, for the
+    whole process.
+
+    Args:
+        recipe: A recipe, or the name of a registered one.
+        folder: The run folder; made when absent.
+        data: The folder of data sets, as for `load_dataset`.
+        restart: Remove an earlier run in that folder first.
+        command: The command line to record, which resumes this training.
+
+    Raises:
+        UsageError: The recipe is unknown, or the folder holds something else.
+        OnebitError: The folder cannot be written, the data set is missing, or the loss is no
+            longer a number.
+    """
+    if isinstance(recipe, str):
+        command = command or shlex.join(["python", "-m", "zoo", "train", recipe, "-o", str(folder)])
+        recipe = recipes.get(recipe)
+    folder = Path(folder)
+    files.require_writable(folder)
+    dataset = _limited(load_dataset(recipe.dataset, data), recipe.samples)
+    recipe = _spelled_out(recipe, dataset)
+    if restart:
+        remove_run(folder)
+    claim(folder, recipe, dataset, command)
+    if not (folder / CARD).is_file():
+        keras.utils.set_random_seed(recipe.seed)
+        tf.config.experimental.enable_op_determinism()
+        model = _Training(recipe, dataset, folder).run()
+        measured = accuracy(model, dataset.test, recipe.preprocessing)
+        finish(folder, model, recipe, dataset, accuracy=measured, command=command)
+    return load_run(folder)
+
+
+def _limited(dataset: Dataset, samples: int | None) -> Dataset:
+    """The data set cut to the first `samples` of each split."""
+    if samples is None:
+        return dataset
+    return dataclasses.replace(
+        dataset,
+        train=dataset.train[:samples],
+        validation=dataset.validation and dataset.validation[:samples],
+        test=dataset.test[:samples],
+    )
+
+
+def _spelled_out(recipe: Recipe, dataset: Dataset) -> Recipe:
+    """The recipe with every option of its model, so that the run folder tells them all."""
+    options = {
+        **models.get(recipe.model).options,
+        **recipe.options,
+        "input_shape": dataset.input_shape,
+        "classes": len(dataset.classes),
+    }
+    return dataclasses.replace(recipe, options=options)
+
+
+class _Training:
+    """One training: the model, its optimizer and how far both have come.
+
+    Args:
+        recipe: What to train, spelled out.
+        dataset: What to train on.
+        folder: The run folder, claimed.
+    """
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, folder: Path):
+        self._recipe = recipe
+        self._dataset = dataset
+        self._folder = folder
+        self._steps = math.ceil(len(dataset.train) / recipe.batch_size)
+
+        self._model = build(recipe.model, **recipe.options)
+        self._optimizer = keras.optimizers.Adam(
+            keras.optimizers.schedules.ExponentialDecay(
+                recipe.learning_rate,
+                decay_steps=self._steps * recipe.epochs,
+                decay_rate=recipe.final_learning_rate / recipe.learning_rate,
+            )
+        )
+        # A second model around the same layers, so that the saved one carries no optimizer.
+        self._trainer = keras.Model(self._model.inputs, self._model.outputs)
+        self._trainer.compile(self._optimizer, SquaredHinge(), metrics=["accuracy"])
+        self._optimizer.build(self._trainer.trainable_variables)
+
+        self._done = tf.Variable(0, dtype=tf.int64)
+        checkpoint = tf.train.Checkpoint(
+            model=self._model,
+            optimizer=self._optimizer,
+            epochs_done=self._done,
+            random_states=list(_random_states(self._model)),
+        )
+        self._checkpoints = tf.train.CheckpointManager(
+            checkpoint, str(folder / CHECKPOINTS), max_to_keep=1
+        )
+        newest = self._checkpoints.latest_checkpoint
+        if newest:
+            try:
+                checkpoint.restore(newest).assert_consumed()
+            except (ValueError, AssertionError, tf.errors.OpError) as error:
+                raise OnebitError(
+                    f"{folder / CHECKPOINTS} is damaged or of another Onebit; "
+                    "train anew with --restart"
+                ) from error
+        self._history = read_history(folder)[: int(self._done)]
+
+    def run(self) -> keras.Model:
+        """The model after the last epoch."""
+        recipe, done = self._recipe, int(self._done)
+        writer = tf.summary.create_file_writer(str(self._folder / LOGS))
+        with Progress(recipe.name, recipe.epochs, self._steps, done) as progress:
+            stepper = _Stepper(progress)
+            for epoch in range(done + 1, recipe.epochs + 1):
+                begin = time.perf_counter()
+                record = self._epoch(epoch, stepper)
+                with writer.as_default(step=epoch):
+                    _log(record, seconds=time.perf_counter() - begin)
+                self._save(record)
+                progress.epoch_done(record)
+        writer.close()
+        return self._model
+
+    def _epoch(self, epoch: int, callback: keras.callbacks.Callback) -> dict[str, Any]:
+        """Trains one epoch, counted from 1; its line of the history."""
+        validation = self._dataset.validation
+        # One call of fit per epoch: its own shuffling could not resume in the middle.
+        figures = self._trainer.fit(
+            _batches(self._dataset.train, self._recipe, epoch),
+            validation_data=validation and _batches(validation, self._recipe),
+            callbacks=[callback],
+            verbose=0,
+        ).history
+        return {
+            "epoch": epoch,
+            "learning_rate": float(self._optimizer.learning_rate),
+            **{key: _finite(values[0]) for key, values in figures.items()},
+        }
+
+    def _save(self, record: dict[str, Any]) -> None:
+        """Makes an epoch permanent: history first, since the checkpoint says how much of it holds.
+
+        Raises:
+            OnebitError: The loss is no longer a number.
+        """
+        self._history.append(record)
+        write_history(self._folder, self._history)
+        if record["loss"] is None:
+            raise OnebitError(
+                f"the loss is no longer a number in epoch {record['epoch']}; "
+                "set a lower learning_rate and train with --restart"
+            )
+        self._done.assign(record["epoch"])
+        self._checkpoints.save()
+
+
+class _Stepper(keras.callbacks.Callback):
+    """Tells the progress line about each step."""
+
+    def __init__(self, progress: Progress):
+        super().__init__()
+        self._progress = progress
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Called by Keras after each step."""
+        self._progress.step()
+
+
+def _batches(split: Split, recipe: Recipe, epoch: int | None = None) -> tf.data.Dataset:
+    """Preprocessed batches, in the order of (seed, epoch) or, without an epoch, as they lie."""
+    if epoch is not None:
+        split = split[np.random.default_rng([recipe.seed, epoch]).permutation(len(split))]
+    scale, offset = recipe.preprocessing.scale, recipe.preprocessing.offset
+
+    def preprocess(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.cast(images, tf.float32) * scale + offset, labels
+
+    batches = tf.data.Dataset.from_tensor_slices((split.images, split.labels))
+    return batches.batch(recipe.batch_size).map(preprocess).prefetch(2)
+
+
+def _random_states(model: keras.Model) -> Iterator[tf.random.Generator]:
+    """The generators that the model draws from in training, in the order of its layers."""
+    for layer in model.submodules:
+        # Keras keeps dropout's generator out of checkpoints, though a resumed run needs it.
+        hidden = getattr(getattr(layer, "_random_generator", None), "_generator", None)
+        for generator in (hidden, getattr(layer, "generator", None)):
+            if isinstance(generator, tf.random.Generator):
+                yield generator
+
+
+def _log(record: Mapping[str, Any], *, seconds: float) -> None:
+    """Writes an epoch's scalars for TensorBoard."""
+    for key, value in {**record, "seconds": seconds}.items():
+        if key != "epoch" and value is not None:
+            tf.summary.scalar(key, value)
+    tf.summary.flush()
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
