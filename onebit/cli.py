@@ -60,14 +60,14 @@ def emit(
     columns: Mapping[str, str] | None = None,
     document: Any = None,
 ) -> None:
-    """Prints records to standard output as a table, JSON, JSON Lines or CSV.
+    """Prints records to standard output as a table, Markdown, JSON, JSON Lines or CSV.
 
     Args:
         records: One mapping per line.
-        format_: One of `FORMATS`.
+        format_: One of `FORMATS`, or `md`.
         title: The table's title.
-        columns: Key → heading of what the table shows; all keys when absent. The other formats
-            always hold every key.
+        columns: Key → heading of what the table and Markdown show; all keys when absent. The other
+            formats always hold every key.
         document: What `json` prints in place of the list of records.
     """
     if format_ == "json":
@@ -79,7 +79,17 @@ def emit(
         click.echo(_csv(records), nl=False)
     else:
         headings = columns or {key: key for key in (records[0] if records else {})}
-        print_table([[r.get(key) for key in headings] for r in records], headings.values(), title)
+        rows = [[record.get(key) for key in headings] for record in records]
+        if format_ == "md":
+            click.echo(_markdown(rows, list(headings.values())), nl=False)
+        else:
+            print_table(rows, headings.values(), title)
+
+
+def _markdown(rows: Sequence[Sequence[Any]], headings: Sequence[str]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    cells = [["–" if c is None else str(c).replace("|", "\\|") for c in line] for line in lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
 def _csv(records: Sequence[Mapping[str, Any]]) -> str:

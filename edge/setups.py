@@ -1,0 +1,80 @@
+"""What can run a model: runtime and kernel, by the names that `--runtime` takes."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from onebit.errors import UsageError
+
+
+@dataclass(frozen=True)
+class RuntimeSetup:
+    """A runtime of the runner with one choice of its options.
+
+    `name` is `runtime` or `runtime:kernel`; `options` go to the runner as they are.
+    """
+
+    name: str
+    runtime: str
+    kernel: str
+    description: str
+    runs_lce_ops: bool
+    options: Mapping[str, bool] = field(default_factory=dict)
+
+
+_LCE = "Larq Compute Engine's interpreter"
+
+SETUPS = {
+    setup.name: setup
+    for setup in (
+        RuntimeSetup("lce", "lce", "default", f"{_LCE}, default kernels", True),
+        RuntimeSetup(
+            "lce:indirect_bgemm",
+            "lce",
+            "indirect_bgemm",
+            f"{_LCE}, indirect binary GEMM for LceBconv2d",
+            True,
+            {"use_indirect_bgemm": True},
+        ),
+        RuntimeSetup(
+            "lce:xnnpack",
+            "lce",
+            "xnnpack",
+            f"{_LCE}, XNNPACK for the ops that are not binary",
+            True,
+            {"use_xnnpack": True},
+        ),
+        RuntimeSetup(
+            "lce:reference",
+            "lce",
+            "reference",
+            f"{_LCE}, its readable and slow LceBconv2d",
+            True,
+            {"use_reference_bconv": True},
+        ),
+        RuntimeSetup(
+            "litert", "litert", "xnnpack", "stock LiteRT (TensorFlow Lite), XNNPACK", False
+        ),
+    )
+}
+
+
+def find_setups(names: Iterable[str]) -> list[RuntimeSetup]:
+    """The setups of these names, each once, in the order given.
+
+    Raises:
+        UsageError: A name is unknown; the message gives near ones.
+    """
+    found: dict[str, RuntimeSetup] = {}
+    for name in names:
+        if name not in SETUPS:
+            near = difflib.get_close_matches(name, SETUPS, n=2, cutoff=0.4)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(SETUPS)}"
+            raise UsageError(f"no runtime {name!r}: {hint}")
+        found[name] = SETUPS[name]
+    return list(found.values())
+
+
+def default_setups(has_lce_ops: bool) -> list[RuntimeSetup]:
+    """What is run when nothing is asked for: everything stock that can run the file."""
+    return find_setups(["lce", "lce:indirect_bgemm"] if has_lce_ops else ["lce", "litert"])

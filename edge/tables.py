@@ -1,0 +1,224 @@
+"""Result rows as tables: one line per cell, and the headline that puts models side by side."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge import units
+from edge.rows import INVALID, OK, Model, Row
+
+BENCH_COLUMNS = {
+    "model": "model",
+    "setup": "setup",
+    "p50": "p50",
+    "p90": "p90",
+    "p99": "p99",
+    "spread": "spread",
+    "memory": "memory",
+    "status": "status",
+    "reason": "reason",
+}
+
+HEADLINE_COLUMNS = {
+    "model": "model",
+    "setup": "setup",
+    "accuracy_keras": "accuracy in Keras",
+    "accuracy_file": "accuracy in the file",
+    "size": "size",
+    "compression": "smaller than float32 weights",
+    "compression_twin": "smaller than float twin",
+    "p50": "p50",
+    "p90": "p90",
+    "memory": "memory",
+    "status": "status",
+}
+
+SAME_MACS = 0.02
+"""Two models of one shape may differ by this much: a file may hold a batch normalisation more."""
+
+
+def setup_label(row: Row) -> str:
+    """The setup as people read it: `lce` or `lce, 2 threads`."""
+    threads = row.setup.threads
+    return row.setup.name + ("" if threads == 1 else f", {threads} threads")
+
+
+def host_label(row: Row) -> str:
+    """The host as people read it: the device, and its processor where it is known."""
+    host = row.host
+    return host.device + (f" ({host.cpu})" if host.cpu else "")
+
+
+def bench_line(row: Row) -> dict[str, Any]:
+    """A row's cells for `BENCH_COLUMNS`."""
+    summary, memory = row.summary, row.memory
+    return {
+        "model": row.model.name,
+        "setup": setup_label(row),
+        "p50": summary and units.milliseconds(summary.p50_ns),
+        "p90": summary and units.milliseconds(summary.p90_ns),
+        "p99": summary and units.milliseconds(summary.p99_ns),
+        "spread": summary and f"{summary.spread:.0%}",
+        "memory": memory and units.size(memory.above_baseline_bytes),
+        "status": row.status,
+        "reason": row.reason,
+    }
+
+
+def flat(row: Row) -> dict[str, Any]:
+    """Every field of a row but the raw samples, as one level: `model.size_bytes`, …; for CSV."""
+    record: dict[str, Any] = {}
+
+    def add(kind: Any, value: Any, prefix: str) -> None:
+        for field in dataclasses.fields(kind):
+            inner = None if value is None else getattr(value, field.name)
+            nested = _dataclass_of(field.type)
+            if nested is not None:
+                add(nested, inner, f"{prefix}{field.name}.")
+            elif isinstance(inner, tuple):
+                record[prefix + field.name] = " ".join(map(str, inner))
+            else:
+                record[prefix + field.name] = inner
+
+    add(Row, row, "")
+    del record["samples_ns"]
+    return record
+
+
+def _dataclass_of(annotation: Any) -> Any:
+    """The dataclass in `X` or `X | None`, else None."""
+    options = getattr(annotation, "__args__", (annotation,))
+    return next((option for option in options if dataclasses.is_dataclass(option)), None)
+
+
+@dataclass(frozen=True)
+class HeadlineLine:
+    """What a reader wants to know of a model on a setup.
+
+    `compression` is the size of the weights as float32 over the file's size; `compression_twin` the
+    size of the float twin's file over the file's size, None where no twin was measured.
+    """
+
+    model: str
+    host: str
+    setup: str
+    threads: int
+    status: str
+    accuracy_keras: float | None
+    accuracy_file: float | None
+    size_bytes: int
+    compression: float | None
+    twin: str | None
+    compression_twin: float | None
+    p50_ns: float | None
+    p90_ns: float | None
+    memory_bytes: int | None
+
+    def cells(self) -> dict[str, str | None]:
+        """The line's cells for `HEADLINE_COLUMNS`, None where there is no figure."""
+        texts = {
+            "model": self.model,
+            "host": self.host,
+            "setup": self.setup,
+            "accuracy_keras": units.percent(self.accuracy_keras),
+            "accuracy_file": units.percent(self.accuracy_file),
+            "size": units.size(self.size_bytes),
+            "compression": units.ratio(self.compression),
+            "compression_twin": units.ratio(self.compression_twin),
+            "p50": units.milliseconds(self.p50_ns),
+            "p90": units.milliseconds(self.p90_ns),
+            "memory": units.size(self.memory_bytes),
+            "status": self.status,
+        }
+        return {key: None if text == units.NONE else text for key, text in texts.items()}
+
+
+def headline_columns(lines: Iterable[HeadlineLine]) -> dict[str, str]:
+    """`HEADLINE_COLUMNS`, with the host where there are several."""
+    several = len({line.host for line in lines}) > 1
+    return ({"host": "host"} if several else {}) | HEADLINE_COLUMNS
+
+
+def headline(rows: Sequence[Row]) -> list[HeadlineLine]:
+    """One line for each of the rows, skipped ones left out."""
+    models = models_of(rows)
+    lines = []
+    for row in rows:
+        if row.status == "skipped":
+            continue
+        model, verification, summary = row.model, row.model.verification, row.summary
+        twin = float_twin(model, models)
+        lines.append(
+            HeadlineLine(
+                model=model.name,
+                host=host_label(row),
+                setup=setup_label(row),
+                threads=row.setup.threads,
+                status=row.status,
+                accuracy_keras=verification.accuracy_keras if verification else None,
+                accuracy_file=verification.accuracy_file if verification else None,
+                size_bytes=model.size_bytes,
+                compression=model.float32_bytes and model.float32_bytes / model.size_bytes,
+                twin=twin.name if twin else None,
+                compression_twin=twin.size_bytes / model.size_bytes if twin else None,
+                p50_ns=summary.p50_ns if summary else None,
+                p90_ns=summary.p90_ns if summary else None,
+                memory_bytes=row.memory.above_baseline_bytes if row.memory else None,
+            )
+        )
+    return lines
+
+
+def float_twin(model: Model, others: Iterable[Model]) -> Model | None:
+    """The float model of the same shape.
+
+    Its name has the word `float`, and its other words all occur in the model's name in their order:
+    `float_mlp` is the twin of `binary_net_mlp` and of `binary_connect_mlp`. Where both conversion
+    reports tell the multiplications, their totals agree within `SAME_MACS`. The longest such name
+    wins.
+    """
+    words = model.name.split("_")
+    if "float" in words:
+        return None
+    twins = []
+    for other in others:
+        rest = other.name.split("_")
+        if "float" not in rest:
+            continue
+        rest.remove("float")
+        remaining = iter(words)
+        named_alike = bool(rest) and all(word in remaining for word in rest)
+        if named_alike and _same_macs(model, other):
+            twins.append(other)
+    return max(twins, key=lambda twin: len(twin.name), default=None)
+
+
+def _same_macs(model: Model, other: Model) -> bool:
+    totals = [
+        (m.binary_macs or 0)
+        + (m.binary_weight_macs or 0)
+        + (m.int8_macs or 0)
+        + (m.float_macs or 0)
+        for m in (model, other)
+    ]
+    return min(totals) == 0 or max(totals) <= min(totals) * (1 + SAME_MACS)
+
+
+def latest(rows: Iterable[Row]) -> list[Row]:
+    """The last row of each cell (host, model, setup, threads), in the order of their first rows."""
+    cells: dict[Any, Row] = {}
+    for row in rows:
+        host, model, setup = row.host, row.model, row.setup
+        cells[host.device, host.cpu, model.name, model.file, setup.name, setup.threads] = row
+    return list(cells.values())
+
+
+def measured(rows: Iterable[Row]) -> list[Row]:
+    """The rows that hold samples, trusted or not."""
+    return [row for row in rows if row.status in (OK, INVALID) and row.summary is not None]
+
+
+def models_of(rows: Iterable[Row]) -> list[Model]:
+    """Each model once, in order."""
+    return list({(row.model.name, row.model.sha256): row.model for row in rows}.values())
