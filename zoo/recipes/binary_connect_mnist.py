@@ -1,7 +1,7 @@
 """BinaryConnect on MNIST, as the paper trains it but for what is said here.
 
 BinaryConnect: Training Deep Neural Networks with binary weights during propagations,
-arXiv 1511.00363, section 3.1 and table 2.
+arXiv 1511.00363, section 3.1.
 
 Differs from the paper: 250 epochs instead of 1000; Adam instead of SGD with Glorot-scaled learning
 rates; the model of the last epoch instead of the best by validation, trained on the 50,000 images
@@ -19,7 +19,7 @@ def float_mlp_mnist() -> Recipe:
 
     Command: python -m zoo train float_mlp_mnist -o runs/float_mlp_mnist
     Duration: about 20 minutes on two x86-64 cores.
-    Accuracy: reported 98.70 ± 0.04 % (table 2, "No regularizer"); not measured here.
+    Accuracy: reported 98.70 ± 0.04 % ("No regularizer"); not measured here.
     """
     return _recipe("float_mlp")
 
@@ -30,7 +30,7 @@ def binary_connect_mlp_mnist() -> Recipe:
 
     Command: python -m zoo train binary_connect_mlp_mnist -o runs/binary_connect_mnist
     Duration: about 20 minutes on two x86-64 cores.
-    Accuracy: reported 98.71 ± 0.08 % (table 2, "BinaryConnect (det.)"); not measured here.
+    Accuracy: reported 98.71 ± 0.08 % ("BinaryConnect (det.)"); not measured here.
     """
     return _recipe("binary_connect_mlp")
 
@@ -41,7 +41,7 @@ def binary_connect_mlp_stochastic_mnist() -> Recipe:
 
     Command: python -m zoo train binary_connect_mlp_stochastic_mnist -o runs/stochastic_mnist
     Duration: about 30 minutes on two x86-64 cores.
-    Accuracy: reported 98.82 ± 0.04 % with real weights at test (table 2, "BinaryConnect (stoch.)");
+    Accuracy: reported 98.82 ± 0.04 % with real weights at test ("BinaryConnect (stoch.)");
     not measured here.
     """
     return _recipe("binary_connect_mlp", stochastic=True)
