@@ -113,7 +113,13 @@ def _about_runs(rows: Sequence[Row]) -> list[str]:
 def _about_models(rows: Sequence[Row]) -> list[str]:
     notes = []
     models = models_of(rows)
-    unknown = [m.name for m in models if not (m.verification and m.verification.accuracy_file)]
+    wrong = [m.name for m in models if m.verification and m.verification.verdict == "mismatch"]
+    if wrong:
+        notes.append(
+            f"{', '.join(wrong)}: when it was converted, the file disagreed with Keras by more than "
+            "rounding explains."
+        )
+    unknown = [m.name for m in models if not m.verification or m.verification.accuracy_file is None]
     if unknown:
         notes.append(
             f"No accuracy is known of {', '.join(unknown)}: no conversion report with verified "

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from edge import charts, units
 from edge.caveats import caveats
@@ -77,6 +77,7 @@ def render_report(rows: Sequence[Row]) -> str:
     environment.filters.update(
         ms=units.milliseconds, size=units.size, percent=units.percent, ratio=units.ratio
     )
+    environment.filters["breakable"] = _breakable
     return environment.get_template("report.html.j2").render(
         version=__version__,
         rows=shown,
@@ -172,6 +173,11 @@ def _accuracy_interval(verification: Verification | None) -> tuple[float, float]
         return None
     samples = verification.samples
     return wilson_interval(verification.accuracy_file * samples, samples)
+
+
+def _breakable(name: str) -> Markup:
+    """A name that a narrow column may break after `_` and `:`."""
+    return escape(name).replace("_", Markup("_<wbr>")).replace(":", Markup(":<wbr>"))
 
 
 def _legend_mark(index: int) -> Markup:

@@ -1,0 +1,240 @@
+"""The runner as a device sees it: a file of its own, run by a bare Python."""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edge import runner
+
+SOURCE = Path(runner.__file__)
+OLDEST_PYTHON = (3, 8)
+
+
+@pytest.fixture
+def run_runner(tmp_path):
+    """Returns a function that runs a copy of the runner in an empty folder."""
+    copy = shutil.copy(SOURCE, tmp_path / "runner.py")
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+
+    def run(request, *arguments):
+        return subprocess.run(
+            [sys.executable, str(copy), *arguments],
+            input=request if isinstance(request, str) else json.dumps(request),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=tmp_path,
+            env=environment,
+        )
+
+    return run
+
+
+def bench_request(path, **changes):
+    return {
+        "action": "bench",
+        "model_path": str(path),
+        "runtime": "lce",
+        "options": {},
+        "threads": 1,
+        "seed": 7,
+        "min_runs": 30,
+        "min_seconds": 0.05,
+        "max_runs": 20_000,
+        "warmup_seconds": 0.3,
+        "parity_inputs": 4,
+        "outputs_path": "outputs.npz",
+    } | changes
+
+
+def test_runner_needs_only_numpy_and_an_old_python():
+    tree = ast.parse(SOURCE.read_text(), feature_version=OLDEST_PYTHON)
+    imported = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module.split(".")[0])
+    assert imported <= set(sys.stdlib_module_names) | {"numpy"}
+
+
+def test_probe_describes_this_machine(run_runner):
+    answer = json.loads(run_runner({"action": "probe"}).stdout)
+    assert answer["status"] == "ok"
+    assert answer["cores"] == os.cpu_count()
+    assert answer["architecture"] == os.uname().machine
+    assert answer["user_space_bits"] == (64 if sys.maxsize > 2**32 else 32)
+    assert answer["emulated"] is False
+
+
+def keras_outputs(model_file, shape, seed, count):
+    """Keras' outputs for the inputs that the runner makes: the same draws, in the same order."""
+    rng = np.random.default_rng(seed)
+    inputs = [rng.uniform(-1.0, 1.0, shape).astype(np.float32) for _ in range(count)]
+    return np.stack([model_file.keras_model(array).numpy() for array in inputs])
+
+
+@pytest.mark.parametrize("runtime", ["lce", "litert"])
+def test_bench_runs_the_model(run_runner, float_file, tmp_path, runtime):
+    result = run_runner(bench_request(float_file.path, runtime=runtime))
+    answer = json.loads(result.stdout)
+    assert answer["status"] == "ok", answer
+    assert result.returncode == 0
+    assert len(answer["samples_ns"]) >= 30
+    assert min(answer["samples_ns"]) > 0
+    assert sum(answer["samples_ns"]) <= 1e9 * (
+        answer["after"]["wall_seconds"] - answer["before"]["wall_seconds"]
+    )
+    assert answer["first_inference_ns"] > 0
+    assert answer["load_ns"] > 0
+    with np.load(tmp_path / "outputs.npz") as archive:
+        (outputs,) = (archive[name] for name in archive.files)
+    expected = keras_outputs(float_file, (1, 784), 7, 4)
+    # Sums of up to 1024 float32 products of magnitude below 1: 1024 * 2^-24 = 6e-5.
+    np.testing.assert_allclose(outputs, expected, rtol=0, atol=6e-5)
+
+
+def test_bench_of_binary_layers_agrees_with_keras(run_runner, binary_file, tmp_path):
+    for options in ({}, {"use_indirect_bgemm": True}, {"use_reference_bconv": True}):
+        result = run_runner(bench_request(binary_file.path, options=options, warmup_seconds=0.1))
+        assert json.loads(result.stdout)["status"] == "ok", result.stdout
+        with np.load(tmp_path / "outputs.npz") as archive:
+            outputs = archive["output_0"]
+        # Integers up to 288 into float layers of width 32: a few ulp of 288 are below 1e-3.
+        expected = keras_outputs(binary_file, (1, 8, 8, 32), 7, 4)
+        np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-3)
+
+
+def test_outputs_and_digest_depend_on_the_seed_alone(run_runner, binary_file):
+    digests = [
+        json.loads(run_runner(bench_request(binary_file.path, seed=seed)).stdout)["output_sha256"]
+        for seed in (1, 1, 2)
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="no /proc here")
+def test_memory_holds_at_least_the_file(run_runner, float_file):
+    answer = json.loads(run_runner(bench_request(float_file.path)).stdout)
+    above = answer["peak_bytes"] - answer["baseline_bytes"]
+    size = float_file.path.stat().st_size
+    # The file is read into memory whole; 0.9 leaves room for pages that the heap had already.
+    assert above > 0.9 * size
+    # TensorFlow would be 300 MB: neither it nor several copies of the file may be in there.
+    assert answer["baseline_bytes"] < 120e6
+    assert above < 10 * size
+
+
+def test_warm_up_ends_when_steady():
+    calls = []
+    runs, steady = runner.warm_up(calls.append, ["input"], limit_seconds=20)
+    assert steady
+    assert runs == len(calls) >= 2 * runner.WARMUP_WINDOW_RUNS
+
+
+def test_warm_up_is_bounded_for_a_model_that_never_settles(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(runner.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(runner.time, "perf_counter_ns", lambda: int(now[0] * 1e9))
+    step = [0.001]
+
+    def slower_each_time(inputs):
+        step[0] *= 1.05
+        now[0] += step[0]
+
+    runs, steady = runner.warm_up(slower_each_time, [], limit_seconds=3.0)
+    assert not steady
+    assert runs > 2 * runner.WARMUP_WINDOW_RUNS
+    assert 3.0 <= now[0] < 3.0 + step[0]
+
+
+def test_no_warm_up_when_there_is_no_time_for_it():
+    assert runner.warm_up(pytest.fail, [], limit_seconds=0) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("medians", "steady"),
+    [([], False), ([100.0], False), ([200.0, 100.0], False), ([200.0, 100.0, 104.0], True)],
+)
+def test_steady_means_two_equal_windows(medians, steady):
+    assert runner.is_steady(medians) is steady
+
+
+@pytest.mark.parametrize(
+    ("min_runs", "min_seconds", "expected"), [(3, 0.0, 3), (2, 0.1, 10), (1, 9.0, 50)]
+)
+def test_samples_reach_both_runs_and_seconds_or_fill_the_buffer(
+    monkeypatch, min_runs, min_seconds, expected
+):
+    now = [0]
+    monkeypatch.setattr(runner.time, "perf_counter_ns", lambda: now[0])
+
+    def ten_milliseconds(inputs):
+        now[0] += 10_000_000
+
+    buffer = np.zeros(50, np.int64)
+    assert runner.take_samples(ten_milliseconds, [], buffer, min_runs, min_seconds) == expected
+    assert set(buffer[:expected]) == {10_000_000}
+
+
+def test_random_inputs_suit_their_types():
+    kinds = [np.float32, np.int8, np.uint8, np.int32, np.bool_]
+    inputs = [((1, 500), np.dtype(kind)) for kind in kinds]
+    floats, int8, uint8, int32, booleans = runner.random_inputs(np.random.default_rng(0), inputs)
+    assert [a.dtype for a in (floats, int8, uint8, int32, booleans)] == kinds
+    assert -1 <= floats.min() < -0.9
+    assert 0.9 < floats.max() < 1
+    assert int8.min() < -100
+    assert int8.max() > 100
+    assert uint8.max() > 230
+    assert set(int32.flat) == {0, 1}
+    assert set(booleans.flat) == {False, True}
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        ("not JSON", "JSONDecodeError"),
+        ({"action": "dance"}, "KeyError: 'dance'"),
+        (bench_request("absent.tflite"), "FileNotFoundError"),
+        (bench_request("runner.py"), "Error"),
+        (bench_request("runner.py", runtime="abacus"), "unknown runtime 'abacus'"),
+    ],
+)
+def test_failure_is_an_answer_with_a_reason(run_runner, request_, reason):
+    result = run_runner(request_)
+    answer = json.loads(result.stdout)
+    assert answer["status"] == "failed"
+    assert reason in answer["reason"]
+    assert "\n" not in answer["reason"]
+    assert result.returncode == 1
+
+
+def test_request_may_be_a_file(run_runner, tmp_path):
+    (tmp_path / "request.json").write_text('{"action": "probe"}')
+    assert json.loads(run_runner("", "request.json").stdout)["status"] == "ok"
+
+
+def test_answer_is_alone_on_standard_output():
+    # What a native library would do: write to file descriptor 1, past Python.
+    script = (
+        "import os, sys; from edge import runner;"
+        "runner.ACTIONS['noise'] = lambda request: os.write(1, b'INFO: chatter\\n') and {};"
+        "print('before'); sys.exit(runner.main([]))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        input='{"action": "noise"}',
+        capture_output=True,
+        text=True,
+        cwd=SOURCE.parent.parent,
+        timeout=60,
+    )
+    assert result.stdout == 'before\n{"status": "ok"}\n'
+    assert "INFO: chatter" in result.stderr
