@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from edge import measurement
 from edge.rows import (
     ColdStart,

@@ -2,6 +2,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from edge.measurement import (
     MAX_DRIFT,
     MAX_SPREAD,
@@ -12,8 +15,6 @@ from edge.measurement import (
     why_invalid,
 )
 from edge.rows import Disturbance
-from hypothesis import given
-from hypothesis import strategies as st
 
 QUIET = Disturbance(other_cores=0.0, stolen_cores=0.0)
 STEADY = list(range(1000, 1100))
