@@ -14,7 +14,14 @@ from zoo.recipes import Recipe, register_recipe
 @register_recipe
 def binary_net_mlp_mnist_5k() -> Recipe:
     """The BNN MLP on mnist_5k."""
-    return Recipe(model="binary_net_mlp", dataset="mnist_5k", smoke_options={"units": 32})
+    return Recipe(
+        model="binary_net_mlp",
+        dataset="mnist_5k",
+        epochs=50,
+        learning_rate=3e-3,
+        final_learning_rate=3e-5,
+        smoke_options={"units": 32},
+    )
 
 
 @register_recipe
