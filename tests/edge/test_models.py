@@ -3,6 +3,7 @@ import json
 import struct
 
 import pytest
+
 from edge.models import describe, find_lce_ops
 from edge.rows import Verification
 from onebit.errors import UsageError

@@ -2,6 +2,7 @@ import os
 import stat
 
 import pytest
+
 from edge.row_files import RowWriter, read_rows
 from edge.rows import to_json
 from onebit.errors import OnebitError, UsageError

@@ -4,10 +4,11 @@ import types
 import typing
 
 import pytest
-from edge import rows
-from edge.rows import SCHEMA_VERSION, Row, from_json, to_json
 from hypothesis import given
 from hypothesis import strategies as st
+
+from edge import rows
+from edge.rows import SCHEMA_VERSION, Row, from_json, to_json
 
 
 def any_of(kind):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from edge import runner
 
 SOURCE = Path(runner.__file__)

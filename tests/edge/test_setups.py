@@ -1,4 +1,5 @@
 import pytest
+
 from edge.setups import SETUPS, default_setups, find_setups
 from onebit.errors import UsageError
 
@@ -9,7 +10,11 @@ def test_setups_are_found_once_in_the_order_given():
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("lce:indirect", "did you mean lce:indirect_bgemm"), ("litret", "litert"), ("?", "known: lce")],
+    [
+        ("lce:indirect", "did you mean lce:indirect_bgemm"),
+        ("litret", "litert"),
+        ("?", "known: lce"),
+    ],
 )
 def test_unknown_setup_names_near_ones(name, message):
     with pytest.raises(UsageError, match=message):
