@@ -165,7 +165,7 @@ def test_report_refuses_malformed_rows(invoke, rows_path, tmp_path):
 def test_report_refuses_an_unwritable_page(invoke, rows_path, tmp_path):
     assert_one_line(invoke("report", rows_path, "-o", tmp_path), 2, "is a folder")
     result = invoke("report", rows_path, "-o", rows_path / "report.html")
-    assert_one_line(result, 1, "cannot write")
+    assert_one_line(result, 1, "cannot write", "rows.jsonl is not a folder")
 
 
 @pytest.mark.parametrize("command", ["bench", "report"])
