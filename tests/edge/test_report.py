@@ -160,6 +160,14 @@ def test_latest_rows_are_shown_and_older_ones_counted(make_row):
     assert "left out: 1" in page
 
 
+def test_host_is_listed_once_however_its_load_moves(make_row):
+    row = make_row()
+    later = dataclasses.replace(
+        make_row(threads=2), host=dataclasses.replace(row.host, load_1min=2)
+    )
+    assert render_report([row, later]).count("instruction sets") == 1
+
+
 @pytest.fixture(scope="module")
 def browser():
     """A headless Chromium."""

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from edge import units
-from edge.tables import bench_line, flat, float_twin, headline, latest
+from edge.tables import bench_line, distinctly_named, flat, float_twin, headline, latest
 
 
 def model(make_row, name, **changes):
@@ -67,6 +67,23 @@ def test_latest_row_of_each_cell_counts(make_row):
     assert latest(rows) == [rows[2], rows[1]]
     elsewhere = make_row(cpu="Cortex-A76")
     assert latest([*rows, elsewhere]) == [rows[2], rows[1], elsewhere]
+
+
+def test_models_of_one_name_are_told_apart_by_their_files(make_row):
+    def at(path, **changes):
+        row = make_row(**changes)
+        return dataclasses.replace(row, model=dataclasses.replace(row.model, file=path))
+
+    rows = [at("a/x.tflite"), at("b/x.tflite"), at("a/y.tflite"), at("z", name="other")]
+    assert [row.model.name for row in distinctly_named(rows)] == [
+        "binary_net_mlp (a/x.tflite)",
+        "binary_net_mlp (b/x.tflite)",
+        "binary_net_mlp (y.tflite)",
+        "other",
+    ]
+    assert distinctly_named(rows[2:]) == rows[2:]
+    twin = model(make_row, "float_mlp", binary_macs=0, float_macs=2_800_000)
+    assert float_twin(distinctly_named(rows)[0].model, [twin]) is twin
 
 
 def test_flat_row_has_every_field_but_samples_at_one_level(make_row, failed):
