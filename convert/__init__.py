@@ -1,16 +1,23 @@
 """Keras models → bitpacked `.tflite` files, with an audit and a verification.
 
-import convert
+    import convert
 
-conversion = convert.convert_model(model)
-conversion.save("model.tflite")
+    conversion = convert.convert_model(model)
+    conversion.save("model.tflite")
+
+TensorFlow is imported when the first of these names needs it.
 """
 
-from convert.audit import audit
-from convert.conversion import Conversion, Samples, convert_model
-from convert.errors import ConversionError, FlatbufferError, SourceError
-from convert.report import Audit, Layer, Report, Totals, Verification
-from convert.verification import verify
+from typing import TYPE_CHECKING
+
+from onebit.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from convert.audit import audit
+    from convert.conversion import Conversion, Samples, convert_model
+    from convert.errors import ConversionError, FlatbufferError, SourceError
+    from convert.report import Audit, Layer, Report, Totals, Verification
+    from convert.verification import verify
 
 __all__ = [
     "Audit",
@@ -27,3 +34,21 @@ __all__ = [
     "convert_model",
     "verify",
 ]
+
+_MODULE_OF = {
+    "Audit": "convert.report",
+    "Conversion": "convert.conversion",
+    "ConversionError": "convert.errors",
+    "FlatbufferError": "convert.errors",
+    "Layer": "convert.report",
+    "Report": "convert.report",
+    "Samples": "convert.conversion",
+    "SourceError": "convert.errors",
+    "Totals": "convert.report",
+    "Verification": "convert.report",
+    "audit": "convert.audit",
+    "convert_model": "convert.conversion",
+    "verify": "convert.verification",
+}
+
+__getattr__ = lazy_names(__name__, _MODULE_OF)

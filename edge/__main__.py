@@ -21,6 +21,7 @@ from edge.setups import SETUPS
 from edge.tables import (
     BENCH_COLUMNS,
     bench_line,
+    distinctly_named,
     flat,
     headline,
     headline_columns,
@@ -192,7 +193,7 @@ def report(files: tuple[str, ...], output: str | None, format_: str) -> None:
             raise UsageError(f"{output} is a folder; give the page a name, such as report.html")
         write_report(results, output)
         progress.print(f"wrote {output}", markup=False, soft_wrap=True)
-    lines = headline(latest(results))
+    lines = headline(distinctly_named(latest(results)))
     if format_ in ("table", "md"):
         emit([line.cells() for line in lines], format_, columns=headline_columns(lines))
     else:

@@ -116,8 +116,8 @@ def _about_models(rows: Sequence[Row]) -> list[str]:
     wrong = [m.name for m in models if m.verification and m.verification.verdict == "mismatch"]
     if wrong:
         notes.append(
-            f"{', '.join(wrong)}: when it was converted, the file disagreed with Keras by more than "
-            "rounding explains."
+            f"{', '.join(wrong)}: when it was converted, the file disagreed with Keras, and by "
+            "more than rounding explains."
         )
     unknown = [m.name for m in models if not m.verification or m.verification.accuracy_file is None]
     if unknown:

@@ -13,6 +13,7 @@ from edge.caveats import caveats
 from edge.rows import OK, Row, Verification
 from edge.tables import (
     HeadlineLine,
+    distinctly_named,
     headline,
     host_label,
     latest,
@@ -57,8 +58,9 @@ def render_report(rows: Sequence[Row]) -> str:
     """
     if not rows:
         raise OnebitError("there are no rows to report: measure with `python -m edge bench`")
-    names = list(dict.fromkeys(row.model.name for row in rows))
-    shown = sorted(latest(rows), key=lambda row: names.index(row.model.name))
+    shown = distinctly_named(latest(rows))
+    names = list(dict.fromkeys(row.model.name for row in shown))
+    shown.sort(key=lambda row: names.index(row.model.name))
     done = measured(shown)
     several_hosts = len({host_label(row) for row in shown}) > 1
 
@@ -83,13 +85,17 @@ def render_report(rows: Sequence[Row]) -> str:
         rows=shown,
         measured=done,
         models=models_of(shown),
-        hosts=list(dict.fromkeys(row.host for row in shown)),
+        # Clock, temperature and load differ from run to run; a host is listed once, as last seen.
+        hosts=list({host_label(row): row.host for row in shown}.values()),
         runs=list(dict.fromkeys(row.run for row in shown)),
         troubled=sorted((row for row in shown if row.status != OK), key=lambda row: row.status),
         fastest=list(fastest_lines(shown).values()),
         findings=findings(shown),
-        series=series,
-        legend={label: _legend_mark(index) for label, index in series.items()},
+        legend={
+            label_of(row): _legend_mark(series[label_of(row)])
+            for row in done
+            if _accuracy(row.model.verification) is not None
+        },
         label_of=label_of,
         several_hosts=several_hosts,
         latency=_latency_figure(done, label_of, series),

@@ -26,8 +26,10 @@ class RowWriter:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[str] = open(self._path, "a", encoding="utf-8")  # noqa: SIM115
         except OSError as error:
+            blocked = isinstance(error, FileExistsError | NotADirectoryError)
+            reason = f"{self._path.parent} is not a folder" if blocked else error.strerror
             raise UsageError(
-                f"cannot write {path}: {error.strerror}; give another path after -o"
+                f"cannot write {path}: {reason}; give another path after -o"
             ) from error
         self._created = not existed
 

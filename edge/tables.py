@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from edge import units
@@ -178,12 +179,12 @@ def float_twin(model: Model, others: Iterable[Model]) -> Model | None:
     reports tell the multiplications, their totals agree within `SAME_MACS`. The longest such name
     wins.
     """
-    words = model.name.split("_")
+    words = _words(model)
     if "float" in words:
         return None
     twins = []
     for other in others:
-        rest = other.name.split("_")
+        rest = _words(other)
         if "float" not in rest:
             continue
         rest.remove("float")
@@ -192,6 +193,11 @@ def float_twin(model: Model, others: Iterable[Model]) -> Model | None:
         if named_alike and _same_macs(model, other):
             twins.append(other)
     return max(twins, key=lambda twin: len(twin.name), default=None)
+
+
+def _words(model: Model) -> list[str]:
+    """The words of a name, without the file that `distinctly_named` puts behind it."""
+    return model.name.partition(" (")[0].split("_")
 
 
 def _same_macs(model: Model, other: Model) -> bool:
@@ -203,6 +209,28 @@ def _same_macs(model: Model, other: Model) -> bool:
         for m in (model, other)
     ]
     return min(totals) == 0 or max(totals) <= min(totals) * (1 + SAME_MACS)
+
+
+def distinctly_named(rows: Sequence[Row]) -> list[Row]:
+    """The rows, with the file's name behind the model's where several files share the latter."""
+    files: dict[str, set[str]] = {}
+    for row in rows:
+        files.setdefault(row.model.name, set()).add(row.model.file)
+
+    def named(row: Row) -> Row:
+        if len(files[row.model.name]) == 1:
+            return row
+        # The shortest end of the path that no other file of this name has.
+        parts = PurePath(row.model.file).parts
+        others = [PurePath(f).parts for f in files[row.model.name] - {row.model.file}]
+        count = next(
+            (n for n in range(1, len(parts)) if all(o[-n:] != parts[-n:] for o in others)),
+            len(parts),
+        )
+        name = f"{row.model.name} ({'/'.join(parts[-count:])})"
+        return dataclasses.replace(row, model=dataclasses.replace(row.model, name=name))
+
+    return [named(row) for row in rows]
 
 
 def latest(rows: Iterable[Row]) -> list[Row]:

@@ -4,9 +4,14 @@ It imports none of `zoo`, `convert` and `edge`, and only `onebit.keras` imports 
 """
 
 import importlib
+import os
 import sys
 
 __version__ = "0.1.0"
+
+# Larq needs Keras 2, and TensorFlow decides at its first import, by this variable, which Keras it
+# brings. It is set here so that `import zoo` suffices, even if TensorFlow comes before the first use.
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 _keras_modules: list[str] = []
 

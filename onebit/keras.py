@@ -1,8 +1,6 @@
 """The one place that imports TensorFlow and Keras.
 
-Larq and Larq Compute Engine need Keras 2. TensorFlow decides for good at its first import whether
-`tf.keras` is Keras 2 (the package tf-keras) or Keras 3, by an environment variable that this module
-sets:
+Larq and Larq Compute Engine need Keras 2, so `tf.keras` must be the package tf-keras:
 
     from onebit.keras import keras, lq, tf
 """
@@ -11,9 +9,8 @@ import os
 import sys
 import warnings
 
-from onebit.streams import held_stderr
-
 import onebit
+from onebit.streams import held_stderr
 
 _loaded_before = sys.modules.get("tensorflow")
 # A private flag of TensorFlow, but its only trace of the decision; absent means Keras 3 or unknown.
@@ -23,7 +20,6 @@ if _loaded_before is not None and not getattr(_loaded_before, "_tf_uses_legacy_k
         "zoo or convert before tensorflow, or set TF_USE_LEGACY_KERAS=1 in the environment"
     )
 
-os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its start-up notices about CUDA and AVX
 # zookeeper, which larq-zoo imports, uses pkg_resources.
 warnings.filterwarnings("ignore", message=".*pkg_resources.*", category=UserWarning)

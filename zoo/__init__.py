@@ -7,10 +7,10 @@
 TensorFlow is imported when the first of these names needs it.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from onebit import register_keras_modules
+from onebit.lazy import lazy_names
 
 if TYPE_CHECKING:
     from zoo.datasets import Dataset, load_dataset
@@ -49,8 +49,4 @@ __all__ = [
 # Saved models hold these modules' classes.
 register_keras_modules("zoo.losses", "zoo.quantizers")
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULE_OF[name]), name)
+__getattr__ = lazy_names(__name__, _MODULE_OF)

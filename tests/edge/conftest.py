@@ -21,9 +21,6 @@ from edge.rows import (
     Verification,
 )
 
-QUICK = measurement.Plan(min_runs=10, min_seconds=0.02, warmup_seconds=0.2)
-"""Enough to fill a row; the figures themselves are not looked at."""
-
 
 @dataclasses.dataclass(frozen=True)
 class ModelFile:
@@ -82,6 +79,12 @@ def binary_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "binary_net.tflite"
     path.write_bytes(convert(model))
     return ModelFile(path, model)
+
+
+@pytest.fixture
+def quick_plan():
+    """Enough to fill a row; the figures themselves are not looked at."""
+    return measurement.Plan(min_runs=10, min_seconds=0.02, warmup_seconds=0.2)
 
 
 @pytest.fixture

@@ -1,0 +1,175 @@
+import csv
+import io
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from edge.__main__ import cli
+from edge.row_files import read_rows
+from edge.rows import SCHEMA_VERSION, from_json, to_json
+
+QUICK = ["--runs", "10", "--seconds", "0.02", "--warmup", "0.2"]
+
+
+@pytest.fixture
+def invoke():
+    """Returns a function that calls the command line."""
+
+    def call(*arguments):
+        return CliRunner().invoke(cli, [str(a) for a in arguments], prog_name="python -m edge")
+
+    return call
+
+
+@pytest.fixture
+def rows_path(tmp_path, make_row):
+    """A file of rows: a binary model and its float twin."""
+    path = tmp_path / "rows.jsonl"
+    twin = make_row(
+        name="float_mlp",
+        setup="litert",
+        size_bytes=11_660_000,
+        accuracy=0.947,
+        binary_macs=0,
+        float_macs=2_800_000,
+    )
+    path.write_text(to_json(make_row()) + "\n" + to_json(twin) + "\n")
+    return path
+
+
+def assert_one_line(result, exit_code, *parts):
+    assert result.exit_code == exit_code, result.output
+    assert result.stdout == ""
+    lines = result.stderr.strip().splitlines()
+    assert "Traceback" not in result.stderr
+    for part in parts:
+        assert part in lines[-1]
+
+
+def test_bench_prints_a_table_and_writes_rows(invoke, float_file, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    result = invoke("bench", float_file.path, "-o", path, "--runtime", "lce,litert", *QUICK)
+    assert result.exit_code == 0, result.output
+    assert [row.setup.name for row in read_rows([path])] == ["lce", "litert"]
+    for heading in ("model", "p50", "p90", "memory", "status"):
+        assert heading in result.stdout
+    assert "[2/2] float_mlp on litert: p50" in result.stderr
+    again = invoke(
+        "bench", float_file.path, "-o", path, "--append", "--runtime", "lce", "--threads", 2, *QUICK
+    )
+    assert again.exit_code == 0, again.output
+    assert [r.setup.threads for r in read_rows([path])] == [1, 1, 2]
+
+
+def test_bench_formats_agree(invoke, binary_file):
+    command = ["bench", binary_file.path, "--runtime", "lce,litert", *QUICK, "--format"]
+    (first, skipped) = [
+        from_json(line) for line in invoke(*command, "jsonl").stdout.strip().splitlines()
+    ]
+    assert first.setup.name == "lce"
+    assert skipped.status == "skipped"
+    documents = json.loads(invoke(*command, "json").stdout)
+    assert [d["status"] for d in documents][1] == "skipped"
+    assert documents[0]["model"]["sha256"] == first.model.sha256
+    records = list(csv.DictReader(io.StringIO(invoke(*command, "csv").stdout)))
+    assert [r["setup.name"] for r in records] == ["lce", "litert"]
+    assert records[0]["model.sha256"] == first.model.sha256
+
+
+def test_bench_exits_with_1_when_a_cell_failed(invoke, float_file, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    result = invoke("bench", float_file.path, "--timeout", "0.01", "--runtime", "lce", "-o", path)
+    # The limit is for cells; the probe before them has its own.
+    assert result.exit_code == 1
+    (row,) = read_rows([path])
+    assert row.status == "failed"
+    assert "time limit of 0.01 s" in row.reason
+    assert "failed" in result.stdout
+
+
+def test_bench_refuses_what_is_no_model(invoke, tmp_path):
+    text = tmp_path / "words.tflite"
+    text.write_text("not a model")
+    assert_one_line(invoke("bench", tmp_path / "no.tflite"), 2, "no.tflite", "No such file")
+    assert_one_line(invoke("bench", text), 2, "words.tflite", "not a TensorFlow Lite file")
+    assert_one_line(invoke("bench", tmp_path), 2, "is a folder")
+
+
+def test_bench_refuses_wrong_options_before_measuring(invoke, float_file, tmp_path):
+    path = float_file.path
+    unwritable = tmp_path / "file"
+    unwritable.write_text("")
+    for options, parts in [
+        (["--runtime", "lce:indirect"], ["no runtime", "lce:indirect_bgemm"]),
+        (["--threads", "two"], ["'two'", "1,2"]),
+        (["--threads", "0"], ["positive"]),
+        (["--runs", "0"], ["--runs"]),
+        (["--append"], ["-o"]),
+        (["-o", unwritable / "rows.jsonl"], ["cannot write", "file is not a folder"]),
+        (["-o", tmp_path], ["cannot write", "Is a directory"]),
+    ]:
+        result = invoke("bench", path, *options)
+        assert_one_line(result, 2, *parts)
+        assert "[1/" not in result.stderr
+
+
+def test_report_prints_the_headline_and_writes_the_page(invoke, rows_path, tmp_path):
+    page = tmp_path / "report.html"
+    result = invoke("report", rows_path, "-o", page)
+    assert result.exit_code == 0, result.output
+    for text in ("binary_net_mlp", "94.50 %", "400 kB", "29.0×", "29.1×", "10.0 MB"):
+        assert text in result.stdout
+    assert page.read_text().startswith("<!doctype html>")
+    assert {path.name for path in tmp_path.iterdir()} == {"rows.jsonl", "report.html"}
+
+
+def test_report_formats(invoke, rows_path):
+    markdown = invoke("report", rows_path, "--format", "md").stdout.splitlines()
+    assert markdown[0].startswith("| model | setup | accuracy in Keras |")
+    assert markdown[1].count("---") == markdown[0].count("|") - 1
+    assert markdown[2].startswith("| binary_net_mlp | lce | 94.50 % |")
+    binary, twin = json.loads(invoke("report", rows_path, "--format", "json").stdout)
+    assert binary["compression_twin"] == 11_660_000 / 400_000
+    assert twin["compression_twin"] is None
+    records = list(
+        csv.DictReader(io.StringIO(invoke("report", rows_path, "--format", "csv").stdout))
+    )
+    assert records[1]["accuracy_file"] == "0.947"
+
+
+def test_report_shows_the_host_only_where_there_are_several(invoke, rows_path, make_row):
+    assert "Cortex" not in invoke("report", rows_path, "--format", "md").stdout
+    with rows_path.open("a") as file:
+        file.write(to_json(make_row(cpu="Cortex-A76")) + "\n")
+    output = invoke("report", rows_path, "--format", "md").stdout
+    assert "| local (Cortex-A72) | binary_net_mlp |" in output
+    assert "| local (Cortex-A76) | binary_net_mlp |" in output
+
+
+def test_report_refuses_malformed_rows(invoke, rows_path, tmp_path):
+    page = tmp_path / "report.html"
+    good = rows_path.read_text()
+    newer = good.replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 99')
+    for content, parts in [
+        (good + "{broken", ["rows.jsonl, line 3"]),
+        (newer, ["rows.jsonl, line 1", "schema_version 99", "update Onebit"]),
+        ("\n", ["no rows in"]),
+    ]:
+        rows_path.write_text(content)
+        assert_one_line(invoke("report", rows_path, "-o", page), 1, *parts)
+    assert_one_line(invoke("report", tmp_path / "absent.jsonl"), 1, "absent.jsonl")
+    assert not page.exists()
+
+
+def test_report_refuses_an_unwritable_page(invoke, rows_path, tmp_path):
+    assert_one_line(invoke("report", rows_path, "-o", tmp_path), 2, "is a folder")
+    result = invoke("report", rows_path, "-o", rows_path / "report.html")
+    assert_one_line(result, 1, "cannot write", "rows.jsonl is not a folder")
+
+
+@pytest.mark.parametrize("command", ["bench", "report"])
+def test_help_has_an_example(invoke, command):
+    result = invoke(command, "--help")
+    assert result.exit_code == 0
+    assert f"python -m edge {command} " in result.stdout.partition("Example:")[2]

@@ -1,0 +1,56 @@
+import json
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from onebit.cli import CommandGroup, emit, format_option
+from onebit.errors import OnebitError, UsageError
+
+RECORDS = [{"name": "[bold]a", "count": 1}, {"name": "b", "count": None}]
+
+
+@click.group(cls=CommandGroup)
+def group():
+    pass
+
+
+@group.command()
+@format_option()
+def show(format_):
+    emit(RECORDS, format_, title="[title]", columns={"name": "Name", "count": "Count"})
+
+
+@group.command()
+@click.argument("kind")
+def fail(kind):
+    raise {"failure": OnebitError, "usage": UsageError, "interrupt": KeyboardInterrupt}[kind](
+        "file.x is wrong: mend it"
+    )
+
+
+@pytest.mark.parametrize(("kind", "code"), [("failure", 1), ("usage", 2)])
+def test_errors_are_one_line_with_their_exit_code(kind, code):
+    result = CliRunner().invoke(group, ["fail", kind])
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr == "error: file.x is wrong: mend it\n"
+
+
+def test_interrupt_exits_with_130():
+    result = CliRunner().invoke(group, ["fail", "interrupt"])
+    assert result.exit_code == 130
+
+
+def test_json_formats_hold_every_record():
+    runner = CliRunner()
+    assert json.loads(runner.invoke(group, ["show", "--format", "json"]).stdout) == RECORDS
+    lines = runner.invoke(group, ["show", "--format", "jsonl"]).stdout.splitlines()
+    assert [json.loads(line) for line in lines] == RECORDS
+    assert runner.invoke(group, ["show", "--format", "csv"]).stdout == "name,count\n[bold]a,1\nb,\n"
+
+
+def test_table_shows_text_with_brackets_and_a_dash_for_none():
+    output = CliRunner().invoke(group, ["show"]).stdout
+    assert "[bold]a" in output
+    assert "[title]" in output
+    assert "–" in output

@@ -1,0 +1,84 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from onebit import files
+from onebit.errors import OnebitError
+
+
+def test_replacing_puts_the_file_in_place(tmp_path):
+    with files.replacing(tmp_path / "new" / "file.txt") as temporary:
+        assert temporary.name == "file.txt"
+        temporary.write_text("whole")
+    assert (tmp_path / "new" / "file.txt").read_text() == "whole"
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["file.txt"]
+
+
+def test_replacing_replaces_a_folder(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "old").touch()
+    with files.replacing(tmp_path / "run") as temporary:
+        temporary.mkdir()
+        (temporary / "new").touch()
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["new"]
+
+
+def test_failed_block_leaves_the_old_content(tmp_path):
+    (tmp_path / "file").write_text("old")
+
+    def fail():
+        with files.replacing(tmp_path / "file") as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("interrupted")
+
+    with pytest.raises(RuntimeError, match="interrupted"):
+        fail()
+    assert (tmp_path / "file").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_killed_writer_leaves_the_old_content(tmp_path):
+    (tmp_path / "file").write_text("old")
+    code = (
+        "import sys, time; from onebit.files import replacing\n"
+        "with replacing(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half'); print('writing', flush=True); time.sleep(60)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "file")], stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "writing\n"
+        process.kill()
+    assert (tmp_path / "file").read_text() == "old"
+
+
+def test_place_under_a_file_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OnebitError, match="cannot write") as error:
+        files.write_text(tmp_path / "file" / "x", "text")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_write_protected_folder_is_one_line(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OnebitError, match="cannot write"):
+        files.write_text(tmp_path / "x", "text")
+    tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe"])
+def test_read_json_names_a_damaged_file(tmp_path, content):
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(OnebitError, match=r"x\.json is not valid JSON"):
+        files.read_json(tmp_path / "x.json")
+
+
+def test_write_json_refuses_nan(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(tmp_path / "x.json", {"value": float("nan")})
+    assert list(tmp_path.iterdir()) == []
