@@ -10,7 +10,8 @@ import sys
 __version__ = "0.1.0"
 
 # Larq needs Keras 2, and TensorFlow decides at its first import, by this variable, which Keras it
-# brings. It is set here so that `import zoo` suffices, even if TensorFlow comes before the first use.
+# brings. It is set here so that `import zoo` suffices, even if TensorFlow is
+# imported before anything of it is used.
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 _keras_modules: list[str] = []

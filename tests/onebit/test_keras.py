@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 
 def python(code, **environment):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
