@@ -2,45 +2,45 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
+from convert.filters import FILTERED, binary_filter_shape, stored_filter
 from convert.flatbuffer import INT8, Graph
-from convert.matching import filter_signs, fingerprint
 from convert.passes.pack_binary_weights import PACKABLE, has_binary_rows, is_worth_packing
 from convert.report import KINDS, Audit, File, Kind, Layer, Totals
-from onebit import bits
-
-Names = Mapping[str, str]
-"""Fingerprint of a filter (`convert.matching`) → name of the Keras layer that it belongs to."""
-
-_FILTERED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
-# Operators that give a filter unchanged values in another form.
-_UNPACKING = ("LceDequantize", "RESHAPE", "DEQUANTIZE")
 
 
-def audit(content: bytes, name: str = "the file", layer_names: Names | None = None) -> Audit:
+def audit(content: bytes, name: str = "the file") -> Audit:
     """The layers of a `.tflite` file, ours or any other, and their totals.
 
     Args:
         content: The whole file.
         name: What error messages call it.
-        layer_names: Keras names of filters, where the Keras model is at hand.
 
     Raises:
         FlatbufferError: The content is not a well-formed `.tflite` file.
     """
     graph = Graph.from_bytes(content, name)
+    counted: set[int] = {0}
     layers = []
     for op in graph.operators:
         if graph.op_name(op) == "LceBconv2d":
-            layers.append(_binary_layer(graph, op, layer_names or {}))
-        elif graph.op_name(op) in _FILTERED:
-            layers.append(_other_layer(graph, op, layer_names or {}))
+            layers.append(_binary_layer(graph, op, counted))
+        elif graph.op_name(op) in FILTERED:
+            layers.append(_other_layer(graph, op, counted))
         elif graph.op_name(op) == "BATCH_MATMUL":
-            layers.append(_product(graph, op))
+            layers.append(_product(graph, op, counted))
     file = File(hashlib.sha256(content).hexdigest(), len(content))
     return Audit(file, layers, _totals(layers, len(content)))
+
+
+def _size_bytes(graph: Graph, tensors: list[int], counted: set[int]) -> int:
+    """The bytes of constants; a buffer that layers share counts for the first of them."""
+    buffers = {graph.subgraph.tensors[i].buffer: i for i in tensors if i >= 0}
+    fresh = {buffer: i for buffer, i in buffers.items() if buffer not in counted}
+    counted.update(fresh)
+    return sum(graph.buffer_bytes(i) for i in fresh.values())
 
 
 def _totals(layers: list[Layer], file_bytes: int) -> Totals:
@@ -60,22 +60,13 @@ def _totals(layers: list[Layer], file_bytes: int) -> Totals:
     )
 
 
-def binary_filter_shape(graph: Graph, op: Any) -> list[int]:
-    """The unpacked filter `[O, KH, KW, C/groups]` of an LceBconv2d."""
-    *outer, words = graph.shape(graph.inputs(op)[1])
-    channels_in = int(graph.custom_options(op).get("channels_in", words * bits.WORD_BITS))
-    # Groups hold whole words each; without groups the last word may be partly used.
-    return [*outer, min(channels_in, words * bits.WORD_BITS)]
-
-
-def _binary_layer(graph: Graph, op: Any, names: Names) -> Layer:
-    filter_index, output = graph.inputs(op)[1], graph.outputs(op)[0]
+def _binary_layer(graph: Graph, op: Any, counted: set[int]) -> Layer:
+    output = graph.outputs(op)[0]
     filter_shape = binary_filter_shape(graph, op)
     out = filter_shape[0]
     output_shape = [*graph.shape(output)[:-1], out]
     return Layer(
-        name=_keras_name(graph, op, filter_index, filter_shape, names)
-        or _tensor_label(graph, output),
+        name=_tensor_label(graph, output),
         op="LceBconv2d",
         kind="binary",
         reason=None,
@@ -83,22 +74,22 @@ def _binary_layer(graph: Graph, op: Any, names: Names) -> Layer:
         filter_shape=filter_shape,
         output_shape=output_shape,
         macs=math.prod(output_shape[:-1]) * math.prod(filter_shape),
-        size_bytes=sum(graph.buffer_bytes(i) for i in graph.inputs(op) if i >= 0),
+        size_bytes=_size_bytes(graph, graph.inputs(op), counted),
         float32_bytes=4 * (math.prod(filter_shape) + out),
     )
 
 
-def _other_layer(graph: Graph, op: Any, names: Names) -> Layer:
+def _other_layer(graph: Graph, op: Any, counted: set[int]) -> Layer:
     name, inputs, output = graph.op_name(op), graph.inputs(op), graph.outputs(op)[0]
     filter_index = inputs[1]
     data_index = inputs[2] if name == "TRANSPOSE_CONV" else inputs[0]
     filter_shape, output_shape = graph.shape(filter_index), graph.shape(output)
-    source, unpacking = _stored_filter(graph, filter_index)
+    source, unpacking = stored_filter(graph, filter_index)
     kind, reason, mend = _judge(graph, name, data_index, filter_index, unpacking)
     tail = _following_constants(graph, output) if kind == "binary_weights" else []
     constants = [source, *(i for i in inputs[2:] if i >= 0 and i != data_index), *tail]
     return Layer(
-        name=_keras_name(graph, op, source, filter_shape, names) or _tensor_label(graph, output),
+        name=_tensor_label(graph, output),
         op=name,
         kind=kind,
         reason=reason,
@@ -106,12 +97,12 @@ def _other_layer(graph: Graph, op: Any, names: Names) -> Layer:
         filter_shape=filter_shape,
         output_shape=output_shape,
         macs=_macs(name, filter_shape, output_shape, graph.shape(data_index)),
-        size_bytes=sum(graph.buffer_bytes(i) for i in dict.fromkeys(constants)),
+        size_bytes=_size_bytes(graph, constants, counted),
         float32_bytes=4 * (math.prod(filter_shape) + output_shape[-1]),
     )
 
 
-def _product(graph: Graph, op: Any) -> Layer:
+def _product(graph: Graph, op: Any, counted: set[int]) -> Layer:
     left, right = (graph.shape(i) for i in graph.inputs(op)[:2])
     output = graph.outputs(op)[0]
     inner = left[-2] if getattr(op.builtinOptions, "adjX", False) else left[-1]
@@ -126,22 +117,9 @@ def _product(graph: Graph, op: Any) -> Layer:
         filter_shape=right,
         output_shape=graph.shape(output),
         macs=math.prod(graph.shape(output)) * inner,
-        size_bytes=sum(graph.buffer_bytes(i) for i in graph.inputs(op)),
+        size_bytes=_size_bytes(graph, graph.inputs(op), counted),
         float32_bytes=4 * math.prod(right) if constant else 0,
     )
-
-
-def _stored_filter(graph: Graph, index: int) -> tuple[int, str | None]:
-    """The constant behind a filter, and the operator that unpacks it (None when stored plainly)."""
-    unpacking = None
-    while not graph.is_constant(index):
-        op = graph.producer(index)
-        if op is None or graph.op_name(op) not in _UNPACKING:
-            return index, "computed"
-        if graph.op_name(op) != "RESHAPE":
-            unpacking = graph.op_name(op)
-        index = graph.inputs(op)[0]
-    return index, unpacking
 
 
 def _judge(
@@ -208,11 +186,6 @@ def _macs(name: str, filter_shape: list[int], output: list[int], data: list[int]
     if name == "TRANSPOSE_CONV":
         return math.prod(data[:-1]) * math.prod(filter_shape)
     return math.prod(output[:-1]) * math.prod(filter_shape)
-
-
-def _keras_name(graph: Graph, op: Any, source: int, shape: list[int], names: Names) -> str | None:
-    negative = filter_signs(graph, op, source, shape) if names else None
-    return None if negative is None else names.get(fingerprint(negative))
 
 
 def _tensor_label(graph: Graph, index: int) -> str:

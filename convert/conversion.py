@@ -14,7 +14,7 @@ from convert.audit import audit
 from convert.errors import ConversionError
 from convert.flatbuffer import Graph
 from convert.lce import VERSION, LceInterpreter, convert_with_lce
-from convert.matching import layers_by_filter
+from convert.matching import name_tensors
 from convert.passes import run_passes
 from convert.report import Report
 from convert.rewrites import Rewritten, rewrite
@@ -117,20 +117,20 @@ def convert_model(
         rewritten = rewrite(model)
     on_stage("converting with Larq Compute Engine")
     content = convert_with_lce(rewritten.model)
+    graph = Graph.from_bytes(content)
+    name_tensors(graph, model)
     fired: dict[str, list[str]] = {}
     if passes:
         on_stage("packing")
-        graph = Graph.from_bytes(content)
         fired = run_passes(graph)
-        content = graph.to_bytes()
+    content = graph.to_bytes()
     notes = [] if rewritten.skipped is None else [rewritten.skipped]
     refusal = _refusal(content)
     if refusal is not None:
         notes.append(refusal)
 
     on_stage("auditing")
-    names = {key: layer.name for key, layer in layers_by_filter(model).items()}
-    parts = audit(content, layer_names=names)
+    parts = audit(content)
     report = Report(
         file=parts.file,
         layers=parts.layers,

@@ -6,15 +6,13 @@ compared up to a flip of a whole channel.
 """
 
 import hashlib
-import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.filters import FILTERED, binary_filter_shape, filter_signs, stored_filter
 from convert.flatbuffer import Graph
 from convert.rewrites.dense_to_pointwise_conv import flat_layers, quantized_kernel
-from onebit import bits
 from onebit.keras import keras, lq
 
 
@@ -68,21 +66,23 @@ def _filter(layer: keras.layers.Layer) -> NDArray[np.float32] | None:
     return np.moveaxis(kernel, -1, 0)
 
 
-def filter_signs(graph: Graph, op: Any, source: int, shape: list[int]) -> NDArray[np.bool_] | None:
-    """Where an operator's filter is negative, `[O, …]`; None when the file does not hold it.
+def name_tensors(graph: Graph, model: keras.Model) -> None:
+    """Gives each multiplying operator's output the name of the Keras layer that it came from.
 
-    Args:
-        graph: The file.
-        op: The operator that computes with the filter.
-        source: The constant that holds it, packed or not.
-        shape: The unpacked filter's shape.
+    LCE's own names join those of all operators that it fused and are cut after 50 characters.
     """
-    constant = graph.constant(source)
-    if constant is None:
-        return None
-    if constant.dtype == np.int32:
-        # Packed either as the filter stands or as one row per output channel.
-        last = shape[-1] if constant.ndim == len(shape) else math.prod(shape[1:])
-        return bits.unpack(constant, last) < 0
-    depthwise = graph.op_name(op) == "DEPTHWISE_CONV_2D"
-    return (np.moveaxis(constant[0], -1, 0) if depthwise else constant) < 0
+    names = {key: layer.name for key, layer in layers_by_filter(model).items()}
+    for op in graph.operators:
+        if graph.op_name(op) == "LceBconv2d":
+            source, shape = graph.inputs(op)[1], binary_filter_shape(graph, op)
+        elif graph.op_name(op) in FILTERED:
+            source, shape = (
+                stored_filter(graph, graph.inputs(op)[1])[0],
+                graph.shape(graph.inputs(op)[1]),
+            )
+        else:
+            continue
+        signs = filter_signs(graph, op, source, shape)
+        name = None if signs is None else names.get(fingerprint(signs))
+        if name is not None:
+            graph.subgraph.tensors[graph.outputs(op)[0]].name = name.encode()

@@ -15,7 +15,7 @@ from convert.errors import SourceError
 from onebit.errors import first_line
 from onebit.keras import keras
 
-_MEND_OBJECTS = "pass --custom-objects FILE.py, a Python file that defines it"
+_LAMBDA = r'"class_name"\s*:\s*"(?:[\w.>]*[.>])?Lambda"'
 
 
 def load_model(
@@ -34,14 +34,21 @@ def load_model(
     if not path.exists():
         raise SourceError(f"{path} does not exist: give a model file, a run folder or zoo:NAME")
     _check_kind(path)
-    if not allow_code and _has_lambda(path):
+    config = _stored_config(path)
+    if not allow_code and re.search(_LAMBDA, config):
         raise SourceError(
             f"{path} has a Lambda layer, which runs Python code stored in the file: if you trust "
             "the file, pass --allow-code"
         )
     try:
         with keras.utils.custom_object_scope(custom_objects or {}):
+            if zipfile.is_zipfile(path):
+                unknown = _unknown_object(json.loads(config))
+                if unknown is not None:
+                    raise SourceError(_unknown_message(path, unknown))
             return keras.models.load_model(path, compile=False, safe_mode=not allow_code)
+    except SourceError:
+        raise
     except Exception as error:  # Keras raises whatever its many readers raise
         raise SourceError(_explain(path, error)) from error
 
@@ -56,7 +63,6 @@ def load_custom_objects(path: Path) -> dict[str, Any]:
     if not path.is_file() or spec is None or spec.loader is None:
         raise SourceError(f"{path} is not a Python file: --custom-objects takes a .py file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # the user's code may raise anything
@@ -98,21 +104,45 @@ def _keras_version(path: Path) -> str:
         raise SourceError(f"{path} is a zip file, but not a Keras model: {error}") from error
 
 
-def _has_lambda(path: Path) -> bool:
-    """Whether a model's stored configuration names a Lambda layer."""
-    if path.is_dir():
-        stored = b"".join(p.read_bytes() for p in [path / "keras_metadata.pb"] if p.is_file())
-    elif zipfile.is_zipfile(path):
-        try:
+def _stored_config(path: Path) -> str:
+    """The JSON in which a model's file tells its layers; empty where it tells none."""
+    try:
+        if path.is_dir():
+            # A protocol buffer, whose strings hold JSON.
+            metadata = path / "keras_metadata.pb"
+            return metadata.read_bytes().decode("utf-8", "replace") if metadata.is_file() else ""
+        if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                stored = archive.read("config.json")
-        except (KeyError, zipfile.BadZipFile) as error:
-            raise SourceError(f"{path} is damaged: {error}") from error
-    else:
+                return archive.read("config.json").decode("utf-8", "replace")
         with h5py.File(path, "r") as file:
-            config = file.attrs.get("model_config", b"")
-            stored = config.encode() if isinstance(config, str) else bytes(config)
-    return re.search(rb'"class_name"\s*:\s*"(?:[\w.>]*[.>])?Lambda"', stored) is not None
+            config = file.attrs.get("model_config", "")
+            return config if isinstance(config, str) else bytes(config).decode("utf-8", "replace")
+    except (KeyError, OSError, zipfile.BadZipFile) as error:
+        raise SourceError(f"{path} is damaged: {first_line(error)}") from error
+
+
+def _unknown_object(config: Any) -> str | None:
+    """The first class in a `.keras` file's configuration that no import provides.
+
+    Keras itself stumbles over one with a message about something else.
+    """
+    if isinstance(config, list):
+        return next(filter(None, map(_unknown_object, config)), None)
+    if not isinstance(config, dict):
+        return None
+    registered, module = config.get("registered_name"), str(config.get("module"))
+    if registered and not module.startswith(("keras", "tf_keras")):
+        found = keras.utils.get_registered_object(registered)
+        if found is None and not hasattr(sys.modules.get(module), config.get("class_name", "")):
+            return str(config.get("class_name"))
+    return next(filter(None, map(_unknown_object, config.values())), None)
+
+
+def _unknown_message(path: Path, name: str) -> str:
+    return (
+        f"{path} uses the custom object {name}, which is unknown here: pass --custom-objects "
+        "FILE.py, a Python file that defines it"
+    )
 
 
 def _explain(path: Path, error: Exception) -> str:
@@ -121,7 +151,7 @@ def _explain(path: Path, error: Exception) -> str:
         re.search(r"Could not locate (?:class|function) '([^']+)'", text)
     )
     if unknown:
-        return f"{path} uses the custom object {unknown[1]}, which is unknown here: {_MEND_OBJECTS}"
+        return _unknown_message(path, unknown[1])
     if "No model config found" in text:
         return f"{path} holds weights alone: save the whole model with model.save"
     return f"{path} cannot be loaded: {first_line(error)}"

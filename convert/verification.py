@@ -20,11 +20,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.audit import binary_filter_shape
 from convert.errors import ConversionError
+from convert.filters import binary_filter_shape, filter_signs
 from convert.flatbuffer import Graph
 from convert.lce import LceInterpreter
-from convert.matching import filter_signs, fingerprint, layers_by_filter
+from convert.matching import fingerprint, layers_by_filter
 from convert.report import Flip, Verdict, Verification
 from onebit import bits
 from onebit.keras import keras, tf

@@ -3,4 +3,26 @@
 It imports none of `zoo`, `convert` and `edge`, and only `onebit.keras` imports TensorFlow.
 """
 
+import importlib
+import sys
+
 __version__ = "0.1.0"
+
+_keras_modules: list[str] = []
+
+
+def register_keras_modules(*names: str) -> None:
+    """Has `onebit.keras` import these modules, at once when it is itself imported already.
+
+    A package whose classes appear in saved models names their modules here. Loading such a file
+    then works after importing the package, which itself need not import TensorFlow.
+    """
+    _keras_modules.extend(names)
+    if "onebit.keras" in sys.modules:
+        import_keras_modules()
+
+
+def import_keras_modules() -> None:
+    """Imports what was registered; `onebit.keras` calls it when it is ready."""
+    for name in _keras_modules:
+        importlib.import_module(name)

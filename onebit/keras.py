@@ -13,6 +13,8 @@ import warnings
 
 from onebit.streams import held_stderr
 
+import onebit
+
 _loaded_before = sys.modules.get("tensorflow")
 # A private flag of TensorFlow, but its only trace of the decision; absent means Keras 3 or unknown.
 if _loaded_before is not None and not getattr(_loaded_before, "_tf_uses_legacy_keras", False):
@@ -36,3 +38,5 @@ tf.get_logger().setLevel("ERROR")
 keras = tf.keras
 
 __all__ = ["keras", "lq", "tf"]
+
+onebit.import_keras_modules()

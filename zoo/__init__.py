@@ -10,6 +10,8 @@ TensorFlow is imported when the first of these names needs it.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from onebit import register_keras_modules
+
 if TYPE_CHECKING:
     from zoo.datasets import Dataset, load_dataset
     from zoo.evaluation import evaluate
@@ -43,6 +45,9 @@ __all__ = [
     "resolve_recipe",
     "train",
 ]
+
+# Saved models hold these modules' classes.
+register_keras_modules("zoo.losses", "zoo.quantizers")
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,12 @@ BATCH_NORM_EPSILON = 1e-4
 
 
 def dense(
-    units: int, *, name: str, kernel: Quantizer = None, inputs: Quantizer = None
+    units: int,
+    *,
+    name: str,
+    kernel: Quantizer = None,
+    inputs: Quantizer = None,
+    initializer: keras.initializers.Initializer | str = "glorot_uniform",
 ) -> keras.layers.Layer:
     """A dense layer without bias: `[N, I]` → `[N, units]`; a `Dense` when nothing is quantized.
 
@@ -24,12 +29,14 @@ def dense(
         name: The layer's name.
         kernel: Quantizer of the weights, whose latent values are then clipped to [-1, 1].
         inputs: Quantizer of the inputs.
+        initializer: Of the latent weights.
     """
     if kernel is None and inputs is None:
-        return keras.layers.Dense(units, use_bias=False, name=name)
+        return keras.layers.Dense(units, use_bias=False, kernel_initializer=initializer, name=name)
     return lq.layers.QuantDense(
         units,
         use_bias=False,
+        kernel_initializer=initializer,
         kernel_quantizer=kernel,
         kernel_constraint=_clip(kernel),
         input_quantizer=inputs,

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from onebit.errors import OnebitError, UsageError, near_matches
+from onebit.errors import OnebitError, UsageError, first_line, near_matches
 
 if TYPE_CHECKING:
     from onebit.keras import keras
@@ -193,4 +193,7 @@ def build(name: str, **options: Any) -> keras.Model:
     try:
         return models.get(name).build(**options)
     except (TypeError, ValueError) as error:
-        raise OnebitError(f"{name} cannot be built with {options}: {error}") from error
+        given = ", ".join(f"{option}={value!r}" for option, value in options.items())
+        raise OnebitError(
+            f"{name} cannot be built with {given or 'its defaults'}: {first_line(error)}"
+        ) from error

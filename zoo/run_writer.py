@@ -32,12 +32,19 @@ if TYPE_CHECKING:
     from onebit.keras import keras
 
 
-def claim(folder: Path, recipe: Recipe, dataset: Dataset, command: str | None) -> None:
+def claim(
+    folder: Path,
+    recipe: Recipe,
+    options: Mapping[str, Any],
+    dataset: Dataset,
+    command: str | None,
+) -> None:
     """Makes `folder` this training's run folder, or checks that it is.
 
     Args:
         folder: A run folder, an empty folder, or a path at which there is nothing.
-        recipe: With every option of its model spelled out.
+        recipe: What is trained.
+        options: Every option of its model, the defaults too.
         dataset: What the recipe trains on.
         command: The command line that resumes the training.
 
@@ -45,16 +52,19 @@ def claim(folder: Path, recipe: Recipe, dataset: Dataset, command: str | None) -
         UsageError: It holds another training, or something else.
         OnebitError: It cannot be written.
     """
-    training = _json({**dataclasses.asdict(recipe), "dataset_sha256": dataset.sha256})
+    training = {
+        "recipe": _json(dataclasses.asdict(recipe)),
+        "options": _json(options),
+        "dataset_sha256": dataset.sha256,
+    }
     path = folder / CONFIG
     if path.is_file():
-        before = files.read_json(path).get("training", {})
-        for key, value in training.items():
-            if before.get(key) != value:
-                raise UsageError(
-                    f"{folder} holds a run with {key} {before.get(key)}, not {value}; "
-                    "give another folder, or --restart to train anew"
-                )
+        difference = _difference(_mapping(files.read_json(path)), training)
+        if difference:
+            raise UsageError(
+                f"{folder} holds a run with {difference}; give another folder, or --restart to "
+                "train anew"
+            )
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is no run folder; give a new or empty one")
@@ -62,13 +72,37 @@ def claim(folder: Path, recipe: Recipe, dataset: Dataset, command: str | None) -
         path,
         {
             "schema_version": SCHEMA_VERSION,
-            "training": training,
+            **training,
             "command": command,
             "created": provenance.utc_now(),
             "commit": provenance.commit(),
             "versions": provenance.versions(["tensorflow", "tf-keras", "larq", "numpy"]),
         },
     )
+
+
+def is_finished(folder: Path, recipe: Recipe) -> bool:
+    """Whether `folder` holds the finished run of that recipe; needs neither data nor TensorFlow."""
+    if not (folder / CARD).is_file() or not (folder / CONFIG).is_file():
+        return False
+    config = _mapping(files.read_json(folder / CONFIG))
+    return config.get("recipe") == _json(dataclasses.asdict(recipe))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """The first thing in which two trainings differ: "epochs 60, not 3"."""
+    for key, value in now.items():
+        old = before.get(key)
+        if old == value:
+            continue
+        if isinstance(value, dict) and isinstance(old, dict):
+            return _difference(old, value) or f"other {key}"
+        return f"{key} {old}, not {value}"
+    return None
 
 
 def remove_run(folder: Path) -> None:
@@ -96,6 +130,7 @@ def finish(
     folder: Path,
     model: keras.Model,
     recipe: Recipe,
+    options: Mapping[str, Any],
     dataset: Dataset,
     *,
     accuracy: float,
@@ -110,7 +145,7 @@ def finish(
         {
             "schema_version": SCHEMA_VERSION,
             "name": recipe.model,
-            "options": _json(recipe.options),
+            "options": _json(options),
             "recipe": recipe.name,
             "seed": recipe.seed,
             "commit": provenance.commit(),

@@ -26,10 +26,10 @@ from zoo.datasets import Dataset, Split, load_dataset
 from zoo.evaluation import accuracy
 from zoo.losses import SquaredHinge
 from zoo.progress import Progress
-from zoo.recipes import Recipe, recipes
+from zoo.recipes import Recipe, resolve_recipe
 from zoo.registry import build, models
-from zoo.run import CARD, CHECKPOINTS, LOGS, Run, load_run, read_history
-from zoo.run_writer import claim, finish, remove_run, write_history
+from zoo.run import CHECKPOINTS, LOGS, Run, load_run, read_history
+from zoo.run_writer import claim, finish, is_finished, remove_run, write_history
 
 
 def train(
@@ -59,20 +59,26 @@ def train(
     """
     if isinstance(recipe, str):
         command = command or shlex.join(["python", "-m", "zoo", "train", recipe, "-o", str(folder)])
-        recipe = recipes.get(recipe)
+        recipe = resolve_recipe(recipe)
     folder = Path(folder)
     files.require_writable(folder)
+    if is_finished(folder, recipe) and not restart:
+        return load_run(folder)
     dataset = _limited(load_dataset(recipe.dataset, data), recipe.samples)
-    recipe = _spelled_out(recipe, dataset)
+    options = {
+        **models.get(recipe.model).options,
+        **recipe.options,
+        "input_shape": dataset.input_shape,
+        "classes": len(dataset.classes),
+    }
     if restart:
         remove_run(folder)
-    claim(folder, recipe, dataset, command)
-    if not (folder / CARD).is_file():
-        keras.utils.set_random_seed(recipe.seed)
-        tf.config.experimental.enable_op_determinism()
-        model = _Training(recipe, dataset, folder).run()
-        measured = accuracy(model, dataset.test, recipe.preprocessing)
-        finish(folder, model, recipe, dataset, accuracy=measured, command=command)
+    claim(folder, recipe, options, dataset, command)
+    keras.utils.set_random_seed(recipe.seed)
+    tf.config.experimental.enable_op_determinism()
+    model = _Training(recipe, build(recipe.model, **options), dataset, folder).run()
+    measured = accuracy(model, dataset.test, recipe.preprocessing)
+    finish(folder, model, recipe, options, dataset, accuracy=measured, command=command)
     return load_run(folder)
 
 
@@ -88,33 +94,23 @@ def _limited(dataset: Dataset, samples: int | None) -> Dataset:
     )
 
 
-def _spelled_out(recipe: Recipe, dataset: Dataset) -> Recipe:
-    """The recipe with every option of its model, so that the run folder tells them all."""
-    options = {
-        **models.get(recipe.model).options,
-        **recipe.options,
-        "input_shape": dataset.input_shape,
-        "classes": len(dataset.classes),
-    }
-    return dataclasses.replace(recipe, options=options)
-
-
 class _Training:
     """One training: the model, its optimizer and how far both have come.
 
     Args:
-        recipe: What to train, spelled out.
+        recipe: How to train.
+        model: What to train.
         dataset: What to train on.
         folder: The run folder, claimed.
     """
 
-    def __init__(self, recipe: Recipe, dataset: Dataset, folder: Path):
+    def __init__(self, recipe: Recipe, model: keras.Model, dataset: Dataset, folder: Path):
         self._recipe = recipe
         self._dataset = dataset
         self._folder = folder
         self._steps = math.ceil(len(dataset.train) / recipe.batch_size)
 
-        self._model = build(recipe.model, **recipe.options)
+        self._model = model
         self._optimizer = keras.optimizers.Adam(
             keras.optimizers.schedules.ExponentialDecay(
                 recipe.learning_rate,
@@ -123,16 +119,16 @@ class _Training:
             )
         )
         # A second model around the same layers, so that the saved one carries no optimizer.
-        self._trainer = keras.Model(self._model.inputs, self._model.outputs)
+        self._trainer = keras.Model(model.inputs, model.outputs)
         self._trainer.compile(self._optimizer, SquaredHinge(), metrics=["accuracy"])
         self._optimizer.build(self._trainer.trainable_variables)
 
         self._done = tf.Variable(0, dtype=tf.int64)
         checkpoint = tf.train.Checkpoint(
-            model=self._model,
+            model=model,
             optimizer=self._optimizer,
             epochs_done=self._done,
-            random_states=list(_random_states(self._model)),
+            random_states=list(_random_states(model)),
         )
         self._checkpoints = tf.train.CheckpointManager(
             checkpoint, str(folder / CHECKPOINTS), max_to_keep=1

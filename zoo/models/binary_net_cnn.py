@@ -64,6 +64,8 @@ def _cnn(
     name: str,
 ) -> keras.Model:
     """The network with what `sign` makes as every quantizer and `activation` where there is one."""
+    if min(input_shape[:2]) < 8:
+        raise ValueError(f"three poolings need images of at least 8×8, not {input_shape}")
     x = image = keras.Input(input_shape, name="image")
     for stage in (1, 2, 3):
         for step in (1, 2):

@@ -1,16 +1,22 @@
 """Recipes: everything that decides a training, one file a paper × data set.
 
-A recipe is a frozen dataclass, registered by its file. `resolve_recipe` turns a name and a command
-line's settings into the recipe that is trained; the run folder keeps it whole.
+A recipe is a frozen dataclass that a decorated function returns; its name is the function's, its
+docstring tells command, duration and expected accuracy:
+
+    @register_recipe
+    def binary_net_mlp_mnist_5k() -> Recipe: ...
+
+`resolve_recipe` turns a name and a command line's settings into the recipe that is trained.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,9 +37,9 @@ class Recipe:
     `learning_rate` to `final_learning_rate`. The model of the last epoch is the result.
 
     Attributes:
-        name: Registry name.
         model: Registry name of the model.
         dataset: Registry name of the data set.
+        name: Registry name; registering fills it in.
         options: The model's options; the data set decides `input_shape` and `classes`.
         epochs: Passes over the training split.
         batch_size: Images a step.
@@ -45,9 +51,9 @@ class Recipe:
         smoke_options: What `options` become in a smoke run.
     """
 
-    name: str
     model: str
     dataset: str
+    name: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     epochs: int = 60
     batch_size: int = 100
@@ -87,13 +93,18 @@ SETTABLE = (
 )
 """The fields that `--set` reaches, beside the model's options."""
 
-recipes: Registry[Recipe] = Registry("recipe", __name__)
+recipes: Registry[Callable[[], Recipe]] = Registry("recipe", __name__)
 
 
-def register_recipe(recipe: Recipe) -> Recipe:
-    """Registers a recipe under its name and returns it."""
-    recipes.add(recipe.name, recipe)
-    return recipe
+def register_recipe(function: Callable[[], Recipe]) -> Callable[[], Recipe]:
+    """Registers a function that returns a recipe, under the function's name."""
+    recipes.add(function.__name__, function)
+    return function
+
+
+def describe_recipe(name: str) -> str:
+    """The docstring of the registered recipe."""
+    return inspect.getdoc(recipes.get(name)) or ""
 
 
 def resolve_recipe(
@@ -115,7 +126,7 @@ def resolve_recipe(
     Raises:
         UsageError: The recipe or a key is unknown, or a value does not fit its type.
     """
-    recipe = recipes.get(name)
+    recipe = dataclasses.replace(recipes.get(name)(), name=name)
     if smoke:
         recipe = recipe.smoke()
     field_types = typing.get_type_hints(Recipe)

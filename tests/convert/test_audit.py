@@ -1,0 +1,139 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convert.audit import audit
+from convert.conversion import convert_model
+from convert.errors import FlatbufferError
+from convert.flatbuffer import Graph, read_file
+from convert.lce import convert_with_lce
+from onebit.keras import keras, lq, tf
+from tests.convert.models import BINARY, mlp, randomise
+
+
+@pytest.fixture(scope="module")
+def lce_alone():
+    """A file that LCE wrote without our rewrites and passes."""
+    return convert_with_lce(mlp(activation="relu"))
+
+
+@pytest.fixture(scope="module")
+def ours():
+    return convert_model(mlp(units=(64, 40), activation="relu"))
+
+
+def test_layers_carry_keras_names_kinds_and_counts(ours):
+    layers = ours.report.layers
+    assert [(layer.name, layer.kind, layer.op) for layer in layers] == [
+        ("dense_1", "binary_weights", "FULLY_CONNECTED"),
+        ("dense_2", "binary", "LceBconv2d"),
+        ("dense_3", "binary", "LceBconv2d"),
+    ]
+    assert [layer.macs for layer in layers] == [36 * 64, 64 * 40, 40 * 10]
+    assert [layer.filter_shape for layer in layers] == [[64, 36], [40, 1, 1, 64], [10, 1, 1, 40]]
+    assert [layer.float32_bytes for layer in layers] == [4 * 64 * 37, 4 * 40 * 65, 4 * 10 * 41]
+    # Two words of bits per row, then a scale and a bias for each row.
+    assert layers[0].size_bytes == 64 * (4 * 2 + 4 + 4)
+
+
+def test_totals_are_sums_and_never_exceed_the_file(ours):
+    totals, layers = ours.report.totals, ours.report.layers
+    assert totals.binary_macs == 64 * 40 + 40 * 10
+    assert totals.binary_weight_macs == 36 * 64
+    assert totals.float_macs == totals.int8_macs == 0
+    assert totals.weight_bytes == sum(layer.size_bytes for layer in layers)
+    assert totals.weight_bytes + totals.other_bytes == len(ours.tflite)
+    assert totals.other_bytes > 0
+
+
+def test_lce_alone_leaves_dense_layers_float_and_the_audit_says_why(lce_alone):
+    reasons = [(layer.kind, layer.reason, layer.mend) for layer in audit(lce_alone).layers]
+    mend = "convert the Keras model with Onebit"
+    assert reasons == [
+        ("float", "binary weights, stored as float32", mend),
+        ("float", "LCE leaves dense layers float", mend),
+        ("float", "LCE leaves dense layers float", mend),
+    ]
+
+
+def test_convolutions_of_every_kind_are_told_apart():
+    x = image = keras.Input((8, 8, 32))
+    x = keras.layers.Conv2D(64, 3, name="real")(x)
+    x = lq.layers.QuantConv2D(
+        64, 3, input_quantizer="ste_sign", name="both", **BINARY
+    )(x)  # fmt: skip
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.ReLU()(x)
+    x = lq.layers.QuantConv2D(32, 1, name="weights", **BINARY)(x)
+    x = keras.layers.ReLU()(x)
+    x = keras.layers.DepthwiseConv2D(3, name="depthwise")(x)
+    x = lq.layers.QuantConv2D(8, 1, input_quantizer="ste_sign", name="inputs")(x)
+    layers = convert_model(randomise(keras.Model(image, x))).report.layers
+    assert {layer.name: layer.kind for layer in layers} == {
+        "real": "float",
+        "both": "binary",
+        "weights": "binary_weights",
+        "depthwise": "float",
+        "inputs": "float",
+    }
+    by_name = {layer.name: layer for layer in layers}
+    assert by_name["real"].macs == 6 * 6 * 64 * 9 * 32
+    assert by_name["both"].macs == 4 * 4 * 64 * 9 * 64
+    assert by_name["depthwise"].macs == 2 * 2 * 32 * 9
+    assert by_name["inputs"].mend == "give the layer a binary kernel_quantizer"
+
+
+def test_int8_file_of_another_converter():
+    image = keras.Input((8, 8, 3))
+    model = randomise(keras.Model(image, keras.layers.Conv2D(4, 3)(image)))
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    generator = np.random.default_rng(0)
+    converter.representative_dataset = lambda: (
+        [generator.normal(size=(1, 8, 8, 3)).astype(np.float32)] for _ in range(8)
+    )
+    (layer,) = audit(converter.convert()).layers
+    assert (layer.kind, layer.macs) == ("int8", 6 * 6 * 4 * 27)
+
+
+def test_report_is_json_without_nan(ours):
+    text = json.dumps(ours.report.to_dict(), allow_nan=False)
+    assert json.loads(text)["file"]["size_bytes"] == len(ours.tflite)
+
+
+def test_graph_survives_reading_and_writing(ours):
+    again = Graph.from_bytes(Graph.from_bytes(ours.tflite).to_bytes()).to_bytes()
+    assert again == Graph.from_bytes(again).to_bytes()
+    assert audit(again).layers == ours.report.layers
+
+
+def test_text_file_and_missing_file_are_named(tmp_path):
+    text = tmp_path / "notes.tflite"
+    text.write_text("a text file")
+    with pytest.raises(FlatbufferError, match=r"notes\.tflite is not a \.tflite file"):
+        read_file(text)
+    with pytest.raises(FlatbufferError, match=r"cannot read .*absent\.tflite"):
+        read_file(tmp_path / "absent.tflite")
+
+
+@settings(deadline=None)  # the first example includes the fixture's conversion
+@given(
+    length=st.integers(8, 6000),
+    changes=st.lists(st.tuples(st.integers(8, 3000), st.integers(0, 255)), max_size=8),
+)
+def test_damaged_files_give_one_error_or_a_graph_never_a_crash(ours, length, changes):
+    # The graph comes first in the file; damage in the weights would change nothing.
+    content = bytearray(ours.tflite[:length])
+    for position, value in changes:
+        if position < len(content):
+            content[position] = value
+    try:
+        result = audit(bytes(content), "damaged.tflite")
+    except FlatbufferError as error:
+        message = str(error)
+    else:
+        message = f"{len(result.layers)} layers"
+    assert "\n" not in message

@@ -1,0 +1,172 @@
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import convert.conversion
+from convert.__main__ import main
+from convert.report import Verification
+from tests.convert.models import images, mlp
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "mlp.keras"
+    mlp().save(path)
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def test_model_writes_the_file_and_its_report(saved, tmp_path):
+    result = run("model", saved, "-o", tmp_path / "out" / "mlp.tflite")
+    assert result.exit_code == 0, result.output
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "mlp.report.json",
+        "mlp.tflite",
+    ]
+    report = json.loads((tmp_path / "out" / "mlp.report.json").read_text())
+    assert report["verification"]["verdict"] == "exact"
+    assert report["rewrites"] == {"dense_to_pointwise_conv": ["dense_2", "dense_3"]}
+    assert "dense_1" in result.stdout
+    assert "against Keras on 16 random samples: exact" in result.stdout
+
+
+def test_samples_zero_skips_the_verification(saved, tmp_path):
+    result = run("model", saved, "-o", tmp_path / "x.tflite", "--samples", 0, "--format", "json")
+    assert json.loads(result.stdout)["verification"] is None
+
+
+def test_labelled_samples_give_accuracies(saved, tmp_path):
+    inputs = images(40)
+    labels = mlp().predict(inputs, verbose=0).argmax(-1)
+    np.savez(tmp_path / "data.npz", inputs=inputs, labels=labels)
+    result = run(
+        "model", saved, "-o", tmp_path / "x.tflite", "--verify-data", tmp_path / "data.npz"
+    )
+    assert "accuracy: 100.00% in Keras, 100.00% in the file" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": np.zeros((2, 6, 6, 1))}, "no array named inputs"),
+        ({"inputs": np.zeros((2, 5, 6, 1))}, r"the model takes \[N, 6, 6, 1\]"),
+        ({"inputs": np.zeros((2, 6, 6, 1), np.uint8)}, "uint8"),
+        ({"inputs": np.zeros((2, 6, 6, 1)), "labels": np.zeros(3)}, "labels"),
+        ({"inputs": np.array([{}, {}])}, "plain arrays"),
+    ],
+)
+def test_unfit_samples_are_refused_in_one_line(saved, tmp_path, arrays, message):
+    np.savez(tmp_path / "data.npz", **arrays)
+    output = tmp_path / "x.tflite"
+    result = run("model", saved, "-o", output, "--verify-data", tmp_path / "data.npz")
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert re.search(message, result.stderr)
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["absent.keras", "-o", "x.tflite"], 1, "absent.keras does not exist"),
+        (["zoo:binary_net_mpl", "-o", "x.tflite"], 2, "did you mean binary_net_mlp"),
+        (["absent.keras", "-o", "x.bin"], 2, "must end in .tflite"),
+        (["absent.keras"], 2, "Missing option '-o'"),
+    ],
+)
+def test_wrong_usage_is_one_line(arguments, code, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("model", *arguments)
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unwritable_output_is_refused_before_the_conversion(saved, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    result = run("model", saved, "-o", tmp_path / "file" / "x.tflite")
+    assert result.exit_code == 1
+    assert "cannot write" in result.stderr
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_existing_file_survives_a_failed_conversion(tmp_path):
+    (tmp_path / "x.tflite").write_bytes(b"precious")
+    result = run("model", tmp_path / "absent.h5", "-o", tmp_path / "x.tflite")
+    assert result.exit_code == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["x.tflite"]
+    assert (tmp_path / "x.tflite").read_bytes() == b"precious"
+
+
+def test_mismatch_writes_nothing_unless_told_to(saved, tmp_path, monkeypatch):
+    verdict = Verification(
+        samples=16,
+        split="random",
+        verdict="mismatch",
+        flipped_samples=0,
+        unexplained_samples=16,
+        agreement=0.1,
+        accuracy_keras=None,
+        accuracy_file=None,
+        max_abs_difference=9.0,
+        tolerance=1e-3,
+        compared_layers=[],
+        flips=[],
+        kernel="indirect_bgemm",
+    )
+    monkeypatch.setattr(convert.conversion, "verify", lambda *arguments: verdict)
+    result = run("model", saved, "-o", tmp_path / "x.tflite")
+    assert result.exit_code == 1
+    assert "mismatch (16 of 16)" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+    result = run("model", saved, "-o", tmp_path / "x.tflite", "--keep-mismatch")
+    assert result.exit_code == 0
+    assert (tmp_path / "x.tflite").exists()
+
+
+def test_audit_prints_every_format(saved, tmp_path):
+    run("model", saved, "-o", tmp_path / "x.tflite")
+    assert "binary weights" in run("audit", tmp_path / "x.tflite").stdout
+    document = json.loads(run("audit", tmp_path / "x.tflite", "--format", "json").stdout)
+    lines = run("audit", tmp_path / "x.tflite", "--format", "jsonl").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == document["layers"]
+    assert run("audit", tmp_path / "x.tflite", "--format", "csv").stdout.count("\n") == 4
+
+
+def test_audit_of_a_text_file_is_one_line(tmp_path):
+    (tmp_path / "notes.tflite").write_text("a text file")
+    result = run("audit", tmp_path / "notes.tflite")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "notes.tflite is not a .tflite file" in result.stderr
+
+
+def test_full_disk_is_one_line_and_leaves_nothing(saved, tmp_path):
+    # A limit on the size of files stands in for a full disk: the write fails half-way.
+    code = (
+        "import resource, runpy, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "import convert.conversion\n"
+        "save = convert.conversion.Conversion.save\n"
+        "def limited(self, path):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))\n"
+        "    return save(self, path)\n"
+        "convert.conversion.Conversion.save = limited\n"
+        "runpy.run_module('convert', run_name='__main__')\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, "model", str(saved), "-o", str(tmp_path / "x.tflite")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "cannot write" in result.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []

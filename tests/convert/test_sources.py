@@ -1,0 +1,115 @@
+import json
+import zipfile
+
+import pytest
+
+from convert.errors import SourceError
+from convert.sources import load_custom_objects, load_model
+from onebit.keras import keras
+from tests.convert.models import images, mlp
+
+CUSTOM_LAYER = """
+from onebit.keras import keras
+
+
+class Doubled(keras.layers.Layer):
+    def call(self, inputs):
+        return 2 * inputs
+"""
+
+
+@pytest.fixture(scope="module")
+def model():
+    return mlp()
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5", "saved_model"])
+def test_every_format_loads_to_the_same_outputs(model, name, tmp_path):
+    model.save(tmp_path / name, save_format="tf" if name == "saved_model" else None)
+    loaded = load_model(tmp_path / name)
+    inputs = images(4)
+    assert (loaded(inputs).numpy() == model(inputs).numpy()).all()
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(SourceError, match=r"absent\.keras does not exist"):
+        load_model(tmp_path / "absent.keras")
+
+
+@pytest.mark.parametrize("name", ["notes.h5", "notes.keras"])
+def test_text_file_is_no_model(name, tmp_path):
+    (tmp_path / name).write_text("not a model")
+    with pytest.raises(SourceError, match="is not a Keras model"):
+        load_model(tmp_path / name)
+
+
+def test_empty_folder_is_no_model(tmp_path):
+    with pytest.raises(SourceError, match="neither a run folder"):
+        load_model(tmp_path)
+
+
+def test_keras_3_file_names_its_version_and_the_mend(tmp_path):
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.12.4"}))
+        archive.writestr("config.json", "{}")
+    with pytest.raises(SourceError, match=r"Keras 3\.12\.4; Larq needs Keras 2.*tf_keras"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("content", [{"config.json": "{}"}, {"metadata.json": "no json"}])
+def test_other_zip_files_are_refused(content, tmp_path):
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in content.items():
+            archive.writestr(name, text)
+    with pytest.raises(SourceError, match="not a Keras model"):
+        load_model(path)
+
+
+def test_truncated_h5_is_one_line(model, tmp_path):
+    path = tmp_path / "model.h5"
+    model.save(path)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(SourceError) as error:
+        load_model(path)
+    assert "\n" not in str(error.value)
+
+
+def test_weights_alone_are_told_from_a_model(model, tmp_path):
+    model.save_weights(tmp_path / "model.h5")
+    with pytest.raises(SourceError, match="holds weights alone"):
+        load_model(tmp_path / "model.h5")
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+def test_unknown_custom_layer_is_named_and_loads_with_its_definition(name, tmp_path):
+    definition = tmp_path / "my_layers.py"
+    definition.write_text(CUSTOM_LAYER)
+    objects = load_custom_objects(definition)
+    image = keras.Input((3,))
+    keras.Model(image, objects["Doubled"]()(image)).save(tmp_path / name)
+    with pytest.raises(SourceError, match=r"custom object Doubled.*--custom-objects"):
+        load_model(tmp_path / name)
+    assert load_model(tmp_path / name, objects)(images(1, (3,))).shape == (1, 3)
+
+
+def test_custom_objects_that_fail_are_named(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text("import nothing_of_this_name")
+    with pytest.raises(SourceError, match=r"broken\.py fails: ModuleNotFoundError"):
+        load_custom_objects(path)
+    with pytest.raises(SourceError, match="is not a Python file"):
+        load_custom_objects(tmp_path / "absent.py")
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5", "saved_model"])
+def test_lambda_layer_runs_only_when_allowed(name, tmp_path):
+    image = keras.Input((3,))
+    model = keras.Model(image, keras.layers.Lambda(lambda x: x + 1)(image))
+    model.save(tmp_path / name, save_format="tf" if name == "saved_model" else None)
+    with pytest.raises(SourceError, match=r"Lambda layer.*--allow-code"):
+        load_model(tmp_path / name)
+    inputs = images(2, (3,))
+    loaded = load_model(tmp_path / name, allow_code=True)
+    assert (loaded(inputs).numpy() == inputs + 1).all()

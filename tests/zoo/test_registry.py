@@ -1,0 +1,75 @@
+import subprocess
+import sys
+
+import pytest
+
+import zoo
+from onebit.errors import OnebitError, UsageError
+from zoo.registry import BINARY_NET, Registry, models, register_model
+
+
+def test_names_hold_the_families_and_their_twins():
+    assert {"binary_connect_mlp", "binary_net_mlp", "binary_net_cnn"} <= set(zoo.names())
+    assert {models.get(name).twin for name in zoo.names()} - {None} <= set(zoo.names())
+
+
+def test_every_binary_model_names_its_paper_and_twin():
+    for name in zoo.names():
+        model = models.get(name)
+        is_float = model.kind == "float"
+        assert (model.paper is None) == is_float
+        assert (model.twin is None) == is_float
+
+
+def test_a_duplicate_name_raises():
+    registry: Registry[int] = Registry("thing")
+    registry.add("one", 1)
+    with pytest.raises(ValueError, match="two things named one"):
+        registry.add("one", 2)
+
+
+def test_an_unknown_name_raises_with_near_matches():
+    with pytest.raises(UsageError, match="did you mean binary_net_mlp"):
+        zoo.build("binary_net_mpl")
+
+
+def test_an_unknown_option_raises_with_near_matches():
+    with pytest.raises(UsageError, match="no option 'unit'; did you mean units"):
+        zoo.build("float_mlp", unit=3)
+
+
+def test_options_that_do_not_go_together_give_one_line():
+    with pytest.raises(OnebitError, match=r"binary_net_cnn cannot be built.*at least 8×8") as small:
+        zoo.build("binary_net_cnn", input_shape=(4, 4, 1), width=4)
+    with pytest.raises(OnebitError, match="float_mlp cannot be built with units=-3") as negative:
+        zoo.build("float_mlp", units=-3)
+    assert "\n" not in str(small.value) + str(negative.value)
+
+
+@pytest.mark.parametrize("kind", ["ternary", ""])
+def test_an_unknown_kind_raises(kind):
+    with pytest.raises(ValueError, match="kind is one of"):
+        register_model(family="x", kind=kind, paper=BINARY_NET)
+
+
+def test_a_builder_must_name_its_options():
+    def catch_all(**options): ...
+
+    def without_default(units: int): ...
+
+    decorate = register_model(family="x", kind="float")
+    with pytest.raises(TypeError, match="must name each"):
+        decorate(catch_all)
+    with pytest.raises(TypeError, match="units has no default"):
+        decorate(without_default)
+    assert "catch_all" not in zoo.names()
+
+
+def test_importing_zoo_does_not_import_tensorflow():
+    code = "import sys, zoo, zoo.__main__; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_an_unknown_attribute_raises():
+    with pytest.raises(AttributeError, match="no attribute 'bild'"):
+        zoo.bild  # noqa: B018

@@ -1,0 +1,261 @@
+"""`python -m zoo`: lists, shows, trains and evaluates."""
+
+import dataclasses
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from onebit.cli import CommandGroup, emit, format_option, print_table
+from onebit.errors import UsageError, near_matches
+
+# Commands import what needs TensorFlow themselves: help and errors must not wait for it.
+
+
+@click.group(cls=CommandGroup)
+def main() -> None:
+    r"""Binary neural networks: families, data sets, recipes and training.
+
+    \b
+    Example:
+      python -m zoo list
+      python -m zoo train binary_net_mlp_mnist_5k -o runs/bnn
+      python -m zoo evaluate runs/bnn
+    """
+
+
+@main.command("list")
+@format_option()
+def list_(format_: str) -> None:
+    r"""List the models, the data sets and the recipes.
+
+    \b
+    Example:
+      python -m zoo list --format json
+    """
+    from zoo.datasets import datasets, describe_dataset
+    from zoo.recipes import describe_recipe, recipes, resolve_recipe
+    from zoo.registry import models
+
+    keys = ("type", "name", "family", "kind", "paper", "twin", "model", "dataset", "description")
+    found: list[dict[str, Any]] = []
+    for name in models.names():
+        model = models.get(name)
+        paper = model.paper and f"arXiv {model.paper.arxiv}"
+        facts = {"family": model.family, "kind": model.kind, "paper": paper, "twin": model.twin}
+        found.append({"type": "model", "name": name, **facts, "description": model.summary})
+    for name in datasets.names():
+        found.append({"type": "dataset", "name": name, "description": describe_dataset(name)})
+    for name in recipes.names():
+        recipe = resolve_recipe(name)
+        facts = {"model": recipe.model, "dataset": recipe.dataset}
+        description = describe_recipe(name).partition("\n")[0]
+        found.append({"type": "recipe", "name": name, **facts, "description": description})
+    records = [{key: record.get(key) for key in keys} for record in found]
+    if format_ != "table":
+        emit(records, format_)
+        return
+    columns = {
+        "model": {"name": "Model", "kind": "Binary", "paper": "Paper", "twin": "Float twin"},
+        "dataset": {"name": "Data set", "description": "Content"},
+        "recipe": {"name": "Recipe", "model": "Model", "dataset": "Data set"},
+    }
+    for type_, headings in columns.items():
+        emit([r for r in records if r["type"] == type_], "table", columns=headings)
+
+
+@main.command()
+@click.argument("name")
+@format_option("table", "json")
+def show(name: str, format_: str) -> None:
+    r"""Show a model's layers, or a recipe's settings and its model.
+
+    \b
+    Example:
+      python -m zoo show binary_net_mlp
+    """
+    from zoo.recipes import describe_recipe, recipes, resolve_recipe
+    from zoo.registry import models
+    from zoo.summary import layer_records, totals
+
+    document: dict[str, Any] = {"name": name}
+    if name in recipes.names():
+        recipe = resolve_recipe(name)
+        document["recipe"] = dataclasses.asdict(recipe)
+        document["description"] = describe_recipe(name)
+        model, options = models.get(recipe.model), dict(recipe.options)
+    elif name in models.names():
+        model, options = models.get(name), {}
+        document["description"] = model.summary
+    else:
+        known = [*recipes.names(), *models.names()]
+        raise UsageError(f"there is no model or recipe {name!r}; {near_matches(name, known)}")
+    layers = layer_records(model.build(**options))
+    document |= {
+        "model": model.name,
+        "family": model.family,
+        "kind": model.kind,
+        "paper": model.paper and dataclasses.asdict(model.paper),
+        "twin": model.twin,
+        "options": {**model.options, **options},
+        "totals": totals(layers),
+        "layers": layers,
+    }
+    if format_ == "json":
+        emit([], "json", document=document)
+        return
+    click.echo(f"{name}: {document['description']}\n")
+    if model.paper:
+        click.echo(f"Paper: {model.paper.title}, arXiv {model.paper.arxiv}\n")
+    if "recipe" in document:
+        settings = document["recipe"]
+        print_table([[key, _text(value)] for key, value in settings.items()], ["Setting", "Value"])
+    print_table(
+        [[key, _text(value)] for key, value in document["options"].items()], ["Option", "Value"]
+    )
+    total = {"layer": "total", **document["totals"]}
+    headings = {
+        "layer": "Layer",
+        "type": "Type",
+        "output_shape": "Output",
+        "parameters": "Parameters",
+        "bits": "Bits",
+        "weight_bits": "Weight bits",
+        "input_bits": "Input bits",
+        "macs": "MACs",
+    }
+    print_table(
+        [[_text(record.get(key)) for key in headings] for record in [*layers, total]],
+        headings.values(),
+        title=f"{model.name}, one image",
+    )
+
+
+def _text(value: Any) -> str | None:
+    """A value as a table shows it."""
+    if isinstance(value, list | tuple):
+        return "×".join(map(str, value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return None if value is None else str(value)
+
+
+def _settings(context: click.Context, option: click.Parameter, pairs: tuple[str, ...]) -> Any:
+    """`key=value` texts as a mapping."""
+    settings = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator or not key:
+            raise click.BadParameter(f"{pair!r} is not of the form key=value")
+        settings[key] = value
+    return settings
+
+
+@main.command()
+@click.argument("recipe")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The run folder."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_settings,
+    help="Change a setting of the recipe or an option of its model; may be repeated.",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="In place of the recipe's seed.")
+@click.option("--smoke", is_flag=True, help="Train a small model on a few images.")
+@click.option("--restart", is_flag=True, help="Remove an earlier run in the folder first.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="The folder of data sets.  [default: $ONEBIT_DATA or ~/.onebit/data]",
+)
+def train(
+    recipe: str,
+    output: Path,
+    settings: dict[str, str],
+    seed: int | None,
+    smoke: bool,
+    restart: bool,
+    data: Path | None,
+) -> None:
+    r"""Train RECIPE into a run folder, or resume a training that was interrupted.
+
+    \b
+    Example:
+      python -m zoo train binary_net_mlp_mnist_5k -o runs/bnn --set epochs=20
+    """
+    from zoo.recipes import resolve_recipe
+    from zoo.run import load_card
+    from zoo.run_writer import is_finished
+
+    command = ["python", "-m", "zoo", "train", recipe, "-o", str(output)]
+    for key, value in settings.items():
+        command += ["--set", f"{key}={value}"]
+    command += ["--seed", str(seed)] if seed is not None else []
+    command += ["--smoke"] if smoke else []
+    command += ["--data", str(data)] if data is not None else []
+    line = shlex.join(command)
+
+    resolved = resolve_recipe(recipe, settings, seed=seed, smoke=smoke)
+    if is_finished(output, resolved) and not restart:
+        card = load_card(output)
+        click.echo(f"{output} is finished: {_accuracy(card)}; --restart trains anew")
+        return
+    try:
+        import zoo
+
+        run = zoo.train(resolved, output, data=data, restart=restart, command=line)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; resume with: {line}", err=True)
+        click.get_current_context().exit(130)
+    click.echo(f"{output}: {_accuracy(run.card)}")
+
+
+def _accuracy(card: Any) -> str:
+    recorded = card["accuracy"]
+    return f"{recorded['value']:.2%} of {recorded['samples']:,} {recorded['split']} images right"
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@format_option()
+def evaluate(run: Path, format_: str) -> None:
+    r"""Measure a run's accuracy again and compare it with its model card.
+
+    Exits with 1 when they differ by more than rounding explains.
+
+    \b
+    Example:
+      python -m zoo evaluate runs/bnn
+    """
+    import zoo
+
+    loaded = zoo.load_run(run)
+    result = zoo.evaluate(loaded)
+    record = {
+        "run": str(run),
+        "model": loaded.card["name"],
+        "dataset": loaded.card["dataset"]["name"],
+        **dataclasses.asdict(result),
+        "agrees": result.agrees,
+    }
+    columns = {
+        "run": "Run",
+        "model": "Model",
+        "dataset": "Data set",
+        "samples": "Images",
+        "accuracy": "Accuracy",
+        "card_accuracy": "On the card",
+        "agrees": "Agrees",
+    }
+    emit([record], format_, columns=columns)
+    if not result.agrees:
+        click.get_current_context().exit(1)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m zoo")

@@ -1,0 +1,60 @@
+"""What a model costs, layer by layer: parameters, bits, multiply-accumulates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onebit.keras import keras
+
+FLOAT_BITS = 32
+
+
+def layer_records(model: keras.Model) -> list[dict[str, Any]]:
+    """One record per layer with weights.
+
+    `weight_bits` and `input_bits` are what one weight and one input take, None where a layer does
+    not multiply by a kernel. `macs` counts one image's multiply-accumulates.
+    """
+    return [_record(layer) for layer in model.layers if layer.weights]
+
+
+def _record(layer: keras.layers.Layer) -> dict[str, Any]:
+    kernel = getattr(layer, "kernel", None)
+    output = layer.output_shape[1:]
+    pixels = math.prod(output[:-1])
+    kernel_bits = _bits(getattr(layer, "kernel_quantizer", None))
+    kernel_count = 0 if kernel is None else math.prod(kernel.shape)
+    parameters = layer.count_params()
+    return {
+        "layer": layer.name,
+        "type": type(layer).__name__,
+        "output_shape": list(output),
+        "parameters": parameters,
+        "bits": kernel_count * kernel_bits + (parameters - kernel_count) * FLOAT_BITS,
+        "weight_bits": kernel_bits if kernel_count else None,
+        "input_bits": _bits(getattr(layer, "input_quantizer", None)) if kernel_count else None,
+        "macs": kernel_count * pixels,
+    }
+
+
+def _bits(quantizer: Any) -> int:
+    return getattr(quantizer, "precision", None) or FLOAT_BITS
+
+
+def totals(records: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Sums over `layer_records`.
+
+    `binary_macs` have binary weights and inputs, `binary_weight_macs` binary weights only; the rest
+    of `macs` is float.
+    """
+    binary = [r for r in records if r["weight_bits"] == 1]
+    return {
+        "parameters": sum(r["parameters"] for r in records),
+        "bits": sum(r["bits"] for r in records),
+        "macs": sum(r["macs"] for r in records),
+        "binary_macs": sum(r["macs"] for r in binary if r["input_bits"] == 1),
+        "binary_weight_macs": sum(r["macs"] for r in binary if r["input_bits"] != 1),
+    }
