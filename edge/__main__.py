@@ -30,7 +30,7 @@ from edge.tables import (
 )
 from edge.units import milliseconds
 from onebit import __version__
-from onebit.cli import CommandGroup, emit, format_option, progress
+from onebit.cli import CommandGroup, emit, format_option, progress, require_suffix
 from onebit.errors import OnebitError, UsageError
 
 DEFAULTS = Plan()
@@ -118,7 +118,7 @@ def bench(
     seed: int,
     format_: str,
 ) -> None:
-    r"""Measures latency, memory and agreement of .tflite files on this machine.
+    """Measures latency, memory and agreement of .tflite files on this machine.
 
     Every FILE runs on every runtime with every number of threads, each in a process of its own.
     The rows go to -o one by one as JSON Lines, with all raw samples; a table of them goes to
@@ -176,7 +176,7 @@ def _print_rows(results: Iterable[Row], format_: str) -> None:
 @click.option("-o", "--output", metavar="PAGE.html", help="Also write a page with charts.")
 @format_option("table", "md", "json", "jsonl", "csv")
 def report(files: tuple[str, ...], output: str | None, format_: str) -> None:
-    r"""Puts models side by side: accuracy, size, latency and memory.
+    """Puts models side by side: accuracy, size, latency and memory.
 
     ROWS are files that `python -m edge bench -o` wrote. The table goes to standard output; with -o
     a self-contained HTML page is written too. Of several rows of one cell, the latest counts.
@@ -191,6 +191,7 @@ def report(files: tuple[str, ...], output: str | None, format_: str) -> None:
     if output is not None:
         if Path(output).is_dir():
             raise UsageError(f"{output} is a folder; give the page a name, such as report.html")
+        require_suffix(Path(output), ".html")
         write_report(results, output)
         progress.print(f"wrote {output}", markup=False, soft_wrap=True)
     lines = headline(distinctly_named(latest(results)))

@@ -21,8 +21,8 @@ Beyond this the state was not steady: the chip heated up, or another load came o
 """
 
 MAX_STOLEN_CORES = 0.05
-MIN_SECONDS_FOR_LOAD = 0.2
-"""Processor accounts are kept in steps of 10 ms: shorter spans tell nothing to within 5%."""
+MIN_SECONDS_FOR_LOAD = 0.15
+"""Processor accounts are kept in steps of 10 ms: over shorter spans they are off by over 0.07."""
 
 SPARE_CORES_TOLERANCE = 0.15
 """Other processes' short bursts that cost a run less than the spread already shows."""
@@ -138,7 +138,8 @@ def why_invalid(
     """Why the samples do not show what the model costs on this machine; None if they do.
 
     The load average lags by a minute (training that has just ended would spoil every row), so what
-    other processes did *during* the samples decides; the load average only where that is unknown.
+    other processes did *during* warm-up and samples decides; the load average only where that is
+    unknown.
     """
     reasons = []
     other, stolen, load = disturbed.other_cores, disturbed.stolen_cores, disturbed.load_before

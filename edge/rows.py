@@ -146,7 +146,7 @@ class Parity:
 
 @dataclass(frozen=True)
 class Disturbance:
-    """What else happened while the samples were taken; None where the system does not tell.
+    """What else happened during warm-up and samples; None where the system does not tell.
 
     `other_cores` is how many cores other processes kept busy on average, `stolen_cores` how many
     the hypervisor gave to other machines.

@@ -240,8 +240,9 @@ def bench(request):
     first_inference_ns = time.perf_counter_ns() - start
 
     gc.disable()
-    warmup_runs, steady = warm_up(interpreter.run, inputs, request["warmup_seconds"])
+    # The warm-up is part of what is watched: samples of a small model alone last too short to tell.
     before = conditions()
+    warmup_runs, steady = warm_up(interpreter.run, inputs, request["warmup_seconds"])
     count = take_samples(
         interpreter.run, inputs, buffer, request["min_runs"], request["min_seconds"]
     )

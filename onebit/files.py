@@ -61,7 +61,7 @@ def require_writable(path: str | os.PathLike[str]) -> None:
 
 def _cannot_write(target: Path, error: OSError) -> OnebitError:
     reason = error.strerror or str(error)
-    if isinstance(error, FileExistsError | NotADirectoryError):
+    if error.strerror and isinstance(error, FileExistsError | NotADirectoryError):
         reason = f"{target.parent} is not a folder"
     return OnebitError(f"cannot write {target}: {reason}; give another path or free the space")
 

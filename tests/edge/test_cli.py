@@ -164,6 +164,8 @@ def test_report_refuses_malformed_rows(invoke, rows_path, tmp_path):
 
 def test_report_refuses_an_unwritable_page(invoke, rows_path, tmp_path):
     assert_one_line(invoke("report", rows_path, "-o", tmp_path), 2, "is a folder")
+    result = invoke("report", rows_path, "-o", tmp_path / "report.jsonl")
+    assert_one_line(result, 2, "must end in .html")
     result = invoke("report", rows_path, "-o", rows_path / "report.html")
     assert_one_line(result, 1, "cannot write", "rows.jsonl is not a folder")
 
@@ -172,4 +174,5 @@ def test_report_refuses_an_unwritable_page(invoke, rows_path, tmp_path):
 def test_help_has_an_example(invoke, command):
     result = invoke(command, "--help")
     assert result.exit_code == 0
-    assert f"python -m edge {command} " in result.stdout.partition("Example:")[2]
+    example = result.stdout.partition("  Example:\n")[2]
+    assert example.startswith(f"    python -m edge {command} ")
