@@ -34,7 +34,7 @@ def list_(format_: str) -> None:
     Example:
       python -m zoo list --format json
     """
-    from zoo.datasets import datasets, describe_dataset
+    from zoo.datasets import datasets
     from zoo.recipes import describe_recipe, recipes, resolve_recipe
     from zoo.registry import models
 
@@ -46,7 +46,7 @@ def list_(format_: str) -> None:
         facts = {"family": model.family, "kind": model.kind, "paper": paper, "twin": model.twin}
         found.append({"type": "model", "name": name, **facts, "description": model.summary})
     for name in datasets.names():
-        found.append({"type": "dataset", "name": name, "description": describe_dataset(name)})
+        found.append({"type": "dataset", "name": name, "description": datasets.get(name).summary})
     for name in recipes.names():
         recipe = resolve_recipe(name)
         facts = {"model": recipe.model, "dataset": recipe.dataset}
@@ -75,6 +75,7 @@ def show(name: str, format_: str) -> None:
     Example:
       python -m zoo show binary_net_mlp
     """
+    from zoo.datasets import datasets
     from zoo.recipes import describe_recipe, recipes, resolve_recipe
     from zoo.registry import models
     from zoo.summary import layer_records, totals
@@ -84,7 +85,9 @@ def show(name: str, format_: str) -> None:
         recipe = resolve_recipe(name)
         document["recipe"] = dataclasses.asdict(recipe)
         document["description"] = describe_recipe(name)
-        model, options = models.get(recipe.model), dict(recipe.options)
+        model, dataset = models.get(recipe.model), datasets.get(recipe.dataset)
+        shape = {"input_shape": dataset.input_shape, "classes": dataset.classes}
+        options = {**recipe.options, **shape}
     elif name in models.names():
         model, options = models.get(name), {}
         document["description"] = model.summary

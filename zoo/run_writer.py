@@ -37,7 +37,9 @@ def claim(
     recipe: Recipe,
     options: Mapping[str, Any],
     dataset: Dataset,
+    *,
     command: str | None,
+    restart: bool,
 ) -> None:
     """Makes `folder` this training's run folder, or checks that it is.
 
@@ -47,6 +49,7 @@ def claim(
         options: Every option of its model, the defaults too.
         dataset: What the recipe trains on.
         command: The command line that resumes the training.
+        restart: Remove the run that is there; other files stay.
 
     Raises:
         UsageError: It holds another training, or something else.
@@ -58,7 +61,7 @@ def claim(
         "dataset_sha256": dataset.sha256,
     }
     path = folder / CONFIG
-    if path.is_file():
+    if path.is_file() and not restart:
         difference = _difference(_mapping(files.read_json(path)), training)
         if difference:
             raise UsageError(
@@ -66,7 +69,9 @@ def claim(
                 "train anew"
             )
         return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if path.is_file():
+        _remove_run(folder)
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is no run folder; give a new or empty one")
     files.write_json(
         path,
@@ -105,14 +110,12 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
     return None
 
 
-def remove_run(folder: Path) -> None:
+def _remove_run(folder: Path) -> None:
     """Removes the files of a run, and nothing else.
 
     The card goes first, since it marks the run as finished, the configuration last, since without
     it what is left would be no run folder.
     """
-    if not (folder / CONFIG).is_file():
-        return
     for name in (CARD, MODEL, SAMPLES, HISTORY):
         (folder / name).unlink(missing_ok=True)
     for name in (CHECKPOINTS, LOGS):

@@ -29,7 +29,7 @@ from zoo.progress import Progress
 from zoo.recipes import Recipe, resolve_recipe
 from zoo.registry import build, models
 from zoo.run import CHECKPOINTS, LOGS, Run, load_run, read_history
-from zoo.run_writer import claim, finish, is_finished, remove_run, write_history
+from zoo.run_writer import claim, finish, is_finished, write_history
 
 
 def train(
@@ -71,9 +71,7 @@ def train(
         "input_shape": dataset.input_shape,
         "classes": len(dataset.classes),
     }
-    if restart:
-        remove_run(folder)
-    claim(folder, recipe, options, dataset, command)
+    claim(folder, recipe, options, dataset, command=command, restart=restart)
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
     model = _Training(recipe, build(recipe.model, **options), dataset, folder).run()

@@ -3,7 +3,7 @@
 A data set is a decorated function whose name is the registry name and whose argument is the folder
 where its files would be, which need not exist:
 
-    @register_dataset
+    @register_dataset(input_shape=(28, 28, 1), classes=10)
     def mnist(folder: Path) -> Dataset: ...
 """
 
@@ -86,13 +86,34 @@ class Dataset:
 
 Loader = Callable[[Path], Dataset]
 
-datasets: Registry[Loader] = Registry("data set", __name__)
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """A registered data set and what is known about it before it is loaded."""
+
+    loader: Loader
+    input_shape: tuple[int, int, int]
+    classes: int
+
+    @property
+    def summary(self) -> str:
+        """The first line of the loader's docstring."""
+        return (inspect.getdoc(self.loader) or "").partition("\n")[0]
 
 
-def register_dataset(loader: Loader) -> Loader:
-    """Registers a function that loads a data set under the function's name."""
-    datasets.add(loader.__name__, loader)
-    return loader
+datasets: Registry[DatasetEntry] = Registry("data set", __name__)
+
+
+def register_dataset(
+    *, input_shape: tuple[int, int, int], classes: int
+) -> Callable[[Loader], Loader]:
+    """A decorator that registers a function that loads a data set, under the function's name."""
+
+    def register(loader: Loader) -> Loader:
+        datasets.add(loader.__name__, DatasetEntry(loader, input_shape, classes))
+        return loader
+
+    return register
 
 
 def data_folder() -> Path:
@@ -112,9 +133,4 @@ def load_dataset(name: str, data: str | os.PathLike[str] | None = None) -> Datas
         OnebitError: Its files are missing or damaged; the message says where to put which.
     """
     folder = data_folder() if data is None else Path(data)
-    return datasets.get(name)(folder / name)
-
-
-def describe_dataset(name: str) -> str:
-    """The first line of the loader's docstring."""
-    return (inspect.getdoc(datasets.get(name)) or "").partition("\n")[0]
+    return datasets.get(name).loader(folder / name)

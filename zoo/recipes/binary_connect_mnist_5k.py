@@ -13,14 +13,14 @@ from zoo.recipes import Recipe, register_recipe
 @register_recipe
 def float_mlp_mnist_5k() -> Recipe:
     """The float twin, the paper's "no regularizer", on mnist_5k."""
-    return Recipe(model="float_mlp", dataset="mnist_5k", epochs=40, smoke_options={"units": 32})
+    return Recipe(model="float_mlp", dataset="mnist_5k", epochs=30, smoke_options={"units": 32})
 
 
 @register_recipe
 def binary_connect_mlp_mnist_5k() -> Recipe:
     """Deterministic BinaryConnect on mnist_5k."""
     return Recipe(
-        model="binary_connect_mlp", dataset="mnist_5k", epochs=40, smoke_options={"units": 32}
+        model="binary_connect_mlp", dataset="mnist_5k", epochs=30, smoke_options={"units": 32}
     )
 
 

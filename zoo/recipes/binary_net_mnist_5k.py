@@ -17,7 +17,7 @@ def binary_net_mlp_mnist_5k() -> Recipe:
     return Recipe(
         model="binary_net_mlp",
         dataset="mnist_5k",
-        epochs=50,
+        epochs=40,
         learning_rate=3e-3,
         final_learning_rate=3e-5,
         smoke_options={"units": 32},

@@ -1,0 +1,96 @@
+import dataclasses
+
+import pytest
+
+from onebit.errors import UsageError
+from zoo.datasets import datasets
+from zoo.recipes import SETTABLE, Recipe, describe_recipe, recipes, resolve_recipe
+from zoo.registry import models
+
+NAMES = recipes.names()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recipe_names_a_model_a_data_set_and_options_that_exist(name):
+    recipe = resolve_recipe(name)
+    assert recipe.name == name
+    assert recipe.model in models.names()
+    assert recipe.dataset in datasets.names()
+    assert {*recipe.options, *recipe.smoke_options} <= set(models.get(recipe.model).options)
+    assert name.endswith(recipe.dataset)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recipe_says_command_duration_and_accuracy(name):
+    text = describe_recipe(name)
+    assert f"python -m zoo train {name} " in text
+    assert "Duration: " in text
+    assert "Accuracy: " in text
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_model_options_and_recipe_settings_do_not_collide(name):
+    assert not set(models.get(name).options) & {field.name for field in dataclasses.fields(Recipe)}
+
+
+def test_every_family_has_a_recipe_on_the_offline_data_set():
+    trained = {resolve_recipe(name).model for name in NAMES if name.endswith("_mnist_5k")}
+    assert trained == set(models.names())
+
+
+def test_settings_are_converted_to_the_type_of_the_field_or_the_option():
+    recipe = resolve_recipe(
+        "binary_connect_mlp_mnist_5k",
+        {
+            "epochs": "3",
+            "learning_rate": "5e-4",
+            "samples": "none",
+            "stochastic": "true",
+            "units": "64",
+            "dropout": "0.5",
+        },
+    )
+    assert (recipe.epochs, recipe.learning_rate, recipe.samples) == (3, 5e-4, None)
+    assert recipe.options == {"stochastic": True, "units": 64, "dropout": 0.5}
+
+
+def test_a_setting_leaves_the_registered_recipe_alone():
+    resolve_recipe("float_mlp_mnist_5k", {"units": "3"})
+    assert "units" not in resolve_recipe("float_mlp_mnist_5k").options
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("epoch", "3", "no setting 'epoch'; did you mean epochs"),
+        ("colour", "red", "no setting 'colour'; known: .*epochs.*units"),
+        ("input_shape", "3", "no setting 'input_shape'"),
+        ("model", "float_mlp", "no setting 'model'"),
+        ("epochs", "many", "epochs must be of type int, not 'many'"),
+        ("epochs", "1.5", "epochs must be of type int"),
+        ("epochs", "0", "epochs must be above 0, not 0"),
+        ("learning_rate", "nan", "learning_rate must be above 0"),
+        ("learning_rate", "inf", "learning_rate must be above 0"),
+        ("seed", "-1", "seed must not be negative"),
+        ("stochastic", "1", "stochastic must be true or false, not '1'"),
+    ],
+)
+def test_a_wrong_setting_raises(key, value, message):
+    with pytest.raises(UsageError, match=message):
+        resolve_recipe("binary_connect_mlp_mnist_5k", {key: value})
+
+
+def test_an_unknown_recipe_raises_with_near_matches():
+    with pytest.raises(UsageError, match="no recipe 'float_mpl_mnist_5k'; did you mean float_mlp"):
+        resolve_recipe("float_mpl_mnist_5k")
+
+
+def test_seed_and_smoke_replace_the_recipes_own():
+    recipe = resolve_recipe("binary_net_cnn_mnist_5k", {"epochs": "7"}, seed=9, smoke=True)
+    assert (recipe.seed, recipe.epochs, recipe.options["width"]) == (9, 7, 4)
+    assert recipe.samples is not None
+    assert recipe.samples < 1000
+
+
+def test_every_settable_field_exists():
+    assert set(SETTABLE) <= {field.name for field in dataclasses.fields(Recipe)}

@@ -1,0 +1,159 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import zoo
+from onebit import files
+from onebit.errors import OnebitError
+from onebit.keras import keras
+from zoo.evaluation import Evaluation, accuracy
+from zoo.run import CARD, CONFIG, HISTORY, MODEL, SAMPLES, load_card
+
+
+@pytest.fixture
+def run_copy(finished_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run, folder)
+    return folder
+
+
+def test_the_card_says_what_the_other_stages_need(finished_run):
+    card = json.loads((finished_run / CARD).read_text())
+    run = zoo.load_run(finished_run)
+    assert card["schema_version"] == 1
+    assert card["name"] == "binary_net_mlp"
+    assert card["options"]["units"] == 32
+    assert card["recipe"] == "binary_net_mlp_mnist_5k"
+    assert card["seed"] == 1
+    assert card["commit"] is None or len(card["commit"].rstrip("+")) == 40
+    assert card["created"].endswith("+00:00")
+    assert card["dataset"]["name"] == "mnist_5k"
+    assert len(card["dataset"]["sha256"]) == 64
+    assert card["dataset"]["train_samples"] == card["dataset"]["test_samples"] == 128
+    assert card["input_shape"] == [28, 28, 1]
+    assert card["preprocessing"] == {"scale": 1 / 127.5, "offset": -1.0}
+    assert card["classes"] == [str(digit) for digit in range(10)]
+    assert card["accuracy"]["split"] == "test"
+    assert card["accuracy"]["samples"] == len(run.samples) == 128
+    assert card["parameters"] == run.model.count_params()
+    assert card["model_sha256"] == files.sha256(finished_run / MODEL)
+    assert card["samples_sha256"] == files.sha256(finished_run / SAMPLES)
+    assert "binary_net_mlp_mnist_5k" in (card["command"] or "binary_net_mlp_mnist_5k")
+
+
+def test_the_card_rebuilds_the_model(finished_run):
+    run = zoo.load_run(finished_run)
+    options = {**run.card["options"], "input_shape": tuple(run.card["input_shape"])}
+    rebuilt = zoo.build(run.card["name"], **options)
+    rebuilt.set_weights(run.model.get_weights())
+    images = run.preprocessing(run.samples.images[:5])
+    np.testing.assert_array_equal(rebuilt(images), run.model(images))
+
+
+def test_samples_are_the_raw_test_split(finished_run):
+    samples = zoo.load_run(finished_run).samples
+    test = zoo.load_dataset("mnist_5k").test
+    np.testing.assert_array_equal(samples.images, test.images[:128])
+    np.testing.assert_array_equal(samples.labels, test.labels[:128])
+    with np.load(finished_run / SAMPLES, allow_pickle=False) as arrays:
+        assert arrays["images"].dtype == np.uint8
+        assert sorted(arrays) == ["images", "labels"]
+
+
+def test_preprocessing_maps_the_ends_of_the_pixel_range(finished_run):
+    pixels = np.array([0, 255], np.uint8)
+    # One rounding of 255/127.5 in float32.
+    mapped = zoo.load_run(finished_run).preprocessing(pixels)
+    np.testing.assert_allclose(mapped, [-1, 1], atol=2**-22)
+    assert mapped.dtype == np.float32
+
+
+def test_evaluate_gives_the_accuracy_of_the_card(finished_run):
+    result = zoo.evaluate(zoo.load_run(finished_run))
+    assert result.accuracy == result.card_accuracy
+    assert result.agrees
+
+
+def test_accuracy_counts_the_right_answers_over_all_batches(finished_run):
+    run = zoo.load_run(finished_run)
+    images = run.preprocessing(run.samples.images)
+    predicted = np.argmax(run.model.predict(images, verbose=0), axis=-1)
+    wrong = run.samples.__class__(run.samples.images, (predicted + 1) % 10)
+    right = run.samples.__class__(run.samples.images, predicted)
+    assert accuracy(run.model, wrong, run.preprocessing) == 0
+    assert accuracy(run.model, right, run.preprocessing) == 1
+
+
+@pytest.mark.parametrize(("measured", "agrees"), [(0.9, True), (0.896, True), (0.89, False)])
+def test_an_evaluation_agrees_within_rounding_flips(measured, agrees):
+    assert Evaluation(measured, 1000, 0.9, 1000).agrees is agrees
+
+
+def test_a_missing_folder_gives_one_line(tmp_path):
+    with pytest.raises(OnebitError, match=r"there is no run folder .*absent"):
+        zoo.load_run(tmp_path / "absent")
+
+
+def test_a_folder_of_something_else_gives_one_line(tmp_path):
+    with pytest.raises(OnebitError, match="is no run folder"):
+        zoo.load_run(tmp_path)
+
+
+def test_an_unfinished_run_says_how_to_resume(run_copy):
+    (run_copy / CARD).unlink()
+    config = json.loads((run_copy / CONFIG).read_text())
+    (run_copy / CONFIG).write_text(json.dumps({**config, "command": "python -m zoo train x -o y"}))
+    with pytest.raises(OnebitError, match="not finished; resume with: python -m zoo train x -o y"):
+        zoo.load_run(run_copy)
+    (run_copy / CONFIG).write_text(json.dumps({**config, "command": None}))
+    with pytest.raises(OnebitError, match=r"call zoo\.train again"):
+        zoo.load_run(run_copy)
+
+
+@pytest.mark.parametrize("name", [MODEL, SAMPLES])
+def test_a_file_that_is_not_the_cards_is_refused(run_copy, name):
+    content = bytearray((run_copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (run_copy / name).write_bytes(content)
+    with pytest.raises(OnebitError, match=f"{name} is not the file that {CARD} describes"):
+        zoo.load_run(run_copy)
+    (run_copy / name).unlink()
+    with pytest.raises(OnebitError, match=f"{name} is missing"):
+        zoo.load_run(run_copy)
+
+
+@pytest.mark.parametrize("content", ['{"schema_version": 99}', "[]", "{}"])
+def test_a_card_of_another_version_is_refused(run_copy, content):
+    (run_copy / CARD).write_text(content)
+    with pytest.raises(OnebitError, match=r"has schema version (99|None)"):
+        load_card(run_copy)
+
+
+def test_a_damaged_history_is_refused(run_copy):
+    (run_copy / HISTORY).write_text('{"epoch": 1')
+    with pytest.raises(OnebitError, match=f"{HISTORY} is damaged"):
+        zoo.load_run(run_copy)
+
+
+def _replace_model(folder, path):
+    """Puts another file in place of the model, with its hash on the card."""
+    shutil.copy(path, folder / MODEL)
+    card = json.loads((folder / CARD).read_text())
+    (folder / CARD).write_text(json.dumps({**card, "model_sha256": files.sha256(folder / MODEL)}))
+
+
+def test_a_model_that_carries_code_is_refused(run_copy, tmp_path):
+    layer = keras.layers.Lambda(lambda x: x + 1, input_shape=(1,))
+    keras.Sequential([layer]).save(tmp_path / "lambda.keras")
+    _replace_model(run_copy, tmp_path / "lambda.keras")
+    with pytest.raises(OnebitError, match=r"cannot be loaded: .*[Ll]ambda"):
+        zoo.load_run(run_copy)
+
+
+def test_a_text_file_for_a_model_is_refused(run_copy, tmp_path):
+    (tmp_path / "text.keras").write_text("no model")
+    _replace_model(run_copy, tmp_path / "text.keras")
+    with pytest.raises(OnebitError, match=r"model\.keras cannot be loaded"):
+        zoo.load_run(run_copy)
