@@ -3,12 +3,9 @@
 import dataclasses
 import os
 import shlex
-import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +16,7 @@ from edge.devices.local import LocalDevice
 from edge.models import describe
 from edge.rows import Host, Model, Parity, Row, Run, Setup
 from edge.setups import RuntimeSetup, default_setups, find_setups
-from onebit import __version__
+from onebit import __version__, provenance
 from onebit.errors import UsageError
 
 DEFAULT_TIMEOUT_SECONDS = 120.0
@@ -235,26 +232,8 @@ def _measured_row(answer: dict[str, Any], row: Row) -> Row:
 def _run(command: str | None) -> Run:
     return Run(
         id=uuid.uuid4().hex[:12],
-        timestamp=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        timestamp=provenance.utc_now(),
         command=shlex.join(sys.argv) if command is None else command,
         onebit_version=__version__,
-        git_commit=_git_commit(),
+        git_commit=provenance.commit(),
     )
-
-
-def _git_commit() -> str | None:
-    """The commit that Onebit's own source is at, with `+` if it was changed; None without git."""
-    folder = Path(__file__).resolve().parent.parent
-    if not (folder / ".git").exists():
-        return None
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(folder), "describe", "--always", "--abbrev=12", "--dirty=+"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip() or None

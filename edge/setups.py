@@ -1,10 +1,9 @@
 """What can run a model: runtime and kernel, by the names that `--runtime` takes."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from onebit.errors import UsageError
+from onebit.errors import UsageError, near_matches
 
 
 @dataclass(frozen=True)
@@ -68,9 +67,7 @@ def find_setups(names: Iterable[str]) -> list[RuntimeSetup]:
     found: dict[str, RuntimeSetup] = {}
     for name in names:
         if name not in SETUPS:
-            near = difflib.get_close_matches(name, SETUPS, n=2, cutoff=0.4)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(SETUPS)}"
-            raise UsageError(f"no runtime {name!r}: {hint}")
+            raise UsageError(f"no runtime {name!r}; {near_matches(name, SETUPS)}")
         found[name] = SETUPS[name]
     return list(found.values())
 

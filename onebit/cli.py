@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from rich.table import Table
 from onebit.errors import OnebitError, UsageError
 
 FORMATS = ("table", "json", "jsonl", "csv")
+
+MIN_COLUMN_WIDTH = 8
 
 progress = Console(stderr=True, highlight=False)
 """Where progress and notes go."""
@@ -110,10 +113,12 @@ def print_table(rows: Sequence[Sequence[Any]], headings: Any, title: str | None 
     headings = list(headings)
     table = Table(title=escape(title) if title else None, title_justify="left", header_style="bold")
     for index, heading in enumerate(headings):
+        cells = [str(row[index]) for row in rows if row[index] is not None]
         numeric = all(isinstance(row[index], int | float | None) for row in rows)
-        text = [str(row[index]) for row in rows if row[index] is not None]
-        right = numeric or all(t[:1].isdigit() for t in text)
-        table.add_column(heading, justify="right" if right and rows else "left", overflow="fold")
+        right = bool(rows) and (numeric or all(cell[:1].isdigit() for cell in cells))
+        # Long headings over short cells would make the table wider than a terminal.
+        heading = textwrap.fill(heading, max([MIN_COLUMN_WIDTH, *map(len, cells)]))
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*("–" if cell is None else escape(str(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else 400, highlight=False).print(table)

@@ -5,8 +5,12 @@ import sys
 import pytest
 
 
-def python(code, **environment):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+def python(code):
+    """Runs code in a process that does not inherit the flag from this one."""
+    environment = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
 
 
 def test_tensorflow_imported_first_gives_one_clear_line():
