@@ -255,6 +255,9 @@ def evaluate(run: Path, format_: str) -> None:
         "card_accuracy": "On the card",
         "agrees": "Agrees",
     }
+    if format_ == "table":
+        shares = {key: f"{record[key]:.2%}" for key in ("accuracy", "card_accuracy")}
+        record |= {**shares, "agrees": "yes" if result.agrees else "no"}
     emit([record], format_, columns=columns)
     if not result.agrees:
         click.get_current_context().exit(1)
