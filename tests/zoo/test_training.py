@@ -178,6 +178,15 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
     assert os.listdir(tmp_path) == ["thesis.txt"]
 
 
+def test_what_a_kill_left_half_written_is_swept_away(tmp_path):
+    folder = tmp_path / "run"
+    for name in (CONFIG, MODEL):
+        (folder / f".{name}.x1y2").mkdir(parents=True)
+        (folder / f".{name}.x1y2" / name).write_text("half")
+    zoo.train(zoo.resolve_recipe("float_mlp_mnist_5k", smoke=True), folder)
+    assert not list(folder.glob(".*"))
+
+
 def test_an_unwritable_output_fails_before_training(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "load_dataset", lambda *_: pytest.fail("began"))
     (tmp_path / "file").write_text("")

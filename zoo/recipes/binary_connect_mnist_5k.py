@@ -31,5 +31,9 @@ def binary_connect_mlp_stochastic_mnist_5k() -> Recipe:
         model="binary_connect_mlp",
         dataset="mnist_5k",
         options={"stochastic": True},
+        epochs=40,
+        # The weights start anywhere in [-1, 1] and must reach its ends in 1,600 steps.
+        learning_rate=1e-1,
+        final_learning_rate=1e-3,
         smoke_options={"units": 32},
     )

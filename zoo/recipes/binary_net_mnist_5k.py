@@ -32,6 +32,8 @@ def binary_net_cnn_mnist_5k() -> Recipe:
         dataset="mnist_5k",
         options={"width": 32},
         epochs=20,
+        learning_rate=1e-2,
+        final_learning_rate=1e-4,
         smoke_options={"width": 4},
     )
 
