@@ -8,9 +8,10 @@ so its pre-activation differs by rounding alone, and must be that close to the t
 
 **How much rounding explains.** A sum of K float32 products, in whatever order, is off by at most
 λ·√K·u·Σ|x·w|, u = 2^-24, but for a probability of about 2K·exp(−λ²/2) if rounding errors are
-independent (Higham and Mary, "A New Approach to Probabilistic Rounding Error Analysis", SIAM J. Sci.
-Comput. 41, 2019), and Σ|x·w| ≤ √K·‖x·w‖ (Cauchy–Schwarz). Over many samples the largest |sum| is at
-least their root mean square, which is ‖x·w‖ for uncorrelated signs. Both sides round, so with λ = 6:
+independent (Higham and Mary, "A New Approach to Probabilistic Rounding Error Analysis", SIAM J.
+Sci. Comput. 41, 2019), and Σ|x·w| ≤ √K·‖x·w‖ (Cauchy–Schwarz). Over many samples the largest |sum|
+is at least their root mean square, which is ‖x·w‖ for uncorrelated signs. Both sides round, so with
+λ = 6:
 
     tolerance = 2·6·K·2^-24·(largest magnitude), added up over the layers of the network.
 """
