@@ -1,53 +1,14 @@
-// Which nodes the delegate takes, and which of them it merges.
+// Which operators of a partition are merged.
 //
-// The order matters: a residual ADD is merged into the convolution that feeds it first, so that an
-// LceQuantize of the sum can then be merged into the same convolution.
-#include <string.h>
-
+// The order matters: per-channel constants go into weight-only layers; then a residual ADD is
+// merged into the convolution that feeds it first, so that an LceQuantize of the sum can then be
+// merged into the same convolution.
 #include "op_bconv.h"
+#include "op_elementwise.h"
+#include "op_weight_only.h"
 
 namespace onebit {
 namespace {
-
-struct Named {
-  const char* name;
-  const OpType* type;
-};
-const Named kCustomOps[] = {
-    {"LceQuantize", &kQuantize},
-    {"LceDequantize", &kDequantize},
-    {"LceBconv2d", &kBconv},
-    {"LceBMaxPool2d", &kBMaxPool},
-};
-
-bool same_shape(const TfLiteTensor& a, const TfLiteTensor& b) {
-  if (!a.dims || !b.dims || a.dims->size != b.dims->size) return false;
-  for (int i = 0; i < a.dims->size; ++i) {
-    if (a.dims->data[i] != b.dims->data[i]) return false;
-  }
-  return a.dims->size > 0;
-}
-
-// Whether a node is the ADD of two float tensors of one shape, one of which is in `produced`.
-bool is_residual_add(const TfLiteContext& context, const TfLiteNode& node,
-                     const TfLiteRegistration& registration, const Array<int>& produced) {
-  if (registration.builtin_code != kTfLiteBuiltinAdd || registration.custom_name ||
-      node.builtin_data == nullptr || node.inputs->size != 2 || node.outputs->size != 1) {
-    return false;
-  }
-  const int activation = static_cast<const TfLiteElementwiseParams*>(node.builtin_data)->activation;
-  if (activation < kTfLiteActNone || activation > kTfLiteActRelu6) return false;
-  for (int i = 0; i < 3; ++i) {
-    const int tensor = i < 2 ? node.inputs->data[i] : node.outputs->data[0];
-    if (tensor < 0 || static_cast<size_t>(tensor) >= context.tensors_size) return false;
-    const TfLiteTensor& t = context.tensors[tensor];
-    if (t.type != kTfLiteFloat32 || t.allocation_type == kTfLiteMmapRo || t.is_variable)
-      return false;
-  }
-  const int a = node.inputs->data[0], b = node.inputs->data[1];
-  if (a == b || !(produced.contains(a) || produced.contains(b))) return false;
-  return same_shape(context.tensors[a], context.tensors[b]);
-}
 
 int readers(const Partition& p, int value, int* reader) {
   int count = p.values[value].is_output ? 1 : 0;
@@ -77,17 +38,18 @@ void remove_op(Partition& p, int at) {
 // conv -> ADD becomes one operator in the ADD's place, where the other operand is ready too.
 bool merge_add(Partition& p, int add) {
   for (int side = 0; side < 2; ++side) {
+    const ElementwiseState& sum = *static_cast<ElementwiseState*>(p.ops[add].state);
     const int value = p.ops[add].inputs[side], conv = producer(p, value);
     int reader;
+    if (sum.constant >= 0) return false;
     if (conv < 0 || conv >= add || p.ops[conv].type != &kBconv || readers(p, value, &reader) != 1 ||
         p.values[value].type != kTfLiteFloat32) {
       continue;
     }
     Op merged = p.ops[conv];
     BconvState& state = *static_cast<BconvState*>(merged.state);
-    // Only the activation is read here: parse keeps it as the first field of either state.
     state.has_add = true;
-    state.add_activation = *static_cast<int*>(p.ops[add].state);
+    state.add_activation = sum.activation;
     merged.inputs[kBconvResidual] = p.ops[add].inputs[1 - side];
     merged.outputs[0] = p.ops[add].outputs[0];
     p.ops[add].type->release(p.ops[add]);
@@ -106,7 +68,8 @@ bool merge_quantize(Partition& p, int quantize) {
   const int source = producer(p, value);
   if (source < 0 || p.ops[source].outputs[1] >= 0 || p.ops[source].outputs[0] != value ||
       p.values[value].type != kTfLiteFloat32 || p.values[bits].type != kTfLiteInt32 ||
-      (p.ops[source].type != &kBconv && p.ops[source].type != &kAdd)) {
+      (p.ops[source].type != &kBconv && p.ops[source].type != &kAdd &&
+       p.ops[source].type != &kMul)) {
     return false;
   }
   p.ops[source].outputs[1] = bits;
@@ -117,39 +80,46 @@ bool merge_quantize(Partition& p, int quantize) {
   return true;
 }
 
+bool is_weight_only(const Op& op) {
+  return op.type == &kWeightOnlyDense || op.type == &kWeightOnlyConv ||
+         op.type == &kWeightOnlyDepthwise;
+}
+
+// layer -> MUL by a constant -> ADD of a constant: the scale, the bias and the activation of a
+// weight-only layer.
+bool merge_channel_constant(Partition& p, int step) {
+  const ElementwiseState& state = *static_cast<ElementwiseState*>(p.ops[step].state);
+  if (state.constant < 0) return false;
+  const int value = p.ops[step].inputs[1 - state.constant], source = producer(p, value);
+  int reader;
+  if (source < 0 || !is_weight_only(p.ops[source]) || readers(p, value, &reader) != 1) return false;
+  WeightOnlyState& layer = *static_cast<WeightOnlyState*>(p.ops[source].state);
+  const bool multiply = p.ops[step].type == &kMul;
+  if (layer.activation != kTfLiteActNone || layer.add >= 0 || (multiply && layer.scale >= 0)) {
+    return false;
+  }
+  (multiply ? layer.scale : layer.add) = p.ops[step].inputs[state.constant];
+  layer.activation = state.activation;
+  p.ops[source].outputs[0] = p.ops[step].outputs[0];
+  remove_op(p, step);
+  return true;
+}
+
 }  // namespace
-
-const OpType* find_op_type(const TfLiteRegistration& registration) {
-  if (registration.custom_name == nullptr) {
-    return registration.builtin_code == kTfLiteBuiltinAdd ? &kAdd : nullptr;
-  }
-  for (const Named& op : kCustomOps) {
-    if (strcmp(registration.custom_name, op.name) == 0) return op.type;
-  }
-  return nullptr;
-}
-
-void choose_nodes(TfLiteContext* context, const TfLiteIntArray& plan, const Options& options,
-                  Array<int>* nodes) {
-  Array<int> convolved;
-  for (int i = 0; i < plan.size; ++i) {
-    TfLiteNode* node;
-    TfLiteRegistration* registration;
-    if (context->GetNodeAndRegistration(context, plan.data[i], &node, &registration) != kTfLiteOk) {
-      continue;
-    }
-    const bool lce = registration->custom_name != nullptr && find_op_type(*registration) != nullptr;
-    const bool add = options.fuse && is_residual_add(*context, *node, *registration, convolved);
-    if (!lce && !add) continue;
-    nodes->push(plan.data[i]);
-    if (lce && find_op_type(*registration) == &kBconv && node->outputs->size == 1) {
-      convolved.push(node->outputs->data[0]);
-    }
-  }
-}
 
 void fuse_ops(Partition& p) {
   if (!p.delegate->options.fuse) return;
+  // An LceDequantize whose reader took the packed constant has none left.
+  for (int i = p.ops.size() - 1; i >= 0; --i) {
+    int reader;
+    if (p.ops[i].type == &kDequantize && readers(p, p.ops[i].outputs[0], &reader) == 0) {
+      remove_op(p, i);
+    }
+  }
+  for (int i = 0; i < p.ops.size(); ++i) {
+    const bool elementwise = p.ops[i].type == &kAdd || p.ops[i].type == &kMul;
+    if (elementwise && merge_channel_constant(p, i)) --i;
+  }
   for (int i = 0; i < p.ops.size(); ++i) {
     if (p.ops[i].type == &kAdd && merge_add(p, i)) --i;
   }

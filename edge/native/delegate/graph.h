@@ -110,7 +110,8 @@ void choose_nodes(TfLiteContext* context, const TfLiteIntArray& plan, const Opti
 // Merges operators of a partition (see fuse.cc).
 void fuse_ops(Partition& partition);
 
-extern const OpType kQuantize, kDequantize, kBconv, kBMaxPool, kAdd, kWeightOnly;
+extern const OpType kQuantize, kDequantize, kBconv, kBMaxPool, kAdd, kMul;
+extern const OpType kWeightOnlyDense, kWeightOnlyConv, kWeightOnlyDepthwise;
 
 // Writes the partition's operators and their times as JSON objects, each followed by a comma.
 void append_profile(const Partition& partition, Array<char>* json);

@@ -2,10 +2,10 @@
 
 #include <new>
 
+#include "op_elementwise.h"
+
 namespace onebit {
 namespace {
-
-constexpr float kInfinity = __builtin_inff();
 
 BconvState& state_of(Op& op) { return *static_cast<BconvState*>(op.state); }
 
@@ -346,11 +346,6 @@ void release(Op& op) {
 }
 
 }  // namespace
-
-void activation_range(int activation, float* low, float* high) {
-  *low = activation == kTfLiteActNone ? -kInfinity : activation == kTfLiteActReluN1To1 ? -1 : 0;
-  *high = activation == kTfLiteActReluN1To1 ? 1 : activation == kTfLiteActRelu6 ? 6 : kInfinity;
-}
 
 const OpType kBconv = {"LceBconv2d", parse, prepare, run, release};
 

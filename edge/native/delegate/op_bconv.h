@@ -26,7 +26,4 @@ struct BconvState {
 // Inputs of the operator: those of LceBconv2d, then the merged ADD's other operand.
 enum { kBconvInput, kBconvFilter, kBconvMultiplier, kBconvBias, kBconvThresholds, kBconvResidual };
 
-// The range that a fused activation clamps floats to.
-void activation_range(int activation, float* low, float* high);
-
 }  // namespace onebit

@@ -26,6 +26,16 @@ const PackKernel* const kPack[] = {
     &kPackScalar,
 };
 
+const WconvKernel* const kWconv[] = {
+#if defined(__x86_64__)
+    &kWconvAvx512,
+    &kWconvAvx2,
+#elif defined(ONEBIT_NEON)
+    &kWconvNeon,
+#endif
+    &kWconvScalar,
+};
+
 template <class Kernel>
 bool usable(const Kernel& kernel, bool forced, Isa isa) {
   if (forced && kernel.isa != isa && kernel.isa != Isa::kScalar) return false;
@@ -55,6 +65,13 @@ const PackKernel* choose_pack_kernel(bool forced, Isa isa) {
     if (usable(*kernel, forced, isa)) return kernel;
   }
   return &kPackScalar;
+}
+
+const WconvKernel* choose_wconv_kernel(bool forced, Isa isa) {
+  for (const WconvKernel* kernel : kWconv) {
+    if (usable(*kernel, forced, isa)) return kernel;
+  }
+  return &kWconvScalar;
 }
 
 }  // namespace b1

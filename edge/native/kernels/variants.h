@@ -5,11 +5,13 @@
 
 #include "bconv.h"
 #include "pack.h"
+#include "wconv.h"
 
 namespace b1 {
 
 extern const BconvKernel kBconvScalar, kBconvAvx2, kBconvAvx512, kBconvPairedAvx512, kBconvNeon;
 extern const PackKernel kPackScalar, kPackAvx2, kPackAvx512, kPackNeon;
+extern const WconvKernel kWconvScalar, kWconvAvx2, kWconvAvx512, kWconvNeon;
 
 // All variants that were compiled in, best first; the last is the scalar reference.
 const BconvKernel* const* bconv_kernels(int* count);
@@ -19,5 +21,6 @@ const BconvKernel* const* bconv_kernels(int* count);
 const BconvKernel* choose_bconv_kernel(const BconvShape& shape, bool forced, Isa isa,
                                        const char* name);
 const PackKernel* choose_pack_kernel(bool forced, Isa isa);
+const WconvKernel* choose_wconv_kernel(bool forced, Isa isa);
 
 }  // namespace b1

@@ -55,7 +55,7 @@ def test_quantize_bool_false_is_negative(channels, run_all):
     assert (run_all(quantize_model(x.shape, bool), x) == pack(x.astype(int) - 1)).all()
 
 
-@pytest.mark.parametrize(("rank", "channels"), itertools.product(range(1, 6), [5, 64]))
+@pytest.mark.parametrize(("rank", "channels"), [*itertools.product(range(1, 6), [5, 64])])
 def test_quantize_takes_any_rank(rank, channels, run_all):
     x = np.random.default_rng(rank).standard_normal((2,) * (rank - 1) + (channels,))
     x = x.astype(np.float32)
