@@ -26,7 +26,7 @@ TARGETS = {
 }
 
 
-class ToolsMissing(Exception):
+class ToolsMissingError(Exception):
     """Neither this machine nor PyPI offers what the build needs."""
 
 
@@ -34,7 +34,7 @@ def tool_package(module: str, requirement: str) -> Path:
     """The Python of a private environment that has `requirement`, installed on first use.
 
     Raises:
-        ToolsMissing: PyPI cannot be reached.
+        ToolsMissingError: PyPI cannot be reached.
     """
     python = TOOLS / "bin" / "python"
     if not python.exists():
@@ -43,7 +43,7 @@ def tool_package(module: str, requirement: str) -> Path:
         print(f"Installing {requirement} into {TOOLS}", file=sys.stderr)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         if subprocess.run([*pip, requirement], stdout=sys.stderr).returncode:
-            raise ToolsMissing(f"{requirement} is neither installed nor can pip install it")
+            raise ToolsMissingError(f"{requirement} is neither installed nor can pip install it")
     return python
 
 
@@ -84,7 +84,7 @@ def build(target: str | None = None, *, zig: bool = False, sanitize: bool = Fals
     """Builds the library for `target`, or for this machine, and returns its path.
 
     Raises:
-        ToolsMissing: There is no CMake or compiler, and PyPI cannot be reached.
+        ToolsMissingError: There is no CMake or compiler, and PyPI cannot be reached.
         subprocess.CalledProcessError: CMake or the compiler failed.
     """
     name = target or "native"
@@ -117,7 +117,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         print(build(arguments.target, zig=arguments.zig, sanitize=arguments.sanitize))
-    except (ToolsMissing, subprocess.CalledProcessError) as error:
+    except (ToolsMissingError, subprocess.CalledProcessError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -170,6 +170,7 @@ void mirror_clamp(int activation, int32_t products, b1::BconvEpilogue* e) {
   if (activation == kTfLiteActRelu6) high = 6;
   if (low < -products) low = -products;
   if (high > products) high = products;
+  e->has_clamp = activation != kTfLiteActNone;
   e->clamp_min = products - high;
   e->clamp_max = products - low;
 }
@@ -288,6 +289,7 @@ bool prepare(Partition& p, Op& op) {
         return p.fail(op, "the ADD that follows has operands of different shapes");
       }
     }
+    e.has_add_clamp = state.add_activation != kTfLiteActNone;
     activation_range(state.add_activation, &e.add_min, &e.add_max);
   }
   op.kernel = state.kernel->name;

@@ -55,12 +55,13 @@ enum class BconvOutput { kFloat, kInt8, kBits };
 // channel_capacity(channels_out) entries.
 struct BconvEpilogue {
   BconvOutput output;
+  bool has_clamp;                // a fused activation; without one 2a is within the range anyway
   int32_t clamp_min, clamp_max;  // on 2a
   const float* multiplier;
   const float* bias;
   const int32_t* thresholds;  // kBits: bit = a > threshold; within [-1, K]
-  // kFloat only: y += residual (or nullptr), then clamp to [add_min, add_max] where `has_add`.
-  bool has_add;
+  // kFloat only: y += residual where `has_add`, then, where `has_add_clamp`, a clamp.
+  bool has_add, has_add_clamp;
   float add_min, add_max;
 };
 

@@ -16,6 +16,8 @@ struct TileAvx2 {
   static constexpr int kStepsPerWidening = 31;
   static constexpr bool kPaired = false;
 
+  static bool finish(const Finish&) { return false; }
+
   static uint32_t signs(const float* values) {
     const __m256 zero = _mm256_setzero_ps();
     uint32_t word = 0;

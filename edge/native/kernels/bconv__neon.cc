@@ -22,6 +22,8 @@ struct TileNeon {
   static constexpr int kStepsPerWidening = 31;
   static constexpr bool kPaired = false;
 
+  static bool finish(const Finish&) { return false; }
+
   static uint32_t gather(const uint32x4_t* masks) {
     const uint32_t bits[4] = {1, 2, 4, 8};
     const uint32x4_t weights = vld1q_u32(bits);

@@ -13,6 +13,8 @@
 //                          int32_t* sums)      sums[pixel * kBlock + channel] = a
 //   static uint32_t signs(const float* values)               bit i = values[i] < 0
 //   static uint32_t greater(const int32_t* a, const int32_t* b)    bit i = a[i] > b[i]
+//   static bool finish(const Finish&)      the epilogue of a whole block, or false to leave it to
+//                                          the portable one below
 //
 // Everything here has internal linkage: each file compiles it with its own instruction set, and the
 // linker must not merge those copies.
@@ -29,6 +31,15 @@ namespace {
 // of `words` contiguous ones. Taps that touch in memory form one run.
 struct Runs {
   int rows, row_step, taps, tap_step, words;
+};
+
+// One block of channels of a tile, accumulated and waiting for its epilogue.
+struct Finish {
+  const BconvCall& call;
+  size_t first_pixel;
+  int pixels, channel;
+  const int32_t* sums;
+  const int32_t* const* correction;  // of each pixel, at `channel`; nullptr without zero padding
 };
 
 template <class Tile>
@@ -132,54 +143,95 @@ struct TiledBconv {
             s.group_words()};
   }
 
+  // Walks the output pixels in order and knows where in the frame their first taps lie.
+  class Walker {
+   public:
+    Walker(const BconvCall& call, int pixel) : call_(call), s_(*call.shape) {
+      const bool framed = staged(s_);
+      frame_ = framed ? call.scratch : call.input;
+      step_ = s_.stride_w * s_.words_in();
+      row_step_ =
+          static_cast<ptrdiff_t>(s_.stride_h) * s_.words_in() * (framed ? s_.padded_w() : s_.in_w);
+      image_step_ = static_cast<ptrdiff_t>(framed ? s_.padded_h() : s_.in_h) * s_.words_in() *
+                    (framed ? s_.padded_w() : s_.in_w);
+      move_to(pixel);
+    }
+
+    int pixel() const { return pixel_; }
+
+    void move_to(int pixel) {
+      pixel_ = pixel;
+      x_ = pixel % s_.out_w;
+      y_ = pixel / s_.out_w % s_.out_h;
+      image_ = frame_ + pixel / s_.out_w / s_.out_h * image_step_;
+      tap_ = image_ + y_ * row_step_ + x_ * step_;
+    }
+
+    const uint32_t* first_tap() const { return tap_; }
+
+    const int32_t* correction() const {
+      const BconvCorrection& c = *call_.correction;
+      const size_t entry = c.row_class[y_] * c.col_classes + c.col_class[x_];
+      return c.table + entry * channel_capacity(s_.channels_out);
+    }
+
+    void advance() {
+      ++pixel_;
+      tap_ += step_;
+      if (++x_ < s_.out_w) return;
+      x_ = 0;
+      if (++y_ == s_.out_h) {
+        y_ = 0;
+        image_ += image_step_;
+      }
+      tap_ = image_ + y_ * row_step_;
+    }
+
+   private:
+    const BconvCall& call_;
+    const BconvShape& s_;
+    const uint32_t *frame_, *image_, *tap_;
+    ptrdiff_t step_, row_step_, image_step_;
+    int pixel_, x_, y_;
+  };
+
   // The pixels of one tile; those past the last repeat it, and are computed but not stored.
   struct Pixels {
     const uint32_t* first_tap[kP];
     const int32_t* correction[kP];
-    int count;
+    int first, count;
   };
 
-  static void find_pixels(const BconvCall& call, int first, Pixels* p) {
-    const BconvShape& s = *call.shape;
-    const bool framed = staged(s);
-    const uint32_t* frame = framed ? call.scratch : call.input;
-    const int frame_h = framed ? s.padded_h() : s.in_h, frame_w = framed ? s.padded_w() : s.in_w;
-    const int words = s.words_in();
-    p->count = s.pixels() - first < kP ? s.pixels() - first : kP;
-    int x = first % s.out_w, y = first / s.out_w % s.out_h, n = first / s.out_w / s.out_h;
+  static void take_pixels(const BconvCall& call, int total, Walker* walker, Pixels* p) {
+    p->first = walker->pixel();
+    p->count = total - p->first < kP ? total - p->first : kP;
+    const uint32_t* tap = walker->first_tap();
     for (int i = 0; i < kP; ++i) {
-      const size_t row = static_cast<size_t>(n) * frame_h + y * s.stride_h;
-      p->first_tap[i] = frame + (row * frame_w + x * s.stride_w) * words;
-      p->correction[i] = nullptr;
-      if (const BconvCorrection* c = call.correction) {
-        const size_t entry = c->row_class[y] * c->col_classes + c->col_class[x];
-        p->correction[i] = c->table + entry * channel_capacity(s.channels_out);
+      if (i < p->count) {
+        tap = walker->first_tap();
+        if (call.correction) p->correction[i] = walker->correction();
+        walker->advance();
       }
-      if (i + 1 >= p->count) continue;
-      if (++x < s.out_w) continue;
-      x = 0;
-      if (++y < s.out_h) continue;
-      y = 0;
-      ++n;
+      p->first_tap[i] = tap;
     }
   }
 
   static void run(const BconvCall& call, int first, int last) {
     const BconvShape& s = *call.shape;
-    const int count = tiles(s), blocks = blocks_per_group(s) * s.groups;
-    if (blocks_share_words(s)) {
-      for (int tile = first; tile < last; ++tile) {
-        Pixels pixels;
-        find_pixels(call, tile * kP, &pixels);
-        clear_bits(call, tile * kP, pixels.count);
-        for (int block = 0; block < blocks; ++block) run_tile(call, pixels, tile * kP, block);
-      }
-      return;
-    }
+    const int count = tiles(s), total = s.pixels(), blocks = blocks_per_group(s) * s.groups;
+    const Runs runs = runs_of(s, staged(s) ? s.padded_w() : s.in_w);
+    const bool shared = blocks_share_words(s);
+    Walker walker(call, first % count * kP);
+    Pixels pixels;
     for (int item = first; item < last; ++item) {
-      Pixels pixels;
-      find_pixels(call, item % count * kP, &pixels);
-      run_tile(call, pixels, item % count * kP, item / count);
+      if (item % count == 0) walker.move_to(0);
+      take_pixels(call, total, &walker, &pixels);
+      if (!shared) {
+        run_tile(call, runs, pixels, item / count);
+        continue;
+      }
+      clear_bits(call, pixels.first, pixels.count);
+      for (int block = 0; block < blocks; ++block) run_tile(call, runs, pixels, block);
     }
   }
 
@@ -189,15 +241,13 @@ struct TiledBconv {
   }
 
   // Accumulates and finishes one block of channels of one tile of pixels.
-  static void run_tile(const BconvCall& call, const Pixels& pixels, int first_pixel, int block) {
+  static void run_tile(const BconvCall& call, const Runs& runs, const Pixels& pixels, int block) {
     const BconvShape& s = *call.shape;
-    const bool framed = staged(s);
     const int group = block / blocks_per_group(s);
     const int channel = block % blocks_per_group(s) * kBlock;
     const int left = s.group_channels_out() - channel, channels = left < kBlock ? left : kBlock;
     const uint32_t* taps[kP];
     for (int i = 0; i < kP; ++i) taps[i] = pixels.first_tap[i] + group * s.group_words();
-    const Runs runs = runs_of(s, framed ? s.padded_w() : s.in_w);
     const uint32_t* filter = call.filter + block_words(s) * block;
     alignas(64) int32_t sums[kP * kBlock];
     for (int c = 0; c < channels; c += kC) {
@@ -205,10 +255,19 @@ struct TiledBconv {
       filter += block_words(s) / (kBlock / kC);
     }
     const int out_channel = group * s.group_channels_out() + channel;
+    const int32_t* correction[kP];
+    for (int i = 0; call.correction && i < pixels.count; ++i) {
+      correction[i] = pixels.correction[i] + out_channel;
+    }
+    const size_t first = static_cast<size_t>(pixels.first);
+    const bool whole = channels == kBlock && out_channel % kBlock == 0;
+    if (whole && Tile::finish({call, first, pixels.count, out_channel, sums,
+                               call.correction ? correction : nullptr})) {
+      return;
+    }
     for (int i = 0; i < pixels.count; ++i) {
-      const int32_t* correction = pixels.correction[i];
-      finish(call, static_cast<size_t>(first_pixel) + i, out_channel, channels, sums + i * kBlock,
-             correction ? correction + out_channel : nullptr);
+      finish(call, first + i, out_channel, channels, sums + i * kBlock,
+             call.correction ? correction[i] : nullptr);
     }
   }
 

@@ -30,7 +30,7 @@ def onebit_delegate(native_build):
     """The Python package, with the library built."""
     try:
         native_build.build()
-    except native_build.ToolsMissing as error:
+    except native_build.ToolsMissingError as error:
         pytest.skip(f"the delegate cannot be built here: {error}")
     return load_file("onebit_delegate", NATIVE / "python" / "onebit_delegate" / "__init__.py")
 
