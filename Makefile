@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format smoke requirements clean
+PHONY_NATIVE := delegate
+.PHONY: $(PHONY_NATIVE) help setup demo test test-slow lint format smoke requirements clean
 
 VENV := .venv
 PYTHON ?= $(shell scripts/find-python)
@@ -27,6 +28,9 @@ test: $(STAMP)  ## the offline test suite (make test-slow: the long tests)
 
 test-slow: $(STAMP)
 	@$(RUN) -m pytest -m slow
+
+delegate:       ## build the TFLite delegate for this machine (edge/native)
+	@$(or $(wildcard $(RUN)),python3) edge/native/build.py
 
 lint: $(STAMP)  ## ruff and mypy
 	@$(RUN) -m ruff check .
