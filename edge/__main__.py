@@ -68,7 +68,7 @@ def _counts(ctx: click.Context, parameter: click.Parameter, value: str) -> list[
     callback=_names,
     metavar="NAME,...",
     help=f"Any of {', '.join(SETUPS)}. Default: lce,lce:indirect_bgemm for files with Larq "
-    "Compute Engine's ops, lce,litert for others.",
+    "Compute Engine's ops, and litert:delegate where the delegate is built; lce,litert for others.",
 )
 @click.option(
     "--threads", callback=_counts, default="1", show_default=True, metavar="N,...", help="Threads."

@@ -9,8 +9,9 @@ one of ai-edge-litert, tflite-runtime, TensorFlow or larq-compute-engine, and no
 A request is `{"action": "probe"}`, which describes the machine, or
 
     {"action": "bench", "model_path": "m.tflite", "runtime": "lce", "options": {}, "threads": 1,
-     "seed": 0, "min_runs": 50, "min_seconds": 2.0, "max_runs": 20000, "warmup_seconds": 2.0,
-     "parity_inputs": 8, "outputs_path": "outputs.npz"}
+     "delegate": {"library": "libonebit_delegate.so", "options": {}}, "seed": 0, "min_runs": 50,
+     "min_seconds": 2.0, "max_runs": 20000, "warmup_seconds": 2.0, "parity_inputs": 8,
+     "outputs_path": "outputs.npz"}
 
 The answer is `{"status": "ok", ...}` or `{"status": "failed", "reason": "..."}`. It is the only
 thing on standard output: what native libraries print meanwhile goes to standard error.
@@ -75,8 +76,10 @@ class LceInterpreter:
         spec.loader.exec_module(self._module)
         self.version = package_version("larq-compute-engine")
 
-    def load(self, content, threads, options):
+    def load(self, content, threads, options, delegate=None):
         """Builds the interpreter and allocates its tensors."""
+        if delegate:
+            raise ValueError("Larq Compute Engine's interpreter takes no delegate")
         flags = [bool(options.get(option, False)) for option in self.options]
         self._interpreter = self._module.LiteInterpreter(content, threads, *flags)
         shapes, types = self._interpreter.input_shapes, self._interpreter.input_types
@@ -85,12 +88,15 @@ class LceInterpreter:
 
 
 class LiteRtInterpreter:
-    """The stock interpreter of LiteRT (formerly TensorFlow Lite); XNNPACK is on by default."""
+    """The stock interpreter of LiteRT (formerly TensorFlow Lite); XNNPACK is on by default.
+
+    A delegate `{"library": path, "options": {}}` takes its ops first, XNNPACK what is left.
+    """
 
     packages = (
         ("ai_edge_litert.interpreter", "ai-edge-litert"),
         ("tflite_runtime.interpreter", "tflite-runtime"),
-        ("tensorflow.lite", "tensorflow"),
+        ("tensorflow.lite.python.interpreter", "tensorflow"),
     )
 
     def __init__(self):
@@ -101,9 +107,15 @@ class LiteRtInterpreter:
                 return
         raise ImportError("none of ai-edge-litert, tflite-runtime and tensorflow is installed")
 
-    def load(self, content, threads, options):
+    def load(self, content, threads, options, delegate=None):
         """Builds the interpreter and allocates its tensors."""
-        interpreter = self._module.Interpreter(model_content=content, num_threads=threads)
+        delegates = []
+        if delegate:
+            options = dict(delegate["options"], num_threads=threads)
+            delegates.append(self._module.load_delegate(delegate["library"], options))
+        interpreter = self._module.Interpreter(
+            model_content=content, num_threads=threads, experimental_delegates=delegates
+        )
         interpreter.allocate_tensors()
         details = interpreter.get_input_details()
         self.inputs = [(tuple(int(n) for n in d["shape"]), np.dtype(d["dtype"])) for d in details]
@@ -231,7 +243,9 @@ def bench(request):
     start = time.perf_counter_ns()
     with open(request["model_path"], "rb") as file:
         content = file.read()
-    interpreter.load(content, request["threads"], request.get("options", {}))
+    interpreter.load(
+        content, request["threads"], request.get("options", {}), request.get("delegate")
+    )
     load_ns = time.perf_counter_ns() - start
 
     inputs = random_inputs(rng, interpreter.inputs)
