@@ -107,6 +107,8 @@ bool merge_channel_constant(Partition& p, int step) {
 
 }  // namespace
 
+int residual_of(const Op& op) { return op.type == &kBconv ? op.inputs[kBconvResidual] : -1; }
+
 void fuse_ops(Partition& p) {
   if (!p.delegate->options.fuse) return;
   // An LceDequantize whose reader took the packed constant has none left.

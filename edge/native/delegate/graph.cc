@@ -12,6 +12,7 @@ int Partition::value_of(int tensor) {
   }
   Value value = {};
   value.tensor = tensor;
+  value.home = -1;
   const TfLiteTensor& t = context->tensors[tensor];
   value.type = t.type;
   const int rank = t.dims ? t.dims->size : 0;
@@ -40,7 +41,7 @@ void Partition::set_shape(int value, int rank, const int* dims, TfLiteType type)
 
 int Partition::add_scratch(size_t bytes) {
   Value value = {};
-  value.tensor = -1;
+  value.tensor = value.home = -1;
   value.bytes = bytes;
   values.push(value);
   return values.size() - 1;

@@ -35,6 +35,7 @@ struct Value {
   size_t bytes;
   int first_use, last_use;  // positions in the list of operators
   size_t offset;            // in the arena
+  int home;                 // the value whose memory this one takes over, or -1
   void* data;               // valid while the partition runs
 };
 
@@ -106,6 +107,9 @@ const OpType* find_op_type(const TfLiteRegistration& registration);
 // Which nodes of the plan the delegate takes.
 void choose_nodes(TfLiteContext* context, const TfLiteIntArray& plan, const Options& options,
                   Array<int>* nodes);
+
+// The value that an operator may overwrite with its first output, or -1.
+int residual_of(const Op& op);
 
 // Merges operators of a partition (see fuse.cc).
 void fuse_ops(Partition& partition);

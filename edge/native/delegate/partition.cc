@@ -86,6 +86,7 @@ void reset_values(Partition& p) {
     value.first_use = INT32_MAX;
     value.last_use = -1;
     value.bytes = 0;
+    value.home = -1;
   }
 }
 
@@ -112,6 +113,34 @@ void find_lifetimes(Partition& p) {
   }
 }
 
+int home_of(const Partition& p, int value) {
+  while (p.values[value].home >= 0) value = p.values[value].home;
+  return value;
+}
+
+// A merged ADD may write over its residual if nobody reads that later: each element is read just
+// before it is written. It keeps a chain of residual blocks in half the cache. The chain that ends
+// in an output of the partition is computed in that output's memory from its start.
+void share_residuals(Partition& p) {
+  for (int i = 0; i < p.ops.size(); ++i) {
+    const int out = p.ops[i].outputs[0], residual = residual_of(p.ops[i]);
+    if (out < 0 || residual < 0 || p.values[residual].border) continue;
+    const int home = home_of(p, residual);
+    if (p.values[residual].last_use != i || p.values[residual].bytes != p.values[out].bytes ||
+        p.values[home].border) {
+      continue;
+    }
+    if (p.values[out].border) {
+      p.values[home].home = out;
+      continue;
+    }
+    p.values[out].home = home;
+    if (p.values[home].last_use < p.values[out].last_use) {
+      p.values[home].last_use = p.values[out].last_use;
+    }
+  }
+}
+
 bool overlap(const Value& a, const Value& b) {
   return a.first_use <= b.last_use && b.first_use <= a.last_use;
 }
@@ -121,7 +150,8 @@ size_t plan_arena(Partition& p) {
   constexpr size_t kAlignment = 64;
   Array<int> order;
   for (int i = 0; i < p.values.size(); ++i) {
-    if (!p.values[i].border && p.values[i].last_use >= 0) order.push(i);
+    const Value& value = p.values[i];
+    if (!value.border && value.last_use >= 0 && value.home < 0) order.push(i);
   }
   for (int i = 1; i < order.size(); ++i) {
     for (int j = i; j > 0 && p.values[order[j]].bytes > p.values[order[j - 1]].bytes; --j) {
@@ -198,6 +228,7 @@ TfLiteStatus prepare(TfLiteContext* context, TfLiteNode* node) {
     }
   }
   find_lifetimes(p);
+  share_residuals(p);
   if (!p.arena.reserve(plan_arena(p))) {
     p.fail(p.ops[0], "out of memory for intermediate results");
     return report(p);
@@ -208,15 +239,17 @@ TfLiteStatus prepare(TfLiteContext* context, TfLiteNode* node) {
 // Points values at their memory. False when the interpreter changed a shape since `prepare`.
 bool bind(Partition& p) {
   for (Value& value : p.values) {
-    if (!value.border) {
-      value.data = p.arena.as<char>() + value.offset;
-      continue;
-    }
-    if (value.last_use < 0) continue;
+    if (!value.border || value.last_use < 0) continue;
     const TfLiteTensor& tensor = p.context->tensors[value.tensor];
     value.data = tensor.data;
-    if (value.data == nullptr || !has_shape(tensor, value) || tensor.bytes < value.bytes)
+    if (value.data == nullptr || !has_shape(tensor, value) || tensor.bytes < value.bytes) {
       return false;
+    }
+  }
+  for (int i = 0; i < p.values.size(); ++i) {
+    if (p.values[i].border) continue;
+    const Value& home = p.values[home_of(p, i)];
+    p.values[i].data = home.border ? home.data : p.arena.as<char>() + home.offset;
   }
   return true;
 }

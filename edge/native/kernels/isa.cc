@@ -41,9 +41,7 @@ unsigned saved_state() {
   return low;
 }
 
-}  // namespace
-
-bool cpu_has(Isa isa) {
+bool detect(Isa isa) {
   if (isa == Isa::kScalar) return true;
   if (isa == Isa::kNeon || cpuid(0, 0).eax < 7) return false;
   constexpr unsigned kOsxsave = 1u << 27, kYmm = 0x6, kZmm = 0xE6;
@@ -56,6 +54,19 @@ bool cpu_has(Isa isa) {
   constexpr unsigned kNeeded = kF | kDq | kBw | kVl;
   return avx2 && (saved_state() & kZmm) == kZmm && (extended.ebx & kNeeded) == kNeeded &&
          (extended.ecx & kVpopcntdq);
+}
+
+}  // namespace
+
+// Asks once: a virtual machine's supervisor answers CPUID, which takes tens of microseconds.
+// Threads that race here store the same answer.
+bool cpu_has(Isa isa) {
+  static int known[4];  // 0 not asked yet, 1 no, 2 yes
+  int* answer = &known[static_cast<int>(isa)];
+  if (__atomic_load_n(answer, __ATOMIC_RELAXED) == 0) {
+    __atomic_store_n(answer, detect(isa) ? 2 : 1, __ATOMIC_RELAXED);
+  }
+  return __atomic_load_n(answer, __ATOMIC_RELAXED) == 2;
 }
 
 #elif defined(__aarch64__)
