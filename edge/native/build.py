@@ -41,7 +41,7 @@ def tool_package(module: str, requirement: str) -> Path:
         venv.create(TOOLS, with_pip=True)
     if subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode:
         print(f"Installing {requirement} into {TOOLS}", file=sys.stderr)
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         if subprocess.run([*pip, requirement], stdout=sys.stderr).returncode:
             raise ToolsMissingError(f"{requirement} is neither installed nor can pip install it")
     return python
