@@ -241,6 +241,15 @@ def _measured_row(answer: dict[str, Any], row: Row) -> Row:
         memory=None if None in (baseline, peak) else rows.Memory(baseline, peak, peak - baseline),
         parity=Parity(output_sha256=answer["output_sha256"], inputs=answer["parity_inputs"]),
         disturbance=disturbed,
+        profile=_profile(answer.get("profile")),
+    )
+
+
+def _profile(told: dict[str, Any] | None) -> rows.Profile | None:
+    if told is None:
+        return None
+    return rows.Profile(
+        told["runs"], told["total_ns"], tuple(rows.OpTime(**op) for op in told["ops"])
     )
 
 

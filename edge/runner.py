@@ -29,6 +29,7 @@ import os
 import platform
 import struct
 import sys
+import tempfile
 import time
 from importlib import metadata
 
@@ -37,6 +38,7 @@ import numpy as np
 WARMUP_WINDOW_RUNS = 10
 WARMUP_WINDOW_SECONDS = 0.05
 STEADY_TOLERANCE = 0.05
+MAX_PROFILED_RUNS = 500
 
 # fmt: off
 ISA_FEATURES = (
@@ -264,6 +266,9 @@ def bench(request):
     gc.enable()
     peak_bytes = peak_memory() if baseline_bytes is not None else None
 
+    profile = None
+    if request.get("profile_ops") and request.get("delegate"):
+        profile = profile_ops(request, content, inputs, min(count, MAX_PROFILED_RUNS))
     for _ in range(1, request["parity_inputs"]):
         outputs.append(interpreter.run(random_inputs(rng, interpreter.inputs)))
     stacked = [np.stack(arrays) for arrays in zip(*outputs)]
@@ -281,9 +286,45 @@ def bench(request):
         "peak_bytes": peak_bytes,
         "output_sha256": output_digest(stacked),
         "parity_inputs": len(outputs),
+        "profile": profile,
         "before": before,
         "after": after,
     }
+
+
+def profile_ops(request, content, inputs, runs):
+    """Times each op in a second interpreter, apart from the samples: taking the times costs time.
+
+    Returns:
+        `{"runs", "total_ns", "ops"}` with means per run; an op that the delegate left to the
+        runtime has no time of its own.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "ops.json")
+        delegate = dict(request["delegate"])
+        delegate["options"] = dict(delegate["options"], profile=path)
+        interpreter = RUNTIMES[request["runtime"]]()
+        interpreter.load(content, request["threads"], request.get("options", {}), delegate)
+        start = time.perf_counter_ns()
+        for _ in range(runs):
+            interpreter.run(inputs)
+        total_ns = (time.perf_counter_ns() - start) / runs
+        del interpreter
+        gc.collect()  # the delegate writes its profile when it is freed
+        with open(path, encoding="utf-8") as file:
+            told = json.load(file)
+    ops = []
+    for op in told["delegated"]:
+        mean_ns = op["time_ns"] / max(op["calls"], 1)
+        names = "+".join([op["op"], *op["merged"]])
+        ops.append(
+            {"node": op["node"], "op": names, "kernel": op["kernel"], "macs": op["macs"],
+             "time_ns": mean_ns}
+        )  # fmt: skip
+    for op in told["not_delegated"]:
+        ops.append({"node": op["node"], "op": op["op"]})
+    ops.sort(key=lambda op: op["node"])
+    return {"runs": runs, "total_ns": total_ns, "ops": ops}
 
 
 # ---- the machine; everything that it does not tell is None ----
