@@ -101,7 +101,7 @@ def profile_lines(profile: Profile) -> list[dict[str, Any]]:
 
 
 def flat(row: Row) -> dict[str, Any]:
-    """Every field of a row but samples and profiled ops, as one level such as `model.size_bytes`."""
+    """Every field of a row but samples and profiled ops, as one level: `model.size_bytes`."""
     record: dict[str, Any] = {}
 
     def add(kind: Any, value: Any, prefix: str) -> None:
