@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from convert.filters import FILTERED, binary_filter_shape, filter_signs, stored_filter
 from convert.flatbuffer import Graph
-from convert.rewrites.dense_to_pointwise_conv import flat_layers, quantized_kernel
+from convert.rewrites.dense_to_pointwise_conv import quantized_kernel
+from convert.rewrites.topology import flat_layers
 from onebit.keras import keras, lq
 
 
