@@ -1,6 +1,6 @@
 """Converts every architecture of larq-zoo and of the zoo, one row of results each.
 
-    python scripts/conversions.py [NAME …]     what is in results/conversions.jsonl is not done again
+    python scripts/conversions.py [NAME …]   # what results/conversions.jsonl has is not done again
 
 Weights are random; batch normalisation is calibrated on random images, so that binary activations
 are balanced as in a trained network. Each model has a process of its own, which may fail or be
