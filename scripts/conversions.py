@@ -10,6 +10,7 @@ on a machine that may have other work: compare those of one row with each other.
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -68,11 +69,26 @@ def calibrate(model) -> None:
     model(images[0], training=True)
 
 
+def lce_row_of(name: str) -> dict:
+    """What LCE's own `convert_keras_model` makes of one architecture."""
+    from convert.errors import ConversionError
+    from convert.lce import lce_alone
+
+    model = build(name)
+    calibrate(model)
+    start = time.monotonic()
+    try:
+        size = len(lce_alone(model))
+    except ConversionError as error:
+        return {"lce_bytes": None, "lce_reason": str(error)[:300]}
+    return {"lce_bytes": size, "lce_seconds": round(time.monotonic() - start, 1)}
+
+
 def row_of(name: str) -> dict:
     """What became of one architecture."""
     from convert.conversion import convert_model
     from convert.errors import ConversionError
-    from convert.lce import VERSION, lce_alone
+    from convert.lce import VERSION
     from convert.samples import random_samples
     from convert.verification import verify
     from onebit import provenance
@@ -88,12 +104,6 @@ def row_of(name: str) -> dict:
         "commit": provenance.commit(),
         "date": provenance.utc_now(),
     }
-    try:
-        start = time.monotonic()
-        row["lce_bytes"] = len(lce_alone(model))
-        row["lce_seconds"] = round(time.monotonic() - start, 1)
-    except ConversionError as error:
-        row.update(lce_bytes=None, lce_seconds=None, lce_error=str(error)[:300])
     try:
         start = time.monotonic()
         conversion = convert_model(model)
@@ -137,9 +147,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="such as larq_zoo:QuickNet; all when absent")
     parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--lce", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.one:
-        print(json.dumps(row_of(options.one), allow_nan=False))
+    if options.one or options.lce:
+        row = row_of(options.one) if options.one else lce_row_of(options.lce)
+        print(json.dumps(row, allow_nan=False))
         return
     done = set()
     if OUTPUT.exists():
@@ -149,16 +161,25 @@ def main() -> None:
         if name in done:
             continue
         print(name, file=sys.stderr, flush=True)
-        command = [sys.executable, __file__, "--one", name]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode:
-            last = (result.stderr.strip().splitlines() or ["no message"])[-1]
-            row = {"model": name, "status": "failed", "reason": f"process ended: {last[:300]}"}
-            line = json.dumps({"schema_version": 1, **row})
-        else:
-            line = result.stdout.strip().splitlines()[-1]
+        row = run("--one", name) | {"model": name}
+        lce = run("--lce", name)
+        if "status" in lce:
+            lce = {"lce_bytes": None, "lce_reason": lce["reason"]}
         with OUTPUT.open("a") as file:
-            file.write(line + "\n")
+            file.write(json.dumps({**row, **lce}) + "\n")
+
+
+def run(option: str, name: str) -> dict:
+    """The row that a process of its own prints, or what is known of its end."""
+    command = [sys.executable, __file__, option, name]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode == 0:
+        return json.loads(result.stdout.strip().splitlines()[-1])
+    if result.returncode < 0:
+        reason = f"the process was ended by {signal.Signals(-result.returncode).name}"
+    else:
+        reason = (result.stderr.strip().splitlines() or ["no message"])[-1][:300]
+    return {"schema_version": 1, "status": "failed", "reason": reason}
 
 
 if __name__ == "__main__":
