@@ -108,14 +108,16 @@ def model(
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--fail-if-float", is_flag=True, help="Exit with 1 if any layer is float.")
 @format_option()
-def audit(file: Path, format_: str) -> None:
+def audit(file: Path, fail_if_float: bool, format_: str) -> None:
     """Say of every layer in a .tflite FILE whether it is binary, and why not.
 
     \b
     Example:
       python -m convert audit bnn.tflite
       python -m convert audit anything.tflite --format json
+      python -m convert audit bnn.tflite --fail-if-float
     """
     from dataclasses import asdict
 
@@ -128,6 +130,15 @@ def audit(file: Path, format_: str) -> None:
         _print_totals(result.totals, result.file.size_bytes)
     else:
         emit([asdict(layer) for layer in result.layers], format_, document=asdict(result))
+    left = [layer.name for layer in result.layers if layer.kind == "float"]
+    if fail_if_float and left:
+        raise OnebitError(f"{len(left)} of {len(result.layers)} layers are float: {_list(left)}")
+
+
+def _list(names: list[str], most: int = 5) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 class _Loaded:
@@ -189,6 +200,7 @@ def _print_layers(layers: "list[Layer]", title: str) -> None:
             "filter": "×".join(map(str, layer.filter_shape)),
             "MACs": f"{layer.macs:,}",
             "bytes": f"{layer.size_bytes:,}",
+            "predicted": f"{layer.predicted_bytes:,}",
             "as float32": f"{layer.float32_bytes:,}",
             "why not binary": "; mend: ".join(filter(None, [layer.reason, layer.mend])) or None,
         }

@@ -6,9 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from convert.filters import FILTERED, binary_filter_shape, stored_filter
-from convert.flatbuffer import INT8, Graph
-from convert.passes.pack_binary_weights import PACKABLE, has_binary_rows, is_worth_packing
+from convert.flatbuffer import Graph
+from convert.passes.pack_binary_weights import packed_bytes, packing_scales
+from convert.reasons import judge
 from convert.report import KINDS, Audit, File, Kind, Layer, Totals
+
+_SAME = 0
+_ZERO_PADDED = "pad_values=1 lets LCE join what follows and spares a correction at the border"
 
 
 def audit(content: bytes, name: str = "the file") -> Audit:
@@ -27,7 +31,7 @@ def audit(content: bytes, name: str = "the file") -> Audit:
     for op in graph.operators:
         if graph.op_name(op) == "LceBconv2d":
             layers.append(_binary_layer(graph, op, counted))
-        elif graph.op_name(op) in FILTERED:
+        elif graph.op_name(op) in (*FILTERED, "CONV_3D"):
             layers.append(_other_layer(graph, op, counted))
         elif graph.op_name(op) == "BATCH_MATMUL":
             layers.append(_product(graph, op, counted))
@@ -51,6 +55,7 @@ def _totals(layers: list[Layer], file_bytes: int) -> Totals:
     macs = {kind: total(lambda layer: layer.macs, kind) for kind in KINDS}
     return Totals(
         weight_bytes=weight_bytes,
+        predicted_bytes=total(lambda layer: layer.predicted_bytes),
         float32_bytes=total(lambda layer: layer.float32_bytes),
         other_bytes=file_bytes - weight_bytes,
         binary_macs=macs["binary"],
@@ -65,16 +70,21 @@ def _binary_layer(graph: Graph, op: Any, counted: set[int]) -> Layer:
     filter_shape = binary_filter_shape(graph, op)
     out = filter_shape[0]
     output_shape = [*graph.shape(output)[:-1], out]
+    options = graph.custom_options(op)
+    zero_padded = options.get("padding") == _SAME and options.get("pad_values") == 0
+    size_bytes = _size_bytes(graph, graph.inputs(op), counted)
     return Layer(
         name=_tensor_label(graph, output),
         op="LceBconv2d",
         kind="binary",
         reason=None,
-        mend=None,
+        # A filter of one tap has no border.
+        mend=_ZERO_PADDED if zero_padded and math.prod(filter_shape[1:3]) > 1 else None,
         filter_shape=filter_shape,
         output_shape=output_shape,
         macs=math.prod(output_shape[:-1]) * math.prod(filter_shape),
-        size_bytes=_size_bytes(graph, graph.inputs(op), counted),
+        size_bytes=size_bytes,
+        predicted_bytes=size_bytes,
         float32_bytes=4 * (math.prod(filter_shape) + out),
     )
 
@@ -85,19 +95,30 @@ def _other_layer(graph: Graph, op: Any, counted: set[int]) -> Layer:
     data_index = inputs[2] if name == "TRANSPOSE_CONV" else inputs[0]
     filter_shape, output_shape = graph.shape(filter_index), graph.shape(output)
     source, unpacking = stored_filter(graph, filter_index)
-    kind, reason, mend = _judge(graph, name, data_index, filter_index, unpacking)
-    tail = _following_constants(graph, output) if kind == "binary_weights" else []
-    constants = [source, *(i for i in inputs[2:] if i >= 0 and i != data_index), *tail]
+    judgement = judge(graph, op)
+    scales_around: list[int] = []
+    if judgement.kind == "binary_weights":
+        scales_around = _following_constants(graph, output) + _column_scale(graph, name, data_index)
+    constants = [source, *(i for i in inputs[2:] if i >= 0 and i != data_index), *scales_around]
+    size_bytes = _size_bytes(graph, constants, counted)
+    saved = 0
+    weights = graph.constant(source)
+    if judgement.kind == "float" and unpacking is None and weights is not None:
+        scales = packing_scales(name, weights)
+        # Nothing is saved on a filter that an earlier layer has been charged with.
+        if scales is not None and size_bytes >= weights.nbytes:
+            saved = weights.nbytes - packed_bytes(weights.shape, scales)
     return Layer(
         name=_tensor_label(graph, output),
         op=name,
-        kind=kind,
-        reason=reason,
-        mend=mend,
+        kind=judgement.kind,
+        reason=judgement.reason,
+        mend=judgement.mend,
         filter_shape=filter_shape,
         output_shape=output_shape,
         macs=_macs(name, filter_shape, output_shape, graph.shape(data_index)),
-        size_bytes=_size_bytes(graph, constants, counted),
+        size_bytes=size_bytes,
+        predicted_bytes=size_bytes - saved,
         float32_bytes=4 * (math.prod(filter_shape) + output_shape[-1]),
     )
 
@@ -107,60 +128,21 @@ def _product(graph: Graph, op: Any, counted: set[int]) -> Layer:
     output = graph.outputs(op)[0]
     inner = left[-2] if getattr(op.builtinOptions, "adjX", False) else left[-1]
     constant = graph.is_constant(graph.inputs(op)[1])
+    size_bytes = _size_bytes(graph, graph.inputs(op), counted)
     return Layer(
         name=_tensor_label(graph, output),
         op="BATCH_MATMUL",
         kind="float",
-        reason="LCE has no binary matrix product"
-        + ("" if constant else ": both operands are activations"),
+        reason=("" if constant else "both operands are activations: ")
+        + "LCE has no binary matrix product",
         mend=None,
         filter_shape=right,
         output_shape=graph.shape(output),
         macs=math.prod(graph.shape(output)) * inner,
-        size_bytes=_size_bytes(graph, graph.inputs(op), counted),
+        size_bytes=size_bytes,
+        predicted_bytes=size_bytes,
         float32_bytes=4 * math.prod(right) if constant else 0,
     )
-
-
-def _judge(
-    graph: Graph, name: str, data_index: int, filter_index: int, unpacking: str | None
-) -> tuple[Kind, str, str | None]:
-    """A layer's kind, why it is not binary, and what would mend it."""
-    binary_inputs = _comes_from_sign(graph, data_index)
-    if unpacking == "LceDequantize":
-        if binary_inputs:
-            return "binary_weights", f"LCE has no binary {name}", None
-        return "binary_weights", "its inputs are real numbers", None
-    if unpacking == "computed":
-        return "float", "its filter is computed when the model runs", None
-    if unpacking == "DEQUANTIZE":
-        return "float", "its filter is stored in fewer bits and computed with in float32", None
-    if graph.subgraph.tensors[filter_index].type == INT8:
-        return "int8", "8-bit weights", None
-
-    weights = graph.constant(filter_index)
-    if weights is None or not has_binary_rows(weights) or weights[0].size == 1:
-        if binary_inputs:
-            return (
-                "float",
-                "its inputs are binary, its weights are not",
-                ("give the layer a binary kernel_quantizer"),
-            )
-        return "float", "its weights and inputs are real numbers", None
-    if binary_inputs and name == "FULLY_CONNECTED":
-        return "float", "LCE leaves dense layers float", "convert the Keras model with Onebit"
-    if name not in PACKABLE:
-        return "float", f"binary weights, but {name} cannot be packed yet", None
-    if not is_worth_packing(weights):
-        return "float", "binary weights, but too few for packing to save room", None
-    return "float", "binary weights, stored as float32", "convert the Keras model with Onebit"
-
-
-def _comes_from_sign(graph: Graph, index: int) -> bool:
-    op = graph.producer(index)
-    while op is not None and graph.op_name(op) in ("RESHAPE", "PAD", "PADV2", "TRANSPOSE"):
-        op = graph.producer(graph.inputs(op)[0])
-    return op is not None and graph.op_name(op) == "LceDequantize"
 
 
 def _following_constants(graph: Graph, output: int) -> list[int]:
@@ -176,6 +158,14 @@ def _following_constants(graph: Graph, output: int) -> list[int]:
         found += operands
         output = graph.outputs(consumers[0])[0]
     return found
+
+
+def _column_scale(graph: Graph, name: str, data: int) -> list[int]:
+    """The scale of a dense layer's inputs, which `pack_binary_weights` may have put before it."""
+    op = graph.producer(data)
+    if name != "FULLY_CONNECTED" or op is None or graph.op_name(op) != "MUL":
+        return []
+    return [i for i in graph.inputs(op) if graph.is_constant(i)]
 
 
 def _macs(name: str, filter_shape: list[int], output: list[int], data: list[int]) -> int:

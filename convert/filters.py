@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.flatbuffer import Graph
+from convert.magnitudes import channels_first
 from onebit import bits
 
 FILTERED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
@@ -50,8 +51,7 @@ def filter_signs(graph: Graph, op: Any, source: int, shape: list[int]) -> NDArra
     if constant is None:
         return None
     if constant.dtype == np.int32:
-        # Packed either as the filter stands or as one row per output channel.
+        # Packed either as the filter stands or as one row per slice of its first dimension.
         last = shape[-1] if constant.ndim == len(shape) else math.prod(shape[1:])
-        return bits.unpack(constant, last) < 0
-    depthwise = graph.op_name(op) == "DEPTHWISE_CONV_2D"
-    return (np.moveaxis(constant[0], -1, 0) if depthwise else constant) < 0
+        constant = bits.unpack(constant, last).reshape(shape)
+    return channels_first(graph.op_name(op), constant) < 0

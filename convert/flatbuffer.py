@@ -211,6 +211,10 @@ class Graph:
         """Adds a computed float32 tensor and returns its index."""
         return self._add_tensor(name, shape, FLOAT32, buffer=0)  # buffer 0 is the empty one
 
+    def add_words(self, name: str, shape: Sequence[int]) -> int:
+        """Adds a computed tensor of packed bits (int32 words) and returns its index."""
+        return self._add_tensor(name, shape, INT32, buffer=0)
+
     def _add_tensor(self, name: str, shape: Sequence[int], type_: int, buffer: int) -> int:
         tensor = schema.TensorT()
         tensor.name = name.encode()
@@ -261,6 +265,23 @@ class Graph:
         code.deprecatedBuiltinCode = min(builtin, 127)
         self.model.operatorCodes.append(code)
         return len(self.model.operatorCodes) - 1
+
+    def redirect(self, old: int, new: int) -> None:
+        """Has everything that reads one tensor read another one instead."""
+        for op in self.operators:
+            op.inputs = np.array([new if i == old else i for i in self.inputs(op)], np.int32)
+        outputs = [new if int(i) == old else int(i) for i in self.subgraph.outputs]
+        self.subgraph.outputs = np.array(outputs, np.int32)
+
+    def drop_unread_ops(self) -> None:
+        """Removes the operators whose outputs nothing reads, and those that fed them alone."""
+        read = {int(i) for i in self.subgraph.outputs}
+        kept = []
+        for op in reversed(self.operators):
+            if read & set(self.outputs(op)):
+                read.update(self.inputs(op))
+                kept.append(op)
+        self.subgraph.operators = kept[::-1]
 
     def replace_op(self, old: Any, new: Iterable[Any]) -> None:
         """Puts operators in the place of one."""

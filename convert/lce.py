@@ -51,6 +51,18 @@ def convert_with_lce(model: keras.Model) -> bytes:
     return content
 
 
+def lce_alone(model: keras.Model) -> bytes:
+    """What `larq_compute_engine.convert_keras_model` itself makes of a model, for comparison.
+
+    Raises:
+        ConversionError: It fails.
+    """
+    content, cause = _attempt(lambda: lce.convert_keras_model(model))
+    if content is None:
+        raise ConversionError(f"Larq Compute Engine cannot convert {model.name}: {cause}")
+    return content
+
+
 def _attempt(convert: Callable[[], bytes]) -> tuple[bytes | None, str]:
     """A conversion's result, or None and its cause, taken from native code's output too."""
     with warnings.catch_warnings(), held_stderr() as held:

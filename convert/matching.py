@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from convert.filters import FILTERED, binary_filter_shape, filter_signs, stored_filter
 from convert.flatbuffer import Graph
-from convert.rewrites.dense_to_pointwise_conv import flat_layers, quantized_kernel
+from convert.rewrites.dense_to_pointwise_conv import quantized_kernel
+from convert.rewrites.topology import flat_layers
 from onebit.keras import keras, lq
 
 
@@ -55,14 +56,16 @@ def _filter(layer: keras.layers.Layer) -> NDArray[np.float32] | None:
         | keras.layers.DepthwiseConv2D,
     ):
         return None
-    if isinstance(layer, keras.layers.SeparableConv2D | keras.layers.Conv2DTranspose):
-        return None
+    if isinstance(layer, keras.layers.SeparableConv1D | keras.layers.SeparableConv2D):
+        return None  # it has two
     if isinstance(layer, lq.layers_base.QuantizerBase | lq.layers_base.QuantizerDepthwiseBase):
         kernel = quantized_kernel(layer)
     else:
         kernel = layer.get_weights()[0]
     if depthwise:
         kernel = kernel.reshape(*kernel.shape[:2], -1)
+    if isinstance(layer, keras.layers.Conv2DTranspose):
+        return np.moveaxis(kernel, 2, 0)
     return np.moveaxis(kernel, -1, 0)
 
 

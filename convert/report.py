@@ -21,12 +21,14 @@ class Layer:
         name: The Keras layer's name where it is known, else the output tensor's.
         op: The operator, such as `LceBconv2d` or `FULLY_CONNECTED`.
         kind: `binary` (weights and inputs), `binary_weights`, `int8` or `float`.
-        reason: Why it is not binary; None for a binary layer.
-        mend: What would make it smaller, or None when nothing is known.
+        reason: Why it is not binary: the rule that it broke. None for a binary layer.
+        mend: What would make it binary, smaller or faster, or None when nothing is known.
         filter_shape: The unpacked filter, `[O, …, I]`; for depthwise `[1, KH, KW, C]`.
         output_shape: The unpacked output.
         macs: Multiply-accumulates for one inference.
         size_bytes: What its constants take in the file: filter, scale, bias, thresholds.
+        predicted_bytes: What they would take with one bit for each weight that is ±1 times a
+            scale; less than `size_bytes` where such a filter is stored as float32.
         float32_bytes: What its filter and bias would take as float32.
     """
 
@@ -39,6 +41,7 @@ class Layer:
     output_shape: list[int]
     macs: int
     size_bytes: int
+    predicted_bytes: int
     float32_bytes: int
 
 
@@ -48,6 +51,7 @@ class Totals:
 
     Attributes:
         weight_bytes: The constants of the layers.
+        predicted_bytes: The same with one bit for each binary weight.
         float32_bytes: The same weights as float32.
         other_bytes: The rest of the file: other constants, the graph, padding.
         binary_macs: Multiply-accumulates of ±1 with ±1.
@@ -57,6 +61,7 @@ class Totals:
     """
 
     weight_bytes: int
+    predicted_bytes: int
     float32_bytes: int
     other_bytes: int
     binary_macs: int

@@ -17,16 +17,16 @@ is at least their root mean square, which is ‖x·w‖ for uncorrelated signs. 
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import ConversionError
-from convert.filters import binary_filter_shape, filter_signs
-from convert.flatbuffer import Graph
 from convert.lce import LceInterpreter
-from convert.matching import fingerprint, layers_by_filter
+from convert.matching import layers_by_filter
 from convert.report import Flip, Verdict, Verification
+from convert.taps import Tap, distance_to_threshold, listening, taps, with_outputs
 from onebit import bits
 from onebit.keras import keras, tf
 
@@ -55,25 +55,29 @@ def verify(
     Raises:
         ConversionError: LCE's interpreter refuses the file, or shapes or numbers of outputs differ.
     """
-    taps = _taps(model, content)
+    tapped = taps(model, content)
     kernel = "indirect_bgemm"
-    file_outputs = LceInterpreter(content, kernel).run(inputs, tick)
-    tapped = LceInterpreter(_with_outputs(content, [tap.tensor for tap in taps]), kernel)
-    file_bits = tapped.run(inputs)[-len(taps) :] if taps else []
-    keras_outputs, pre_activations = _run_keras(model, [tap.layer for tap in taps], inputs)
-    if [o.shape for o in keras_outputs] != [o.shape for o in file_outputs]:
-        raise ConversionError(
-            f"the file's outputs have the shapes {[o.shape for o in file_outputs]}, "
-            f"Keras' {[o.shape for o in keras_outputs]}"
-        )
+    interpreter = LceInterpreter(content, kernel)
+    # The file itself gives the outputs; its bits come from a copy that also outputs those.
+    bit_reader = LceInterpreter(with_outputs(content, tapped), kernel) if tapped else None
+    steps = _rounding_steps(model)
+    keras_rows, file_rows, flips = [], [], []
+    for start in range(0, len(inputs[0]), _BATCH):
+        batch = [array[start : start + _BATCH] for array in inputs]
+        with listening(tapped):
+            keras_rows.append(_run_keras(model, batch))
+        file_rows.append(interpreter.run(batch, tick))
+        _check_shapes(keras_rows[-1], file_rows[-1])
+        if bit_reader is not None:
+            words = bit_reader.run(batch)[len(file_rows[-1]) :]
+            flips += _first_differences(tapped, words, steps, start)
+    keras_outputs, file_outputs = _joined(keras_rows), _joined(file_rows)
 
     samples = len(inputs[0])
-    steps = _rounding_steps(model)
-    flips = _first_differences(taps, file_bits, pre_activations, steps)
     flipped = np.zeros(samples, bool)
     flipped[[flip.sample for flip in flips]] = True
     unexplained = np.zeros(samples, bool)
-    unexplained[[flip.sample for flip in flips if flip.margin > flip.tolerance]] = True
+    unexplained[[flip.sample for flip in flips if not flip.margin <= flip.tolerance]] = True
 
     difference = np.max(
         [
@@ -101,83 +105,33 @@ def verify(
         accuracy_file=_accuracy(file_outputs[0], labels),
         max_abs_difference=_finite(difference[~flipped].max()) if not flipped.all() else None,
         tolerance=tolerance,
-        compared_layers=[tap.layer.name for tap in taps],
+        compared_layers=[tap.layer.name for tap in tapped if tap.compared],
         flips=sorted(flips, key=lambda flip: flip.tolerance - flip.margin)[:MAX_FLIPS],
         kernel=kernel,
     )
 
 
-class _Tap:
-    """A binary layer whose input bits are seen on both sides.
-
-    Attributes:
-        layer: The Keras layer, which binarises its own input.
-        tensor: The file's tensor of the packed bits.
-        channels: How many bits it holds along its last dimension.
-    """
-
-    def __init__(self, layer: keras.layers.Layer, tensor: int, channels: int) -> None:
-        self.layer = layer
-        self.tensor = tensor
-        self.channels = channels
-
-
-def _taps(model: keras.Model, content: bytes) -> list[_Tap]:
-    """The binary layers of the file whose Keras layer is known and has one reachable input."""
-    graph = Graph.from_bytes(content)
-    reachable = {id(layer) for layer in model.layers} if model.inputs else set()
-    layers = {
-        key: layer
-        for key, layer in layers_by_filter(model).items()
-        if id(layer) in reachable
-        and len(layer.inbound_nodes) == 1
-        and getattr(layer, "input_quantizer", None) is not None
-    }
-    binary = [op for op in graph.operators if graph.op_name(op) == "LceBconv2d"]
-    taps, left = [], []
-    for op in binary:
-        shape = binary_filter_shape(graph, op)
-        signs = filter_signs(graph, op, graph.inputs(op)[1], shape)
-        layer = layers.pop(fingerprint(signs), None) if signs is not None else None
-        channels = int(graph.custom_options(op).get("channels_in", shape[-1]))
-        if layer is None:
-            left.append((op, shape, channels))
-        else:
-            taps.append(_Tap(layer, graph.inputs(op)[0], channels))
-    # A damaged filter has no twin in Keras; among the layers left over, the order tells.
-    if len(left) == len(layers):
-        for (op, _, channels), layer in zip(left, layers.values(), strict=True):
-            taps.append(_Tap(layer, graph.inputs(op)[0], channels))
-    order = {id(layer): index for index, layer in enumerate(model.layers)}
-    return sorted(taps, key=lambda tap: order[id(tap.layer)])
-
-
-def _with_outputs(content: bytes, tensors: list[int]) -> bytes:
-    """The same file with further tensors as outputs."""
-    graph = Graph.from_bytes(content)
-    graph.subgraph.outputs = np.array([*graph.subgraph.outputs, *tensors], np.int32)
-    graph.model.signatureDefs = None  # they name the outputs one by one
-    return graph.to_bytes()
-
-
 def _run_keras(
-    model: keras.Model,
-    layers: list[keras.layers.Layer],
-    inputs: Sequence[NDArray[np.float32]],
-) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
-    """The model's outputs, and what flows into each of the layers, `[N, …]` each."""
-    tapped = (
-        keras.Model(model.inputs, [*model.outputs, *(layer.input for layer in layers)])
-        if (layers)
-        else model
-    )
-    rows = []
-    for start in range(0, len(inputs[0]), _BATCH):
-        batch = [tf.constant(array[start : start + _BATCH]) for array in inputs]
-        rows.append(tf.nest.flatten(tapped(batch if len(batch) > 1 else batch[0], training=False)))
-    arrays = [np.concatenate([t.numpy() for t in column]) for column in zip(*rows, strict=True)]
-    split = len(arrays) - len(layers)
-    return arrays[:split], arrays[split:]
+    model: keras.Model, batch: Sequence[NDArray[np.float32]]
+) -> list[NDArray[np.float32]]:
+    """The model's outputs for a batch, `[n, …]` each, computed eagerly."""
+    tensors = [tf.constant(array) for array in batch]
+    outputs = model(tensors if len(tensors) > 1 else tensors[0], training=False)
+    return [np.asarray(output) for output in tf.nest.flatten(outputs)]
+
+
+def _check_shapes(
+    keras_outputs: list[NDArray[np.float32]], file_outputs: list[NDArray[np.generic]]
+) -> None:
+    if [o.shape for o in keras_outputs] != [o.shape for o in file_outputs]:
+        raise ConversionError(
+            f"the file's outputs have the shapes {[o.shape for o in file_outputs]}, "
+            f"Keras' {[o.shape for o in keras_outputs]}"
+        )
+
+
+def _joined(rows: list[list[Any]]) -> list[NDArray[Any]]:
+    return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
 
 def _rounding_steps(model: keras.Model) -> float:
@@ -191,29 +145,39 @@ def _rounding_steps(model: keras.Model) -> float:
 
 
 def _first_differences(
-    taps: list[_Tap],
-    file_bits: Sequence[NDArray[np.generic]],
-    pre_activations: Sequence[NDArray[np.float32]],
-    steps: float,
+    tapped: Sequence[Tap], words: Sequence[NDArray[np.generic]], steps: float, start: int
 ) -> list[Flip]:
-    """For each sample with a differing bit, the first layer that has one.
+    """For each sample of a batch with a differing bit, the first layer that has one.
 
-    The margin is the largest |pre-activation| among that layer's differing bits: every one of them
-    has to be explained.
+    The margin is the largest distance to the threshold among that layer's differing bits: every one
+    of them has to be explained. A layer that Keras runs more or less often than the file has
+    operators for it (one in a branch that the file shares) is not compared.
     """
     found: dict[int, Flip] = {}
-    for tap, packed, values in zip(taps, file_bits, pre_activations, strict=True):
-        signs = tap.layer.input_quantizer(tf.constant(values)).numpy()
-        in_file = bits.unpack(packed, tap.channels).reshape(signs.shape)
-        margins = np.where(signs != in_file, np.abs(values), -1)
-        tolerance = steps * float(np.abs(values).max())
-        for sample, margin in enumerate(_per_sample(margins)):
-            if margin >= 0 and sample not in found:
-                found[sample] = Flip(sample, tap.layer.name, float(margin), tolerance)
+    remaining = list(words)
+    for tap in tapped:
+        packed, remaining = remaining[: len(tap.tensors)], remaining[len(tap.tensors) :]
+        tap.compared = len(tap.seen) == len(packed)
+        if not tap.compared:
+            continue
+        for values, in_file in zip(tap.seen, packed, strict=True):
+            signs = np.asarray(tap.quantize(values)) < 0
+            differs = signs != (bits.unpack(in_file, tap.channels) < 0).reshape(signs.shape)
+            samples = [
+                i for i in np.flatnonzero(_per_sample(differs)) if start + int(i) not in found
+            ]
+            if not samples:
+                continue
+            distance = distance_to_threshold(tap.quantize, values[samples])
+            margins = _per_sample(np.where(differs[samples], distance, -1))
+            tolerance = steps * float(np.abs(values).max())
+            for sample, margin in zip(samples, margins, strict=True):
+                index = start + int(sample)
+                found[index] = Flip(index, tap.layer.name, float(margin), tolerance)
     return [found[sample] for sample in sorted(found)]
 
 
-def _per_sample(array: NDArray[np.floating]) -> NDArray[np.floating]:
+def _per_sample(array: NDArray[Any]) -> NDArray[Any]:
     return array.reshape(len(array), -1).max(axis=1)
 
 

@@ -7,14 +7,20 @@ The file stays within LCE's op set: its own interpreter runs the result of every
 from collections.abc import Callable
 
 from convert.flatbuffer import Graph
+from convert.passes.cancel_quantize_pairs import cancel_quantize_pairs
 from convert.passes.drop_unused import drop_unused
+from convert.passes.merge_equal_constants import merge_equal_constants
 from convert.passes.pack_binary_weights import pack_binary_weights
 
 Pass = Callable[[Graph], list[str]]
 
 PASSES: list[Pass] = [
+    # First: it knows LceDequantize as what LCE puts behind bits, not in front of packed filters.
+    cancel_quantize_pairs,
     # Works on what LCE folded (batch normalisation into the filter), so it comes after LCE.
     pack_binary_weights,
+    # After packing, whose bits, scales and shapes are constants too.
+    merge_equal_constants,
     # Last: the passes before it leave the filters and tensors that they replaced behind.
     drop_unused,
 ]

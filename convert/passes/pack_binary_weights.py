@@ -2,13 +2,16 @@
 
 Larq Compute Engine stores a layer with binary weights and real inputs (BinaryConnect, the first
 layer of every binary network) as float32, after folding batch normalisation into the filter: row o
-holds s[o]·±1. This pass stores the signs as a bitpacked constant and the magnitudes apart:
+holds r[o]·±1. This pass stores the signs as a bitpacked constant and the magnitudes apart:
 
-    before   y = act(conv(x, W) + b)                          W[o, …] = s[o]·sign(W[o, …])
-    after    y = act(conv(x, LceDequantize(bits))·s + b)      bits = pack(W)
+    before   y = act(conv(x, W) + b)                          W[o, …] = r[o]·sign(W[o, …])
+    after    y = act(conv(x, LceDequantize(bits))·r + b)      bits = pack(W)
 
-s[o] = |W[o, 0]| is exact, as multiplying by ±1 is; what differs is the rounding of the sum, by at
-most K·2^-24 of Σ|x|·s for K terms. A row of zeros (its gamma is 0) packs with s[o] = 0.
+r[o] = |W[o, 0]| is exact, as multiplying by ±1 is; what differs is the rounding of the sum, by at
+most K·2^-24 of Σ|x|·r for K terms. A row of zeros (its gamma is 0) packs with r[o] = 0.
+
+Where a normalisation stands *in front of* a dense layer, LCE folds that too, and W[o, i] is
+r[o]·c[i]·±1; then x is multiplied by c first (see `convert/magnitudes.py` for how near that is).
 
 The interpreter unpacks the filter on each call, into memory that it may reuse: the file shrinks up
 to 32×, the time does not.
@@ -17,25 +20,58 @@ to 32×, the time does not.
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convert.flatbuffer import FLOAT32, Graph, schema
+from convert.magnitudes import (
+    channels_first,
+    has_binary_rows,
+    magnitudes,
+    row_and_column_scales,
+)
 from onebit import bits
 
-PACKABLE = ("CONV_2D", "FULLY_CONNECTED")
-"""Operators whose input 1 is a filter `[O, …, I]` and whose input 2 is an optional bias `[O]`."""
+PACKABLE = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+"""Operators whose input 1 is a filter, and whose last input is an optional bias `[O]`."""
+
+_GRAPH_BYTES = 512
+"""What the operators and tensors of a packed filter take in the file: 430 to 440 were measured."""
+
+_BIAS_INPUT = {"TRANSPOSE_CONV": 3}
+_DATA_INPUT = {"TRANSPOSE_CONV": 2}
+# MUL and ADD can carry on these alone.
+_ACTIVATIONS = (
+    schema.ActivationFunctionType.NONE,
+    schema.ActivationFunctionType.RELU,
+    schema.ActivationFunctionType.RELU6,
+    schema.ActivationFunctionType.RELU_N1_TO_1,
+)
+
+
+@dataclass(frozen=True)
+class Scales:
+    """The magnitudes of a binary filter: `|W[o, …, i]| = rows[o]·columns[i]`.
+
+    Attributes:
+        rows: `[O]`.
+        columns: `[I]`, or None when they are all 1.
+    """
+
+    rows: NDArray[np.float32]
+    columns: NDArray[np.float32] | None = None
 
 
 def pack_binary_weights(graph: Graph) -> list[str]:
-    """Packs every filter of one magnitude per output channel; returns the layers' output tensors.
+    """Packs every filter that is ±1 times scales per channel; returns the layers' output tensors.
 
-    It does not fire for int8 or computed filters, for filters with more than one magnitude in a
-    channel, nor where the packed form is not smaller.
+    It does not fire for int8 or computed filters, for filters with other magnitudes, nor where the
+    packed form is not smaller.
     """
-    packed_filters: dict[int, int] = {}
+    packed_filters: dict[tuple[int, tuple[int, ...]], int] = {}
     changed = []
 
     @functools.cache
@@ -47,28 +83,37 @@ def pack_binary_weights(graph: Graph) -> list[str]:
             continue
         filter_index = graph.inputs(op)[1]
         weights = graph.constant(filter_index)
-        if weights is None or not is_worth_packing(weights):
+        if weights is None:
+            continue
+        scales = packing_scales(graph.op_name(op), weights)
+        data = graph.inputs(op)[_DATA_INPUT.get(graph.op_name(op), 0)]
+        if scales is None or (
+            scales.columns is not None and graph.shape(data)[-1] != len(scales.columns)
+        ):
             continue
         unpack: list[Any] = []
-        if filter_index not in packed_filters:
-            unpack, packed_filters[filter_index] = _unpacking(graph, filter_index, weights)
-        signs = packed_filters[filter_index]
-        scale_and_bias = _split(graph, op, signs, magnitudes(weights), zero_bias)
-        graph.replace_op(op, [*unpack, *scale_and_bias])
-        changed.append(graph.tensor_name(graph.outputs(scale_and_bias[-1])[0]))
+        # Layers that share a filter, or hold equal ones, share its bits.
+        key = graph.subgraph.tensors[filter_index].buffer, weights.shape
+        if key not in packed_filters:
+            unpack, packed_filters[key] = _unpacking(graph, filter_index, weights)
+        steps = _split(graph, op, packed_filters[key], scales, zero_bias)
+        graph.replace_op(op, [*unpack, *steps])
+        changed.append(graph.tensor_name(graph.outputs(steps[-1])[0]))
     return changed
 
 
-def magnitudes(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """s[o], the magnitude of the first weight of each channel: `[O, …]` → `[O]`."""
-    return np.abs(weights.reshape(len(weights), -1)[:, 0])
-
-
-def has_binary_rows(weights: NDArray[np.float32]) -> bool:
-    """Whether each output channel of `[O, …]` holds one magnitude, and not all of them zero."""
-    s = magnitudes(weights)
-    rows = np.abs(weights.reshape(len(weights), -1))
-    return bool(s.any() and np.isfinite(s).all() and (rows == s[:, np.newaxis]).all())
+def packing_scales(op_name: str, weights: NDArray[np.float32]) -> Scales | None:
+    """The scales of a filter that is binary and takes less room as bits; None for any other."""
+    rows = channels_first(op_name, weights)
+    scales = None
+    if has_binary_rows(rows):
+        scales = Scales(magnitudes(rows))
+    elif op_name == "FULLY_CONNECTED":  # LCE folds what stands in front into these alone
+        factors = row_and_column_scales(weights)
+        scales = None if factors is None else Scales(*factors)
+    if scales is None or packed_bytes(weights.shape, scales) + _GRAPH_BYTES > weights.nbytes:
+        return None
+    return scales
 
 
 def packed_shape(shape: tuple[int, ...]) -> list[int]:
@@ -85,17 +130,23 @@ def _words(shape: list[int]) -> int:
     return math.prod(shape[:-1]) * bits.packed_length(shape[-1])
 
 
-def is_worth_packing(weights: NDArray[np.float32]) -> bool:
-    """Whether a filter is binary and takes less room as bits and one scale per channel."""
-    return has_binary_rows(weights) and _words(packed_shape(weights.shape)) + len(weights) < (
-        weights.size
-    )
+def packed_bytes(shape: tuple[int, ...], scales: Scales) -> int:
+    """What a filter and its scales take when packed."""
+    filter_bytes = bits.WORD_BITS // 8 * _words(packed_shape(shape))
+    if scales.columns is not None:
+        return filter_bytes + 4 * (len(scales.rows) + len(scales.columns))
+    return filter_bytes + (0 if (scales.rows == 1).all() else 4 * len(scales.rows))
 
 
 def _is_plain_float(graph: Graph, op: Any) -> bool:
-    types = [graph.subgraph.tensors[i].type for i in graph.inputs(op) if i >= 0]
+    data = graph.inputs(op)[_DATA_INPUT.get(graph.op_name(op), 0)]
+    types = [graph.subgraph.tensors[i].type for i in (data, graph.inputs(op)[1])]
     options = op.builtinOptions
-    return all(t == FLOAT32 for t in types) and getattr(options, "weightsFormat", 0) == 0
+    return (
+        all(t == FLOAT32 for t in types)
+        and getattr(options, "weightsFormat", 0) == 0
+        and options.fusedActivationFunction in _ACTIVATIONS
+    )
 
 
 def _unpacking(
@@ -118,37 +169,39 @@ def _unpacking(
 
 
 def _split(
-    graph: Graph,
-    op: Any,
-    signs: int,
-    scale: NDArray[np.float32],
-    zero_bias: Callable[[int], int],
+    graph: Graph, op: Any, signs: int, scales: Scales, zero_bias: Callable[[int], int]
 ) -> list[Any]:
-    """The operator on ±1 weights, then the multiplication by the scale and the bias's addition."""
-    inputs, (output,) = graph.inputs(op), graph.outputs(op)
+    """The operator on ±1 weights, the multiplications by the scales, the bias's addition."""
+    kind, inputs, (output,) = graph.op_name(op), graph.inputs(op), graph.outputs(op)
     name, shape = graph.tensor_name(output), graph.shape(output)
-    has_bias = len(inputs) > 2 and inputs[2] >= 0
-    activation = op.builtinOptions.fusedActivationFunction
-
-    if (scale == 1).all():
-        op.inputs = np.array([inputs[0], signs, *inputs[2:]], np.int32)
+    inputs[1] = signs
+    if scales.columns is None and (scales.rows == 1).all():
+        op.inputs = np.array(inputs, np.int32)
         return [op]
 
-    steps = [("MUL", graph.add_constant(f"{name}/scale", scale.astype("<f4")))]
-    if has_bias:
-        steps.append(("ADD", inputs[2]))
+    before: list[Any] = []
+    data, bias = _DATA_INPUT.get(kind, 0), _BIAS_INPUT.get(kind, 2)
+    if scales.columns is not None:
+        columns = graph.add_constant(f"{name}/columns", scales.columns.astype("<f4"))
+        scaled = graph.add_tensor(f"{name}/scaled_input", graph.shape(inputs[data]))
+        before = [graph.make_op("MUL", [inputs[data], columns], [scaled], schema.MulOptionsT())]
+        inputs[data] = scaled
+    steps = [("MUL", graph.add_constant(f"{name}/scale", scales.rows.astype("<f4")))]
+    if len(inputs) > bias and inputs[bias] >= 0:
+        steps.append(("ADD", inputs[bias]))
+    activation = op.builtinOptions.fusedActivationFunction
     op.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.NONE
-    # TensorFlow Lite's CONV_2D demands a bias; FULLY_CONNECTED does without.
-    bias = [zero_bias(len(scale))] if graph.op_name(op) == "CONV_2D" else []
-    op.inputs = np.array([inputs[0], signs, *bias], np.int32)
+    # TensorFlow Lite's CONV_2D demands a bias; dense and transposed layers do without.
+    zeros = [zero_bias(len(scales.rows))] if kind in ("CONV_2D", "DEPTHWISE_CONV_2D") else []
+    op.inputs = np.array([*inputs[:bias], *zeros], np.int32)
     current = graph.add_tensor(f"{name}/product", shape)
     op.outputs = np.array([current], np.int32)
-    result = [op]
-    for index, (kind, operand) in enumerate(steps):
+    result = [*before, op]
+    for index, (step, operand) in enumerate(steps):
         last = index == len(steps) - 1
-        options = schema.MulOptionsT() if kind == "MUL" else schema.AddOptionsT()
+        options = schema.MulOptionsT() if step == "MUL" else schema.AddOptionsT()
         options.fusedActivationFunction = activation if last else 0
         target = output if last else graph.add_tensor(f"{name}/scaled", shape)
-        result.append(graph.make_op(kind, [current, operand], [target], options))
+        result.append(graph.make_op(step, [current, operand], [target], options))
         current = target
     return result

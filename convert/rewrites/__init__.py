@@ -7,15 +7,27 @@ layers that it changed. `REWRITES` lists them in the order in which they are app
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from convert.rewrites.conv1d_to_conv2d import conv1d_to_conv2d
 from convert.rewrites.dense_to_pointwise_conv import dense_to_pointwise_conv
+from convert.rewrites.fix_large_kernels import fix_large_kernels
+from convert.rewrites.norm_before_pool import norm_before_pool
 from convert.rewrites.rebuild import CannotRebuildError
+from convert.rewrites.repeat_sign import repeat_sign
 from onebit.keras import keras
 
 Rewrite = Callable[[keras.Model], tuple[keras.Model, list[str]]]
 
 REWRITES: list[Rewrite] = [
-    # Larq Compute Engine leaves every dense layer float; as a 1×1 convolution it becomes binary.
+    # First: it looks for Larq convolutions, which the rewrites below may replace.
+    norm_before_pool,
+    # Before those that ask a layer for its own sign.
+    repeat_sign,
+    # Larq Compute Engine leaves every dense layer float; as a 1×1 convolution it becomes binary,
+    # and so does a one-dimensional convolution as a two-dimensional one.
     dense_to_pointwise_conv,
+    conv1d_to_conv2d,
+    # Last: the layers made above hold quantized kernels already, whatever their size.
+    fix_large_kernels,
 ]
 
 

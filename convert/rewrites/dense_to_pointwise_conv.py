@@ -15,11 +15,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.rewrites.rebuild import rebuild
+from convert.rewrites.rebuild import Replaced, Substitute, rebuild
+from convert.rewrites.topology import flat_layers, gives_signs
 from onebit.keras import keras, lq, tf
-
-# Both zeros, both sides of it near and far, and the edges at which quantizers clip.
-_PROBES = np.array([-3, -1, -0.5, -1e-6, -0.0, 0.0, 1e-6, 0.5, 1, 3], np.float32)
 
 
 def dense_to_pointwise_conv(model: keras.Model) -> tuple[keras.Model, list[str]]:
@@ -35,19 +33,13 @@ def dense_to_pointwise_conv(model: keras.Model) -> tuple[keras.Model, list[str]]
     if not layers:
         return model, []
 
-    def replacement(layer: keras.layers.Layer) -> keras.layers.Layer | None:
-        return PointwiseConv.replacing(layer) if is_binary_dense(layer) else None
+    def replacement(layer: keras.layers.Layer) -> Replaced | None:
+        if not is_binary_dense(layer):
+            return None
+        weights = [quantized_kernel(layer)[np.newaxis, np.newaxis]]
+        return PointwiseConv(layer), [*weights, layer.bias.numpy()] if layer.use_bias else weights
 
     return rebuild(model, replacement), [layer.name for layer in layers]
-
-
-def flat_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """All layers of a model, those of nested models included, each once."""
-    found: dict[int, keras.layers.Layer] = {}
-    for layer in model.layers:
-        for inner in flat_layers(layer) if isinstance(layer, keras.Model) else [layer]:
-            found[id(inner)] = inner
-    return list(found.values())
 
 
 def is_binary_dense(layer: keras.layers.Layer) -> bool:
@@ -56,10 +48,14 @@ def is_binary_dense(layer: keras.layers.Layer) -> bool:
         isinstance(layer, lq.layers.QuantDense)
         and layer.built
         and layer.kernel_quantizer is not None
-        and layer.input_quantizer is not None
-        and set(np.unique(layer.input_quantizer(tf.constant(_PROBES)))) == {-1.0, 1.0}
+        and is_input_binary(layer)
         and has_one_magnitude(quantized_kernel(layer))
     )
+
+
+def is_input_binary(layer: keras.layers.Layer) -> bool:
+    """Whether a Larq layer's own quantizer makes its inputs ±1."""
+    return layer.input_quantizer is not None and gives_signs(layer.input_quantizer)
 
 
 def has_one_magnitude(kernel: NDArray[np.float32]) -> bool:
@@ -74,44 +70,27 @@ def quantized_kernel(layer: keras.layers.Layer) -> NDArray[np.float32]:
         return layer.get_weights()[0]
 
 
-class PointwiseConv(keras.layers.Layer):
+class PointwiseConv(Substitute):
     """A binary dense layer computed as a 1×1 convolution: `[N, …, D]` → `[N, …, units]`.
 
     The kernel is held as the ±1 (or scaled) values themselves: the converter folds no sign of a
     constant over 2^30 bits, but takes such a constant when it stands in the graph.
+
+    Args:
+        dense: The layer whose place it takes, built.
     """
 
-    def __init__(
-        self,
-        units: int,
-        input_quantizer: keras.layers.Layer,
-        activation: str | None = None,
-        use_bias: bool = False,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(name=name, trainable=False)
-        self.units = units
-        self.input_quantizer = input_quantizer
-        self.activation = keras.activations.get(activation)
-        self.use_bias = use_bias
-
-    @classmethod
-    def replacing(cls, dense: lq.layers.QuantDense) -> "PointwiseConv":
-        """The unbuilt replacement of a dense layer."""
-        return cls(
-            dense.units, dense.input_quantizer, dense.activation, dense.use_bias, name=dense.name
-        )
+    def __init__(self, dense: lq.layers.QuantDense) -> None:
+        super().__init__(dense.name, again=lambda: PointwiseConv(dense))
+        self.units, self.use_bias = dense.units, dense.use_bias
+        self.input_quantizer = dense.input_quantizer
+        self.activation = dense.activation
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Creates the kernel `[1, 1, D, units]` and the bias `[units]`."""
         self.kernel = self.add_weight("kernel", (1, 1, int(input_shape[-1]), self.units))
         self.bias = self.add_weight("bias", (self.units,)) if self.use_bias else None
         super().build(input_shape)
-
-    def take_weights(self, dense: lq.layers.QuantDense) -> None:
-        """Takes over the quantized kernel and the bias of the replaced layer."""
-        weights = [quantized_kernel(dense)[np.newaxis, np.newaxis]]
-        self.set_weights([*weights, dense.bias.numpy()] if self.use_bias else weights)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Computes `activation(sign(inputs) · kernel + bias)`."""

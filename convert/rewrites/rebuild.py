@@ -2,11 +2,32 @@
 
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from onebit.errors import first_line
 from onebit.keras import keras, lq
 
-Replacement = Callable[[keras.layers.Layer], keras.layers.Layer | None]
-"""Gives a new, unbuilt layer and None to keep the old one."""
+Replaced = tuple[keras.layers.Layer, list[NDArray[np.float32]]]
+"""A new, unbuilt layer and the weights that it takes once it is built."""
+
+Replacement = Callable[[keras.layers.Layer], Replaced | None]
+"""Gives what takes a layer's place, and None to keep the old one."""
+
+
+class Substitute(keras.layers.Layer):
+    """A layer that a rewrite made.
+
+    It is never saved, so it has no configuration; later rewrites remake it by `again`.
+
+    Args:
+        name: The name of the layer whose place it takes.
+        again: Makes the same layer, unbuilt.
+    """
+
+    def __init__(self, name: str, again: Callable[[], "Substitute"]) -> None:
+        super().__init__(name=name, trainable=False)
+        self.again = again
 
 
 class CannotRebuildError(Exception):
@@ -17,8 +38,7 @@ def rebuild(model: keras.Model, replacement: Replacement) -> keras.Model:
     """A copy of a functional or sequential model in which some layers are replaced.
 
     Nested models are rebuilt as well; a layer that is used twice stays one layer. Layers keep their
-    names, and those that are not replaced keep their weights. A replacing layer sets its own
-    weights (`take_weights(old_layer)`) once it is built.
+    names, and those that are not replaced keep their weights.
 
     Raises:
         CannotRebuildError: The model is subclassed, or a layer does not tell its configuration.
@@ -28,19 +48,25 @@ def rebuild(model: keras.Model, replacement: Replacement) -> keras.Model:
             f"{model.name} is a subclassed model: its layers are hidden in code and converted as "
             "they are; build it with the functional API to have them rewritten"
         )
-    replaced: dict[str, tuple[keras.layers.Layer, keras.layers.Layer]] = {}
+    replaced: list[Replaced] = []
     kept: dict[str, tuple[keras.layers.Layer, keras.layers.Layer]] = {}
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         if isinstance(layer, keras.Model):
             return rebuild(layer, replacement)
-        new = replacement(layer)
-        if new is not None:
-            replaced[layer.name] = layer, new
-            return new
+        found = replacement(layer)
+        if found is not None:
+            replaced.append(found)
+            return found[0]
         try:
             # Remade instead of shared, so that the caller's model gains no second set of nodes.
-            new = layer.__class__.from_config(layer.get_config())
+            if isinstance(layer, Substitute):
+                new = layer.again()
+            elif type(layer) is keras.layers.Activation:
+                # A function that no one registered cannot be told by a configuration.
+                new = keras.layers.Activation(layer.activation, name=layer.name)
+            else:
+                new = layer.__class__.from_config(layer.get_config())
         except Exception as error:  # whatever a custom layer's constructor raises
             raise CannotRebuildError(
                 f"layer {layer.name} ({type(layer).__name__}) cannot be made from its "
@@ -54,6 +80,6 @@ def rebuild(model: keras.Model, replacement: Replacement) -> keras.Model:
     with lq.context.quantized_scope(False):
         for old, new in kept.values():
             new.set_weights(old.get_weights())
-    for old, new in replaced.values():
-        new.take_weights(old)
+        for new, weights in replaced:
+            new.set_weights(weights)
     return result

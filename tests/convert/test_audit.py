@@ -53,9 +53,9 @@ def test_lce_alone_leaves_dense_layers_float_and_the_audit_says_why(lce_alone):
     reasons = [(layer.kind, layer.reason, layer.mend) for layer in audit(lce_alone).layers]
     mend = "convert the Keras model with Onebit"
     assert reasons == [
-        ("float", "binary weights, stored as float32", mend),
-        ("float", "LCE leaves dense layers float", mend),
-        ("float", "LCE leaves dense layers float", mend),
+        ("float", "binary weights, stored as float32: its inputs are real numbers", mend),
+        ("float", "binary weights, stored as float32: LCE leaves dense layers float", mend),
+        ("float", "binary weights, stored as float32: LCE leaves dense layers float", mend),
     ]
 
 
@@ -83,7 +83,85 @@ def test_convolutions_of_every_kind_are_told_apart():
     assert by_name["real"].macs == 6 * 6 * 64 * 9 * 32
     assert by_name["both"].macs == 4 * 4 * 64 * 9 * 64
     assert by_name["depthwise"].macs == 2 * 2 * 32 * 9
-    assert by_name["inputs"].mend == "give the layer a binary kernel_quantizer"
+    assert by_name["inputs"].mend == "give the layer a kernel_quantizer"
+
+
+def quant_conv(filters=32, kernel=3, **options):
+    options = {**BINARY, "input_quantizer": "ste_sign", **options}
+    return lq.layers.QuantConv2D(filters, kernel, name="layer", **options)
+
+
+NO_CONSTRAINT = {"kernel_constraint": None}
+DOREFA = lq.quantizers.DoReFa
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason", "mend"),
+    [
+        (quant_conv(padding="same", pad_values=-1.0), "padded with -1: LCE knows 0 and 1",
+         "pad_values=1"),
+        (quant_conv(groups=2), "16 channels per group: LCE needs 32 or a multiple", "groups"),
+        (quant_conv(kernel_quantizer="ste_tern", **NO_CONSTRAINT), "ternary weights", "ste_sign"),
+        (quant_conv(kernel_quantizer=DOREFA(2, mode="weights"), **NO_CONSTRAINT), "2-bit weights",
+         "ste_sign"),
+        (quant_conv(input_quantizer=DOREFA(2)), "several bits (DoReFa)", "ste_sign"),
+        (quant_conv(input_quantizer="ste_heaviside"), "its inputs are 0 and 1", "ste_sign"),
+        (quant_conv(input_quantizer=tf.sign), "tf.sign, which gives 0 for 0", "ste_sign"),
+        (quant_conv(input_quantizer=None), "its inputs are real numbers", "Onebit"),
+        (quant_conv(kernel_quantizer=None, **NO_CONSTRAINT), "its weights are not",
+         "kernel_quantizer"),
+        (lq.layers.QuantDepthwiseConv2D(3, input_quantizer="ste_sign", name="layer",
+         depthwise_quantizer="ste_sign"), "LCE has no binary DEPTHWISE_CONV_2D", "Onebit"),
+        (lq.layers.QuantConv2DTranspose(8, 3, input_quantizer="ste_sign", name="layer",
+         kernel_quantizer="ste_sign"), "LCE has no binary TRANSPOSE_CONV", "Onebit"),
+    ],
+    ids=["padding", "groups", "ternary", "dorefa weights", "dorefa inputs", "heaviside", "tf.sign",
+         "weights only", "inputs only", "depthwise", "transposed"],
+)  # fmt: skip
+def test_reason_names_the_broken_rule_and_the_mend(layer, reason, mend):
+    image = keras.Input((8, 8, 32))
+    (audited,) = audit(convert_with_lce(randomise(keras.Model(image, layer(image))))).layers
+    assert audited.kind == "float"
+    assert reason in audited.reason
+    assert mend in audited.mend
+    # What is binary but stored as float32 could shrink; nothing else could.
+    assert (audited.predicted_bytes < audited.size_bytes / 2) == ("stored as" in audited.reason)
+
+
+def test_three_dimensional_convolution_is_counted():
+    image = keras.Input((5, 5, 5, 32))
+    layer = lq.layers.QuantConv3D(16, 3, input_quantizer="ste_sign", **BINARY)
+    (audited,) = audit(convert_with_lce(randomise(keras.Model(image, layer(image))))).layers
+    assert (audited.reason, audited.macs) == (
+        "binary weights, but LCE has no binary CONV_3D",
+        27 * 27 * 32 * 16,
+    )
+
+
+def test_product_of_activations_is_named():
+    image = keras.Input((8, 32))
+    signs = keras.layers.Activation(lq.math.sign)(image)
+    model = keras.Model(image, keras.layers.Dot(axes=(2, 2))([signs, signs]))
+    (audited,) = audit(convert_with_lce(model)).layers
+    assert "both operands are activations: LCE has no binary matrix product" in audited.reason
+
+
+def test_zero_padding_of_a_binary_layer_is_pointed_out():
+    image = keras.Input((8, 8, 32))
+    layers = {}
+    for pad in (0.0, 1.0):
+        layer = quant_conv(padding="same", pad_values=pad)
+        layers[pad] = convert_model(randomise(keras.Model(image, layer(image)))).report.layers[0]
+    assert "pad_values=1" in layers[0.0].mend
+    assert layers[1.0].mend is None
+
+
+def test_predicted_bytes_are_reached_by_packing():
+    model = mlp(units=(96, 40), binary_inputs=False)
+    before = audit(convert_with_lce(model)).totals
+    after = convert_model(model).report.totals
+    assert before.predicted_bytes == after.predicted_bytes == after.weight_bytes
+    assert before.weight_bytes > 6 * before.predicted_bytes
 
 
 def test_int8_file_of_another_converter():

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 import convert.conversion
 from convert.__main__ import main
+from convert.lce import convert_with_lce
 from convert.report import Verification
 from tests.convert.models import images, mlp
 
@@ -139,6 +140,17 @@ def test_audit_prints_every_format(saved, tmp_path):
     lines = run("audit", tmp_path / "x.tflite", "--format", "jsonl").stdout.splitlines()
     assert [json.loads(line) for line in lines] == document["layers"]
     assert run("audit", tmp_path / "x.tflite", "--format", "csv").stdout.count("\n") == 4
+
+
+def test_audit_fails_on_float_layers_when_asked(saved, tmp_path):
+    run("model", saved, "-o", tmp_path / "x.tflite")
+    result = run("audit", tmp_path / "x.tflite", "--fail-if-float")
+    assert result.exit_code == 0
+    (tmp_path / "float.tflite").write_bytes(convert_with_lce(mlp()))
+    result = run("audit", tmp_path / "float.tflite", "--fail-if-float")
+    assert result.exit_code == 1
+    assert "error: 3 of 3 layers are float: " in result.stderr
+    assert "LCE leaves dense layers float" in result.stdout
 
 
 def test_audit_of_a_text_file_is_one_line(tmp_path):

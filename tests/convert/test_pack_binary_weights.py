@@ -3,15 +3,17 @@ import pytest
 
 from convert.flatbuffer import Graph
 from convert.lce import LceInterpreter, convert_with_lce
+from convert.magnitudes import ROUNDINGS, has_binary_rows, row_and_column_scales
 from convert.passes import run_passes
 from convert.passes.pack_binary_weights import (
-    has_binary_rows,
-    is_worth_packing,
+    Scales,
     pack_binary_weights,
+    packed_bytes,
     packed_shape,
+    packing_scales,
 )
 from onebit import bits
-from onebit.keras import keras, lq
+from onebit.keras import keras, lq, tf
 from tests.convert.models import BINARY, images, mlp, randomise
 
 
@@ -163,5 +165,101 @@ def test_has_binary_rows(rows, binary):
 
 
 def test_packing_must_save_room():
-    assert not is_worth_packing(np.ones((16, 2), np.float32))  # a word and a scale per row
-    assert is_worth_packing(np.ones((16, 3), np.float32))
+    ones = Scales(np.full(200, 2, np.float32))
+    assert packed_bytes((200, 1, 1, 4), ones) == 200 * (4 + 4)  # a word and a scale per row
+    # What is saved per row is 4·I − 8 bytes, and the operators take some 500.
+    assert packing_scales("CONV_2D", np.full((200, 1, 1, 4), 2, np.float32)) is not None
+    assert packing_scales("CONV_2D", np.full((200, 1, 1, 3), 2, np.float32)) is not None
+    assert packing_scales("CONV_2D", np.full((200, 1, 1, 2), 2, np.float32)) is None
+    assert packing_scales("CONV_2D", np.full((16, 1, 1, 4), 2, np.float32)) is None
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+@pytest.mark.parametrize(
+    ("make", "channels"),
+    [
+        (lambda **o: lq.layers.QuantDepthwiseConv2D(3, depthwise_quantizer="ste_sign", **o), 64),
+        (lambda **o: lq.layers.QuantDepthwiseConv2D(
+            (3, 2), depthwise_quantizer="ste_sign", depth_multiplier=2, padding="same", **o), 36),
+        (lambda **o: lq.layers.QuantConv2DTranspose(
+            16, 3, strides=2, kernel_quantizer="ste_sign", **o), 32),
+        (lambda **o: lq.layers.QuantConv2DTranspose(
+            5, 2, padding="same", kernel_quantizer="ste_sign", **o), 33),
+    ],
+    ids=["depthwise", "depthwise x2", "transposed", "transposed same"],
+)  # fmt: skip
+def test_packed_depthwise_and_transposed_layers_equal_unpacked_on_lce(
+    make, channels, activation, bias
+):
+    x = image = keras.Input((7, 6, channels))
+    layer = make(use_bias=bias)
+    x = keras.layers.BatchNormalization(name="bn")(layer(x))
+    x = keras.layers.Activation(activation)(x)
+    model = randomise(keras.Model(image, x))
+    gamma, *rest = model.get_layer("bn").get_weights()
+    gamma[1] = 0  # the scale of this channel can't be recovered, nor need it be
+    model.get_layer("bn").set_weights([gamma, *rest])
+    before = convert_with_lce(model)
+    after, changed = packed(before)
+    assert len(changed) == 1
+    assert len(after) < len(before)
+    assert_same_on_lce(before, after, images(4, (7, 6, channels)), 9 * channels)
+
+
+def normalised_dense(gamma_zero=False):
+    """Two dense layers without an activation between: LCE folds the first scale into the second."""
+    x = image = keras.Input((64,))
+    for index in (1, 2):
+        x = lq.layers.QuantDense(96, name=f"dense_{index}", **BINARY)(x)
+        x = keras.layers.BatchNormalization(name=f"bn_{index}")(x)
+    model = randomise(keras.Model(image, x))
+    if gamma_zero:
+        gamma, *rest = model.get_layer("bn_1").get_weights()
+        gamma[7] = 0
+        model.get_layer("bn_1").set_weights([gamma, *rest])
+    return model
+
+
+@pytest.mark.parametrize("gamma_zero", [False, True])
+def test_scales_of_rows_and_columns_are_told_apart(gamma_zero):
+    before = convert_with_lce(normalised_dense(gamma_zero))
+    after, changed = packed(before)
+    assert len(changed) == 2
+    assert len(after) < len(before) / 6
+    inputs = images(20, (64,))
+    (expected,) = LceInterpreter(before).run([inputs])
+    (outputs,) = LceInterpreter(after).run([inputs])
+    # Two layers of at most 96 terms, whose weights may be off by ROUNDINGS roundings themselves.
+    peak = max(1, float(np.abs(expected).max()))
+    tolerance = 2 * 2 * (96 + 2 + ROUNDINGS) * 2.0**-24 * peak
+    np.testing.assert_allclose(outputs, expected, rtol=0, atol=tolerance)
+
+
+def test_products_of_scales_are_found_and_real_weights_are_not():
+    generator = np.random.default_rng(0)
+    r, c = (generator.uniform(0.1, 3, n).astype(np.float32) for n in (40, 50))
+    signs = generator.choice([-1, 1], (40, 50)).astype(np.float32)
+    weights = r[:, np.newaxis] * c * signs
+    rows, columns = row_and_column_scales(weights)
+    np.testing.assert_allclose(rows[:, np.newaxis] * columns * signs, weights, rtol=4 * 2.0**-24)
+    assert row_and_column_scales(generator.normal(size=(40, 50)).astype(np.float32)) is None
+    weights[3, 4] *= 1 + 2.0**-20
+    assert row_and_column_scales(weights) is None
+    weights[3, 4] = 0  # a zero in a row and a column of others is no sign
+    assert row_and_column_scales(weights) is None
+
+
+def per_filter_scale(x):
+    """XNOR-Net's weights: the sign times the mean magnitude of the filter."""
+    alpha = tf.reduce_mean(tf.abs(x), axis=[0, 1, 2], keepdims=True)
+    return alpha * lq.quantizers.ste_sign(x)
+
+
+@pytest.mark.parametrize("quantizer", [per_filter_scale, "magnitude_aware_sign"])
+def test_scaled_filters_are_packed(quantizer):
+    model = conv_net(16, 3, channels=32, kernel_quantizer=quantizer)
+    before = convert_with_lce(model)
+    after, changed = packed(before)
+    assert len(changed) == 1
+    assert_same_on_lce(before, after, images(4, (9, 8, 32)), 9 * 32)

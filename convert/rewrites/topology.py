@@ -1,0 +1,106 @@
+"""Which layer of a Keras model feeds which, and what a rewrite may conclude from it."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from onebit.keras import keras, tf
+
+# Both zeros, both sides of it near and far, and the edges at which quantizers clip.
+PROBES = np.array([-3, -1, -0.5, -1e-6, -0.0, 0.0, 1e-6, 0.5, 1, 3], np.float32)
+
+KEEPS_VALUES = (keras.layers.Reshape, keras.layers.Flatten, keras.layers.Permute)
+"""Layers that move numbers about."""
+
+DOES_NOTHING = (
+    keras.layers.Dropout,
+    keras.layers.SpatialDropout1D,
+    keras.layers.SpatialDropout2D,
+    keras.layers.GaussianNoise,
+    keras.layers.GaussianDropout,
+)
+"""Layers that give their input back at inference."""
+
+POOLS = (keras.layers.MaxPooling1D, keras.layers.MaxPooling2D, keras.layers.GlobalMaxPooling2D)
+"""Layers that pick some of their inputs: the largest of ±1 is ±1."""
+
+
+def flat_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """All layers of a model, those of nested models included, each once."""
+    found: dict[int, keras.layers.Layer] = {}
+    for layer in model.layers:
+        for inner in flat_layers(layer) if isinstance(layer, keras.Model) else [layer]:
+            found[id(inner)] = inner
+    return list(found.values())
+
+
+def nested_models(model: keras.Model) -> Iterator[keras.Model]:
+    """A model and the models in it, at every depth."""
+    yield model
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from nested_models(layer)
+
+
+class Wiring:
+    """The edges between the layers of one functional or sequential model.
+
+    A nested model counts as one layer. A subclassed model shows no edges.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self._parents: dict[int, list[keras.layers.Layer]] = defaultdict(list)
+        self._children: dict[int, list[keras.layers.Layer]] = defaultdict(list)
+        self._uses: dict[int, int] = defaultdict(int)
+        self._outputs = {id(tensor.node.layer) for tensor in model.outputs or []}
+        # A layer's own list of nodes has those of other models that share it too.
+        for nodes in getattr(model, "_nodes_by_depth", {}).values():
+            for node in nodes:
+                self._uses[id(node.layer)] += 1
+                for parent in node.parent_nodes:
+                    self._parents[id(node.layer)].append(parent.layer)
+                    self._children[id(parent.layer)].append(node.layer)
+
+    def parents(self, layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+        """The layers that feed a layer, one entry per use."""
+        return self._parents[id(layer)]
+
+    def only_parent(self, layer: keras.layers.Layer) -> keras.layers.Layer | None:
+        """What feeds a layer that is used once and has one input; None for any other."""
+        parents = self.parents(layer)
+        return parents[0] if len(parents) == 1 and self._uses[id(layer)] == 1 else None
+
+    def feeds_only(self, layer: keras.layers.Layer, consumer: keras.layers.Layer) -> bool:
+        """Whether nothing but one consumer sees what a layer computes."""
+        children = self._children[id(layer)]
+        return len(children) == 1 and children[0] is consumer and id(layer) not in self._outputs
+
+    def sign_behind(
+        self, layer: keras.layers.Layer
+    ) -> tuple[keras.layers.Layer, list[keras.layers.Layer]] | None:
+        """The sign that makes a layer's input ±1, and what stands between, first to last.
+
+        None when the layer has several inputs or uses, or when something else than moving and
+        picking numbers stands between.
+        """
+        between: list[keras.layers.Layer] = []
+        parent = self.only_parent(layer)
+        while isinstance(parent, KEEPS_VALUES + DOES_NOTHING + POOLS):
+            between.insert(0, parent)
+            parent = self.only_parent(parent)
+        return (parent, between) if parent is not None and is_sign(parent) else None
+
+
+def is_sign(layer: keras.layers.Layer) -> bool:
+    """Whether a layer's outputs are -1 and +1: a quantizer used as a layer or as an activation."""
+    if isinstance(layer, keras.layers.Activation):
+        return gives_signs(layer.activation)
+    if getattr(layer, "precision", None) != 1 or layer.count_params():
+        return False
+    return gives_signs(layer)
+
+
+def gives_signs(function: keras.layers.Layer) -> bool:
+    """Whether a function of numbers gives -1 and +1 and nothing else."""
+    return set(np.unique(function(tf.constant(PROBES)))) == {-1.0, 1.0}
