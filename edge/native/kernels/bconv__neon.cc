@@ -53,43 +53,76 @@ struct TileNeon {
     return gather(masks);
   }
 
-  static void widen(uint8x16_t (*bytes)[kVectors], uint32x4_t (*sums)[kVectors]) {
+  // Adds the counts to `sums` and clears them. The sums stay in memory: the counts, a step's
+  // weights and its inputs fill the registers.
+  static void widen(uint8x16_t (*bytes)[kVectors], int32_t* sums) {
     for (int p = 0; p < kPixels; ++p) {
       for (int v = 0; v < kVectors; ++v) {
-        sums[p][v] = vpadalq_u16(sums[p][v], vpaddlq_u8(bytes[p][v]));
+        uint32_t* sum = reinterpret_cast<uint32_t*>(sums + p * kBlock + 4 * v);
+        vst1q_u32(sum, vpadalq_u16(vld1q_u32(sum), vpaddlq_u8(bytes[p][v])));
         bytes[p][v] = vdupq_n_u8(0);
       }
     }
+  }
+
+  // One word of one pixel. In assembly, because compilers, given intrinsics, compute all XORs of a
+  // step before the first count, and spill.
+  static void add_word(const uint8x16_t* weights, const uint32_t* x, uint8x16_t* bytes) {
+    const uint8x16_t word = vreinterpretq_u8_u32(vld1q_dup_u32(x));
+#if defined(__aarch64__)
+    uint8x16_t t0, t1, t2, t3;
+    __asm__(
+        "eor %[t0].16b, %[w0].16b, %[x].16b\n\t"
+        "eor %[t1].16b, %[w1].16b, %[x].16b\n\t"
+        "eor %[t2].16b, %[w2].16b, %[x].16b\n\t"
+        "eor %[t3].16b, %[w3].16b, %[x].16b\n\t"
+        "cnt %[t0].16b, %[t0].16b\n\t"
+        "cnt %[t1].16b, %[t1].16b\n\t"
+        "cnt %[t2].16b, %[t2].16b\n\t"
+        "cnt %[t3].16b, %[t3].16b\n\t"
+        "add %[b0].16b, %[b0].16b, %[t0].16b\n\t"
+        "add %[b1].16b, %[b1].16b, %[t1].16b\n\t"
+        "add %[b2].16b, %[b2].16b, %[t2].16b\n\t"
+        "add %[b3].16b, %[b3].16b, %[t3].16b"
+        : [t0] "=&w"(t0), [t1] "=&w"(t1), [t2] "=&w"(t2), [t3] "=&w"(t3), [b0] "+w"(bytes[0]),
+          [b1] "+w"(bytes[1]), [b2] "+w"(bytes[2]), [b3] "+w"(bytes[3])
+        : [w0] "w"(weights[0]), [w1] "w"(weights[1]), [w2] "w"(weights[2]), [w3] "w"(weights[3]),
+          [x] "w"(word));
+#else
+    for (int v = 0; v < kVectors; ++v) {
+      bytes[v] = vaddq_u8(bytes[v], vcntq_u8(veorq_u8(weights[v], word)));
+    }
+#endif
   }
 
   // `steps` words of all pixels; at most kStepsPerWidening.
   static void add_steps(const uint32_t* const* pixels, ptrdiff_t at, int steps,
                         const uint32_t* filter, uint8x16_t (*bytes)[kVectors]) {
     const uint32_t* x[kPixels];
-    for (int p = 0; p < kPixels; ++p) x[p] = pixels[p] + at;
-    for (int step = 0; step < steps; ++step) {
+    uint8x16_t counts[kPixels][kVectors];  // a copy that never leaves the registers
+    for (int p = 0; p < kPixels; ++p) {
+      x[p] = pixels[p] + at;
+      for (int v = 0; v < kVectors; ++v) counts[p][v] = bytes[p][v];
+    }
+    for (const uint32_t* end = filter + steps * kChannels; filter != end; filter += kChannels) {
       uint8x16_t weights[kVectors];
       for (int v = 0; v < kVectors; ++v) {
         weights[v] = vreinterpretq_u8_u32(vld1q_u32(filter + 4 * v));
       }
-      filter += kChannels;
-      for (int p = 0; p < kPixels; ++p) {
-        const uint8x16_t word = vreinterpretq_u8_u32(vld1q_dup_u32(x[p]++));
-        for (int v = 0; v < kVectors; ++v) {
-          bytes[p][v] = vaddq_u8(bytes[p][v], vcntq_u8(veorq_u8(weights[v], word)));
-        }
-      }
+      for (int p = 0; p < kPixels; ++p) add_word(weights, x[p]++, counts[p]);
+    }
+    for (int p = 0; p < kPixels; ++p) {
+      for (int v = 0; v < kVectors; ++v) bytes[p][v] = counts[p][v];
     }
   }
 
   static void accumulate(const uint32_t* const* pixels, const Runs& runs, const uint32_t* filter,
-                         int32_t* out) {
+                         int32_t* sums) {
     uint8x16_t bytes[kPixels][kVectors];
-    uint32x4_t sums[kPixels][kVectors];
     for (int p = 0; p < kPixels; ++p) {
       for (int v = 0; v < kVectors; ++v) {
         bytes[p][v] = vdupq_n_u8(0);
-        sums[p][v] = vdupq_n_u32(0);
+        vst1q_s32(sums + p * kBlock + 4 * v, vdupq_n_s32(0));
       }
     }
     int room = kStepsPerWidening;
@@ -112,11 +145,6 @@ struct TileNeon {
       }
     }
     widen(bytes, sums);
-    for (int p = 0; p < kPixels; ++p) {
-      for (int v = 0; v < kVectors; ++v) {
-        vst1q_s32(out + p * kBlock + 4 * v, vreinterpretq_s32_u32(sums[p][v]));
-      }
-    }
   }
 };
 
