@@ -2,12 +2,14 @@ import json
 import re
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import convert.conversion
+import zoo
 from convert.__main__ import main
 from convert.lce import convert_with_lce
 from convert.report import Verification
@@ -131,6 +133,65 @@ def test_mismatch_writes_nothing_unless_told_to(saved, tmp_path, monkeypatch):
     result = run("model", saved, "-o", tmp_path / "x.tflite", "--keep-mismatch")
     assert result.exit_code == 0
     assert (tmp_path / "x.tflite").exists()
+
+
+def test_header_is_written_beside_the_file(saved, tmp_path):
+    run("model", saved, "-o", tmp_path / "x.tflite", "--header", tmp_path / "x.h")
+    size = (tmp_path / "x.tflite").stat().st_size
+    assert f"x_size = {size};" in (tmp_path / "x.h").read_text()
+    result = run("model", saved, "-o", tmp_path / "x.tflite", "--header", tmp_path / "x.txt")
+    assert (result.exit_code, "must end in .h" in result.stderr) == (2, True)
+
+
+@pytest.fixture(scope="module")
+def file(saved, tmp_path_factory):
+    path = tmp_path_factory.mktemp("files") / "x.tflite"
+    run("model", saved, "-o", path)
+    return path
+
+
+def test_verify_compares_an_existing_file(saved, file, tmp_path):
+    result = run("verify", saved, file)
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "against Keras on 16 random samples: exact\n",
+    )
+    np.savez(tmp_path / "data.npz", inputs=images(30))
+    result = run("verify", saved, file, "--verify-data", tmp_path / "data.npz", "--samples", 20,
+                 "--format", "json")  # fmt: skip
+    document = json.loads(result.stdout)
+    assert (document["samples"], document["split"]) == (20, "data.npz")
+
+
+def test_verify_fails_on_another_models_file_and_says_where(file, tmp_path):
+    mlp(seed=5).save(tmp_path / "other.keras")
+    result = run("verify", tmp_path / "other.keras", file)
+    assert result.exit_code == 1
+    assert "mismatch (16 of 16)" in result.stdout
+    assert "first differs in dense_2" in result.stdout
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+
+
+def test_verify_data_takes_a_run_or_its_card(saved, file, tmp_path, monkeypatch):
+    fake = types.SimpleNamespace(
+        samples=types.SimpleNamespace(images=images(9), labels=np.zeros(9, np.int64)),
+        preprocessing=lambda x: x,
+        card={"accuracy": {"split": "test"}},
+    )
+    asked = []
+    monkeypatch.setattr(zoo, "load_run", lambda folder: asked.append(folder) or fake, raising=False)
+    (tmp_path / "card.json").write_text("{}")
+    for data in (tmp_path, tmp_path / "card.json"):
+        result = run("verify", saved, file, "--verify-data", data)
+        assert result.stdout.startswith("against Keras on 9 test samples: exact")
+    assert asked == [tmp_path, tmp_path]
+
+
+def test_weights_writes_packed_arrays(file, tmp_path):
+    result = run("weights", file, "-o", tmp_path / "packed.npz")
+    assert result.stdout.startswith("3 layers, ")
+    assert "dense_1/bits" in np.load(tmp_path / "packed.npz")
+    assert run("weights", file, "-o", tmp_path / "packed.bin").exit_code == 2
 
 
 def test_audit_prints_every_format(saved, tmp_path):
