@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format smoke requirements clean
+.PHONY: help setup demo test test-slow delegate lint format smoke requirements clean
 
 VENV := .venv
 PYTHON ?= $(shell scripts/find-python)
@@ -20,6 +20,7 @@ $(STAMP): scripts/setup-venv scripts/find-python
 	@rm -f $(VENV)/.installed-*; touch $@
 
 demo: $(STAMP)  ## train, convert, verify and measure on real digits; writes runs/demo/report.html
+	@$(MAKE) --no-print-directory delegate >/dev/null || echo "Going on without the delegate." >&2
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" scripts/demo runs/demo
 
 test: $(STAMP)  ## the offline test suite (make test-slow: the long tests)
@@ -27,6 +28,9 @@ test: $(STAMP)  ## the offline test suite (make test-slow: the long tests)
 
 test-slow: $(STAMP)
 	@$(RUN) -m pytest -m slow
+
+delegate:       ## build the TFLite delegate for this machine (edge/native)
+	@$(or $(wildcard $(RUN)),python3) edge/native/build.py
 
 lint: $(STAMP)  ## ruff and mypy
 	@$(RUN) -m ruff check .

@@ -7,10 +7,11 @@ each sample with a difference the *first* layer that differs is looked at: all b
 so its pre-activation differs by rounding alone, and must be that close to the threshold.
 
 **How much rounding explains.** A sum of K float32 products, in whatever order, is off by at most
-λ·√K·u·Σ|x·w| with probability 1 − 2·exp(−λ²/2), u = 2^-24 (Higham and Mary, "A New Approach to
-Probabilistic Rounding Error Analysis", SIAM J. Sci. Comput. 41, 2019, theorem 2.4), and
-Σ|x·w| ≤ √K·‖x·w‖ (Cauchy–Schwarz). Over many samples the largest |sum| is at least their root mean
-square, which is ‖x·w‖ for uncorrelated signs. Both sides round, so with λ = 6 (1 − 3e-8):
+λ·√K·u·Σ|x·w|, u = 2^-24, but for a probability of about 2K·exp(−λ²/2) if rounding errors are
+independent (Higham and Mary, "A New Approach to Probabilistic Rounding Error Analysis", SIAM J.
+Sci. Comput. 41, 2019), and Σ|x·w| ≤ √K·‖x·w‖ (Cauchy–Schwarz). Over many samples the largest |sum|
+is at least their root mean square, which is ‖x·w‖ for uncorrelated signs. Both sides round, so with
+λ = 6:
 
     tolerance = 2·6·K·2^-24·(largest magnitude), added up over the layers of the network.
 """

@@ -20,12 +20,14 @@ from edge.rows import Row, to_json
 from edge.setups import SETUPS
 from edge.tables import (
     BENCH_COLUMNS,
+    PROFILE_COLUMNS,
     bench_line,
     distinctly_named,
     flat,
     headline,
     headline_columns,
     latest,
+    profile_lines,
     setup_label,
 )
 from edge.units import milliseconds
@@ -68,7 +70,7 @@ def _counts(ctx: click.Context, parameter: click.Parameter, value: str) -> list[
     callback=_names,
     metavar="NAME,...",
     help=f"Any of {', '.join(SETUPS)}. Default: lce,lce:indirect_bgemm for files with Larq "
-    "Compute Engine's ops, lce,litert for others.",
+    "Compute Engine's ops, and litert:delegate where the delegate is built; lce,litert for others.",
 )
 @click.option(
     "--threads", callback=_counts, default="1", show_default=True, metavar="N,...", help="Threads."
@@ -104,6 +106,7 @@ def _counts(ctx: click.Context, parameter: click.Parameter, value: str) -> list[
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random inputs."
 )
+@click.option("--profile-ops", is_flag=True, help="Also time each op, on setups with the delegate.")
 @format_option()
 def bench(
     files: tuple[str, ...],
@@ -116,6 +119,7 @@ def bench(
     warmup: float,
     timeout: float,
     seed: int,
+    profile_ops: bool,
     format_: str,
 ) -> None:
     """Measures latency, memory and agreement of .tflite files on this machine.
@@ -132,7 +136,13 @@ def bench(
     if append and output is None:
         raise UsageError("--append needs a file after -o")
     writer = RowWriter(output, append) if output is not None else None
-    plan = Plan(min_runs=runs, min_seconds=seconds, warmup_seconds=warmup, seed=seed)
+    plan = Plan(
+        min_runs=runs,
+        min_seconds=seconds,
+        warmup_seconds=warmup,
+        seed=seed,
+        profile_ops=profile_ops,
+    )
     command = shlex.join(["python", "-m", "edge", *sys.argv[1:]])
     results: list[Row] = []
     try:
@@ -165,6 +175,11 @@ def _print_rows(results: Iterable[Row], format_: str) -> None:
     """The rows whole as JSON, without raw samples as CSV, shortened as a table."""
     if format_ == "table":
         emit([bench_line(row) for row in results], format_, columns=BENCH_COLUMNS)
+        for row in results:
+            if row.profile is not None:
+                title = f"{row.model.name} on {setup_label(row)}, mean of {row.profile.runs} runs"
+                lines = profile_lines(row.profile)
+                emit(lines, format_, columns=PROFILE_COLUMNS, title=title)
     elif format_ == "csv":
         emit([flat(row) for row in results], format_)
     else:

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from edge import measurement, rows
+from edge.delegate import MEND, find_delegate
 from edge.devices import Device, RunnerError
 from edge.devices.local import LocalDevice
 from edge.models import describe
 from edge.rows import Host, Model, Parity, Row, Run, Setup
 from edge.setups import RuntimeSetup, default_setups, find_setups
 from onebit import __version__, provenance
+from onebit.cli import progress
 from onebit.errors import UsageError
 
 DEFAULT_TIMEOUT_SECONDS = 120.0
@@ -52,15 +54,22 @@ def plan_cells(
         threads: Numbers of threads.
 
     Raises:
-        UsageError: A file is no TensorFlow Lite file, a name is unknown, or there is no cell.
+        UsageError: A file is no TensorFlow Lite file, a name is unknown, there is no cell, or the
+            delegate is asked for and not built.
     """
+    delegate = find_delegate()
     asked = None if runtimes is None else find_setups(runtimes)
+    if delegate is None and any(setup.with_delegate for setup in asked or []):
+        raise UsageError(f"the delegate is not there; {MEND}")
     if not paths or asked == [] or not threads or min(threads) < 1:
         raise UsageError("give at least one file, one runtime and one positive number of threads")
     cells = []
     for path in paths:
         model = describe(path)
-        for setup in default_setups(bool(model.lce_ops)) if asked is None else asked:
+        has_lce_ops = bool(model.lce_ops)
+        if asked is None and has_lce_ops and delegate is None:
+            progress.print(f"note: {model.file} runs without the delegate; {MEND}", markup=False)
+        for setup in default_setups(has_lce_ops, delegate is not None) if asked is None else asked:
             cells += [Cell(model, setup, count) for count in dict.fromkeys(threads)]
     return cells
 
@@ -180,7 +189,7 @@ def _run_cell(
         return without_figures(
             rows.SKIPPED, f"the file has ops of Larq Compute Engine ({ops}) that {setup.name} lacks"
         )
-    request = {
+    request: dict[str, Any] = {
         "action": "bench",
         "model_path": device.put(cell.model.file),
         "runtime": cell.setup.runtime,
@@ -189,6 +198,12 @@ def _run_cell(
         "outputs_path": OUTPUTS_FILE,
         **plan.as_request(),
     }
+    if cell.setup.with_delegate:
+        delegate = find_delegate()
+        if delegate is None:
+            return without_figures(rows.FAILED, f"the delegate is not there; {MEND}")
+        request["delegate"] = {"library": device.put(delegate.library), "options": {}}
+        setup = dataclasses.replace(setup, delegate=delegate.label)
     try:
         answer = device.run(request, timeout_seconds)
         if answer["status"] != "ok":
@@ -226,6 +241,15 @@ def _measured_row(answer: dict[str, Any], row: Row) -> Row:
         memory=None if None in (baseline, peak) else rows.Memory(baseline, peak, peak - baseline),
         parity=Parity(output_sha256=answer["output_sha256"], inputs=answer["parity_inputs"]),
         disturbance=disturbed,
+        profile=_profile(answer.get("profile")),
+    )
+
+
+def _profile(told: dict[str, Any] | None) -> rows.Profile | None:
+    if told is None:
+        return None
+    return rows.Profile(
+        told["runs"], told["total_ns"], tuple(rows.OpTime(**op) for op in told["ops"])
     )
 
 

@@ -32,7 +32,8 @@ SPARE_CORES_TOLERANCE = 0.15
 class Plan:
     """How much to measure: at least `min_runs` and `min_seconds`, after a bounded warm-up.
 
-    `max_runs` bounds the size of a row; models of under 100 µs reach it before two seconds.
+    `max_runs` bounds the size of a row; models of under 100 µs reach it before two seconds. With
+    `profile_ops` a setup with the delegate tells the time of each op too.
     """
 
     min_runs: int = 50
@@ -41,6 +42,7 @@ class Plan:
     warmup_seconds: float = 2.0
     seed: int = 0
     parity_inputs: int = 8
+    profile_ops: bool = False
 
     def as_request(self) -> dict[str, Any]:
         """The fields of a runner's request."""

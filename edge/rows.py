@@ -162,6 +162,29 @@ class Disturbance:
 
 
 @dataclass(frozen=True)
+class OpTime:
+    """One op of the file: its mean time, or None where the runtime ran it and tells none.
+
+    `op` joins the ops that the delegate merged; `kernel` is the delegate's variant.
+    """
+
+    node: int
+    op: str
+    kernel: str | None = None
+    macs: int | None = None
+    time_ns: float | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Times of the delegate's ops, in runs of their own; `total_ns` is the mean of a whole run."""
+
+    runs: int
+    total_ns: float
+    ops: tuple[OpTime, ...]
+
+
+@dataclass(frozen=True)
 class Row:
     """One cell of the benchmark: a model on a setup on a host."""
 
@@ -177,6 +200,7 @@ class Row:
     memory: Memory | None = None
     parity: Parity | None = None
     disturbance: Disturbance | None = None
+    profile: Profile | None = None
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:

@@ -9,8 +9,9 @@ one of ai-edge-litert, tflite-runtime, TensorFlow or larq-compute-engine, and no
 A request is `{"action": "probe"}`, which describes the machine, or
 
     {"action": "bench", "model_path": "m.tflite", "runtime": "lce", "options": {}, "threads": 1,
-     "seed": 0, "min_runs": 50, "min_seconds": 2.0, "max_runs": 20000, "warmup_seconds": 2.0,
-     "parity_inputs": 8, "outputs_path": "outputs.npz"}
+     "delegate": {"library": "libonebit_delegate.so", "options": {}}, "seed": 0, "min_runs": 50,
+     "min_seconds": 2.0, "max_runs": 20000, "warmup_seconds": 2.0, "parity_inputs": 8,
+     "outputs_path": "outputs.npz"}
 
 The answer is `{"status": "ok", ...}` or `{"status": "failed", "reason": "..."}`. It is the only
 thing on standard output: what native libraries print meanwhile goes to standard error.
@@ -28,6 +29,7 @@ import os
 import platform
 import struct
 import sys
+import tempfile
 import time
 from importlib import metadata
 
@@ -36,6 +38,7 @@ import numpy as np
 WARMUP_WINDOW_RUNS = 10
 WARMUP_WINDOW_SECONDS = 0.05
 STEADY_TOLERANCE = 0.05
+MAX_PROFILED_RUNS = 500
 
 # fmt: off
 ISA_FEATURES = (
@@ -75,8 +78,10 @@ class LceInterpreter:
         spec.loader.exec_module(self._module)
         self.version = package_version("larq-compute-engine")
 
-    def load(self, content, threads, options):
+    def load(self, content, threads, options, delegate=None):
         """Builds the interpreter and allocates its tensors."""
+        if delegate:
+            raise ValueError("Larq Compute Engine's interpreter takes no delegate")
         flags = [bool(options.get(option, False)) for option in self.options]
         self._interpreter = self._module.LiteInterpreter(content, threads, *flags)
         shapes, types = self._interpreter.input_shapes, self._interpreter.input_types
@@ -85,12 +90,15 @@ class LceInterpreter:
 
 
 class LiteRtInterpreter:
-    """The stock interpreter of LiteRT (formerly TensorFlow Lite); XNNPACK is on by default."""
+    """The stock interpreter of LiteRT (formerly TensorFlow Lite); XNNPACK is on by default.
+
+    A delegate `{"library": path, "options": {}}` takes its ops first, XNNPACK what is left.
+    """
 
     packages = (
         ("ai_edge_litert.interpreter", "ai-edge-litert"),
         ("tflite_runtime.interpreter", "tflite-runtime"),
-        ("tensorflow.lite", "tensorflow"),
+        ("tensorflow.lite.python.interpreter", "tensorflow"),
     )
 
     def __init__(self):
@@ -101,9 +109,15 @@ class LiteRtInterpreter:
                 return
         raise ImportError("none of ai-edge-litert, tflite-runtime and tensorflow is installed")
 
-    def load(self, content, threads, options):
+    def load(self, content, threads, options, delegate=None):
         """Builds the interpreter and allocates its tensors."""
-        interpreter = self._module.Interpreter(model_content=content, num_threads=threads)
+        delegates = []
+        if delegate:
+            options = dict(delegate["options"], num_threads=threads)
+            delegates.append(self._module.load_delegate(delegate["library"], options))
+        interpreter = self._module.Interpreter(
+            model_content=content, num_threads=threads, experimental_delegates=delegates
+        )
         interpreter.allocate_tensors()
         details = interpreter.get_input_details()
         self.inputs = [(tuple(int(n) for n in d["shape"]), np.dtype(d["dtype"])) for d in details]
@@ -231,7 +245,9 @@ def bench(request):
     start = time.perf_counter_ns()
     with open(request["model_path"], "rb") as file:
         content = file.read()
-    interpreter.load(content, request["threads"], request.get("options", {}))
+    interpreter.load(
+        content, request["threads"], request.get("options", {}), request.get("delegate")
+    )
     load_ns = time.perf_counter_ns() - start
 
     inputs = random_inputs(rng, interpreter.inputs)
@@ -250,6 +266,9 @@ def bench(request):
     gc.enable()
     peak_bytes = peak_memory() if baseline_bytes is not None else None
 
+    profile = None
+    if request.get("profile_ops") and request.get("delegate"):
+        profile = profile_ops(request, content, inputs, min(count, MAX_PROFILED_RUNS))
     for _ in range(1, request["parity_inputs"]):
         outputs.append(interpreter.run(random_inputs(rng, interpreter.inputs)))
     stacked = [np.stack(arrays) for arrays in zip(*outputs)]
@@ -267,9 +286,45 @@ def bench(request):
         "peak_bytes": peak_bytes,
         "output_sha256": output_digest(stacked),
         "parity_inputs": len(outputs),
+        "profile": profile,
         "before": before,
         "after": after,
     }
+
+
+def profile_ops(request, content, inputs, runs):
+    """Times each op in a second interpreter, apart from the samples: taking the times costs time.
+
+    Returns:
+        `{"runs", "total_ns", "ops"}` with means per run; an op that the delegate left to the
+        runtime has no time of its own.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "ops.json")
+        delegate = dict(request["delegate"])
+        delegate["options"] = dict(delegate["options"], profile=path)
+        interpreter = RUNTIMES[request["runtime"]]()
+        interpreter.load(content, request["threads"], request.get("options", {}), delegate)
+        start = time.perf_counter_ns()
+        for _ in range(runs):
+            interpreter.run(inputs)
+        total_ns = (time.perf_counter_ns() - start) / runs
+        del interpreter
+        gc.collect()  # the delegate writes its profile when it is freed
+        with open(path, encoding="utf-8") as file:
+            told = json.load(file)
+    ops = []
+    for op in told["delegated"]:
+        mean_ns = op["time_ns"] / max(op["calls"], 1)
+        names = "+".join([op["op"], *op["merged"]])
+        ops.append(
+            {"node": op["node"], "op": names, "kernel": op["kernel"], "macs": op["macs"],
+             "time_ns": mean_ns}
+        )  # fmt: skip
+    for op in told["not_delegated"]:
+        ops.append({"node": op["node"], "op": op["op"]})
+    ops.sort(key=lambda op: op["node"])
+    return {"runs": runs, "total_ns": total_ns, "ops": ops}
 
 
 # ---- the machine; everything that it does not tell is None ----

@@ -10,7 +10,8 @@ from onebit.errors import UsageError, near_matches
 class RuntimeSetup:
     """A runtime of the runner with one choice of its options.
 
-    `name` is `runtime` or `runtime:kernel`; `options` go to the runner as they are.
+    `name` is `runtime` or `runtime:kernel`; `options` go to the runner as they are. With
+    `with_delegate` the runtime gets Onebit's delegate.
     """
 
     name: str
@@ -19,6 +20,7 @@ class RuntimeSetup:
     description: str
     runs_lce_ops: bool
     options: Mapping[str, bool] = field(default_factory=dict)
+    with_delegate: bool = False
 
 
 _LCE = "Larq Compute Engine's interpreter"
@@ -54,6 +56,14 @@ SETUPS = {
         RuntimeSetup(
             "litert", "litert", "xnnpack", "stock LiteRT (TensorFlow Lite), XNNPACK", False
         ),
+        RuntimeSetup(
+            "litert:delegate",
+            "litert",
+            "delegate",
+            "stock LiteRT with Onebit's delegate; XNNPACK for what it leaves",
+            True,
+            with_delegate=True,
+        ),
     )
 }
 
@@ -72,6 +82,9 @@ def find_setups(names: Iterable[str]) -> list[RuntimeSetup]:
     return list(found.values())
 
 
-def default_setups(has_lce_ops: bool) -> list[RuntimeSetup]:
-    """What is run when nothing is asked for: everything stock that can run the file."""
-    return find_setups(["lce", "lce:indirect_bgemm"] if has_lce_ops else ["lce", "litert"])
+def default_setups(has_lce_ops: bool, has_delegate: bool) -> list[RuntimeSetup]:
+    """What is run when nothing is asked for: everything at hand that can run the file."""
+    if not has_lce_ops:
+        return find_setups(["lce", "litert"])
+    delegate = ["litert:delegate"] if has_delegate else []
+    return find_setups(["lce", "lce:indirect_bgemm", *delegate])

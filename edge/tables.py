@@ -1,13 +1,15 @@
 """Result rows as tables: one line per cell, and the headline that puts models side by side."""
 
 import dataclasses
+import types
+import typing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
 from edge import units
-from edge.rows import INVALID, OK, Model, Row
+from edge.rows import INVALID, OK, Model, Profile, Row
 
 BENCH_COLUMNS = {
     "model": "model",
@@ -19,6 +21,15 @@ BENCH_COLUMNS = {
     "memory": "memory",
     "status": "status",
     "reason": "reason",
+}
+
+PROFILE_COLUMNS = {
+    "node": "node",
+    "op": "op",
+    "kernel": "kernel",
+    "macs": "MACs",
+    "time": "time",
+    "share": "share",
 }
 
 HEADLINE_COLUMNS = {
@@ -67,8 +78,30 @@ def bench_line(row: Row) -> dict[str, Any]:
     }
 
 
+def profile_lines(profile: Profile) -> list[dict[str, Any]]:
+    """A profile's cells for `PROFILE_COLUMNS`, in the order of the file.
+
+    The last line is what remains of a run: the ops without a time, and the runtime itself.
+    """
+    timed = sum(op.time_ns or 0.0 for op in profile.ops)
+    lines: list[dict[str, Any]] = [
+        {
+            "node": str(op.node),
+            "op": op.op,
+            "kernel": op.kernel or "not delegated",
+            "macs": f"{op.macs:,}" if op.macs else None,
+            "time": None if op.time_ns is None else f"{op.time_ns / 1000:.2f} µs",
+            "share": None if op.time_ns is None else f"{op.time_ns / profile.total_ns:.0%}",
+        }
+        for op in profile.ops
+    ]
+    rest = max(0.0, profile.total_ns - timed)
+    remains = {"op": "all else", "time": f"{rest / 1000:.2f} µs"}
+    return [*lines, {**remains, "share": f"{rest / profile.total_ns:.0%}"}]
+
+
 def flat(row: Row) -> dict[str, Any]:
-    """Every field of a row but the raw samples, as one level: `model.size_bytes`, …; for CSV."""
+    """Every field of a row but samples and profiled ops, as one level: `model.size_bytes`."""
     record: dict[str, Any] = {}
 
     def add(kind: Any, value: Any, prefix: str) -> None:
@@ -83,13 +116,14 @@ def flat(row: Row) -> dict[str, Any]:
                 record[prefix + field.name] = inner
 
     add(Row, row, "")
-    del record["samples_ns"]
+    del record["samples_ns"], record["profile.ops"]
     return record
 
 
 def _dataclass_of(annotation: Any) -> Any:
     """The dataclass in `X` or `X | None`, else None."""
-    options = getattr(annotation, "__args__", (annotation,))
+    is_union = typing.get_origin(annotation) is types.UnionType
+    options = typing.get_args(annotation) if is_union else (annotation,)
     return next((option for option in options if dataclasses.is_dataclass(option)), None)
 
 

@@ -117,7 +117,9 @@ def print_table(rows: Sequence[Sequence[Any]], headings: Any, title: str | None 
         numeric = all(isinstance(row[index], int | float | None) for row in rows)
         right = bool(rows) and (numeric or all(cell[:1].isdigit() for cell in cells))
         # Long headings over short cells would make the table wider than a terminal.
-        heading = textwrap.fill(heading, max([MIN_COLUMN_WIDTH, *map(len, cells)]))
+        heading = textwrap.fill(
+            heading, max([MIN_COLUMN_WIDTH, *map(len, cells)]), break_long_words=False
+        )
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*("–" if cell is None else escape(str(cell)) for cell in row))

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from onebit.cli import CommandGroup, emit, format_option, print_table
-from onebit.errors import UsageError, near_matches
 
 # Commands import what needs TensorFlow themselves: help and errors must not wait for it.
 
@@ -34,25 +33,9 @@ def list_(format_: str) -> None:
     Example:
       python -m zoo list --format json
     """
-    from zoo.datasets import datasets
-    from zoo.recipes import describe_recipe, recipes, resolve_recipe
-    from zoo.registry import models
+    from zoo.catalogue import entries
 
-    keys = ("type", "name", "family", "kind", "paper", "twin", "model", "dataset", "description")
-    found: list[dict[str, Any]] = []
-    for name in models.names():
-        model = models.get(name)
-        paper = model.paper and f"arXiv {model.paper.arxiv}"
-        facts = {"family": model.family, "kind": model.kind, "paper": paper, "twin": model.twin}
-        found.append({"type": "model", "name": name, **facts, "description": model.summary})
-    for name in datasets.names():
-        found.append({"type": "dataset", "name": name, "description": datasets.get(name).summary})
-    for name in recipes.names():
-        recipe = resolve_recipe(name)
-        facts = {"model": recipe.model, "dataset": recipe.dataset}
-        description = describe_recipe(name).partition("\n")[0]
-        found.append({"type": "recipe", "name": name, **facts, "description": description})
-    records = [{key: record.get(key) for key in keys} for record in found]
+    records = entries()
     if format_ != "table":
         emit(records, format_)
         return
@@ -75,48 +58,19 @@ def show(name: str, format_: str) -> None:
     Example:
       python -m zoo show binary_net_mlp
     """
-    from zoo.datasets import datasets
-    from zoo.recipes import describe_recipe, recipes, resolve_recipe
-    from zoo.registry import models
-    from zoo.summary import layer_records, totals
+    from zoo.catalogue import describe
 
-    document: dict[str, Any] = {"name": name}
-    if name in recipes.names():
-        recipe = resolve_recipe(name)
-        document["recipe"] = dataclasses.asdict(recipe)
-        document["description"] = describe_recipe(name)
-        model, dataset = models.get(recipe.model), datasets.get(recipe.dataset)
-        shape = {"input_shape": dataset.input_shape, "classes": dataset.classes}
-        options = {**recipe.options, **shape}
-    elif name in models.names():
-        model, options = models.get(name), {}
-        document["description"] = model.summary
-    else:
-        known = [*recipes.names(), *models.names()]
-        raise UsageError(f"there is no model or recipe {name!r}; {near_matches(name, known)}")
-    layers = layer_records(model.build(**options))
-    document |= {
-        "model": model.name,
-        "family": model.family,
-        "kind": model.kind,
-        "paper": model.paper and dataclasses.asdict(model.paper),
-        "twin": model.twin,
-        "options": {**model.options, **options},
-        "totals": totals(layers),
-        "layers": layers,
-    }
+    document = describe(name)
     if format_ == "json":
         emit([], "json", document=document)
         return
     click.echo(f"{name}: {document['description']}\n")
-    if model.paper:
-        click.echo(f"Paper: {model.paper.title}, arXiv {model.paper.arxiv}\n")
-    if "recipe" in document:
-        settings = document["recipe"]
-        print_table([[key, _text(value)] for key, value in settings.items()], ["Setting", "Value"])
-    print_table(
-        [[key, _text(value)] for key, value in document["options"].items()], ["Option", "Value"]
-    )
+    if document["paper"]:
+        click.echo("Paper: {title}, arXiv {arxiv}\n".format(**document["paper"]))
+    for key, heading in (("recipe", "Setting"), ("options", "Option")):
+        rows = [[option, _text(value)] for option, value in (document[key] or {}).items()]
+        if rows:
+            print_table(rows, [heading, "Value"])
     total = {"layer": "total", **document["totals"]}
     headings = {
         "layer": "Layer",
@@ -129,9 +83,9 @@ def show(name: str, format_: str) -> None:
         "macs": "MACs",
     }
     print_table(
-        [[_text(record.get(key)) for key in headings] for record in [*layers, total]],
+        [[_text(record.get(key)) for key in headings] for record in [*document["layers"], total]],
         headings.values(),
-        title=f"{model.name}, one image",
+        title=f"{document['model']}, one image",
     )
 
 
@@ -255,6 +209,9 @@ def evaluate(run: Path, format_: str) -> None:
         "card_accuracy": "On the card",
         "agrees": "Agrees",
     }
+    if format_ == "table":
+        shares = {key: f"{record[key]:.2%}" for key in ("accuracy", "card_accuracy")}
+        record |= {**shares, "agrees": "yes" if result.agrees else "no"}
     emit([record], format_, columns=columns)
     if not result.agrees:
         click.get_current_context().exit(1)

@@ -61,6 +61,7 @@ def claim(
         "dataset_sha256": dataset.sha256,
     }
     path = folder / CONFIG
+    _sweep(folder)
     if path.is_file() and not restart:
         difference = _difference(_mapping(files.read_json(path)), training)
         if difference:
@@ -108,6 +109,13 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
             return _difference(old, value) or f"other {key}"
         return f"{key} {old}, not {value}"
     return None
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what a killed process was about to write; the names are those of `onebit.files`."""
+    for name in (CONFIG, HISTORY, MODEL, SAMPLES, CARD):
+        for leftover in folder.glob(f".{name}.*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _remove_run(folder: Path) -> None:

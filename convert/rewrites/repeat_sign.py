@@ -49,9 +49,7 @@ def _layers_with_separate_sign(model: keras.Model) -> list[keras.layers.Layer]:
     found = []
     for layer in model.layers:
         if (
-            not isinstance(
-                layer, lq.layers.QuantDense | lq.layers.QuantConv1D | lq.layers.QuantConv2D
-            )
+            not isinstance(layer, _LAYERS)
             or layer.input_quantizer is not None
             or layer.kernel_quantizer is None
         ):

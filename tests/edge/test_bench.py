@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 import edge
+from edge import bench
 from edge.bench import compare_outputs, plan_cells, run_cells
+from edge.delegate import Delegate
 from edge.devices import RunnerError
 from edge.devices.local import LocalDevice
 from onebit.errors import UsageError
@@ -174,14 +176,25 @@ def test_benchmark_gives_a_row_for_each_file_setup_and_thread_count(
     assert same_kernels[0] == same_kernels[1]
 
 
-def test_default_setups_suit_the_file(float_file, binary_file):
+@pytest.mark.parametrize("built", [True, False])
+def test_default_setups_suit_the_file(float_file, binary_file, built, monkeypatch, capfd):
+    delegate = Delegate(Path("libonebit_delegate.so"), "onebit-delegate 1") if built else None
+    monkeypatch.setattr(bench, "find_delegate", lambda: delegate)
     cells = plan_cells([float_file.path, binary_file.path])
     assert [(c.model.name, c.setup.name) for c in cells] == [
         ("float_mlp", "lce"),
         ("float_mlp", "litert"),
         ("binary_net", "lce"),
         ("binary_net", "lce:indirect_bgemm"),
+        *([("binary_net", "litert:delegate")] if built else []),
     ]
+    assert ("make delegate" in capfd.readouterr().err) is not built
+
+
+def test_delegate_that_is_not_built_is_refused_with_the_mend(binary_file, monkeypatch):
+    monkeypatch.setattr(bench, "find_delegate", lambda: None)
+    with pytest.raises(UsageError, match="make delegate"):
+        plan_cells([binary_file.path], ["litert:delegate"])
 
 
 @pytest.mark.parametrize(("runtimes", "threads"), [([], [1]), (["lce"], []), (["lce"], [0])])

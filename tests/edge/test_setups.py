@@ -22,8 +22,10 @@ def test_unknown_setup_names_near_ones(name, message):
 
 
 def test_defaults_can_run_the_file():
-    assert [s.name for s in default_setups(True)] == ["lce", "lce:indirect_bgemm"]
-    assert [s.name for s in default_setups(False)] == ["lce", "litert"]
+    stock = ["lce", "lce:indirect_bgemm"]
+    assert [s.name for s in default_setups(True, False)] == stock
+    assert [s.name for s in default_setups(True, True)] == [*stock, "litert:delegate"]
+    assert [s.name for s in default_setups(False, True)] == ["lce", "litert"]
 
 
 def test_names_are_runtime_and_kernel():

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -103,8 +104,6 @@ def test_train_evaluates_and_a_finished_run_says_so_at_once(tmp_path):
 
 
 def test_evaluate_fails_when_the_card_claims_more(finished_run, tmp_path):
-    import shutil
-
     folder = tmp_path / "run"
     shutil.copytree(finished_run, folder)
     card = json.loads((folder / CARD).read_text())
@@ -112,7 +111,8 @@ def test_evaluate_fails_when_the_card_claims_more(finished_run, tmp_path):
     (folder / CARD).write_text(json.dumps(card))
     result = _run("evaluate", folder)
     assert result.exit_code == 1
-    assert "False" in result.stdout
+    assert "100.00%" in result.stdout
+    assert " no " in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from zoo.run import CARD, CHECKPOINTS, CONFIG, HISTORY, LOGS, MODEL, SAMPLES, re
 
 # Every source of randomness at once: initial weights, order, dropout, stochastic signs.
 RECIPE = "binary_connect_mlp_stochastic_mnist_5k"
-SETTINGS = {"dropout": "0.3", "epochs": "4"}
+# One hidden layer, because tracing takes most of so short a training.
+SETTINGS = {"dropout": "0.3", "layers": "1", "epochs": "4"}
 
 
 def _recipe(**settings):
@@ -59,9 +60,10 @@ def test_another_seed_trains_to_other_weights(uninterrupted, tmp_path):
 
 
 def _command(folder, epochs=SETTINGS["epochs"]):
-    settings = ["--set", f"dropout={SETTINGS['dropout']}", "--set", f"epochs={epochs}"]
-    zoo_command = [sys.executable, "-m", "zoo", "train", RECIPE, "-o", str(folder), "--smoke"]
-    return [*zoo_command, *settings]
+    command = [sys.executable, "-m", "zoo", "train", RECIPE, "-o", str(folder), "--smoke"]
+    for key, value in {**SETTINGS, "epochs": epochs}.items():
+        command += ["--set", f"{key}={value}"]
+    return command
 
 
 def _wait_for_epoch(process, folder, epoch):
@@ -75,7 +77,7 @@ def _wait_for_epoch(process, folder, epoch):
 
 def test_a_killed_process_resumes_to_the_same_end(tmp_path):
     # Long enough that the kill comes well before the end.
-    folder, epochs = tmp_path / "killed", 30
+    folder, epochs = tmp_path / "killed", 15
     process = subprocess.Popen(_command(folder, epochs), stderr=subprocess.PIPE, text=True)
     _wait_for_epoch(process, folder, 3)
     os.kill(process.pid, signal.SIGKILL)
@@ -104,7 +106,7 @@ def test_ctrl_c_says_how_to_resume_and_exits_with_130(tmp_path):
     line = err.splitlines()[-1]
     assert line.startswith("interrupted; resume with: python -m zoo train ")
     assert f"-o '{folder}'" in line
-    assert line.endswith("--set dropout=0.3 --set epochs=10000 --smoke")
+    assert line.endswith("--set dropout=0.3 --set layers=1 --set epochs=10000 --smoke")
     assert "Traceback" not in err
 
 
@@ -176,6 +178,15 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
         with pytest.raises(UsageError, match="exists and is no run folder"):
             zoo.train(_recipe(), tmp_path, restart=restart)
     assert os.listdir(tmp_path) == ["thesis.txt"]
+
+
+def test_what_a_kill_left_half_written_is_swept_away(tmp_path):
+    folder = tmp_path / "run"
+    for name in (CONFIG, MODEL):
+        (folder / f".{name}.x1y2").mkdir(parents=True)
+        (folder / f".{name}.x1y2" / name).write_text("half")
+    zoo.train(zoo.resolve_recipe("float_mlp_mnist_5k", smoke=True), folder)
+    assert not list(folder.glob(".*"))
 
 
 def test_an_unwritable_output_fails_before_training(tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ def float_mlp_fashion_mnist() -> Recipe:
     """The float twin, the paper's "no regularizer", on Fashion-MNIST.
 
     Command: python -m zoo train float_mlp_fashion_mnist -o runs/float_mlp_fashion_mnist
-    Duration: about 20 minutes on two x86-64 cores.
+    Duration: about 20 minutes on two x86-64 cores (estimated).
     Accuracy: neither reported nor measured at this length.
     """
     return _recipe("float_mlp")
@@ -29,7 +29,7 @@ def binary_connect_mlp_fashion_mnist() -> Recipe:
     """Deterministic BinaryConnect on Fashion-MNIST.
 
     Command: python -m zoo train binary_connect_mlp_fashion_mnist -o runs/binary_connect_fashion
-    Duration: about 20 minutes on two x86-64 cores.
+    Duration: about 20 minutes on two x86-64 cores (estimated).
     Accuracy: neither reported nor measured at this length.
     """
     return _recipe("binary_connect_mlp")
@@ -40,7 +40,7 @@ def binary_connect_mlp_stochastic_fashion_mnist() -> Recipe:
     """Stochastic BinaryConnect on Fashion-MNIST, tested with the signs of its weights.
 
     Command: python -m zoo train binary_connect_mlp_stochastic_fashion_mnist -o runs/stochastic
-    Duration: about 30 minutes on two x86-64 cores.
+    Duration: about 30 minutes on two x86-64 cores (estimated).
     Accuracy: neither reported nor measured at this length.
     """
     return _recipe("binary_connect_mlp", stochastic=True)

@@ -18,7 +18,7 @@ def float_mlp_mnist() -> Recipe:
     """The float twin, the paper's "no regularizer", on MNIST.
 
     Command: python -m zoo train float_mlp_mnist -o runs/float_mlp_mnist
-    Duration: about 20 minutes on two x86-64 cores.
+    Duration: about 20 minutes on two x86-64 cores (estimated).
     Accuracy: reported 98.70 ± 0.04 % ("No regularizer"); not measured here.
     """
     return _recipe("float_mlp")
@@ -29,7 +29,7 @@ def binary_connect_mlp_mnist() -> Recipe:
     """Deterministic BinaryConnect on MNIST.
 
     Command: python -m zoo train binary_connect_mlp_mnist -o runs/binary_connect_mnist
-    Duration: about 20 minutes on two x86-64 cores.
+    Duration: about 20 minutes on two x86-64 cores (estimated).
     Accuracy: reported 98.71 ± 0.08 % ("BinaryConnect (det.)"); not measured here.
     """
     return _recipe("binary_connect_mlp")
@@ -40,7 +40,7 @@ def binary_connect_mlp_stochastic_mnist() -> Recipe:
     """Stochastic BinaryConnect on MNIST, tested with the signs of its weights.
 
     Command: python -m zoo train binary_connect_mlp_stochastic_mnist -o runs/stochastic_mnist
-    Duration: about 30 minutes on two x86-64 cores.
+    Duration: about 30 minutes on two x86-64 cores (estimated).
     Accuracy: reported 98.82 ± 0.04 % with real weights at test ("BinaryConnect (stoch.)");
     not measured here.
     """

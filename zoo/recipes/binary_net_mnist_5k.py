@@ -4,8 +4,13 @@ Binarized Neural Networks: Training Deep Neural Networks with Weights and Activa
 to +1 or -1, arXiv 1602.02830, section 2.1 (MLP) and 2.2 (the convolutional network, which the paper
 trains on CIFAR-10).
 
-Differs from the paper: a fifteenth of the data; 1024 instead of 4096 units without dropout, a
-quarter of the filters; the model of the last epoch instead of the best by validation.
+Differs from the paper: 4,000 training images instead of 50,000; 1024 instead of 4096 units without
+dropout, a quarter of the filters; the model of the last epoch instead of the best by validation.
+
+The learning rates of the binary networks and the MLP's epochs were chosen on 800 of the 4,000
+training images; the convolutional networks' epochs and the float one's learning rate were not
+tuned. Measured on 2026-11-21, x86-64 with AVX-512, two cores that others used too; accuracies are
+of the 1,000 test images with seeds 1 (the recipe's), 2 and 3 (`--seed`) unless it says otherwise.
 """
 
 from zoo.recipes import Recipe, register_recipe
@@ -13,7 +18,12 @@ from zoo.recipes import Recipe, register_recipe
 
 @register_recipe
 def binary_net_mlp_mnist_5k() -> Recipe:
-    """The BNN MLP on mnist_5k."""
+    """The BNN MLP on mnist_5k.
+
+    Command: python -m zoo train binary_net_mlp_mnist_5k -o runs/binary_net
+    Duration: 47 s measured.
+    Accuracy: 96.5, 96.1, 96.1 % measured.
+    """
     return Recipe(
         model="binary_net_mlp",
         dataset="mnist_5k",
@@ -26,19 +36,31 @@ def binary_net_mlp_mnist_5k() -> Recipe:
 
 @register_recipe
 def binary_net_cnn_mnist_5k() -> Recipe:
-    """The BNN convolutional network on mnist_5k."""
+    """The BNN convolutional network on mnist_5k.
+
+    Command: python -m zoo train binary_net_cnn_mnist_5k -o runs/binary_net_cnn
+    Duration: 131 s measured.
+    Accuracy: 95.2 % measured, with seed 1 only.
+    """
     return Recipe(
         model="binary_net_cnn",
         dataset="mnist_5k",
         options={"width": 32},
         epochs=20,
+        learning_rate=1e-2,
+        final_learning_rate=1e-4,
         smoke_options={"width": 4},
     )
 
 
 @register_recipe
 def float_cnn_mnist_5k() -> Recipe:
-    """The float twin of the convolutional network on mnist_5k."""
+    """The float twin of the convolutional network on mnist_5k.
+
+    Command: python -m zoo train float_cnn_mnist_5k -o runs/float_cnn
+    Duration: 111 s measured.
+    Accuracy: 98.6 % measured, with seed 1 only.
+    """
     return Recipe(
         model="float_cnn",
         dataset="mnist_5k",

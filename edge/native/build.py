@@ -1,0 +1,125 @@
+"""Builds the delegate: `python edge/native/build.py [--target TARGET] [--zig] [--sanitize]`.
+
+It prints the library's path. CMake and the compiler are the system's where there are any;
+otherwise, and to cross-compile, they come from PyPI (packages cmake and ziglang) into a private
+environment.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TOOLS = HERE / "build" / "tools"
+LIBRARY = "libonebit_delegate.so"
+
+# ziglang's triple, with the oldest glibc that the library must run on, and CMake's processor.
+TARGETS = {
+    "x86_64": ("x86_64-linux-gnu.2.28", "x86_64"),
+    "aarch64": ("aarch64-linux-gnu.2.28", "aarch64"),
+    "armv7": ("arm-linux-gnueabihf.2.28", "armv7"),
+}
+
+
+class ToolsMissingError(Exception):
+    """Neither this machine nor PyPI offers what the build needs."""
+
+
+def tool_package(module: str, requirement: str) -> Path:
+    """The Python of a private environment that has `requirement`, installed on first use.
+
+    Raises:
+        ToolsMissingError: PyPI cannot be reached.
+    """
+    python = TOOLS / "bin" / "python"
+    if not python.exists():
+        venv.create(TOOLS, with_pip=True)
+    if subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode:
+        print(f"Installing {requirement} into {TOOLS}", file=sys.stderr)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        if subprocess.run([*pip, requirement], stdout=sys.stderr).returncode:
+            raise ToolsMissingError(f"{requirement} is neither installed nor can pip install it")
+    return python
+
+
+def find_cmake() -> str:
+    """The system's CMake, or the one from PyPI."""
+    found = shutil.which("cmake")
+    if found:
+        return found
+    tool_package("cmake", "cmake>=3.28")
+    return str(TOOLS / "bin" / "cmake")
+
+
+def find_zig() -> list[str]:
+    """The command that runs Zig: this Python's package, or a private one."""
+    if (
+        subprocess.run([sys.executable, "-c", "import ziglang"], capture_output=True).returncode
+        == 0
+    ):
+        return [sys.executable, "-m", "ziglang"]
+    return [str(tool_package("ziglang", "ziglang==0.17.1")), "-m", "ziglang"]
+
+
+def zig_compilers(folder: Path, triple: str, flags: list[str]) -> list[str]:
+    """Writes `cc`, `c++` and `ar` that call Zig, one file each; returns the CMake options."""
+    folder.mkdir(parents=True, exist_ok=True)
+    zig = " ".join(f'"{part}"' for part in find_zig())
+    options = []
+    for tool, variable in (("cc", "C_COMPILER"), ("c++", "CXX_COMPILER"), ("ar", "AR")):
+        wrapper = folder / f"zig-{tool}"
+        target = "" if tool == "ar" else f"-target {triple} {' '.join(flags)} "
+        wrapper.write_text(f'#!/bin/sh\nexec {zig} {tool} {target}"$@"\n')
+        wrapper.chmod(0o755)
+        options.append(f"-DCMAKE_{variable}={wrapper}")
+    return options
+
+
+def build(target: str | None = None, *, zig: bool = False, sanitize: bool = False) -> Path:
+    """Builds the library for `target`, or for this machine, and returns its path.
+
+    Raises:
+        ToolsMissingError: There is no CMake or compiler, and PyPI cannot be reached.
+        subprocess.CalledProcessError: CMake or the compiler failed.
+    """
+    name = target or "native"
+    folder = HERE / "build" / (name + ("-sanitize" if sanitize else "") + ("-zig" if zig else ""))
+    options = ["-DCMAKE_BUILD_TYPE=Release", f"-DONEBIT_SANITIZE={'ON' if sanitize else 'OFF'}"]
+    host = sysconfig.get_platform().rpartition("-")[2]
+    if target or zig or not (shutil.which("c++") or os.environ.get("CXX")):
+        triple, processor = TARGETS[target or {"armv7l": "armv7"}.get(host, host)]
+        flags = ["-mcpu=generic+v7a+vfp3+neon"] if processor == "armv7" else []
+        options += zig_compilers(folder / "compilers", triple, flags)
+        options += ["-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={processor}"]
+    cmake = find_cmake()
+    for command in (
+        [cmake, "-S", str(HERE), "-B", str(folder), *options],
+        [cmake, "--build", str(folder), "--parallel", "2"],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            sys.stderr.write(done.stdout + done.stderr)
+            raise subprocess.CalledProcessError(done.returncode, command)
+    return folder / LIBRARY
+
+
+def main() -> None:
+    """Parses the command line, builds, prints the path."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--target", choices=sorted(TARGETS), help="cross-compile with Zig")
+    parser.add_argument("--zig", action="store_true", help="use Zig for this machine too")
+    parser.add_argument("--sanitize", action="store_true", help="with AddressSanitizer and UBSan")
+    arguments = parser.parse_args()
+    try:
+        print(build(arguments.target, zig=arguments.zig, sanitize=arguments.sanitize))
+    except (ToolsMissingError, subprocess.CalledProcessError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+// Which operators of a partition are merged.
+//
+// The order matters: per-channel constants go into weight-only layers; then a residual ADD is
+// merged into the convolution that feeds it first, so that an LceQuantize of the sum can then be
+// merged into the same convolution.
+#include "op_bconv.h"
+#include "op_elementwise.h"
+#include "op_weight_only.h"
+
+namespace onebit {
+namespace {
+
+int readers(const Partition& p, int value, int* reader) {
+  int count = p.values[value].is_output ? 1 : 0;
+  for (int i = 0; i < p.ops.size(); ++i) {
+    for (int input : p.ops[i].inputs) {
+      if (input != value) continue;
+      ++count;
+      *reader = i;
+    }
+  }
+  return count;
+}
+
+int producer(const Partition& p, int value) {
+  for (int i = 0; i < p.ops.size(); ++i) {
+    if (p.ops[i].outputs[0] == value || p.ops[i].outputs[1] == value) return i;
+  }
+  return -1;
+}
+
+void remove_op(Partition& p, int at) {
+  p.ops[at].type->release(p.ops[at]);
+  for (int i = at; i + 1 < p.ops.size(); ++i) p.ops[i] = p.ops[i + 1];
+  p.ops.resize(p.ops.size() - 1);
+}
+
+// conv -> ADD becomes one operator in the ADD's place, where the other operand is ready too.
+bool merge_add(Partition& p, int add) {
+  for (int side = 0; side < 2; ++side) {
+    const ElementwiseState& sum = *static_cast<ElementwiseState*>(p.ops[add].state);
+    const int value = p.ops[add].inputs[side], conv = producer(p, value);
+    int reader;
+    if (sum.constant >= 0) return false;
+    if (conv < 0 || conv >= add || p.ops[conv].type != &kBconv || readers(p, value, &reader) != 1 ||
+        p.values[value].type != kTfLiteFloat32) {
+      continue;
+    }
+    Op merged = p.ops[conv];
+    BconvState& state = *static_cast<BconvState*>(merged.state);
+    state.has_add = true;
+    state.add_activation = sum.activation;
+    merged.inputs[kBconvResidual] = p.ops[add].inputs[1 - side];
+    merged.outputs[0] = p.ops[add].outputs[0];
+    p.ops[add].type->release(p.ops[add]);
+    p.ops[add] = merged;
+    for (int i = conv; i + 1 < p.ops.size(); ++i) p.ops[i] = p.ops[i + 1];
+    p.ops.resize(p.ops.size() - 1);
+    return true;
+  }
+  return false;
+}
+
+// A float result that is quantized next also leaves its producer as bits, and only so if nobody
+// else reads the floats.
+bool merge_quantize(Partition& p, int quantize) {
+  const int value = p.ops[quantize].inputs[0], bits = p.ops[quantize].outputs[0];
+  const int source = producer(p, value);
+  if (source < 0 || p.ops[source].outputs[1] >= 0 || p.ops[source].outputs[0] != value ||
+      p.values[value].type != kTfLiteFloat32 || p.values[bits].type != kTfLiteInt32 ||
+      (p.ops[source].type != &kBconv && p.ops[source].type != &kAdd &&
+       p.ops[source].type != &kMul)) {
+    return false;
+  }
+  p.ops[source].outputs[1] = bits;
+  remove_op(p, quantize);
+  int reader;
+  if (p.ops[source].type == &kBconv && readers(p, value, &reader) == 0)
+    p.ops[source].outputs[0] = -1;
+  return true;
+}
+
+bool is_weight_only(const Op& op) {
+  return op.type == &kWeightOnlyDense || op.type == &kWeightOnlyConv ||
+         op.type == &kWeightOnlyDepthwise;
+}
+
+// layer -> MUL by a constant -> ADD of a constant: the scale, the bias and the activation of a
+// weight-only layer.
+bool merge_channel_constant(Partition& p, int step) {
+  const ElementwiseState& state = *static_cast<ElementwiseState*>(p.ops[step].state);
+  if (state.constant < 0) return false;
+  const int value = p.ops[step].inputs[1 - state.constant], source = producer(p, value);
+  int reader;
+  if (source < 0 || !is_weight_only(p.ops[source]) || readers(p, value, &reader) != 1) return false;
+  WeightOnlyState& layer = *static_cast<WeightOnlyState*>(p.ops[source].state);
+  const bool multiply = p.ops[step].type == &kMul;
+  if (layer.activation != kTfLiteActNone || layer.add >= 0 || (multiply && layer.scale >= 0)) {
+    return false;
+  }
+  (multiply ? layer.scale : layer.add) = p.ops[step].inputs[state.constant];
+  layer.activation = state.activation;
+  p.ops[source].outputs[0] = p.ops[step].outputs[0];
+  remove_op(p, step);
+  return true;
+}
+
+}  // namespace
+
+int residual_of(const Op& op) { return op.type == &kBconv ? op.inputs[kBconvResidual] : -1; }
+
+void fuse_ops(Partition& p) {
+  if (!p.delegate->options.fuse) return;
+  // An LceDequantize whose reader took the packed constant has none left.
+  for (int i = p.ops.size() - 1; i >= 0; --i) {
+    int reader;
+    if (p.ops[i].type == &kDequantize && readers(p, p.ops[i].outputs[0], &reader) == 0) {
+      remove_op(p, i);
+    }
+  }
+  for (int i = 0; i < p.ops.size(); ++i) {
+    const bool elementwise = p.ops[i].type == &kAdd || p.ops[i].type == &kMul;
+    if (elementwise && merge_channel_constant(p, i)) --i;
+  }
+  for (int i = 0; i < p.ops.size(); ++i) {
+    if (p.ops[i].type == &kAdd && merge_add(p, i)) --i;
+  }
+  for (int i = 0; i < p.ops.size(); ++i) {
+    if (p.ops[i].type == &kQuantize && merge_quantize(p, i)) --i;
+  }
+}
+
+}  // namespace onebit

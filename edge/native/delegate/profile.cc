@@ -1,0 +1,61 @@
+// The profile: one JSON document that tells which nodes ran here, for how long, and which did not.
+#include <stdio.h>
+
+#include "graph.h"
+#include "op_bconv.h"
+
+namespace onebit {
+namespace {
+
+void append(Array<char>* text, const char* piece) {
+  const int size = text->size(), length = static_cast<int>(strlen(piece));
+  text->resize(size + length);
+  memcpy(text->data() + size, piece, length);
+}
+
+bool is_plain(char c) { return c >= ' ' && c < 127 && c != '"' && c != '\\'; }
+
+}  // namespace
+
+void append_profile(const Partition& partition, Array<char>* json) {
+  for (const Op& op : partition.ops) {
+    char line[512];
+    const bool conv = op.type == &kBconv && op.state;
+    const bool add = conv && static_cast<const BconvState*>(op.state)->has_add;
+    const bool quantize = op.outputs[1] >= 0;
+    snprintf(line, sizeof line,
+             "{\"node\": %d, \"op\": \"%s\", \"merged\": [%s%s%s], \"kernel\": \"%s\", "
+             "\"macs\": %lld, \"calls\": %llu, \"time_ns\": %llu},\n",
+             op.node, op.type->name, add ? "\"ADD\"" : "", add && quantize ? ", " : "",
+             quantize ? "\"LceQuantize\"" : "", op.kernel ? op.kernel : "",
+             static_cast<long long>(op.macs), static_cast<unsigned long long>(op.calls),
+             static_cast<unsigned long long>(op.time_ns));
+    append(json, line);
+  }
+}
+
+void append_foreign_node(const char* name, int node, Array<char>* json) {
+  char plain[128];
+  size_t length = 0;
+  for (; name[length] && length + 1 < sizeof plain; ++length) {
+    plain[length] = is_plain(name[length]) ? name[length] : '?';
+  }
+  plain[length] = 0;
+  char line[192];
+  snprintf(line, sizeof line, "{\"node\": %d, \"op\": \"%s\"},\n", node, plain);
+  append(json, line);
+}
+
+bool write_profile(const Delegate& delegate) {
+  FILE* file = fopen(delegate.options.profile, "w");
+  if (file == nullptr) return false;
+  // Each entry ends with a comma and a line end; the last one's comma is left out.
+  const int nodes = delegate.profile.size(), others = delegate.foreign.size();
+  fprintf(file, "{\"schema_version\": 1,\n\"delegated\": [\n%.*s\n],\n", nodes > 2 ? nodes - 2 : 0,
+          nodes ? &delegate.profile[0] : "");
+  fprintf(file, "\"not_delegated\": [\n%.*s\n]}\n", others > 2 ? others - 2 : 0,
+          others ? &delegate.foreign[0] : "");
+  return fclose(file) == 0;
+}
+
+}  // namespace onebit

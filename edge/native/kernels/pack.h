@@ -1,0 +1,18 @@
+// Packing values to bits: bit = value < 0 (float; ±0 and NaN are +1) or value < zero_point (int8).
+#pragma once
+
+#include <stdint.h>
+
+#include "isa.h"
+
+namespace b1 {
+
+// One row of the variant table. Each of `rows` rows of `channels` values fills whole words.
+struct PackKernel {
+  const char* name;
+  Isa isa;
+  void (*pack_float)(const float* from, int rows, int channels, uint32_t* to);
+  void (*pack_int8)(const int8_t* from, int rows, int channels, int32_t zero_point, uint32_t* to);
+};
+
+}  // namespace b1

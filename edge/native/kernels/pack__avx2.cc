@@ -1,0 +1,30 @@
+#include <immintrin.h>
+
+#include "pack_rows.h"
+#include "variants.h"
+
+namespace b1 {
+namespace {
+
+struct Tile {
+  static uint32_t below_zero(const float* values) {
+    const __m256 zero = _mm256_setzero_ps();
+    uint32_t word = 0;
+    for (int i = 0; i < 4; ++i) {
+      const __m256 negative = _mm256_cmp_ps(_mm256_loadu_ps(values + 8 * i), zero, _CMP_LT_OQ);
+      word |= static_cast<uint32_t>(_mm256_movemask_ps(negative)) << (8 * i);
+    }
+    return word;
+  }
+  static uint32_t below(const int8_t* values, int8_t zero_point) {
+    const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(values));
+    return static_cast<uint32_t>(
+        _mm256_movemask_epi8(_mm256_cmpgt_epi8(_mm256_set1_epi8(zero_point), v)));
+  }
+};
+
+}  // namespace
+
+const PackKernel kPackAvx2 = PackRows<Tile>::kernel("b1_pack_32__avx2", Isa::kAvx2);
+
+}  // namespace b1

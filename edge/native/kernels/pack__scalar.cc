@@ -1,0 +1,24 @@
+#include "pack_rows.h"
+#include "variants.h"
+
+namespace b1 {
+namespace {
+
+struct Tile {
+  static uint32_t below_zero(const float* values) {
+    uint32_t word = 0;
+    for (int i = 0; i < 32; ++i) word |= static_cast<uint32_t>(values[i] < 0) << i;
+    return word;
+  }
+  static uint32_t below(const int8_t* values, int8_t zero_point) {
+    uint32_t word = 0;
+    for (int i = 0; i < 32; ++i) word |= static_cast<uint32_t>(values[i] < zero_point) << i;
+    return word;
+  }
+};
+
+}  // namespace
+
+const PackKernel kPackScalar = PackRows<Tile>::kernel("b1_pack_32__scalar", Isa::kScalar);
+
+}  // namespace b1

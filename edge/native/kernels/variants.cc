@@ -1,0 +1,77 @@
+#include "variants.h"
+
+#include <string.h>
+
+namespace b1 {
+namespace {
+
+const BconvKernel* const kBconv[] = {
+#if defined(__x86_64__)
+    &kBconvPairedAvx512,
+    &kBconvAvx512,
+    &kBconvAvx2,
+#elif defined(ONEBIT_NEON)
+    &kBconvNeon,
+#endif
+    &kBconvScalar,
+};
+
+const PackKernel* const kPack[] = {
+#if defined(__x86_64__)
+    &kPackAvx512,
+    &kPackAvx2,
+#elif defined(ONEBIT_NEON)
+    &kPackNeon,
+#endif
+    &kPackScalar,
+};
+
+const WconvKernel* const kWconv[] = {
+#if defined(__x86_64__)
+    &kWconvAvx512,
+    &kWconvAvx2,
+#elif defined(ONEBIT_NEON)
+    &kWconvNeon,
+#endif
+    &kWconvScalar,
+};
+
+template <class Kernel>
+bool usable(const Kernel& kernel, bool forced, Isa isa) {
+  if (forced && kernel.isa != isa && kernel.isa != Isa::kScalar) return false;
+  return cpu_has(kernel.isa);
+}
+
+}  // namespace
+
+const BconvKernel* const* bconv_kernels(int* count) {
+  *count = sizeof kBconv / sizeof *kBconv;
+  return kBconv;
+}
+
+const BconvKernel* choose_bconv_kernel(const BconvShape& shape, bool forced, Isa isa,
+                                       const char* name) {
+  const BconvKernel* chosen = &kBconvScalar;
+  for (const BconvKernel* kernel : kBconv) {
+    if (!usable(*kernel, forced, isa) || !kernel->applies(shape)) continue;
+    if (strcmp(kernel->name, name) == 0) return kernel;
+    if (chosen == &kBconvScalar) chosen = kernel;
+  }
+  return chosen;
+}
+
+const PackKernel* choose_pack_kernel(bool forced, Isa isa) {
+  for (const PackKernel* kernel : kPack) {
+    if (usable(*kernel, forced, isa)) return kernel;
+  }
+  return &kPackScalar;
+}
+
+const WconvKernel* choose_wconv_kernel(bool forced, Isa isa) {
+  for (const WconvKernel* kernel : kWconv) {
+    if (usable(*kernel, forced, isa)) return kernel;
+  }
+  return &kWconvScalar;
+}
+
+}  // namespace b1

@@ -1,0 +1,26 @@
+// The one table of kernel variants, best first: dispatch, tests and benchmarks read it.
+//
+// Names are b1_<operation>_<pixels>x<channels>__<isa>; "p2" marks a tile that eats pairs of words.
+#pragma once
+
+#include "bconv.h"
+#include "pack.h"
+#include "wconv.h"
+
+namespace b1 {
+
+extern const BconvKernel kBconvScalar, kBconvAvx2, kBconvAvx512, kBconvPairedAvx512, kBconvNeon;
+extern const PackKernel kPackScalar, kPackAvx2, kPackAvx512, kPackNeon;
+extern const WconvKernel kWconvScalar, kWconvAvx2, kWconvAvx512, kWconvNeon;
+
+// All variants that were compiled in, best first; the last is the scalar reference.
+const BconvKernel* const* bconv_kernels(int* count);
+
+// The best variant that this CPU runs and that takes `shape`. `forced` leaves only `isa` and the
+// scalar reference; `name`, where not empty, prefers that variant.
+const BconvKernel* choose_bconv_kernel(const BconvShape& shape, bool forced, Isa isa,
+                                       const char* name);
+const PackKernel* choose_pack_kernel(bool forced, Isa isa);
+const WconvKernel* choose_wconv_kernel(bool forced, Isa isa);
+
+}  // namespace b1

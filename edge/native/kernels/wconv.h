@@ -1,0 +1,34 @@
+// Convolution of floats with ±1 filters that stay packed: what a weight-only file (LceDequantize of
+// a constant, then CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED) computes.
+#pragma once
+
+#include "bconv.h"
+
+namespace b1 {
+
+// out = clamp(sum(x * w) * scale + bias); a fully connected layer is a 1 x 1 convolution of pixels.
+struct WconvCall {
+  const BconvShape* shape;  // groups 1, zero padding
+  const uint32_t* filter;   // as `pack_filter` of the variant made it
+  const float* input;       // [N, H, W, C]
+  const float* scale;       // [O]
+  const float* bias;        // [O]
+  float low, high;
+  float* out;  // [N, OH, OW, O]
+};
+
+// One row of the variant table; `run` splits its work into items that may run concurrently.
+struct WconvKernel {
+  const char* name;
+  Isa isa;
+  size_t (*filter_words)(const BconvShape&);
+  void (*pack_filter)(const BconvShape&, const uint32_t* filter, uint32_t* packed);
+  int (*items)(const BconvShape&);
+  void (*run)(const WconvCall&, int first, int last);
+};
+
+// Depthwise: filter [KH, KW, words of O], output channel o reads input channel o / (O / C). An item
+// is an output row.
+void wdepthwise_rows(const WconvCall& call, int first, int last);
+
+}  // namespace b1

@@ -1,0 +1,153 @@
+// The driver of every weight-only convolution: for each output pixel, and for a few words of its
+// taps at a time, a `Tile` adds the signed inputs to blocks of kLanes output channels. The output
+// row is the accumulator, so that nothing is allocated.
+//
+// A `Tile` provides:
+//   kIsa, kLanes       filters are interleaved by kLanes channels, as in bconv_tiled.h
+//   struct Inputs      what it keeps of up to kWords * 32 inputs
+//   static void load(const float* x, int words, Inputs*)
+//   static void add(const Inputs&, int words, const uint32_t* filter, float* sums)
+// Internal linkage, as each file compiles it with its own instruction set.
+#pragma once
+
+#include <string.h>
+
+#include "wconv.h"
+
+namespace b1 {
+namespace {
+
+template <class Tile>
+struct TiledWconv {
+  static constexpr int kLanes = Tile::kLanes;
+  static constexpr int kWords = 32;          // words of inputs at a time: tables of 16 KB
+  static constexpr int kBlocksPerItem = 16;  // of a single pixel, for threads to share
+
+  static int blocks(const BconvShape& s) { return (s.channels_out + kLanes - 1) / kLanes; }
+  static int steps(const BconvShape& s) { return s.kernel_h * s.kernel_w * s.words_in(); }
+  static size_t filter_words(const BconvShape& s) {
+    return static_cast<size_t>(blocks(s)) * kLanes * steps(s);
+  }
+
+  // [O, KH, KW, words] -> [block, KH, KW, words, kLanes]; missing channels are zero.
+  static void pack_filter(const BconvShape& s, const uint32_t* filter, uint32_t* packed) {
+    for (int first = 0; first < s.channels_out; first += kLanes) {
+      for (int step = 0; step < steps(s); ++step) {
+        for (int o = first; o < first + kLanes; ++o) {
+          *packed++ = o < s.channels_out ? filter[static_cast<size_t>(o) * steps(s) + step] : 0;
+        }
+      }
+    }
+  }
+
+  // A single pixel, such as a fully connected layer has, is split by its channels.
+  static int splits(const BconvShape& s) {
+    return s.pixels() > 1 ? 1 : (blocks(s) + kBlocksPerItem - 1) / kBlocksPerItem;
+  }
+  static int items(const BconvShape& s) { return s.pixels() * splits(s); }
+
+  static void run(const WconvCall& call, int first, int last) {
+    const BconvShape& s = *call.shape;
+    for (int item = first; item < last; ++item) {
+      const int split = item % splits(s);
+      const int end = splits(s) > 1 ? (split + 1) * kBlocksPerItem : blocks(s);
+      compute(call, item / splits(s), split * kBlocksPerItem, end < blocks(s) ? end : blocks(s));
+    }
+  }
+
+  static void compute(const WconvCall& call, int pixel, int first_block, int last_block) {
+    const BconvShape& s = *call.shape;
+    float* out = call.out + static_cast<size_t>(pixel) * s.channels_out;
+    const int first = first_block * kLanes;
+    const int end = last_block * kLanes < s.channels_out ? last_block * kLanes : s.channels_out;
+    for (int o = first; o < end; ++o) out[o] = 0;
+    const int x = pixel % s.out_w, y = pixel / s.out_w % s.out_h, n = pixel / s.out_w / s.out_h;
+    for (int ky = 0; ky < s.kernel_h; ++ky) {
+      const int iy = y * s.stride_h - s.pad_top + ky * s.dilation_h;
+      if (iy < 0 || iy >= s.in_h) continue;
+      for (int kx = 0; kx < s.kernel_w; ++kx) {
+        const int ix = x * s.stride_w - s.pad_left + kx * s.dilation_w;
+        if (ix < 0 || ix >= s.in_w) continue;
+        const size_t at = (static_cast<size_t>(n) * s.in_h + iy) * s.in_w + ix;
+        const int step = (ky * s.kernel_w + kx) * s.words_in();
+        add_tap(call, call.input + at * s.channels_in, step, first_block, last_block, out);
+      }
+    }
+    for (int o = first; o < end; ++o) {
+      float value = out[o] * call.scale[o] + call.bias[o];
+      value = value < call.low ? call.low : value;
+      out[o] = value > call.high ? call.high : value;
+    }
+  }
+
+  // Adds one input pixel times the filter words from `step` on to the output row.
+  static void add_tap(const WconvCall& call, const float* x, int step, int first_block,
+                      int last_block, float* out) {
+    const BconvShape& s = *call.shape;
+    typename Tile::Inputs inputs;
+    for (int word = 0; word < s.words_in(); word += kWords) {
+      const int words = s.words_in() - word < kWords ? s.words_in() - word : kWords;
+      const int channels = s.channels_in - word * 32;
+      if (channels < words * 32) {
+        alignas(64) float padded[kWords * 32] = {};  // absent channels add ±0
+        memcpy(padded, x + word * 32, channels * sizeof(float));
+        Tile::load(padded, words, &inputs);
+      } else {
+        Tile::load(x + word * 32, words, &inputs);
+      }
+      for (int block = first_block; block < last_block; ++block) {
+        const uint32_t* filter =
+            call.filter + (static_cast<size_t>(block) * steps(s) + step + word) * kLanes;
+        const int left = s.channels_out - block * kLanes;
+        if (left >= kLanes) {
+          Tile::add(inputs, words, filter, out + block * kLanes);
+          continue;
+        }
+        alignas(64) float sums[kLanes] = {};
+        memcpy(sums, out + block * kLanes, left * sizeof(float));
+        Tile::add(inputs, words, filter, sums);
+        memcpy(out + block * kLanes, sums, left * sizeof(float));
+      }
+    }
+  }
+
+  static constexpr WconvKernel kernel(const char* name) {
+    return {name, Tile::kIsa, filter_words, pack_filter, items, run};
+  }
+};
+
+// The portable tile: flips the sign bit of a broadcast input. Compilers vectorise its inner loop
+// for whatever instruction set the file is built for.
+template <Isa kFor, int kWidth>
+struct FlippingTile {
+  static constexpr Isa kIsa = kFor;
+  static constexpr int kLanes = kWidth;
+  struct Inputs {
+    float x[32 * 32];
+  };
+
+  static void load(const float* x, int words, Inputs* inputs) {
+    memcpy(inputs->x, x, words * 32 * sizeof(float));
+  }
+
+  static void add(const Inputs& inputs, int words, const uint32_t* filter, float* sums) {
+    float sum[kLanes];
+    memcpy(sum, sums, sizeof sum);
+    for (int word = 0; word < words; ++word, filter += kLanes) {
+      for (int bit = 0; bit < 32; ++bit) {
+        uint32_t x;
+        memcpy(&x, &inputs.x[word * 32 + bit], sizeof x);
+        for (int lane = 0; lane < kLanes; ++lane) {
+          const uint32_t flipped = x ^ (filter[lane] << (31 - bit) & 0x80000000u);
+          float signed_x;
+          memcpy(&signed_x, &flipped, sizeof signed_x);
+          sum[lane] += signed_x;
+        }
+      }
+    }
+    memcpy(sums, sum, sizeof sum);
+  }
+};
+
+}  // namespace
+}  // namespace b1

@@ -1,0 +1,192 @@
+"""LceBconv2d on a grid of shapes around every kernel's tile, against NumPy and LCE."""
+
+import itertools
+import zlib
+
+import numpy as np
+import pytest
+
+from onebit.bits import pack
+
+from .graphs import ABSENT, Graph, bconv_options
+from .oracle import activate, convolve
+
+DEFAULTS = {
+    "batch": 1,
+    "size": (5, 6),
+    "channels_in": 64,
+    "channels_out": 32,
+    "kernel": (3, 3),
+    "stride": (1, 1),
+    "dilation": (1, 1),
+    "groups": 1,
+    "same": True,
+    "pad_values": 1,
+    "activation": 0,
+    "output": "float",
+}
+
+
+def case(**changes):
+    unknown = set(changes) - set(DEFAULTS)
+    assert not unknown, unknown
+    return pytest.param(
+        DEFAULTS | changes, id=",".join(f"{k}={v}" for k, v in changes.items()).replace(" ", "")
+    )
+
+
+# Tiles have 1, 2, 4 or 7 pixels and 1, 8, 16 or 32 channels; a word is 32 channels, a pair 64.
+PIXELS = [(1, 1), (1, 2), (1, 3), (1, 6), (1, 7), (1, 8), (2, 7), (3, 5), (7, 7)]
+CHANNELS_OUT = [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100]
+CHANNELS_IN = [1, 31, 32, 33, 64, 65, 96, 128, 200]
+OUTPUTS = ["float", "int8", "bits"]
+CASES = [
+    *(case(size=s, output=o, kernel=(1, 1)) for s, o in itertools.product(PIXELS, OUTPUTS)),
+    *(case(channels_out=c, output=o) for c, o in itertools.product(CHANNELS_OUT, OUTPUTS)),
+    *(case(channels_in=c, output=o) for c, o in itertools.product(CHANNELS_IN, OUTPUTS)),
+    *(
+        case(same=s, pad_values=v, stride=t, dilation=d, output=o, channels_in=c)
+        for (s, v), t, d, o, c in itertools.product(
+            [(False, 1), (True, 1), (True, 0)],
+            [(1, 1), (2, 2), (1, 3)],
+            [(1, 1), (2, 1), (1, 2)],
+            ["float", "bits"],
+            [32, 64],
+        )
+    ),
+    *(case(kernel=k, pad_values=v) for k in [(1, 3), (5, 2), (7, 7)] for v in (0, 1)),
+    *(case(activation=a, output=o) for a in range(4) for o in ("float", "int8")),
+    *(case(activation=a, pad_values=0, output=o) for a in (1, 3) for o in ("float", "int8")),
+    *(
+        case(groups=g, channels_in=32 * w * g, channels_out=n * g, output=o, pad_values=v)
+        for g, w, n in [(2, 1, 32), (2, 2, 16), (3, 1, 5), (4, 2, 48)]
+        for o in OUTPUTS
+        for v in (0, 1)
+    ),
+    *(case(batch=3, output=o, size=(3, 3)) for o in OUTPUTS),
+    # More than 31 steps, after which byte counters must have been widened.
+    case(channels_in=1024, kernel=(2, 2), size=(2, 4)),
+    case(channels_in=2048, kernel=(1, 1), size=(2, 4), output="bits"),
+    case(size=(4, 4), kernel=(7, 7), pad_values=0, dilation=(2, 2)),
+]
+
+
+def seed_of(params):
+    """The same numbers for the same case, whatever its place in the list."""
+    return zlib.crc32(repr(sorted(params.items())).encode())
+
+
+class Problem:
+    """Random data for one case; scales are negative, zero and positive."""
+
+    def __init__(self, c):
+        self.case = c
+        rng = np.random.default_rng(seed_of(c))
+        o, depth = c["channels_out"], c["channels_in"] // c["groups"]
+        self.x = rng.standard_normal((c["batch"], *c["size"], c["channels_in"])).astype(np.float32)
+        self.x.flat[:: max(1, self.x.size // 5)] = [0.0]
+        self.filters = rng.choice([-1, 1], (o, *c["kernel"], depth))
+        self.multiplier = rng.standard_normal(o).astype(np.float32)
+        self.multiplier[:: max(1, o // 3)] = 0
+        self.bias = rng.standard_normal(o).astype(np.float32)
+        self.products = depth * c["kernel"][0] * c["kernel"][1]
+        spread = int(2 * self.products**0.5) + 2
+        middle = self.products // 2
+        self.thresholds = rng.integers(middle - spread, middle + spread, o).astype(np.int32)
+        self.thresholds[:: max(1, o // 2)] = rng.choice([-(2**31), 2**31 - 1, middle])
+        self.scale, self.zero_point = 0.07, 3
+        self.dots = convolve(
+            self.x, self.filters, stride=c["stride"], dilation=c["dilation"], same=c["same"],
+            pad_values=c["pad_values"], groups=c["groups"],
+        )  # fmt: skip
+
+    def model(self):
+        c, g = self.case, Graph()
+        x = g.tensor(self.x.shape)
+        shape = [*self.dots.shape[:3], self.dots.shape[3]]
+        constants = [
+            g.constant(pack(self.filters)),
+            g.constant(self.multiplier),
+            g.constant(self.bias),
+            ABSENT,
+        ]
+        if c["output"] == "float":
+            out = g.tensor(shape)
+        elif c["output"] == "int8":
+            out = g.tensor(shape, np.int8, scale=self.scale, zero_point=self.zero_point)
+        else:
+            out = g.tensor([*shape[:3], -(-shape[3] // 32)], np.int32)
+            constants = [constants[0], ABSENT, ABSENT, g.constant(self.thresholds)]
+        g.operator("LceBconv2d", [g.quantize(x), *constants], [out], bconv_options(c))
+        if c["output"] == "bits":
+            out = g.dequantize(out, shape[3])
+        return g.build([x], [out])
+
+    def expected(self):
+        """NumPy's result; int8 as a float before rounding."""
+        c = self.case
+        if c["output"] == "bits":
+            # a = (K - dot) / 2, an integer unless zero padding left out an odd number of products.
+            return np.where(self.products - self.dots > 2 * self.thresholds.astype(np.int64), -1, 1)
+        values = (
+            activate(self.dots, c["activation"]) * self.multiplier.astype(np.float64) + self.bias
+        )
+        return values / self.scale + self.zero_point if c["output"] == "int8" else values
+
+    def tolerance(self):
+        """Float output: folded bias, product and sum round once each, at K·|m| + |b| or less."""
+        return (
+            2 * 2.0**-24 * (2 * self.products * np.abs(self.multiplier) + np.abs(self.bias)) * 1.5
+        )
+
+
+def lce_can(c):
+    """Whether LCE's default interpreter computes a case, and rightly."""
+    reach = [(k - 1) * d + 1 for k, d in zip(c["kernel"], c["dilation"], strict=True)]
+    if c["groups"] > 1:
+        return False
+    if not (c["same"] and c["pad_values"] == 0):
+        return True
+    # It refuses fused activations and other outputs here, and its correction of the border assumes
+    # that the window is smaller than the image.
+    fits = all(r < s for r, s in zip(reach, c["size"], strict=True))
+    return c["activation"] == 0 and c["output"] == "float" and fits
+
+
+@pytest.mark.parametrize("params", CASES)
+def test_bconv_agrees_with_numpy_and_lce(params, run, lce, onebit_delegate, isas):
+    problem = Problem(params)
+    model, expected = problem.model(), problem.expected()
+    results = {isa: run(model, problem.x, isa=isa)[0] for isa in isas}
+    if "avx512vpopcntdq" in isas:
+        kernel = "b1_bconv_7x32__avx512vpopcntdq"
+        results[kernel] = run(model, problem.x, kernel=kernel)[0]
+    results["threads"] = run(model, problem.x, num_threads=3)[0]
+    reference = results["scalar"]
+    for name, result in results.items():
+        assert result.tobytes() == reference.tobytes(), name
+    if params["output"] == "float":
+        assert (np.abs(reference - expected) <= problem.tolerance()).all()
+    elif params["output"] == "bits":
+        assert (reference == expected).all()
+    else:
+        # Ties may fall either way after float32 rounding; everything else is exact.
+        exact = np.clip(np.floor(np.abs(expected) + 0.5) * np.sign(expected), -128, 127)
+        near_tie = np.abs(np.abs(expected) % 1 - 0.5) < 1e-3
+        assert ((reference == exact) | near_tie).all()
+        assert (np.abs(reference - exact) <= 1).all()
+    if lce_can(params):
+        theirs = lce(model, problem.x)[0]
+        if params["output"] == "float" and params["same"] and params["pad_values"] == 0:
+            # LCE corrects zero padding in float, after rounding; the delegate in integers.
+            assert (np.abs(theirs - reference) <= 2 * problem.tolerance()).all()
+        else:
+            assert theirs.tobytes() == reference.tobytes()
+
+
+def test_bconv_grouped_agrees_with_lce(run, lce):
+    """LCE's default kernel refuses groups; its indirect one takes them."""
+    problem = Problem(DEFAULTS | {"groups": 2, "channels_in": 128, "channels_out": 64})
+    model = problem.model()
+    theirs = lce(model, problem.x, use_indirect_bgemm=True)[0]
+    assert theirs.tobytes() == run(model, problem.x)[0].tobytes()

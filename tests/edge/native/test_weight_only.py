@@ -1,0 +1,206 @@
+"""Layers of floats with packed ±1 weights, as `pack_binary_weights` writes them."""
+
+import numpy as np
+import pytest
+
+from onebit.bits import pack
+
+from .graphs import ABSENT, Graph, schema
+from .oracle import same_padding
+
+EPSILON = 2.0**-24
+
+
+def dense_options(keep_dims=False, activation=0):
+    o = schema.FullyConnectedOptionsT()
+    o.keepNumDims, o.fusedActivationFunction = keep_dims, activation
+    return schema.BuiltinOptions.FullyConnectedOptions, o
+
+
+def conv_options(stride, dilation, same, depthwise=False, activation=0, multiplier=1):
+    o = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
+    o.padding = schema.Padding.SAME if same else schema.Padding.VALID
+    o.strideH, o.strideW = stride
+    o.dilationHFactor, o.dilationWFactor = dilation
+    o.fusedActivationFunction = activation
+    kind = schema.BuiltinOptions
+    if depthwise:
+        o.depthMultiplier = multiplier
+        return kind.DepthwiseConv2DOptions, o
+    return kind.Conv2DOptions, o
+
+
+def elementwise(graph, kind, value, constant, activation=0):
+    """MUL or ADD of a constant."""
+    shape = list(graph.graph.tensors[value].shape)
+    out = graph.tensor(shape)
+    o = schema.MulOptionsT() if kind == "MUL" else schema.AddOptionsT()
+    o.fusedActivationFunction = activation
+    options = getattr(schema.BuiltinOptions, "MulOptions" if kind == "MUL" else "AddOptions")
+    inputs = [value, graph.constant(constant)]
+    graph.operator(getattr(schema.BuiltinOperator, kind), inputs, [out], builtin=(options, o))
+    return out
+
+
+class Layer:
+    """Random data of one layer, its file, and NumPy's result in double."""
+
+    def __init__(self, kind, channels, outputs, *, seed=1, relu=False, post="mul,add", **geometry):
+        rng = np.random.default_rng(seed)
+        self.kind, self.channels, self.outputs, self.relu = kind, channels, outputs, relu
+        self.post = post.split(",") if post else []
+        g = {"batch": 1, "size": (5, 6), "kernel": (3, 3), "stride": (1, 1), "dilation": (1, 1)}
+        self.g = g | {"same": True, "keep_dims": False} | geometry
+        g = self.g
+        if kind == "dense":
+            self.x = rng.standard_normal((g["batch"], channels))
+            self.weights = rng.choice([-1, 1], (outputs, channels))
+        else:
+            self.x = rng.standard_normal((g["batch"], *g["size"], channels))
+            shape = (
+                (1, *g["kernel"], outputs)
+                if kind == "depthwise"
+                else (outputs, *g["kernel"], channels)
+            )
+            self.weights = rng.choice([-1, 1], shape)
+        self.x = self.x.astype(np.float32)
+        self.scale = rng.standard_normal(outputs).astype(np.float32)
+        self.bias = rng.standard_normal(outputs).astype(np.float32)
+
+    def model(self):
+        g, graph = self.g, Graph()
+        x = graph.tensor(self.x.shape)
+        bits = graph.constant(pack(self.weights))
+        weights = graph.dequantize(bits, self.weights.shape[-1])
+        out = graph.tensor(self.expected().shape)
+        ops = schema.BuiltinOperator
+        activation = 1 if self.relu and not self.post else 0
+        if self.kind == "dense":
+            bias = ABSENT
+            code, builtin = ops.FULLY_CONNECTED, dense_options(g["keep_dims"], activation)
+        else:
+            bias = graph.constant(np.zeros(self.outputs, np.float32))
+            depthwise = self.kind == "depthwise"
+            code = ops.DEPTHWISE_CONV_2D if depthwise else ops.CONV_2D
+            builtin = conv_options(
+                g["stride"],
+                g["dilation"],
+                g["same"],
+                depthwise,
+                activation,
+                self.outputs // self.channels if depthwise else 1,
+            )
+        graph.operator(code, [x, weights, bias], [out], builtin=builtin)
+        for i, step in enumerate(self.post):
+            last = self.relu and i + 1 == len(self.post)
+            constant = self.scale if step == "mul" else self.bias
+            out = elementwise(graph, step.upper(), out, constant, 1 if last else 0)
+        return graph.build([x], [out])
+
+    def sums(self, x, weights):
+        g = self.g
+        if self.kind == "dense":
+            return x @ weights.T
+        if g["same"]:
+            pads = [
+                same_padding(x.shape[1 + i], g["kernel"][i], g["stride"][i], g["dilation"][i])
+                for i in (0, 1)
+            ]
+            x = np.pad(x, [(0, 0), *pads, (0, 0)])
+        (sy, sx), (dy, dx), (ky, kx) = g["stride"], g["dilation"], g["kernel"]
+        rows = (x.shape[1] - (ky - 1) * dy - 1) // sy + 1
+        cols = (x.shape[2] - (kx - 1) * dx - 1) // sx + 1
+        total = np.zeros((x.shape[0], rows, cols, self.outputs))
+        for i in range(ky):
+            for j in range(kx):
+                patch = x[:, i * dy :: sy, j * dx :: sx][:, :rows, :cols]
+                if self.kind == "depthwise":
+                    repeated = np.repeat(patch, self.outputs // self.channels, -1)
+                    total += repeated * weights[0, i, j]
+                else:
+                    total += patch @ weights[:, i, j].T
+        return total
+
+    def finish(self, total):
+        for step in self.post:
+            total = total * self.scale if step == "mul" else total + self.bias
+        return np.maximum(total, 0) if self.relu else total
+
+    def expected(self):
+        return self.finish(self.sums(self.x.astype(np.float64), self.weights))
+
+    def tolerance(self):
+        """Each of K additions, and scale and bias, rounds by at most half an ulp of Σ|x|."""
+        terms = self.weights.size // self.outputs + 4
+        total = self.sums(np.abs(self.x.astype(np.float64)), np.abs(self.weights))
+        scale = np.abs(self.scale) if "mul" in self.post else 1
+        return terms * EPSILON * (total * scale + np.abs(self.bias))
+
+
+SIZES = [1, 7, 31, 32, 33, 64, 65, 130]
+CASES = [
+    *(Layer("dense", c, o) for c in [*SIZES, 1024, 1100] for o in [1, 10, 64, 70]),
+    Layer("dense", 784, 1100, relu=True),
+    *(Layer("dense", 100, 20, post=post, relu=True) for post in ["", "mul", "add", "add,mul"]),
+    Layer("dense", 100, 20, batch=5),
+    *(Layer("conv", c, o) for c in SIZES for o in [1, 8, 33, 64]),
+    *(
+        Layer("conv", 40, 20, stride=s, dilation=d, same=p, kernel=k, batch=2)
+        for s in [(1, 1), (2, 1)]
+        for d in [(1, 1), (1, 2)]
+        for p in [True, False]
+        for k in [(1, 1), (3, 2)]
+    ),
+    Layer("conv", 1100, 70, size=(2, 2), relu=True),
+    *(Layer("depthwise", c, c, stride=s) for c in [1, 8, 33, 64] for s in [(1, 1), (2, 2)]),
+    Layer("depthwise", 8, 24, relu=True, same=False),
+]
+
+
+def name(layer):
+    return f"{layer.kind}-{layer.channels}-{layer.outputs}-{'_'.join(layer.post)}"
+
+
+@pytest.mark.parametrize("layer", CASES, ids=name)
+def test_weight_only_layer_agrees_with_numpy_and_lce(layer, run, lce, isas):
+    model, expected, tolerance = layer.model(), layer.expected(), layer.tolerance()
+    for isa in isas:
+        result = run(model, layer.x, isa=isa)[0]
+        assert result.shape == expected.shape
+        assert (np.abs(result - expected) <= tolerance).all(), isa
+    threads = run(model, layer.x, num_threads=2)[0]
+    assert (np.abs(threads - expected) <= tolerance).all()
+    assert (np.abs(lce(model, layer.x)[0] - expected) <= tolerance).all()
+
+
+def test_weight_only_layers_are_delegated_whole(run, tmp_path):
+    import json
+
+    layer = Layer("dense", 300, 40, relu=True)
+    run(layer.model(), layer.x, profile=tmp_path / "p.json")
+    import gc
+
+    gc.collect()
+    profile = json.loads((tmp_path / "p.json").read_text())
+    assert [n["op"] for n in profile["delegated"]] == ["FULLY_CONNECTED"]
+    assert profile["not_delegated"] == []
+
+
+def test_weights_with_another_reader_are_still_unpacked(run):
+    """The same LceDequantize feeds a layer and is an output of the graph."""
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((1, 40)).astype(np.float32)
+    weights = rng.choice([-1, 1], (8, 40))
+    graph = Graph()
+    value = graph.tensor(x.shape)
+    floats = graph.dequantize(graph.constant(pack(weights)), 40)
+    out = graph.tensor((1, 8))
+    graph.operator(
+        schema.BuiltinOperator.FULLY_CONNECTED,
+        [value, floats, ABSENT],
+        [out],
+        builtin=dense_options(),
+    )
+    results = run(graph.build([value], [out, floats]), x)
+    assert (results[1] == weights).all()
+    np.testing.assert_allclose(results[0], x @ weights.T, atol=44 * EPSILON * np.abs(x).sum())
