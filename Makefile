@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow delegate lint format smoke requirements clean
+.PHONY: help setup conversions demo test test-slow delegate lint format smoke requirements clean
 
 VENV := .venv
 PYTHON ?= $(shell scripts/find-python)
@@ -43,6 +43,9 @@ format: $(STAMP)
 
 smoke: $(STAMP) ## every command in an environment without development packages
 	@scripts/smoke "$(PYTHON)" .venv-smoke
+
+conversions: $(STAMP) ## convert every architecture at hand; appends what results/conversions.jsonl lacks
+	@$(RUN) scripts/conversions.py
 
 requirements: $(STAMP) ## resolve requirements.txt anew from pyproject.toml
 	@$(RUN) -m pip install --quiet uv

@@ -9,7 +9,8 @@ MAX_FLIPS = 3
 
 
 def print_layers(layers: list[Layer], title: str) -> None:
-    """Prints the table of layers."""
+    """Prints the table of layers, with what they could take where that is less than they do."""
+    shrinkable = any(layer.predicted_bytes < layer.size_bytes for layer in layers)
     records = [
         {
             "layer": layer.name,
@@ -17,7 +18,7 @@ def print_layers(layers: list[Layer], title: str) -> None:
             "filter": "×".join(map(str, layer.filter_shape)),
             "MACs": f"{layer.macs:,}",
             "bytes": f"{layer.size_bytes:,}",
-            "predicted": f"{layer.predicted_bytes:,}",
+            **({"predicted": f"{layer.predicted_bytes:,}"} if shrinkable else {}),
             "as float32": f"{layer.float32_bytes:,}",
             "why not binary": "; mend: ".join(filter(None, [layer.reason, layer.mend])) or None,
         }

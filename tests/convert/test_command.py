@@ -1,8 +1,10 @@
 import json
 import re
+import signal
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import zoo
 from convert.__main__ import main
 from convert.lce import convert_with_lce
 from convert.report import Verification
+from onebit.keras import keras
 from tests.convert.models import images, mlp
 
 
@@ -243,3 +246,31 @@ def test_full_disk_is_one_line_and_leaves_nothing(saved, tmp_path):
     assert result.returncode == 1
     assert "cannot write" in result.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stage", ["convert_with_lce", "run_passes", "audit"])
+def test_killed_conversion_leaves_nothing(stage, saved, tmp_path):
+    code = (
+        "import os, runpy, signal, convert.conversion\n"
+        f"convert.conversion.{stage} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "runpy.run_module('convert', run_name='__main__')\n"
+    )
+    command = [sys.executable, "-c", code, "model", str(saved), "-o", str(tmp_path / "x.tflite")]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dynamic_dimensions_are_one_line(tmp_path):
+    image = keras.Input((None, 8))
+    keras.Model(image, keras.layers.Dense(4)(image)).save(tmp_path / "m.keras")
+    result = run("model", tmp_path / "m.keras", "-o", tmp_path / "x.tflite", "--samples", 0)
+    assert result.exit_code == 1
+    assert re.search(r"error: input .* has the shape .*fixed sizes", result.stderr)
+    assert not (tmp_path / "x.tflite").exists()
+
+
+def test_documented_table_is_that_of_the_committed_rows():
+    root = Path(__file__).parents[2]
+    script = [sys.executable, str(root / "scripts" / "conversions.py"), "--table"]
+    table = subprocess.run(script, capture_output=True, text=True, check=True).stdout
+    assert f"--table -->\n{table}<!-- /table -->" in (root / "docs" / "converting.md").read_text()

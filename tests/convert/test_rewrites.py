@@ -148,6 +148,22 @@ def test_other_poolings_do_not_fire(options):
     assert norm_before_pool(model) == (model, [])
 
 
+def test_norm_before_pool_in_sequential_and_nested_models():
+    layers = [keras.layers.deserialize(keras.layers.serialize(layer))
+              for layer in pooled_net().layers[1:]]  # fmt: skip
+    image = keras.Input((8, 8, 32))
+    sequential = keras.Sequential([keras.Input((8, 8, 32)), *layers], name="inner")
+    model = randomise(keras.Model(image, keras.layers.ReLU()(sequential(image))))
+    norm = sequential.get_layer("bn")
+    gamma, *rest = norm.get_weights()
+    norm.set_weights([np.abs(gamma), *rest])
+    x = images(3, (8, 8, 32))
+    for original in (sequential, model):
+        rewritten, moved = norm_before_pool(original)
+        assert moved == ["bn"]
+        np.testing.assert_array_equal(rewritten(x), original(x))
+
+
 # --- repeat_sign
 
 
