@@ -147,12 +147,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="such as larq_zoo:QuickNet; all when absent")
     parser.add_argument("--table", action="store_true", help="print the rows as Markdown instead")
+    parser.add_argument("--seconds", metavar="NAME", help="time LCE alone and Onebit in turn")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--lce", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one or options.lce:
         row = row_of(options.one) if options.one else lce_row_of(options.lce)
         print(json.dumps(row, allow_nan=False))
+        return
+    if options.seconds:
+        print(json.dumps(seconds_of(options.seconds)))
         return
     if options.table:
         print(table([json.loads(line) for line in OUTPUT.read_text().splitlines()]), end="")
@@ -171,6 +175,24 @@ def main() -> None:
             lce = {"lce_bytes": None, "lce_reason": lce["reason"]}
         with OUTPUT.open("a") as file:
             file.write(json.dumps({**row, **lce}) + "\n")
+
+
+def seconds_of(name: str, rounds: int = 4) -> dict:
+    """CPU seconds of LCE alone and of Onebit without verification, in turn in one process."""
+    from convert.conversion import convert_model
+    from convert.lce import lce_alone
+    from onebit import provenance
+
+    model = build(name)
+    calibrate(model)
+    lce_alone(model)  # the first conversion sets TensorFlow up
+    seconds: dict[str, list[float]] = {"lce_cpu_seconds": [], "cpu_seconds": []}
+    for _ in range(rounds):
+        for key, convert in (("lce_cpu_seconds", lce_alone), ("cpu_seconds", convert_model)):
+            start = time.process_time()
+            convert(model)
+            seconds[key].append(round(time.process_time() - start, 2))
+    return {"model": name, "date": provenance.utc_now(), "commit": provenance.commit(), **seconds}
 
 
 def table(rows: list[dict]) -> str:

@@ -179,14 +179,19 @@ def weights_only(units=12, **options):
     return lq.layers.QuantDense(units, name="dense", **{**BINARY, **options})
 
 
-@pytest.mark.parametrize("sign", [None, lq.quantizers.SteSign(), lq.quantizers.SwishSign()])
 @pytest.mark.parametrize(
-    "between",
+    ("between", "sign"),
     [
-        [],
-        [keras.layers.Flatten()],
-        [keras.layers.Dropout(0.3), keras.layers.Reshape((-1,)), keras.layers.Dropout(0.2)],
-        [keras.layers.Permute((3, 1, 2)), keras.layers.MaxPooling2D(2), keras.layers.Flatten()],
+        ([], None),
+        ([keras.layers.Flatten()], lq.quantizers.SteSign()),
+        (
+            [keras.layers.Dropout(0.3), keras.layers.Reshape((-1,)), keras.layers.Dropout(0.2)],
+            lq.quantizers.SwishSign(),
+        ),
+        (
+            [keras.layers.Permute((3, 1, 2)), keras.layers.MaxPooling2D(2), keras.layers.Flatten()],
+            None,
+        ),
     ],
     ids=["nothing", "flatten", "dropout", "pool"],
 )
