@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow delegate wheels android bench lint format smoke \
+.PHONY: help setup demo test test-slow delegate wheels android bench conversions lint format smoke \
   requirements clean
 
 VENV := .venv
@@ -58,6 +58,9 @@ format: $(STAMP)
 
 smoke: $(STAMP) ## every command in an environment without development packages
 	@scripts/smoke "$(PYTHON)" .venv-smoke
+
+conversions: $(STAMP) ## convert every architecture at hand; appends what results/conversions.jsonl lacks
+	@$(RUN) scripts/conversions.py
 
 requirements: $(STAMP) ## resolve requirements.txt anew from pyproject.toml
 	@$(RUN) -m pip install --quiet uv

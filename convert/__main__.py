@@ -3,22 +3,57 @@
 The one module of this package that looks names up in `zoo`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from onebit.cli import CommandGroup, emit, format_option, progress, require_suffix
-from onebit.errors import OnebitError
-from onebit.files import require_writable
+from onebit.errors import OnebitError, UsageError
+from onebit.files import replacing, require_writable, write_text
 
 if TYPE_CHECKING:
+    import zoo
     from convert.conversion import Conversion, Samples
-    from convert.report import Layer, Totals, Verification
     from onebit.keras import keras
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 RANDOM_SAMPLES = 16
 """How many random inputs a model without data is verified on."""
+
+
+def _model_options(command: Command) -> Command:
+    """The options of commands that load a model and compare a file with it."""
+    for option in reversed(
+        [
+            click.option(
+                "--samples",
+                "sample_count",
+                default=1000,
+                show_default=True,
+                type=click.IntRange(min=0),
+                help="How many samples to compare the file with Keras on; 0 skips the comparison.",
+            ),
+            click.option(
+                "--verify-data",
+                type=click.Path(path_type=Path),
+                help="Where samples come from: a run folder or its card.json, or an .npz file with "
+                "float32 `inputs` as the model takes them and optional `labels`.",
+            ),
+            click.option(
+                "--custom-objects",
+                type=click.Path(path_type=Path, dir_okay=False),
+                help="A Python file with the classes that the model uses; it is run.",
+            ),
+            click.option(
+                "--allow-code", is_flag=True, help="Run the code in the model's Lambda layers."
+            ),
+        ]
+    ):
+        command = option(command)
+    return command
 
 
 @click.group(cls=CommandGroup)
@@ -29,27 +64,14 @@ def main() -> None:
 @main.command()
 @click.argument("source")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--samples",
-    "sample_count",
-    default=1000,
-    show_default=True,
-    type=click.IntRange(min=0),
-    help="How many samples to compare the file with Keras on; 0 skips the comparison.",
-)
-@click.option(
-    "--verify-data",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="An .npz file with float32 `inputs` as the model takes them and optional `labels`.",
-)
-@click.option(
-    "--custom-objects",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A Python file with the classes that the model uses; it is run.",
-)
-@click.option("--allow-code", is_flag=True, help="Run the code in the model's Lambda layers.")
+@_model_options
 @click.option(
     "--keep-mismatch", is_flag=True, help="Write the file even if it disagrees with Keras."
+)
+@click.option(
+    "--header",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write the file as a C header (.h) with its size and SHA-256.",
 )
 @format_option("table", "json")
 def model(
@@ -60,6 +82,7 @@ def model(
     custom_objects: Path | None,
     allow_code: bool,
     keep_mismatch: bool,
+    header: Path | None,
     format_: str,
 ) -> None:
     """Convert SOURCE to a .tflite file for Larq Compute Engine, and verify it against Keras.
@@ -73,18 +96,15 @@ def model(
     """
     require_suffix(output, ".tflite")
     require_writable(output)
-    from convert.conversion import Samples, convert_model
+    if header is not None:
+        require_suffix(header, ".h")
+        require_writable(header)
+    from convert.conversion import convert_model
+    from convert.printing import print_layers, print_totals, print_verification
 
     with progress.status("loading TensorFlow and the model") as status:
         loaded = _load(source, custom_objects, allow_code)
-        samples = None
-        if sample_count:
-            samples = _samples(loaded, verify_data)
-            samples = Samples(
-                [array[:sample_count] for array in samples.inputs],
-                None if samples.labels is None else samples.labels[:sample_count],
-                samples.split,
-            )
+        samples = _samples(loaded, verify_data, sample_count) if sample_count else None
         conversion = convert_model(
             loaded.model,
             samples=samples,
@@ -93,17 +113,17 @@ def model(
             card=loaded.card,
             on_stage=status.update,
         )
-    _save(conversion, output, keep_mismatch)
+    _save(conversion, output, keep_mismatch, header)
     report = conversion.report
     if format_ == "json":
         emit([], "json", document=report.to_dict())
         return
-    _print_layers(report.layers, f"{report.name} → {output}")
-    _print_totals(report.totals, report.file.size_bytes)
+    print_layers(report.layers, f"{report.name} → {output}")
+    print_totals(report.totals, report.file.size_bytes)
     for note in report.notes:
         click.echo(f"note: {note}")
     if report.verification is not None:
-        _print_verification(report.verification)
+        print_verification(report.verification)
 
 
 @main.command()
@@ -123,22 +143,85 @@ def audit(file: Path, fail_if_float: bool, format_: str) -> None:
 
     from convert.audit import audit as audit_content
     from convert.flatbuffer import read_file
+    from convert.printing import listed, print_layers, print_totals
 
     result = audit_content(read_file(file), str(file))
     if format_ == "table":
-        _print_layers(result.layers, str(file))
-        _print_totals(result.totals, result.file.size_bytes)
+        print_layers(result.layers, str(file))
+        print_totals(result.totals, result.file.size_bytes)
     else:
         emit([asdict(layer) for layer in result.layers], format_, document=asdict(result))
     left = [layer.name for layer in result.layers if layer.kind == "float"]
     if fail_if_float and left:
-        raise OnebitError(f"{len(left)} of {len(result.layers)} layers are float: {_list(left)}")
+        raise OnebitError(f"{len(left)} of {len(result.layers)} layers are float: {listed(left)}")
 
 
-def _list(names: list[str], most: int = 5) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+@main.command()
+@click.argument("source")
+@click.argument("file", type=click.Path(path_type=Path))
+@_model_options
+@format_option("table", "json")
+def verify(
+    source: str,
+    file: Path,
+    sample_count: int,
+    verify_data: Path | None,
+    custom_objects: Path | None,
+    allow_code: bool,
+    format_: str,
+) -> None:
+    """Compare a .tflite FILE with the Keras model SOURCE that it was made from.
+
+    Exits with 1 if they differ by more than rounding explains.
+
+    \b
+    Example:
+      python -m convert verify runs/demo/bnn bnn.tflite
+      python -m convert verify model.keras model.tflite --verify-data samples.npz
+    """
+    if sample_count == 0:
+        raise UsageError("--samples 0 leaves nothing to compare")
+    from dataclasses import asdict
+
+    from convert.flatbuffer import read_file
+    from convert.printing import print_verification
+    from convert.verification import verify as verify_content
+
+    content = read_file(file)
+    with progress.status("loading TensorFlow and the model") as status:
+        loaded = _load(source, custom_objects, allow_code)
+        samples = _samples(loaded, verify_data, sample_count)
+        status.update(f"comparing with Keras on {len(samples.inputs[0])} samples")
+        result = verify_content(
+            loaded.model, content, samples.inputs, samples.labels, samples.split
+        )
+    if format_ == "json":
+        emit([], "json", document=asdict(result))
+    else:
+        print_verification(result)
+    if result.verdict == "mismatch":
+        raise OnebitError(f"{file} disagrees with {source}: {result.summary()}")
+
+
+@main.command()
+@click.argument("file", metavar="MODEL", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False))
+def weights(file: Path, output: Path) -> None:
+    """Write the bitpacked weights of a .tflite MODEL, with scales and thresholds, as .npz.
+
+    \b
+    Example:
+      python -m convert weights bnn.tflite -o packed.npz
+    """
+    require_suffix(output, ".npz")
+    require_writable(output)
+    from convert.flatbuffer import read_file
+    from convert.weights import packed_weights, write_packed_weights
+
+    arrays = packed_weights(read_file(file), str(file))
+    write_packed_weights(output, arrays)
+    bits = [key for key in arrays if key.endswith("/bits")]
+    click.echo(f"{len(bits)} layers, {sum(arrays[key].nbytes for key in bits):,} bytes of bits")
 
 
 class _Loaded:
@@ -156,87 +239,64 @@ class _Loaded:
 
 def _load(source: str, custom_objects: Path | None, allow_code: bool) -> _Loaded:
     import zoo
-    import zoo.quantizers
-    from convert.conversion import Samples
     from convert.sources import load_custom_objects, load_model
 
     if source.startswith("zoo:"):
         name = source.removeprefix("zoo:")
         return _Loaded(zoo.build(name), name)
     path = Path(source)
-    if (path / "card.json").is_file() or (path / "config.json").is_file():
+    if _is_run(path):
         run = zoo.load_run(path)
-        images = run.preprocessing(run.samples.images)
-        samples = Samples([images], run.samples.labels, run.card["accuracy"]["split"])
-        return _Loaded(run.model, run.card["name"], dict(run.card), samples)
+        return _Loaded(run.model, run.card["name"], dict(run.card), _run_samples(run))
     objects = load_custom_objects(custom_objects) if custom_objects else None
     loaded = load_model(path, objects, allow_code)
     return _Loaded(loaded, loaded.name)
 
 
-def _samples(loaded: _Loaded, verify_data: Path | None) -> "Samples":
-    from convert.samples import random_samples, read_samples
-
-    if verify_data is not None:
-        return read_samples(verify_data, loaded.model)
-    return loaded.samples or random_samples(loaded.model, RANDOM_SAMPLES)
+def _is_run(path: Path) -> bool:
+    return (path / "card.json").is_file() or (path / "config.json").is_file()
 
 
-def _save(conversion: "Conversion", output: Path, keep_mismatch: bool) -> None:
+def _run_samples(run: "zoo.Run") -> "Samples":
+    from convert.conversion import Samples
+
+    images = run.preprocessing(run.samples.images)
+    return Samples([images], run.samples.labels, run.card["accuracy"]["split"])
+
+
+def _samples(loaded: _Loaded, verify_data: Path | None, most: int) -> "Samples":
+    """The first samples of what the user gave, else of the run, else random ones."""
+    from convert.samples import check_samples, first_samples, random_samples, read_samples
+
+    if verify_data is None:
+        samples = loaded.samples or random_samples(loaded.model, RANDOM_SAMPLES)
+    elif _is_run(verify_data) or verify_data.name == "card.json":
+        import zoo
+
+        folder = verify_data if verify_data.is_dir() else verify_data.parent
+        samples = _run_samples(zoo.load_run(folder))
+        check_samples(samples, loaded.model, str(verify_data))
+    else:
+        samples = read_samples(verify_data, loaded.model)
+    return first_samples(samples, most)
+
+
+def _save(conversion: "Conversion", output: Path, keep_mismatch: bool, header: Path | None) -> None:
     verification = conversion.report.verification
     if verification is not None and verification.verdict == "mismatch" and not keep_mismatch:
         raise OnebitError(
             f"the converted file disagrees with Keras: {verification.summary()}; nothing was "
             "written, pass --keep-mismatch to write the file and its report for a closer look"
         )
-    conversion.save(output)
+    if header is None:
+        conversion.save(output)
+        return
+    from convert.header import c_header
 
-
-def _print_layers(layers: "list[Layer]", title: str) -> None:
-    records = [
-        {
-            "layer": layer.name,
-            "kind": layer.kind.replace("_", " "),
-            "filter": "×".join(map(str, layer.filter_shape)),
-            "MACs": f"{layer.macs:,}",
-            "bytes": f"{layer.size_bytes:,}",
-            "predicted": f"{layer.predicted_bytes:,}",
-            "as float32": f"{layer.float32_bytes:,}",
-            "why not binary": "; mend: ".join(filter(None, [layer.reason, layer.mend])) or None,
-        }
-        for layer in layers
-    ]
-    emit(records, "table", title=title)
-
-
-def _print_totals(totals: "Totals", file_bytes: int) -> None:
-    macs = {
-        "binary": totals.binary_macs,
-        "with binary weights": totals.binary_weight_macs,
-        "int8": totals.int8_macs,
-        "float": totals.float_macs,
-    }
-    shares = ", ".join(
-        f"{count / sum(macs.values()):.1%} {kind}" for kind, count in macs.items() if count
-    )
-    click.echo(f"multiply-accumulates: {shares or 'none'}")
-    if totals.compression is not None:
-        click.echo(
-            f"weights: {totals.weight_bytes:,} bytes, {totals.compression:.1f} times smaller than "
-            f"float32; file: {file_bytes:,} bytes"
-        )
-
-
-def _print_verification(verification: "Verification") -> None:
-    click.echo(
-        f"against Keras on {verification.samples} {verification.split} samples: "
-        f"{verification.summary()}"
-    )
-    if verification.accuracy_keras is not None and verification.accuracy_file is not None:
-        click.echo(
-            f"accuracy: {verification.accuracy_keras:.2%} in Keras, "
-            f"{verification.accuracy_file:.2%} in the file"
-        )
+    # The header goes first, so that a full disk leaves neither.
+    with replacing(header) as temporary:
+        write_text(temporary, c_header(conversion.tflite, output.stem))
+        conversion.save(output)
 
 
 if __name__ == "__main__":

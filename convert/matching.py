@@ -2,7 +2,8 @@
 
 Names don't tell: LCE joins and cuts them, and passes make new tensors. The signs of a filter do.
 Folding batch normalisation scales each output channel, by a negative number too, so signs are
-compared up to a flip of a whole channel.
+compared up to a flip of a whole channel; where nothing matches, up to flips of input channels too,
+which the normalisation in front of a dense layer brings about.
 """
 
 import hashlib
@@ -17,20 +18,26 @@ from convert.rewrites.topology import flat_layers
 from onebit.keras import keras, lq
 
 
-def fingerprint(negative: NDArray[np.bool_]) -> str:
+def fingerprint(negative: NDArray[np.bool_], any_columns: bool = False) -> str:
     """Identifies a filter by its signs.
 
     Args:
         negative: `[O, …]`, true where a weight is below zero.
+        any_columns: Whether flipped input channels give the same fingerprint.
     """
     rows = negative.reshape(len(negative), -1)
-    return hashlib.sha256(np.packbits(rows ^ rows[:, :1], axis=-1).tobytes()).hexdigest()
+    rows = rows ^ rows[:, :1]
+    if any_columns:
+        rows = rows ^ rows[:1]
+    return hashlib.sha256(np.packbits(rows, axis=-1).tobytes()).hexdigest()
 
 
-def layers_by_filter(model: keras.Model) -> dict[str, keras.layers.Layer]:
+def layers_by_filter(
+    model: keras.Model, any_columns: bool = False
+) -> dict[str, keras.layers.Layer]:
     """The layers of a model by the fingerprint of the filter that they compute with.
 
-    Layers whose filters have the same signs are left out: nothing tells them apart.
+    Layers whose filters have the same fingerprint are left out: nothing tells them apart.
     """
     found: dict[str, keras.layers.Layer] = {}
     ambiguous = set()
@@ -38,7 +45,7 @@ def layers_by_filter(model: keras.Model) -> dict[str, keras.layers.Layer]:
         kernel = _filter(layer)
         if kernel is None:
             continue
-        key = fingerprint(kernel < 0)
+        key = fingerprint(kernel < 0, any_columns)
         if key in found:
             ambiguous.add(key)
         found[key] = layer
@@ -74,7 +81,7 @@ def name_tensors(graph: Graph, model: keras.Model) -> None:
 
     LCE's own names join those of all operators that it fused and are cut after 50 characters.
     """
-    names = {key: layer.name for key, layer in layers_by_filter(model).items()}
+    layers, by_rows = layers_by_filter(model), layers_by_filter(model, any_columns=True)
     for op in graph.operators:
         if graph.op_name(op) == "LceBconv2d":
             source, shape = graph.inputs(op)[1], binary_filter_shape(graph, op)
@@ -86,6 +93,8 @@ def name_tensors(graph: Graph, model: keras.Model) -> None:
         else:
             continue
         signs = filter_signs(graph, op, source, shape)
-        name = None if signs is None else names.get(fingerprint(signs))
-        if name is not None:
-            graph.subgraph.tensors[graph.outputs(op)[0]].name = name.encode()
+        if signs is None:
+            continue
+        layer = layers.get(fingerprint(signs)) or by_rows.get(fingerprint(signs, True))
+        if layer is not None:
+            graph.subgraph.tensors[graph.outputs(op)[0]].name = layer.name.encode()

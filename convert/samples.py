@@ -27,17 +27,38 @@ def read_samples(path: Path, model: keras.Model) -> Samples:
     if "inputs" not in content:
         raise SourceError(f"{path} has no array named inputs; it has {', '.join(content)}")
     inputs, labels = content["inputs"], content.get("labels")
+    if inputs.dtype.kind != "f":
+        raise SourceError(f"{path}: inputs are {inputs.dtype}; preprocess them to float32 first")
+    samples = Samples([inputs.astype(np.float32)], labels, path.name)
+    check_samples(samples, model, str(path))
+    return samples
+
+
+def check_samples(samples: Samples, model: keras.Model, name: str) -> None:
+    """Refuses samples that a model does not take.
+
+    Raises:
+        SourceError: Shapes or counts don't fit, there are none, or a number is not finite.
+    """
+    (inputs,), labels = samples.inputs, samples.labels
     expected = model.inputs[0].shape.as_list()[1:]
     if len(model.inputs) != 1 or list(inputs.shape[1:]) != expected:
         raise SourceError(
-            f"{path}: inputs have the shape {list(inputs.shape)}, the model takes [N, "
+            f"{name}: inputs have the shape {list(inputs.shape)}, the model takes [N, "
             f"{', '.join(map(str, expected))}]"
         )
-    if inputs.dtype.kind != "f":
-        raise SourceError(f"{path}: inputs are {inputs.dtype}; preprocess them to float32 first")
+    if not len(inputs):
+        raise SourceError(f"{name} has no samples")
+    if not np.isfinite(inputs).all():
+        raise SourceError(f"{name}: inputs hold NaN or infinity")
     if labels is not None and labels.shape != inputs.shape[:1]:
-        raise SourceError(f"{path}: {len(inputs)} inputs, but {list(labels.shape)} labels")
-    return Samples([inputs.astype(np.float32)], labels, path.name)
+        raise SourceError(f"{name}: {len(inputs)} inputs, but {list(labels.shape)} labels")
+
+
+def first_samples(samples: Samples, most: int) -> Samples:
+    """At most so many samples, from the beginning."""
+    labels = None if samples.labels is None else samples.labels[:most]
+    return Samples([array[:most] for array in samples.inputs], labels, samples.split)
 
 
 def random_samples(model: keras.Model, count: int, seed: int = 0) -> Samples:

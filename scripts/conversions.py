@@ -146,12 +146,20 @@ def main() -> None:
     """Appends the rows that are missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="such as larq_zoo:QuickNet; all when absent")
+    parser.add_argument("--table", action="store_true", help="print the rows as Markdown instead")
+    parser.add_argument("--seconds", metavar="NAME", help="time LCE alone and Onebit in turn")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--lce", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one or options.lce:
         row = row_of(options.one) if options.one else lce_row_of(options.lce)
         print(json.dumps(row, allow_nan=False))
+        return
+    if options.seconds:
+        print(json.dumps(seconds_of(options.seconds)))
+        return
+    if options.table:
+        print(table([json.loads(line) for line in OUTPUT.read_text().splitlines()]), end="")
         return
     done = set()
     if OUTPUT.exists():
@@ -167,6 +175,55 @@ def main() -> None:
             lce = {"lce_bytes": None, "lce_reason": lce["reason"]}
         with OUTPUT.open("a") as file:
             file.write(json.dumps({**row, **lce}) + "\n")
+
+
+def seconds_of(name: str, rounds: int = 4) -> dict:
+    """CPU seconds of LCE alone and of Onebit without verification, in turn in one process."""
+    from convert.conversion import convert_model
+    from convert.lce import lce_alone
+    from onebit import provenance
+
+    model = build(name)
+    calibrate(model)
+    lce_alone(model)  # the first conversion sets TensorFlow up
+    seconds: dict[str, list[float]] = {"lce_cpu_seconds": [], "cpu_seconds": []}
+    for _ in range(rounds):
+        for key, convert in (("lce_cpu_seconds", lce_alone), ("cpu_seconds", convert_model)):
+            start = time.process_time()
+            convert(model)
+            seconds[key].append(round(time.process_time() - start, 2))
+    return {"model": name, "date": provenance.utc_now(), "commit": provenance.commit(), **seconds}
+
+
+def table(rows: list[dict]) -> str:
+    """The rows as a Markdown table: sizes in MB of 10^6 bytes, times in seconds."""
+
+    def number(value: float | None, form: str) -> str:
+        return "–" if value is None else format(value, form)
+
+    headings = ["architecture", "LCE alone", "Onebit", "binary layers", "binary MACs"]
+    headings += ["±1 weights alone", "verdict", "LCE alone, s", "Onebit, s"]
+    lines = [headings, ["---"] * len(headings)]
+    for row in sorted(rows, key=lambda row: row["model"].lower()):
+        if row["status"] != "converted":
+            lines.append([row["model"], "–", row["reason"], *["–"] * 6])
+            continue
+        layers = row["layers"]
+        alone = row["lce_bytes"]
+        lines.append(
+            [
+                row["model"].replace("larq_zoo:", "").replace("zoo:", "`zoo:`"),
+                row["lce_reason"] if alone is None else f"{alone / 1e6:.2f} MB",
+                f"{row['bytes'] / 1e6:.2f} MB",
+                f"{layers.get('binary', 0)} of {sum(layers.values())}",
+                f"{row['binary_mac_share']:.1%}",
+                f"{row['binary_weight_mac_share']:.1%}",
+                row["verdict"] or row["reason"],
+                number(row.get("lce_seconds"), ".1f"),
+                number(row["seconds"], ".1f"),
+            ]
+        )
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def run(option: str, name: str) -> dict:

@@ -1,16 +1,21 @@
 import json
 import re
+import signal
 import subprocess
 import sys
+import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import convert.conversion
+import zoo
 from convert.__main__ import main
 from convert.lce import convert_with_lce
 from convert.report import Verification
+from onebit.keras import keras
 from tests.convert.models import images, mlp
 
 
@@ -133,6 +138,65 @@ def test_mismatch_writes_nothing_unless_told_to(saved, tmp_path, monkeypatch):
     assert (tmp_path / "x.tflite").exists()
 
 
+def test_header_is_written_beside_the_file(saved, tmp_path):
+    run("model", saved, "-o", tmp_path / "x.tflite", "--header", tmp_path / "x.h")
+    size = (tmp_path / "x.tflite").stat().st_size
+    assert f"x_size = {size};" in (tmp_path / "x.h").read_text()
+    result = run("model", saved, "-o", tmp_path / "x.tflite", "--header", tmp_path / "x.txt")
+    assert (result.exit_code, "must end in .h" in result.stderr) == (2, True)
+
+
+@pytest.fixture(scope="module")
+def file(saved, tmp_path_factory):
+    path = tmp_path_factory.mktemp("files") / "x.tflite"
+    run("model", saved, "-o", path)
+    return path
+
+
+def test_verify_compares_an_existing_file(saved, file, tmp_path):
+    result = run("verify", saved, file)
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "against Keras on 16 random samples: exact\n",
+    )
+    np.savez(tmp_path / "data.npz", inputs=images(30))
+    result = run("verify", saved, file, "--verify-data", tmp_path / "data.npz", "--samples", 20,
+                 "--format", "json")  # fmt: skip
+    document = json.loads(result.stdout)
+    assert (document["samples"], document["split"]) == (20, "data.npz")
+
+
+def test_verify_fails_on_another_models_file_and_says_where(file, tmp_path):
+    mlp(seed=5).save(tmp_path / "other.keras")
+    result = run("verify", tmp_path / "other.keras", file)
+    assert result.exit_code == 1
+    assert "mismatch (16 of 16)" in result.stdout
+    assert "first differs in dense_2" in result.stdout
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+
+
+def test_verify_data_takes_a_run_or_its_card(saved, file, tmp_path, monkeypatch):
+    fake = types.SimpleNamespace(
+        samples=types.SimpleNamespace(images=images(9), labels=np.zeros(9, np.int64)),
+        preprocessing=lambda x: x,
+        card={"accuracy": {"split": "test"}},
+    )
+    asked = []
+    monkeypatch.setattr(zoo, "load_run", lambda folder: asked.append(folder) or fake, raising=False)
+    (tmp_path / "card.json").write_text("{}")
+    for data in (tmp_path, tmp_path / "card.json"):
+        result = run("verify", saved, file, "--verify-data", data)
+        assert result.stdout.startswith("against Keras on 9 test samples: exact")
+    assert asked == [tmp_path, tmp_path]
+
+
+def test_weights_writes_packed_arrays(file, tmp_path):
+    result = run("weights", file, "-o", tmp_path / "packed.npz")
+    assert result.stdout.startswith("3 layers, ")
+    assert "dense_1/bits" in np.load(tmp_path / "packed.npz")
+    assert run("weights", file, "-o", tmp_path / "packed.bin").exit_code == 2
+
+
 def test_audit_prints_every_format(saved, tmp_path):
     run("model", saved, "-o", tmp_path / "x.tflite")
     assert "binary weights" in run("audit", tmp_path / "x.tflite").stdout
@@ -182,3 +246,31 @@ def test_full_disk_is_one_line_and_leaves_nothing(saved, tmp_path):
     assert result.returncode == 1
     assert "cannot write" in result.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stage", ["convert_with_lce", "run_passes", "audit"])
+def test_killed_conversion_leaves_nothing(stage, saved, tmp_path):
+    code = (
+        "import os, runpy, signal, convert.conversion\n"
+        f"convert.conversion.{stage} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "runpy.run_module('convert', run_name='__main__')\n"
+    )
+    command = [sys.executable, "-c", code, "model", str(saved), "-o", str(tmp_path / "x.tflite")]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dynamic_dimensions_are_one_line(tmp_path):
+    image = keras.Input((None, 8))
+    keras.Model(image, keras.layers.Dense(4)(image)).save(tmp_path / "m.keras")
+    result = run("model", tmp_path / "m.keras", "-o", tmp_path / "x.tflite", "--samples", 0)
+    assert result.exit_code == 1
+    assert re.search(r"error: input .* has the shape .*fixed sizes", result.stderr)
+    assert not (tmp_path / "x.tflite").exists()
+
+
+def test_documented_table_is_that_of_the_committed_rows():
+    root = Path(__file__).parents[2]
+    script = [sys.executable, str(root / "scripts" / "conversions.py"), "--table"]
+    table = subprocess.run(script, capture_output=True, text=True, check=True).stdout
+    assert f"--table -->\n{table}<!-- /table -->" in (root / "docs" / "converting.md").read_text()

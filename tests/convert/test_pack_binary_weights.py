@@ -174,8 +174,7 @@ def test_packing_must_save_room():
     assert packing_scales("CONV_2D", np.full((16, 1, 1, 4), 2, np.float32)) is None
 
 
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("activation", ["linear", "relu"])
+@pytest.mark.parametrize(("bias", "activation"), [(False, "linear"), (True, "relu")])
 @pytest.mark.parametrize(
     ("make", "channels"),
     [
@@ -190,7 +189,7 @@ def test_packing_must_save_room():
     ids=["depthwise", "depthwise x2", "transposed", "transposed same"],
 )  # fmt: skip
 def test_packed_depthwise_and_transposed_layers_equal_unpacked_on_lce(
-    make, channels, activation, bias
+    make, channels, bias, activation
 ):
     x = image = keras.Input((7, 6, channels))
     layer = make(use_bias=bias)

@@ -148,6 +148,22 @@ def test_other_poolings_do_not_fire(options):
     assert norm_before_pool(model) == (model, [])
 
 
+def test_norm_before_pool_in_sequential_and_nested_models():
+    layers = [keras.layers.deserialize(keras.layers.serialize(layer))
+              for layer in pooled_net().layers[1:]]  # fmt: skip
+    image = keras.Input((8, 8, 32))
+    sequential = keras.Sequential([keras.Input((8, 8, 32)), *layers], name="inner")
+    model = randomise(keras.Model(image, keras.layers.ReLU()(sequential(image))))
+    norm = sequential.get_layer("bn")
+    gamma, *rest = norm.get_weights()
+    norm.set_weights([np.abs(gamma), *rest])
+    x = images(3, (8, 8, 32))
+    for original in (sequential, model):
+        rewritten, moved = norm_before_pool(original)
+        assert moved == ["bn"]
+        np.testing.assert_array_equal(rewritten(x), original(x))
+
+
 # --- repeat_sign
 
 
@@ -163,14 +179,19 @@ def weights_only(units=12, **options):
     return lq.layers.QuantDense(units, name="dense", **{**BINARY, **options})
 
 
-@pytest.mark.parametrize("sign", [None, lq.quantizers.SteSign(), lq.quantizers.SwishSign()])
 @pytest.mark.parametrize(
-    "between",
+    ("between", "sign"),
     [
-        [],
-        [keras.layers.Flatten()],
-        [keras.layers.Dropout(0.3), keras.layers.Reshape((-1,)), keras.layers.Dropout(0.2)],
-        [keras.layers.Permute((3, 1, 2)), keras.layers.MaxPooling2D(2), keras.layers.Flatten()],
+        ([], None),
+        ([keras.layers.Flatten()], lq.quantizers.SteSign()),
+        (
+            [keras.layers.Dropout(0.3), keras.layers.Reshape((-1,)), keras.layers.Dropout(0.2)],
+            lq.quantizers.SwishSign(),
+        ),
+        (
+            [keras.layers.Permute((3, 1, 2)), keras.layers.MaxPooling2D(2), keras.layers.Flatten()],
+            None,
+        ),
     ],
     ids=["nothing", "flatten", "dropout", "pool"],
 )

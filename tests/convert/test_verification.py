@@ -4,9 +4,10 @@ import pytest
 from convert.conversion import Samples, convert_model
 from convert.errors import ConversionError
 from convert.flatbuffer import Graph
+from convert.taps import distance_to_threshold
 from convert.verification import verify
-from onebit.keras import keras
-from tests.convert.models import images, mlp
+from onebit.keras import keras, lq, tf
+from tests.convert.models import BINARY, images, mlp, randomise
 
 SAMPLES = 200
 
@@ -105,6 +106,128 @@ def test_pre_activations_within_rounding_of_the_threshold_are_flips_not_a_mismat
     assert result.summary() == f"rounding flips ({result.flipped_samples} of 200)"
     assert {flip.layer for flip in result.flips} == {"dense_2"}
     assert all(flip.margin <= flip.tolerance for flip in result.flips)
+
+
+class Threshold(lq.quantizers.Quantizer):
+    """sign(x − β) with a threshold β of its own for each channel, as in ReActNet."""
+
+    precision = 1
+
+    def __init__(self, thresholds):
+        super().__init__()
+        self.thresholds = np.asarray(thresholds, np.float32)
+
+    def call(self, inputs):
+        return lq.math.sign(inputs - self.thresholds)
+
+
+def conv_net(quantizers, **options):
+    """Three binary convolutions and normalisations; nothing is fused before the last sign."""
+    x = image = keras.Input((6, 6, 32))
+    for index, quantizer in enumerate(quantizers, 1):
+        layer = lq.layers.QuantConv2D(
+            32, 3, padding="same", pad_values=1.0, input_quantizer=quantizer,
+            name=f"conv_{index}", **BINARY,
+        )  # fmt: skip
+        x = keras.layers.Add()([layer(x), x]) if options.get("residual") else layer(x)
+        x = keras.layers.BatchNormalization(name=f"bn_{index}")(x)
+    return randomise(keras.Model(image, x))
+
+
+THRESHOLDS = np.linspace(-2, 2, 32)
+
+
+def test_thresholds_other_than_zero_are_exact():
+    model = conv_net([Threshold(THRESHOLDS), Threshold(THRESHOLDS[::-1]), "ste_sign"])
+    result = verify(model, convert_model(model).tflite, [images(40, (6, 6, 32))])
+    assert result.verdict != "mismatch"
+    assert result.compared_layers == ["conv_1", "conv_2", "conv_3"]
+
+
+def test_threshold_shifted_by_little_is_told_from_rounding():
+    # The file is that of a model with thresholds 1 % larger: bits flip near them, not near 0.
+    model = conv_net([Threshold(THRESHOLDS), "ste_sign"])
+    shifted = conv_net([Threshold(1.01 * THRESHOLDS), "ste_sign"])
+    result = verify(model, convert_model(shifted).tflite, [images(40, (6, 6, 32))])
+    assert result.verdict == "mismatch"
+    assert {flip.layer for flip in result.flips} == {"conv_1"}
+    # β is at most 2 in size, so no flipped number is further than 0.02 from it.
+    assert max(flip.margin for flip in result.flips) <= 0.02 * (1 + 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([0.5, -0.25, 0.0], [0.5, 0.25, 0.0]), ([[1.5, -1.0]], [[0.5, 1.0]])],
+)
+def test_distance_to_threshold(values, expected):
+    sign = Threshold([1.0, -2.0]) if np.ndim(values) == 2 else lq.quantizers.SteSign()
+    distance = distance_to_threshold(sign, np.array(values, np.float32))
+    # Bisection ends at 2^-40 of a range below 16, float32 numbers near 2 are 2^-23 apart.
+    np.testing.assert_allclose(distance, expected, atol=2.0**-22)
+
+
+def test_distance_to_a_threshold_that_is_never_reached_is_infinite():
+    distance = distance_to_threshold(lambda x: tf.ones_like(x), np.zeros((2, 3), np.float32))
+    assert np.isinf(distance).all()
+
+
+def test_wrong_multiplier_in_the_middle_is_found_at_the_next_layer():
+    model = conv_net(["ste_sign"] * 3, residual=True)
+
+    def scale(graph, ops):
+        edit(graph, graph.inputs(ops[0])[2], lambda multiplier: multiplier.__imul__(1.3))
+
+    content = convert_model(model).tflite
+    assert verify(model, content, [images(20, (6, 6, 32))]).verdict != "mismatch"
+    result = verify(model, changed(content, scale), [images(20, (6, 6, 32))])
+    assert result.verdict == "mismatch"
+    assert {flip.layer for flip in result.flips} == {"conv_2"}
+
+
+def nested_and_shared():
+    shared = lq.layers.QuantDense(32, input_quantizer="ste_sign", name="shared", **BINARY)
+    inner = keras.Sequential(
+        [
+            keras.Input((32,)),
+            lq.layers.QuantDense(32, input_quantizer="ste_sign", name="inner_dense", **BINARY),
+        ],
+        name="inner",
+    )
+    image = keras.Input((32,))
+    x = inner(shared(shared(image)))
+    x = keras.layers.Flatten()(keras.layers.Activation(lq.math.sign)(x))
+    x = lq.layers.QuantDense(20, name="separate", **BINARY)(x)
+    return randomise(keras.Model(image, x))
+
+
+def test_nested_shared_and_separate_signs_are_compared():
+    model = nested_and_shared()
+    before = [vars(layer).get("input_quantizer") for layer in model.layers]
+    result = verify(model, convert_model(model).tflite, [images(30, (32,))])
+    assert result.verdict == "exact"
+    assert result.compared_layers == ["shared", "inner_dense", "separate"]
+    assert [vars(layer).get("input_quantizer") for layer in model.layers] == before
+
+
+# The shared filter has two operators, whose error shows first at its second use.
+@pytest.mark.parametrize(("position", "layer"), [(0, "shared"), (2, "separate")])
+def test_errors_before_shared_layers_and_separate_signs_are_located(position, layer):
+    def flip(graph, ops):
+        edit(graph, graph.inputs(ops[position])[1], lambda words: words.__ixor__(0x55))
+
+    model = nested_and_shared()
+    content = changed(convert_model(model).tflite, flip)
+    result = verify(model, content, [images(30, (32,))])
+    assert result.verdict == "mismatch"
+    assert {flip.layer for flip in result.flips} == {layer}
+
+
+def test_lce_takes_ternary_inputs_for_signs_and_the_verification_finds_it():
+    image = keras.Input((6, 6, 32))
+    layer = lq.layers.QuantConv2D(16, 3, input_quantizer="ste_tern", **BINARY)
+    model = randomise(keras.Model(image, layer(image)))
+    result = verify(model, convert_model(model).tflite, [images(8, (6, 6, 32))])
+    assert result.verdict == "mismatch"
 
 
 def test_outputs_of_another_shape_are_refused(conversion):

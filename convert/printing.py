@@ -1,0 +1,73 @@
+"""What the command line prints for people."""
+
+import click
+
+from convert.report import Layer, Totals, Verification
+from onebit.cli import emit
+
+MAX_FLIPS = 3
+
+
+def print_layers(layers: list[Layer], title: str) -> None:
+    """Prints the table of layers, with what they could take where that is less than they do."""
+    shrinkable = any(layer.predicted_bytes < layer.size_bytes for layer in layers)
+    records = [
+        {
+            "layer": layer.name,
+            "kind": layer.kind.replace("_", " "),
+            "filter": "×".join(map(str, layer.filter_shape)),
+            "MACs": f"{layer.macs:,}",
+            "bytes": f"{layer.size_bytes:,}",
+            **({"predicted": f"{layer.predicted_bytes:,}"} if shrinkable else {}),
+            "as float32": f"{layer.float32_bytes:,}",
+            "why not binary": "; mend: ".join(filter(None, [layer.reason, layer.mend])) or None,
+        }
+        for layer in layers
+    ]
+    emit(records, "table", title=title)
+
+
+def print_totals(totals: Totals, file_bytes: int) -> None:
+    """Prints the shares of multiply-accumulates, and the sizes."""
+    macs = {
+        "binary": totals.binary_macs,
+        "with binary weights": totals.binary_weight_macs,
+        "int8": totals.int8_macs,
+        "float": totals.float_macs,
+    }
+    shares = ", ".join(
+        f"{count / sum(macs.values()):.1%} {kind}" for kind, count in macs.items() if count
+    )
+    click.echo(f"multiply-accumulates: {shares or 'none'}")
+    if totals.compression is not None:
+        click.echo(
+            f"weights: {totals.weight_bytes:,} bytes, {totals.compression:.1f} times smaller than "
+            f"float32; file: {file_bytes:,} bytes"
+        )
+
+
+def print_verification(verification: Verification) -> None:
+    """Prints the verdict, the accuracies, and where the first samples differ."""
+    click.echo(
+        f"against Keras on {verification.samples} {verification.split} samples: "
+        f"{verification.summary()}"
+    )
+    if verification.accuracy_keras is not None and verification.accuracy_file is not None:
+        click.echo(
+            f"accuracy: {verification.accuracy_keras:.2%} in Keras, "
+            f"{verification.accuracy_file:.2%} in the file"
+        )
+    for flip in verification.flips[:MAX_FLIPS]:
+        explained = "within" if flip.margin <= flip.tolerance else "beyond"
+        click.echo(
+            f"sample {flip.sample} first differs in {flip.layer}: {flip.margin:.2g} from the "
+            f"threshold, {explained} the {flip.tolerance:.2g} that rounding explains"
+        )
+    if len(verification.flips) > MAX_FLIPS:
+        click.echo(f"… and {len(verification.flips) - MAX_FLIPS} more in the report")
+
+
+def listed(names: list[str], most: int = 5) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

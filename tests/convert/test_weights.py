@@ -1,0 +1,124 @@
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from convert.conversion import convert_model
+from convert.errors import ConversionError
+from convert.header import c_header
+from convert.lce import LceInterpreter, convert_with_lce
+from convert.weights import packed_weights, write_packed_weights
+from onebit import bits
+from onebit.keras import keras, lq
+from tests.convert.models import BINARY, images, mlp, randomise
+
+
+def layers_of(arrays):
+    return json.loads(str(arrays["layout"]))["layers"]
+
+
+def mlp_from(arrays, inputs):
+    """What the packed weights of an MLP compute, by the layout that the documentation tells."""
+    x = inputs.reshape(len(inputs), -1).astype(np.float64)
+    for layer in layers_of(arrays):
+        own = {
+            key.rsplit("/", 1)[1]: value
+            for key, value in arrays.items()
+            if key.rsplit("/", 1)[0] == layer["name"]
+        }
+        channels = layer["filter_shape"][-1]
+        weights = bits.unpack(own["bits"], channels).reshape(len(own["bits"]), -1)
+        if layer["kind"] == "binary_weights":
+            x = x * own.get("input_scale", 1) @ weights.T * own.get("multiplier", 1)
+            x = x + own.get("bias", 0)
+            continue
+        signs = np.where(x < 0, -1, 1)
+        mismatches = (channels - signs @ weights.T) / 2
+        if "thresholds" in own:
+            x = np.where(mismatches > own["thresholds"], -1.0, 1.0)
+        else:
+            x = (channels - 2 * mismatches) * own["multiplier"] + own["bias"]
+    return x
+
+
+@pytest.mark.parametrize("binary_inputs", [True, False])
+def test_packed_weights_compute_what_the_file_computes(binary_inputs):
+    model = mlp(units=(64, 96, 40), binary_inputs=binary_inputs, activation=None)
+    content = convert_model(model).tflite
+    arrays = packed_weights(content)
+    assert [layer["name"] for layer in layers_of(arrays)] == [
+        "dense_1", "dense_2", "dense_3", "dense_4",
+    ]  # fmt: skip
+    inputs = images(20)
+    (expected,) = LceInterpreter(content).run([inputs])
+    # Four layers of at most 96 terms, each rounded to 2^-24 of the largest number.
+    tolerance = 4 * 2 * 96 * 2.0**-24 * max(1, float(np.abs(expected).max()))
+    np.testing.assert_allclose(mlp_from(arrays, inputs), expected, rtol=0, atol=tolerance)
+
+
+def test_depthwise_and_transposed_filters_have_output_channels_first():
+    x = image = keras.Input((8, 8, 64))
+    x = lq.layers.QuantDepthwiseConv2D(3, depthwise_quantizer="ste_sign", name="depthwise")(x)
+    x = lq.layers.QuantConv2DTranspose(40, 2, kernel_quantizer="ste_sign", name="transposed")(x)
+    model = randomise(keras.Model(image, x))
+    arrays = packed_weights(convert_model(model).tflite)
+    shapes = {layer["name"]: layer["filter_shape"] for layer in layers_of(arrays)}
+    assert shapes == {"depthwise": [64, 3, 3, 1], "transposed": [40, 2, 2, 64]}
+    with lq.context.quantized_scope(True):
+        depthwise, transposed = (
+            model.get_layer(name).get_weights()[0] for name in ("depthwise", "transposed")
+        )
+    np.testing.assert_array_equal(
+        bits.unpack(arrays["depthwise/bits"], 1), np.moveaxis(depthwise, 2, 0)
+    )
+    np.testing.assert_array_equal(
+        bits.unpack(arrays["transposed/bits"], 64), np.moveaxis(transposed, 2, 0)
+    )
+
+
+def test_written_file_reads_back_without_pickle(tmp_path):
+    arrays = packed_weights(convert_model(mlp()).tflite)
+    write_packed_weights(tmp_path / "packed.npz", arrays)
+    with np.load(tmp_path / "packed.npz", allow_pickle=False) as read:
+        assert set(read) == set(arrays)
+        np.testing.assert_array_equal(read["dense_2/bits"], arrays["dense_2/bits"])
+
+
+def test_layers_of_one_name_get_numbers():
+    shared = lq.layers.QuantDense(64, name="shared", input_quantizer="ste_sign", **BINARY)
+    image = keras.Input((64,))
+    model = randomise(keras.Model(image, shared(shared(image))))
+    arrays = packed_weights(convert_model(model).tflite)
+    assert [layer["name"] for layer in layers_of(arrays)] == ["shared", "shared_2"]
+
+
+def test_file_without_binary_weights_is_refused():
+    image = keras.Input((8,))
+    content = convert_with_lce(randomise(keras.Model(image, keras.layers.Dense(4)(image))))
+    with pytest.raises(ConversionError, match="no layer of x has packed binary weights"):
+        packed_weights(content, "x")
+
+
+def test_header_holds_the_bytes_the_size_and_the_hash():
+    content = bytes(range(256)) + b"end"
+    text = c_header(content, "my-model.v2")
+    assert bytes(int(byte, 16) for byte in re.findall(r"0x(..),", text)) == content
+    assert "my_model_v2_size = 259;" in text
+    assert f'MY_MODEL_V2_SHA256 "{hashlib.sha256(content).hexdigest()}"' in text
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+@pytest.mark.parametrize(("name", "identifier"), [("m", "m"), ("3x", "model_3x")])
+def test_header_compiles_as_c(name, identifier, tmp_path):
+    (tmp_path / "model.h").write_text(c_header(b"12345", name))
+    (tmp_path / "main.c").write_text(
+        f'#include "model.h"\nint main(void) {{ return {identifier}_size == sizeof {identifier} '
+        f"&& {identifier}[4] == '5' ? 0 : 1; }}\n"
+    )
+    command = ["cc", "-std=c11", "-Wall", "-Werror", "main.c", "-o", "main"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert subprocess.run(["./main"], cwd=tmp_path, check=False).returncode == 0
