@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import build
+import build  # type: ignore[import-not-found]
 
 PACKAGE = build.HERE / "python" / "onebit_delegate"
 PLATFORMS = {
