@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup conversions demo test test-slow delegate lint format smoke requirements clean
+.PHONY: help setup demo test test-slow delegate wheels android bench conversions lint format smoke \
+  requirements clean
 
 VENV := .venv
 PYTHON ?= $(shell scripts/find-python)
@@ -30,7 +31,21 @@ test-slow: $(STAMP)
 	@$(RUN) -m pytest -m slow
 
 delegate:       ## build the TFLite delegate for this machine (edge/native)
-	@$(or $(wildcard $(RUN)),python3) edge/native/build.py
+	@$(or $(wildcard $(RUN)),python3) edge/native/build_library.py
+
+wheels:         ## cross-build the delegate's wheels for x86-64, aarch64 and armv7 into dist/
+	@$(or $(wildcard $(RUN)),python3) edge/native/wheels.py -o dist
+
+android:        ## build the delegate for Android; needs ANDROID_NDK=/path/to/ndk
+	@test -n "$(ANDROID_NDK)" || { echo "set ANDROID_NDK to the folder of an Android NDK" >&2; exit 2; }
+	@for abi in arm64-v8a armeabi-v7a; do \
+	  cmake -S edge/native -B edge/native/build/android-$$abi -DANDROID_ABI=$$abi -DANDROID_PLATFORM=26 \
+	    -DCMAKE_TOOLCHAIN_FILE="$(ANDROID_NDK)/build/cmake/android.toolchain.cmake" && \
+	  cmake --build edge/native/build/android-$$abi || exit 1; \
+	done
+
+bench: $(STAMP) delegate ## measure the delegate beside LCE and LiteRT; appends to results/
+	@$(RUN) scripts/bench_delegate.py --output results/delegate.jsonl $(BENCH)
 
 lint: $(STAMP)  ## ruff and mypy
 	@$(RUN) -m ruff check .

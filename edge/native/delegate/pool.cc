@@ -59,12 +59,17 @@ void* Pool::enter(void* pool) {
   return nullptr;
 }
 
+// A worker joins a round by `active_` and leaves at once if it is closed; `run` closes it and waits
+// for those that joined. Either the worker sees the round closed or `run` sees the worker, as all
+// of this is sequentially consistent. So nobody waits for a worker that is still asleep.
 void Pool::serve() {
-  for (uint32_t seen = 0;; ++seen) {
+  for (uint32_t seen = 0;;) {
     wait_for_change(&round_, seen);
+    seen = __atomic_load_n(&round_, __ATOMIC_ACQUIRE);
     if (stopping_) return;
-    take_parts();
-    if (__atomic_sub_fetch(&busy_, 1, __ATOMIC_ACQ_REL) == 0) wake_all(&busy_);
+    __atomic_fetch_add(&active_, 1, __ATOMIC_SEQ_CST);
+    if (!__atomic_load_n(&closed_, __ATOMIC_SEQ_CST)) take_parts();
+    if (__atomic_sub_fetch(&active_, 1, __ATOMIC_SEQ_CST) == 0) wake_all(&active_);
   }
 }
 
@@ -87,14 +92,15 @@ void Pool::run(int count, Work work, void* context) {
   // Several parts a thread: one that the system interrupts leaves its rest to the others.
   part_ = count / (8 * threads()) > 0 ? count / (8 * threads()) : 1;
   __atomic_store_n(&next_, 0, __ATOMIC_RELAXED);
-  __atomic_store_n(&busy_, static_cast<uint32_t>(started_), __ATOMIC_RELAXED);
-  __atomic_fetch_add(&round_, 1, __ATOMIC_RELEASE);
+  __atomic_store_n(&closed_, 0, __ATOMIC_SEQ_CST);
+  __atomic_fetch_add(&round_, 1, __ATOMIC_SEQ_CST);
   wake_all(&round_);
   take_parts();
+  __atomic_store_n(&closed_, 1, __ATOMIC_SEQ_CST);
   for (;;) {
-    const uint32_t busy = __atomic_load_n(&busy_, __ATOMIC_ACQUIRE);
-    if (busy == 0) return;
-    wait_for_change(&busy_, busy);
+    const uint32_t active = __atomic_load_n(&active_, __ATOMIC_SEQ_CST);
+    if (active == 0) return;
+    wait_for_change(&active_, active);
   }
 }
 

@@ -37,9 +37,10 @@ class Pool {
   Work work_ = nullptr;
   void* context_ = nullptr;
   int count_ = 0, part_ = 1;
-  int next_ = 0;        // first item that nobody has taken; atomic
-  uint32_t round_ = 0;  // grows with each loop; workers wait on it; atomic
-  uint32_t busy_ = 0;   // workers that have not finished the round; atomic
+  int next_ = 0;         // first item that nobody has taken; atomic
+  uint32_t round_ = 0;   // grows with each loop; workers wait on it; atomic
+  uint32_t closed_ = 1;  // no more workers may join the round; atomic
+  uint32_t active_ = 0;  // workers that joined, or are about to see that it is closed; atomic
   bool stopping_ = false;
 };
 

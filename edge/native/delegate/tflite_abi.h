@@ -12,13 +12,16 @@ extern "C" {
 
 typedef enum { kTfLiteOk = 0, kTfLiteError = 1 } TfLiteStatus;
 
-typedef enum {
+// An int, not the enumeration that it is there: a file may hold any value, and newer runtimes know
+// more.
+typedef int TfLiteType;
+enum {
   kTfLiteNoType = 0,
   kTfLiteFloat32 = 1,
   kTfLiteInt32 = 2,
   kTfLiteBool = 6,
   kTfLiteInt8 = 9,
-} TfLiteType;
+};
 
 typedef enum { kTfLiteMmapRo = 1 } TfLiteAllocationType;
 

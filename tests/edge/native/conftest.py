@@ -22,7 +22,7 @@ def load_file(name: str, path: Path):
 @pytest.fixture(scope="session")
 def native_build():
     """The build script as a module."""
-    return load_file("onebit_native_build", NATIVE / "build.py")
+    return load_file("onebit_native_build", NATIVE / "build_library.py")
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,16 @@
-"""Fuzzes the delegate: `python -m tests.edge.native.fuzz --minutes 20`.
+"""Fuzzes the delegate: `cd tests/edge && python -m native.fuzz --minutes 20 --library FILE`.
 
-Every input is made from a number. Models of LCE's operators are mutated in three ways: the bytes of
-their options, their fields (shapes, types, constants, operands), and the bytes of the whole file.
-Children run a few hundred each under AddressSanitizer and UBSan; a crash is kept in `corpus/` if the
-library is in its stack, which `test_fuzz.py` replays.
+Every input is made from a number. Models of LCE's operators are mutated in three ways: the bytes
+of their options, their fields (shapes, types, constants, operands), and the bytes of the whole
+file. Children run a few hundred each under AddressSanitizer and UBSan; a crash is kept in `corpus/`
+if the library is in its stack, which `test_library.py` replays.
 """
 
 import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -35,7 +36,9 @@ def base_model(rng):
         weights = g.dequantize(g.constant(pack(rng.choice([-1, 1], (o, c)))), c)
         flat = g.tensor([20, o])
         g.operator(
-            schema.BuiltinOperator.FULLY_CONNECTED, [x, weights, ABSENT], [flat],
+            schema.BuiltinOperator.FULLY_CONNECTED,
+            [x, weights, ABSENT],
+            [flat],
             builtin=dense_options(),
         )
         out = elementwise(g, "MUL", flat, rng.standard_normal(o).astype(np.float32))
@@ -45,7 +48,9 @@ def base_model(rng):
         unpacked = g.dequantize(g.constant(pack(filters)), c)
         zero = g.constant(np.zeros(o, np.float32))
         g.operator(
-            schema.BuiltinOperator.CONV_2D, [x, unpacked, zero], [second],
+            schema.BuiltinOperator.CONV_2D,
+            [x, unpacked, zero],
+            [second],
             builtin=conv_options((1, 1), (1, 1), True),
         )
         return g, [x], [out, second]
@@ -58,8 +63,12 @@ def base_model(rng):
         outputs = width if kind == 1 else o
         dtype = rng.choice([np.float32, np.int8, np.int32]) if final else np.float32
         case = {
-            "channels_in": width, "dilation": (1, 1), "activation": int(rng.integers(0, 4)),
-            "pad_values": int(rng.integers(0, 2)), "same": same, "stride": (1, 1),
+            "channels_in": width,
+            "dilation": (1, 1),
+            "activation": int(rng.integers(0, 4)),
+            "pad_values": int(rng.integers(0, 2)),
+            "same": same,
+            "stride": (1, 1),
         }
         filters = g.constant(pack(rng.choice([-1, 1], (outputs, 3, 3, width))))
         floats = [g.constant(rng.standard_normal(outputs).astype(np.float32)) for _ in range(2)]
@@ -118,7 +127,9 @@ def mutate_fields(rng, g):
             buffer.data = np.frombuffer(mutate_bytes(rng, bytes(buffer.data)), np.uint8)
         elif how == 4:
             op = operators[int(rng.integers(0, len(operators)))]
-            op.inputs[int(rng.integers(0, len(op.inputs)))] = int(rng.integers(-1, len(tensors)))
+            if len(op.inputs):
+                at = int(rng.integers(0, len(op.inputs)))
+                op.inputs[at] = int(rng.integers(-1, len(tensors)))
         elif how == 5:
             op = operators[int(rng.integers(0, len(operators)))]
             op.inputs = list(op.inputs)[:-1]
@@ -145,9 +156,8 @@ def make_input(seed):
 
 def try_model(model, options):
     """Runs a file on the stock interpreter; whether it was accepted."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
     import onebit_delegate
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     try:
         interpreter = Interpreter(
@@ -179,13 +189,15 @@ def sanitizer_environment(library):
     """The environment in which a Python process can load the sanitized library."""
     names = ("libasan.so", "libubsan.so", "libstdc++.so")
     preload = [
-        subprocess.run(["gcc", f"-print-file-name={n}"], capture_output=True, text=True).stdout.strip()
+        subprocess.run(
+            ["gcc", f"-print-file-name={n}"], capture_output=True, text=True
+        ).stdout.strip()
         for n in names
     ]
     package = Path(__file__).resolve().parents[3] / "edge" / "native" / "python"
     return os.environ | {
         "LD_PRELOAD": " ".join(preload),
-        "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
+        "ASAN_OPTIONS": "detect_leaks=0:handle_abort=1:allocator_may_return_null=1",
         "UBSAN_OPTIONS": "print_stacktrace=1",
         "ONEBIT_DELEGATE_LIBRARY": str(library),
         "PYTHONPATH": str(package),
@@ -207,12 +219,16 @@ def main():
         return
     environment = sanitizer_environment(arguments.library)
     end, seed, ours, theirs = time.monotonic() + 60 * arguments.minutes, arguments.first, 0, 0
-    log = Path(f"/tmp/onebit-fuzz-{os.getpid()}")
+    log = Path(tempfile.mkdtemp()) / "number"
     while time.monotonic() < end:
-        command = [sys.executable, "-m", "tests.edge.native.fuzz", "--child"]
+        command = [sys.executable, "-m", "native.fuzz", "--child"]
         done = subprocess.run(
             [*command, str(seed), str(PER_CHILD), str(log)],
-            env=environment, capture_output=True, text=True, timeout=900,
+            env=environment,
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            timeout=900,
         )
         if done.returncode == 0:
             seed += PER_CHILD

@@ -1,4 +1,4 @@
-"""Builds the delegate: `python edge/native/build.py [--target TARGET] [--zig] [--sanitize]`.
+"""Builds the delegate: `python build_library.py [--target TARGET] [--zig] [--sanitize]`.
 
 It prints the library's path. CMake and the compiler are the system's where there are any;
 otherwise, and to cross-compile, they come from PyPI (packages cmake and ziglang) into a private

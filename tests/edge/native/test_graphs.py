@@ -1,0 +1,202 @@
+"""Whole graphs: random chains, residuals, converted Keras models, interpreters and threads."""
+
+import gc
+import json
+import threading
+
+import numpy as np
+import pytest
+
+from onebit.bits import pack
+
+from .graphs import ABSENT, Graph, bconv_options
+from .test_weight_only import elementwise
+
+
+class Builder:
+    """Draws a random graph of LCE's operators; every step keeps [N, H, W, C]."""
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+        self.g = Graph()
+        self.channels = int(self.rng.choice([32, 40, 64, 96]))
+        shape = [1, int(self.rng.integers(3, 9)), int(self.rng.integers(3, 9)), self.channels]
+        self.x = self.g.tensor(shape)
+        self.shape = shape
+
+    def conv(self, bits, channels_in, outputs, out_type=np.float32, activation=0):
+        g, rng = self.g, self.rng
+        case = {
+            "channels_in": channels_in, "dilation": (1, 1), "activation": activation,
+            "pad_values": 1, "same": True, "stride": (1, 1),
+        }  # fmt: skip
+        filters = g.constant(pack(rng.choice([-1, 1], (outputs, 3, 3, channels_in))))
+        if out_type == np.int32:
+            middle = 9 * channels_in // 2
+            limits = rng.integers(middle - 20, middle + 20, outputs).astype(np.int32)
+            constants = [ABSENT, ABSENT, g.constant(limits)]
+            out = g.tensor([*self.shape[:3], -(-outputs // 32)], np.int32)
+        else:
+            # Powers of two: sums are exact, so that any order of rounding gives the same signs.
+            scale = 2.0 ** rng.integers(-4, 1, outputs) * rng.choice([-1, 1], outputs)
+            bias = rng.integers(-8, 9, outputs) / 4
+            constants = [*(g.constant(v.astype(np.float32)) for v in (scale, bias)), ABSENT]
+            out = g.tensor([*self.shape[:3], outputs])
+        g.operator("LceBconv2d", [bits, filters, *constants], [out], bconv_options(case))
+        return out
+
+    def build(self):
+        g, rng, value, channels, outputs = self.g, self.rng, self.x, self.channels, []
+        for _ in range(int(rng.integers(2, 7))):
+            step = rng.integers(0, 5)
+            bits = g.quantize(value)
+            if step == 0:  # residual block
+                value = g.add(*rng.permutation([self.conv(bits, channels, channels), value]), 0)
+            elif step == 1:  # a bitpacked chain
+                between = self.conv(bits, channels, 40, np.int32)
+                value = self.conv(between, 40, channels, activation=int(rng.integers(0, 4)))
+            elif step == 2:  # batch normalisation before the sign, as BinaryDenseNet has it
+                scale = (2.0 ** rng.integers(-2, 3, channels)).astype(np.float32)
+                shift = (rng.integers(-8, 9, channels) / 8).astype(np.float32)
+                normal = elementwise(g, "ADD", elementwise(g, "MUL", value, scale), shift)
+                value = self.conv(g.quantize(normal), channels, channels)
+            elif step == 3:  # two convolutions of one input, added
+                pair = [self.conv(bits, channels, channels) for _ in range(2)]
+                value = g.add(*pair, int(rng.choice([0, 1, 3])))
+            else:
+                value = self.conv(bits, channels, channels)
+            if rng.integers(0, 4) == 0:
+                outputs.append(value)
+        return g.build([self.x], [*outputs, value] if value not in outputs else outputs)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_graph_agrees_with_lce(seed, run, lce, isas):
+    builder = Builder(seed)
+    model = builder.build()
+    x = np.random.default_rng(seed).integers(-20, 21, builder.shape).astype(np.float32) / 4
+    expected = lce(model, x)
+    runs = [{"isa": isa} for isa in isas]
+    for options in [*runs, {"fuse": False}, {"num_threads": 3}]:
+        for ours, theirs in zip(run(model, x, **options), expected, strict=True):
+            # Equality of values: the order of operands may change the sign of a zero sum.
+            assert np.array_equal(ours, theirs), options
+
+
+def residual_model(layers=3):
+    builder = Builder(5)
+    value = builder.x
+    for _ in range(layers):
+        bits = builder.g.quantize(value)
+        value = builder.g.add(builder.conv(bits, builder.channels, builder.channels), value)
+    return builder.g.build([builder.x], [value]), builder.shape
+
+
+def test_residual_chain_becomes_one_operator_a_layer(run, tmp_path):
+    model, shape = residual_model()
+    run(model, np.ones(shape, np.float32), profile=tmp_path / "p.json")
+    gc.collect()
+    profile = json.loads((tmp_path / "p.json").read_text())
+    assert [n["op"] for n in profile["delegated"]] == ["LceQuantize"] + 3 * ["LceBconv2d"]
+    assert [n["merged"] for n in profile["delegated"]] == [
+        [], ["ADD", "LceQuantize"], ["ADD", "LceQuantize"], ["ADD"],
+    ]  # fmt: skip
+    assert all(n["calls"] == 1 and n["time_ns"] > 0 for n in profile["delegated"])
+
+
+def test_resized_input_gives_each_image_its_own_result(run):
+    model, shape = residual_model()
+    x = np.random.default_rng(1).standard_normal((4, 5, 7, shape[3])).astype(np.float32)
+    whole = run(model, x)[0]
+    for i in range(4):
+        assert np.array_equal(run(model, x[i : i + 1])[0], whole[i : i + 1])
+
+
+def test_interpreter_can_be_resized_again_and_again(onebit_delegate):
+    from ai_edge_litert.interpreter import Interpreter
+
+    model, shape = residual_model()
+    interpreter = Interpreter(
+        model_content=model, experimental_delegates=[onebit_delegate.load(num_threads=2)]
+    )
+    rng = np.random.default_rng(0)
+    for size in [(1, 9, 9), (3, 2, 2), (1, 4, 11), (1, 9, 9)]:
+        x = rng.standard_normal((*size, shape[3])).astype(np.float32)
+        index = interpreter.get_input_details()[0]["index"]
+        interpreter.resize_tensor_input(index, x.shape)
+        interpreter.allocate_tensors()
+        results = []
+        for _ in range(2):
+            interpreter.set_tensor(index, x)
+            interpreter.invoke()
+            results.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+        assert results[0].shape == x.shape
+        assert np.array_equal(results[0], results[1])
+
+
+def test_interpreters_in_several_threads_agree(run):
+    model, shape = residual_model(5)
+    xs = np.random.default_rng(2).standard_normal((4, *shape)).astype(np.float32)
+    expected = [run(model, x)[0] for x in xs]
+    wrong = []
+
+    def work(i):
+        for _ in range(10):
+            if not np.array_equal(run(model, xs[i], num_threads=1 + i % 3)[0], expected[i]):
+                wrong.append(i)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_one_delegate_serves_two_interpreters(onebit_delegate):
+    from ai_edge_litert.interpreter import Interpreter
+
+    model, shape = residual_model()
+    delegate = onebit_delegate.load()
+    x = np.random.default_rng(3).standard_normal(shape).astype(np.float32)
+    results = []
+    for _ in range(2):
+        interpreter = Interpreter(model_content=model, experimental_delegates=[delegate])
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+        interpreter.invoke()
+        results.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+    assert np.array_equal(*results)
+
+
+def test_interpreter_threads_are_used_without_the_option(run):
+    model, shape = residual_model()
+    x = np.random.default_rng(4).standard_normal(shape).astype(np.float32)
+    assert np.array_equal(run(model, x, interpreter_threads=4)[0], run(model, x)[0])
+
+
+def test_converted_keras_model_agrees_with_lce(run, lce):
+    """conv → BN → sign, same padding with zeros, pooling and residuals, as the converter writes."""
+    import larq_compute_engine
+
+    from onebit.keras import keras, lq
+
+    keras.utils.set_random_seed(7)
+    settings = {
+        "input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign", "use_bias": False,
+    }  # fmt: skip
+    x = inputs = keras.Input((12, 12, 32))
+    for padding, values in [("valid", 0), ("same", 1)]:
+        x = lq.layers.QuantConv2D(64, 3, padding=padding, pad_values=values, **settings)(x)
+        x = keras.layers.BatchNormalization(momentum=0.5)(x)
+    x = keras.layers.MaxPool2D(2)(x)
+    y = lq.layers.QuantConv2D(64, 3, padding="same", pad_values=1, **settings)(x)
+    x = keras.layers.add([keras.layers.BatchNormalization()(y), x])
+    # Last, as LCE corrects the zero border in float: a sign after it could flip.
+    x = lq.layers.QuantConv2D(64, 3, padding="same", **settings)(x)
+    x = keras.layers.Dense(10)(keras.layers.Flatten()(x))
+    model = keras.Model(inputs, x)
+    file = larq_compute_engine.convert_keras_model(model)
+    image = np.random.default_rng(0).standard_normal((1, 12, 12, 32)).astype(np.float32)
+    # The dense layer sums 1,600 products of up to 600 in either order: 1600 * 600 * 2^-24 < 0.06.
+    np.testing.assert_allclose(run(file, image)[0], lce(file, image)[0], atol=0.06)

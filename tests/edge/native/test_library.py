@@ -1,0 +1,148 @@
+"""What the library needs and exports, its wheels, and the sanitized build with the kept corpus."""
+
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from .conftest import NATIVE, load_file
+
+ALLOWED = {"libc.so.6", "libpthread.so.0", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
+EXPORTED = {"tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate"}
+
+
+class Elf:
+    """The dynamic section of a little-endian ELF file: what it needs and what it exports."""
+
+    def __init__(self, data):
+        wide = data[4] == 2
+        offset, entry, count, _ = struct.unpack_from(
+            "<Q10xHHH" if wide else "<I10xHHH", data, 0x28 if wide else 0x20
+        )
+        sections = []
+        for i in range(count):
+            at = offset + i * entry
+            layout = "<IIQQQQIIQQ" if wide else "<IIIIIIIIII"
+            sections.append(struct.unpack_from(layout, data, at))
+
+        def text(table, at):
+            start = sections[table][4] + at
+            return data[start : data.index(b"\0", start)].decode()
+
+        self.needed, self.exported, self.versions = set(), set(), set()
+        for _, kind, _, _, start, size, link, _, _, width in sections:
+            body = data[start : start + size]
+            if kind == 6:  # dynamic
+                for tag, value in struct.iter_unpack("<qQ" if wide else "<iI", body):
+                    if tag == 1:
+                        self.needed.add(text(link, value))
+            elif kind == 11:  # dynamic symbols
+                for at in range(0, size, width):
+                    if wide:
+                        name, info, _, section = struct.unpack_from("<IBBH", body, at)
+                    else:
+                        name, _, _, info, _, section = struct.unpack_from("<IIIBBH", body, at)
+                    if section and info >> 4:
+                        self.exported.add(text(link, name))
+            elif kind == 0x6FFFFFFE:  # versions needed
+                at = 0
+                while True:
+                    _, aux_count, _, aux, following = struct.unpack_from("<HHIII", body, at)
+                    spot = at + aux
+                    for _ in range(aux_count):
+                        _, _, _, name, step = struct.unpack_from("<IHHII", body, spot)
+                        self.versions.add(text(link, name))
+                        spot += step
+                    if not following:
+                        break
+                    at += following
+
+
+def check_library(data, oldest_glibc=None):
+    elf = Elf(data)
+    assert elf.needed <= ALLOWED | {"ld-linux-armhf.so.3"}, elf.needed
+    assert elf.exported == EXPORTED
+    versions = {v.removeprefix("GLIBC_") for v in elf.versions}
+    numbers = [tuple(map(int, v.split("."))) for v in versions if v[0].isdigit()]
+    if oldest_glibc:
+        assert max(numbers) <= oldest_glibc, elf.versions
+
+
+def test_library_depends_on_libc_alone_and_exports_two_symbols(onebit_delegate):
+    check_library(onebit_delegate.library_path().read_bytes())
+
+
+@pytest.fixture(scope="session")
+def wheels(native_build, tmp_path_factory):
+    """The wheels of all targets, by target."""
+    here = subprocess.run([sys.executable, "-c", "import ziglang"], capture_output=True)
+    if here.returncode and not (native_build.TOOLS / "bin" / "python").exists():
+        pytest.skip("cross-compiling needs ziglang: run `make wheels` once")
+    sys.modules["build_library"] = native_build
+    try:
+        builder = load_file("onebit_wheels", NATIVE / "wheels.py")
+    finally:
+        del sys.modules["build_library"]
+    folder = tmp_path_factory.mktemp("wheels")
+    return {
+        target: builder.write_wheel(target, native_build.build(target), folder)
+        for target in builder.PLATFORMS
+    }
+
+
+@pytest.mark.slow
+def test_wheels_hold_libraries_for_glibc_2_28(wheels):
+    for target, wheel in wheels.items():
+        with zipfile.ZipFile(wheel) as archive:
+            assert archive.testzip() is None
+            names = archive.namelist()
+            assert "onebit_delegate/__init__.py" in names
+            check_library(archive.read("onebit_delegate/libonebit_delegate.so"), (2, 28))
+        assert wheel.name.endswith(".whl"), target
+
+
+@pytest.mark.slow
+def test_wheel_installs_and_runs(wheels, tmp_path):
+    with zipfile.ZipFile(wheels["x86_64"]) as archive:
+        archive.extractall(tmp_path)
+    code = "import onebit_delegate as o; print(o.features()['isas']); o.load()"
+    environment = {k: v for k, v in os.environ.items() if k != "ONEBIT_DELEGATE_LIBRARY"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert "scalar" in done.stdout, done.stderr
+
+
+CORPUS = sorted(Path(__file__).with_name("corpus").glob("*.tflite"))
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=lambda p: p.stem)
+def test_corpus_no_longer_crashes(path, onebit_delegate):
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(
+            model_content=path.read_bytes(), experimental_delegates=[onebit_delegate.load()]
+        )
+        interpreter.allocate_tensors()
+        interpreter.invoke()
+    except (RuntimeError, ValueError):
+        pass
+
+
+@pytest.mark.slow
+def test_fuzzing_for_a_minute_finds_nothing(native_build, tmp_path):
+    if shutil.which("gcc") is None:
+        pytest.skip("the sanitizers' libraries come with gcc")
+    library = native_build.build(sanitize=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "native.fuzz", "--minutes", "1", "--library", str(library)],
+        cwd=Path(__file__).parents[1], capture_output=True, text=True,
+    )  # fmt: skip
+    assert "crashes: 0 here" in done.stdout, done.stdout + done.stderr
