@@ -7,6 +7,7 @@ which the normalisation in front of a dense layer brings about.
 """
 
 import hashlib
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,18 +84,19 @@ def name_tensors(graph: Graph, model: keras.Model) -> None:
     """
     layers, by_rows = layers_by_filter(model), layers_by_filter(model, any_columns=True)
     for op in graph.operators:
-        if graph.op_name(op) == "LceBconv2d":
-            source, shape = graph.inputs(op)[1], binary_filter_shape(graph, op)
-        elif graph.op_name(op) in FILTERED:
-            source, shape = (
-                stored_filter(graph, graph.inputs(op)[1])[0],
-                graph.shape(graph.inputs(op)[1]),
-            )
-        else:
-            continue
-        signs = filter_signs(graph, op, source, shape)
+        signs = signs_of(graph, op)
         if signs is None:
             continue
         layer = layers.get(fingerprint(signs)) or by_rows.get(fingerprint(signs, True))
         if layer is not None:
             graph.subgraph.tensors[graph.outputs(op)[0]].name = layer.name.encode()
+
+
+def signs_of(graph: Graph, op: Any) -> NDArray[np.bool_] | None:
+    """Where the filter of an operator is negative, `[O, …]`; None for other operators."""
+    if graph.op_name(op) == "LceBconv2d":
+        return filter_signs(graph, op, graph.inputs(op)[1], binary_filter_shape(graph, op))
+    if graph.op_name(op) not in FILTERED:
+        return None
+    index = graph.inputs(op)[1]
+    return filter_signs(graph, op, stored_filter(graph, index)[0], graph.shape(index))

@@ -1,4 +1,4 @@
-"""What flows into the binary layers, seen in Keras and in the file.
+"""What flows into the layers with quantized inputs, seen in Keras and in the file.
 
 Keras runs eagerly, and while it does, each sign notes what it is given: that works for nested,
 shared and subclassed layers too, which have no tensor of their own in the model's graph. In the
@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.filters import binary_filter_shape, filter_signs
+from convert.filters import binary_filter_shape
 from convert.flatbuffer import Graph
-from convert.matching import fingerprint, layers_by_filter
+from convert.matching import fingerprint, layers_by_filter, signs_of
 from convert.rewrites.topology import Wiring, nested_models
-from onebit.keras import keras, tf
+from onebit import bits
+from onebit.keras import keras, lq, tf
 
 
 @dataclass
@@ -51,6 +52,14 @@ class Tap:
         """
         return self.sign(tf.constant(values))
 
+    def keras_levels(self, values: NDArray[np.float32]) -> NDArray[Any]:
+        """What the quantizer makes of pre-activations, in the form of `file_levels`."""
+        return np.asarray(self.quantize(values)) < 0
+
+    def file_levels(self, stored: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        """The same in the file: whether an input is negative."""
+        return (bits.unpack(stored, self.channels) < 0).reshape(shape)
+
     def note(self, values: tf.Tensor) -> None:
         """Keeps what the sign was given."""
         for step in self.between:
@@ -58,19 +67,46 @@ class Tap:
         self.seen.append(np.asarray(values))
 
 
+class StepTap(Tap):
+    """A layer with multi-bit inputs (DoReFa): k bits have 2^k − 1 steps, 0 to 1 in Keras.
+
+    The file rounds x·(2^k − 1), and folds the division by it into what follows.
+    """
+
+    @property
+    def steps(self) -> int:
+        """How many steps there are between 0 and 1."""
+        return 2**self.layer.input_quantizer.precision - 1
+
+    def keras_levels(self, values: NDArray[np.float32]) -> NDArray[Any]:
+        """The number of the step, 0 to 2^k − 1."""
+        return np.rint(np.asarray(self.quantize(values)) * self.steps)
+
+    def file_levels(self, stored: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        """The same in the file."""
+        return stored.reshape(shape)
+
+
 def taps(model: keras.Model, content: bytes) -> list[Tap]:
-    """The binary layers of a file whose Keras layers and signs are known, in the file's order."""
+    """The layers of a file whose quantized inputs are known on both sides, in the file's order."""
     graph = Graph.from_bytes(content)
+    known = layers_by_filter(model)
+    tapped = _sign_taps(graph, model, known) + _step_taps(graph, known)
+    order = {tensor: i for i, op in enumerate(graph.operators) for tensor in graph.outputs(op)}
+    # An input of the model has no operator.
+    return sorted(tapped, key=lambda tap: order.get(tap.tensors[0], -1))
+
+
+def _sign_taps(graph: Graph, model: keras.Model, known: dict[str, keras.layers.Layer]) -> list[Tap]:
     layers = {
         key: (layer, *found)
-        for key, layer in layers_by_filter(model).items()
+        for key, layer in known.items()
         if (found := _sign_of(model, layer)) is not None
     }
     binary: dict[str, list[Any]] = defaultdict(list)
     for op in graph.operators:
         if graph.op_name(op) == "LceBconv2d":
-            shape = binary_filter_shape(graph, op)
-            signs = filter_signs(graph, op, graph.inputs(op)[1], shape)
+            signs = signs_of(graph, op)
             if signs is not None:
                 binary[fingerprint(signs)].append(op)
     # A damaged filter has no twin in Keras; among the layers left over, the order tells.
@@ -89,12 +125,33 @@ def taps(model: keras.Model, content: bytes) -> list[Tap]:
     return result
 
 
+def _step_taps(graph: Graph, known: dict[str, keras.layers.Layer]) -> list[Tap]:
+    rounded: dict[str, list[int]] = defaultdict(list)
+    for op in graph.operators:
+        signs = None if graph.op_name(op) == "LceBconv2d" else signs_of(graph, op)
+        if signs is None:
+            continue
+        layer = known.get(fingerprint(signs))
+        if not isinstance(getattr(layer, "input_quantizer", None), lq.quantizers.DoReFa):
+            continue
+        above = graph.producer(graph.inputs(op)[2 if graph.op_name(op) == "TRANSPOSE_CONV" else 0])
+        while above is not None and graph.op_name(above) in ("MUL", "RESHAPE", "PAD", "PADV2"):
+            above = graph.producer(graph.inputs(above)[0])
+        if above is not None and graph.op_name(above) == "ROUND":
+            rounded[fingerprint(signs)].append(graph.outputs(above)[0])
+    return [
+        StepTap(known[key], tensors, 0, known[key].input_quantizer)
+        for key, tensors in rounded.items()
+    ]
+
+
 def _sign_of(
     model: keras.Model, layer: keras.layers.Layer
 ) -> tuple[Callable[[tf.Tensor], tf.Tensor], list[keras.layers.Layer]] | None:
     """What makes a layer's inputs ±1, and what stands between; None when that is not known."""
     if getattr(layer, "input_quantizer", None) is not None:
-        return layer.input_quantizer, []
+        steps = isinstance(layer.input_quantizer, lq.quantizers.DoReFa)
+        return None if steps else (layer.input_quantizer, [])
     for inner in nested_models(model):
         found = Wiring(inner).sign_behind(layer)
         if found is not None:
@@ -151,14 +208,14 @@ def distance_to_threshold(
 ) -> NDArray[np.float64]:
     """How far each number is from where a sign turns: `[n, …]` → `[n, …]`, inf where it never does.
 
-    Thresholds may be any, and one per channel: d is the least distance at which the signs of
-    values − d and values + d differ, found by bisection to 2^-40 of the largest magnitude.
+    Thresholds may be any, one per channel, and several: d is the least distance at which values − d
+    and values + d are quantized differently, found by bisection to 2^-40 of the largest magnitude.
     """
     largest = 4 * float(np.abs(values).max()) + 1
 
     def turns(distance: NDArray[np.float64]) -> NDArray[np.bool_]:
         below, above = (
-            np.asarray(sign(tf.constant((values + step).astype(np.float32)))) < 0
+            np.asarray(sign(tf.constant((values + step).astype(np.float32))))
             for step in (-distance, distance)
         )
         return below != above

@@ -27,7 +27,6 @@ from convert.lce import LceInterpreter
 from convert.matching import layers_by_filter
 from convert.report import Flip, Verdict, Verification
 from convert.taps import Tap, distance_to_threshold, listening, taps, with_outputs
-from onebit import bits
 from onebit.keras import keras, tf
 
 MAX_FLIPS = 20
@@ -161,8 +160,7 @@ def _first_differences(
         if not tap.compared:
             continue
         for values, in_file in zip(tap.seen, packed, strict=True):
-            signs = np.asarray(tap.quantize(values)) < 0
-            differs = signs != (bits.unpack(in_file, tap.channels) < 0).reshape(signs.shape)
+            differs = tap.keras_levels(values) != tap.file_levels(in_file, values.shape)
             samples = [
                 i for i in np.flatnonzero(_per_sample(differs)) if start + int(i) not in found
             ]

@@ -213,7 +213,7 @@ def table(rows: list[dict]) -> str:
         lines.append(
             [
                 row["model"].replace("larq_zoo:", "").replace("zoo:", "`zoo:`"),
-                row["lce_reason"] if alone is None else f"{alone / 1e6:.2f} MB",
+                "fails" if alone is None else f"{alone / 1e6:.2f} MB",
                 f"{row['bytes'] / 1e6:.2f} MB",
                 f"{layers.get('binary', 0)} of {sum(layers.values())}",
                 f"{row['binary_mac_share']:.1%}",

@@ -222,6 +222,42 @@ def test_errors_before_shared_layers_and_separate_signs_are_located(position, la
     assert {flip.layer for flip in result.flips} == {layer}
 
 
+def dorefa_net():
+    x = image = keras.Input((8, 8, 16))
+    for index in (1, 2, 3):
+        x = lq.layers.QuantConv2D(
+            64, 3, padding="same", input_quantizer=lq.quantizers.DoReFa(2), name=f"conv_{index}",
+            **BINARY,
+        )(x)  # fmt: skip
+        x = keras.layers.BatchNormalization(name=f"bn_{index}")(x)
+    return randomise(keras.Model(image, x))
+
+
+def test_steps_of_several_bits_are_compared():
+    model = dorefa_net()
+    result = verify(model, convert_model(model).tflite, [images(40, (8, 8, 16))])
+    assert result.verdict != "mismatch"
+    assert result.compared_layers == ["conv_1", "conv_2", "conv_3"]
+
+
+def test_error_before_a_layer_of_several_bits_is_located():
+    def shift(graph, ops):
+        multiplications = [op for op in graph.operators if graph.op_name(op) == "MUL"]
+        scales = [
+            index
+            for op in multiplications
+            for index in graph.inputs(op)
+            if graph.is_constant(index) and graph.shape(index) == [64]
+        ]
+        edit(graph, scales[0], lambda scale: scale.__imul__(1.05))
+
+    model = dorefa_net()
+    content = changed(convert_model(model).tflite, shift)
+    result = verify(model, content, [images(20, (8, 8, 16))])
+    assert result.verdict == "mismatch"
+    assert {flip.layer for flip in result.flips} == {"conv_2"}
+
+
 def test_lce_takes_ternary_inputs_for_signs_and_the_verification_finds_it():
     image = keras.Input((6, 6, 32))
     layer = lq.layers.QuantConv2D(16, 3, input_quantizer="ste_tern", **BINARY)
