@@ -248,7 +248,7 @@ def test_full_disk_is_one_line_and_leaves_nothing(saved, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("stage", ["convert_with_lce", "run_passes", "audit"])
+@pytest.mark.parametrize("stage", ["convert_with_lce", "audit"])
 def test_killed_conversion_leaves_nothing(stage, saved, tmp_path):
     code = (
         "import os, runpy, signal, convert.conversion\n"
