@@ -306,6 +306,42 @@ def show(rows: list[dict[str, Any]]) -> None:
         )  # fmt: skip
 
 
+LCE_KEYS = ("lce", "lce indirect", "lce indirect xnnpack")
+
+
+def table(path: Path) -> str:
+    """The rows of a file as Markdown: the delegate's median, and how many times that others take.
+
+    The best of LCE's configurations counts. Of several rounds of a model, the last does.
+    """
+    medians: dict[tuple[str, int], dict[str, float]] = {}
+    shares: dict[tuple[str, int], float | None] = {}
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        cell, contender = (row["model"]["name"], row["setup"]["threads"]), row["setup"]["contender"]
+        medians.setdefault(cell, {})[contender] = row["summary"]["median_ns"]
+        if contender == "delegate":
+            shares[cell] = row["share_of_limit"] if cell[0] in STACKS else None
+    lines = [
+        "| model | threads | delegate | best of LCE | LiteRT float32 | LiteRT int8 | "
+        "delegate, AVX2 only | share of the popcount limit |",
+        "| --- " * 8 + "|",
+    ]
+    for (name, threads), median in medians.items():
+        ours, lce = median["delegate"], min(median[k] for k in LCE_KEYS if k in median)
+        others = [lce, median.get("litert f32"), median.get("litert int8")]
+        ratios = [f"{other / ours:.1f}×" if other else "–" for other in others]
+        avx2 = median.get("delegate avx2")
+        share = shares[name, threads]
+        cells = [
+            name, str(threads), f"{ours / 1e6:.3f} ms", *ratios,
+            f"{avx2 / 1e6:.3f} ms ({lce / avx2:.1f}× faster than LCE)" if avx2 else "–",
+            f"{share:.0%}" if share else "–",
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Parses the command line, measures, appends rows."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -314,7 +350,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--output", type=Path, help="JSON Lines file to append to")
     parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "bench")
+    parser.add_argument("--table", type=Path, help="print the rows of a file instead")
     arguments = parser.parse_args()
+    if arguments.table:
+        print(table(arguments.table))
+        return
     names = arguments.models.split(",")
     unknown = set(names) - set(MODELS)
     if unknown:

@@ -1,4 +1,4 @@
-"""The README shows what the commands print and names only commands that exist."""
+"""The README and docs/ show what the commands print and name only commands that exist."""
 
 import re
 import subprocess
@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-TABLES = re.findall(r"<!-- table: (python .+?) -->\n(.*?)<!-- /table -->", README, re.DOTALL)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-VERBS = sorted(
-    {m for page in PAGES for m in re.findall(r"python -m (\w+) (\w+)", page.read_text())}
-)
+TEXT = "".join(page.read_text() for page in PAGES)
+TABLES = re.findall(r"<!-- table: (python .+?) -->\n(.*?)<!-- /table -->", TEXT, re.DOTALL)
+VERBS = sorted(set(re.findall(r"python -m (\w+) (\w+)", TEXT)))
 
 
 def run(*arguments):
@@ -22,8 +20,8 @@ def run(*arguments):
     )
 
 
-def test_readme_has_tables():
-    assert TABLES
+def test_pages_have_tables():
+    assert len(TABLES) >= 3
 
 
 @pytest.mark.parametrize(("command", "table"), TABLES, ids=[command for command, _ in TABLES])
