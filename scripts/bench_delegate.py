@@ -254,8 +254,20 @@ def summary(samples: list[int]) -> dict[str, float]:
     }
 
 
-def rows_of(name: str, threads: int, rounds: int, cache: Path) -> list[dict[str, Any]]:
-    """Measures one model and returns a row per contender; the first line of each is its key."""
+def run_record() -> dict[str, Any]:
+    """When, with which command and at which commit the rows are made."""
+    commit = ["git", "rev-parse", "--short", "HEAD"]
+    return {
+        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "command": " ".join(["python", "scripts/bench_delegate.py", *sys.argv[1:]]),
+        "commit": subprocess.run(commit, cwd=ROOT, capture_output=True, text=True).stdout.strip(),
+    }
+
+
+def rows_of(
+    name: str, threads: int, rounds: int, cache: Path, context: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Measures one model and returns a row per contender; `context` is the same in all rows."""
     files = files_of(name, cache)
     from ai_edge_litert.interpreter import Interpreter
 
@@ -273,7 +285,6 @@ def rows_of(name: str, threads: int, rounds: int, cache: Path) -> list[dict[str,
         rows.append({
             "schema_version": 1,
             "benchmark": "delegate",
-            "run": RUN,
             "model": {
                 "name": name, "file": kind, "sha256": hashlib.sha256(files[kind]).hexdigest(),
                 "size_bytes": len(files[kind]), "macs": macs,
@@ -282,7 +293,7 @@ def rows_of(name: str, threads: int, rounds: int, cache: Path) -> list[dict[str,
                 "contender": key, "threads": threads, "warm_up": WARM_UP,
                 "timed": "predict" if key.startswith("lce") else "invoke",
             },
-            "host": HOST,
+            **context,
             "samples_ns": samples[key],
             "summary": stats,
             "difference_to_lce": difference,
@@ -359,9 +370,10 @@ def main() -> None:
     unknown = set(names) - set(MODELS)
     if unknown:
         parser.error(f"unknown model {', '.join(sorted(unknown))}: use {', '.join(MODELS)}")
+    context = {"run": run_record(), "host": host()}
     for name in names:
         for threads in map(int, arguments.threads.split(",")):
-            rows = rows_of(name, threads, arguments.rounds, arguments.cache)
+            rows = rows_of(name, threads, arguments.rounds, arguments.cache, context)
             show(rows)
             if arguments.output:
                 arguments.output.parent.mkdir(parents=True, exist_ok=True)
@@ -370,12 +382,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    HOST = host()
-    RUN = {
-        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "command": " ".join(["python", "scripts/bench_delegate.py", *sys.argv[1:]]),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-        ).stdout.strip(),
-    }
     main()
