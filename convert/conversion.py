@@ -99,10 +99,11 @@ def convert_model(
         on_stage: Called with the name of each stage.
 
     Returns:
-        The file and its report. A `mismatch` in the verification is reported, not raised.
+        The file and its report. A `mismatch` in the verification is reported, not raised; that
+        LCE's interpreter refuses the file is a note, and then nothing is compared.
 
     Raises:
-        ConversionError: LCE cannot convert the model or its interpreter refuses the file.
+        ConversionError: This is no built Keras 2 model, or LCE cannot convert it.
     """
     if not isinstance(model, keras.Model):
         raise ConversionError(

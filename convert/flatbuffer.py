@@ -44,7 +44,6 @@ def _invert(enumeration: type) -> dict[int, str]:
 
 
 _OP_NAMES = _invert(schema.BuiltinOperator)
-_ACTIVATIONS = _invert(schema.ActivationFunctionType)
 _DTYPES: dict[int, Any] = {
     schema.TensorType.FLOAT32: np.dtype("<f4"),
     schema.TensorType.FLOAT16: np.dtype("<f2"),
@@ -287,8 +286,3 @@ class Graph:
         """Puts operators in the place of one."""
         index = next(i for i, op in enumerate(self.operators) if op is old)
         self.subgraph.operators[index : index + 1] = list(new)
-
-
-def activation_name(code: int) -> str:
-    """The name of a fused activation, `NONE` when there is none."""
-    return _ACTIVATIONS.get(code, f"ACTIVATION_{code}")

@@ -127,11 +127,6 @@ class LceInterpreter:
                 f"LCE's interpreter refuses the file: {'; '.join(said) or reason}"
             )
 
-    @property
-    def input_shapes(self) -> list[list[int]]:
-        """The shapes of the inputs, with a batch of 1."""
-        return [list(shape) for shape in self._interpreter.input_shapes]
-
     def run(
         self,
         samples: Sequence[NDArray[np.float32]],
