@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from edge.rows import Row, from_json, to_json
+from edge.row_json import from_json, to_json
+from edge.rows import Row
 from onebit.errors import OnebitError, UsageError
 
 

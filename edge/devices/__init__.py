@@ -1,11 +1,12 @@
 """Where models run. Each kind of device is one file with the interface `Device`."""
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from edge.rows import Host
+from edge.rows import Cluster, Host
 
 
 class RunnerError(Exception):
@@ -13,12 +14,14 @@ class RunnerError(Exception):
 
 
 class Device(Protocol):
-    """A machine with a private temporary folder in which `edge/runner.py` can be run.
+    """A machine with a private temporary folder in which the runner (`edge/runner/`) can be run.
 
-    Used as a context manager, so that it is cleaned up after a failure and on Ctrl-C too.
+    Used as a context manager, so that it is cleaned up after a failure and on Ctrl-C too. `name` is
+    what rows call it, without an address; `kind` is local, ssh or adb.
     """
 
     name: str
+    kind: str
 
     def __enter__(self) -> "Device":
         """Makes the temporary folder."""
@@ -53,4 +56,15 @@ class Device(Protocol):
         ...
 
 
-__all__ = ["Device", "RunnerError"]
+def host_from_probe(name: str, kind: str, answer: Mapping[str, Any]) -> Host:
+    """The host that a runner's `probe` describes; what it tells beyond `Host` is left out."""
+    names = {field.name for field in dataclasses.fields(Host)} - {"device", "kind"}
+    known = {key: value for key, value in answer.items() if key in names}
+    known["isa"] = tuple(known.get("isa", ()))
+    known["clusters"] = tuple(
+        Cluster(**(group | {"cpus": tuple(group["cpus"])})) for group in known.get("clusters", ())
+    )
+    return Host(device=name, kind=kind, **known)
+
+
+__all__ = ["Device", "RunnerError", "host_from_probe"]

@@ -1,7 +1,6 @@
 """This machine as a device: the runner in a process of its own."""
 
 import contextlib
-import dataclasses
 import json
 import os
 import shutil
@@ -13,25 +12,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import edge.runner
-from edge.devices import RunnerError
+from edge.devices import RunnerError, host_from_probe
 from edge.rows import Host
+from edge.runner_archive import write_runner
 
 PROBE_SECONDS = 60
 MAX_QUOTED = 200
 
 
 class LocalDevice:
-    """Runs `edge/runner.py` here, with this Python unless another command is given."""
+    """Runs the runner here, with this Python unless another command is given."""
 
-    name = "local"
+    name = kind = "local"
 
     def __init__(self, command: Sequence[str] | None = None) -> None:
-        self._command = list(command or [sys.executable, edge.runner.__file__])
+        self._command = None if command is None else list(command)
         self._folder: Path | None = None
 
     def __enter__(self) -> "LocalDevice":
         self._folder = Path(tempfile.mkdtemp(prefix="onebit-edge-"))
+        if self._command is None:
+            self._command = [sys.executable, str(write_runner(self._folder))]
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -46,9 +47,7 @@ class LocalDevice:
         answer = self.run({"action": "probe"}, PROBE_SECONDS)
         if answer["status"] != "ok":
             raise RunnerError(answer.get("reason", "the probe failed"))
-        names = {field.name for field in dataclasses.fields(Host)} - {"device"}
-        known = {key: value for key, value in answer.items() if key in names}
-        return Host(device=self.name, **(known | {"isa": tuple(known.get("isa", ()))}))
+        return host_from_probe(self.name, self.kind, answer)
 
     def put(self, path: str | os.PathLike[str]) -> str:
         """The file's absolute path: the runner reads it where it lies."""
@@ -61,6 +60,8 @@ class LocalDevice:
             RunnerError: It was killed by a signal, took longer than `timeout_seconds` or printed
                 something other than one JSON document.
         """
+        if self._command is None:
+            raise RuntimeError("a LocalDevice is used outside its with block")
         process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,

@@ -13,10 +13,11 @@ import pytest
 
 import edge
 from edge import bench
-from edge.bench import compare_outputs, plan_cells, run_cells
+from edge.bench import plan_cells, run_cells
 from edge.delegate import Delegate
 from edge.devices import RunnerError
 from edge.devices.local import LocalDevice
+from edge.reference import compare_outputs
 from onebit.errors import UsageError
 
 REPOSITORY = Path(edge.__file__).parent.parent
@@ -34,7 +35,7 @@ def run_with(tmp_path, quick_plan, float_file):
         script.write_text(
             f"import sys; sys.path.insert(0, {str(REPOSITORY)!r})\n"
             "import os, time, json\n"
-            "from edge import runner\n"
+            "from edge.runner import main as runner\n"
             "real = runner.ACTIONS['bench']\n"
             "def bench(request):\n"
             "    if request['runtime'] == 'lce':\n"
@@ -45,7 +46,8 @@ def run_with(tmp_path, quick_plan, float_file):
         )
         cells = plan_cells([float_file.path], ["lce", "litert"])
         with LocalDevice([sys.executable, str(script)]) as device:
-            return list(run_cells(cells, device, quick_plan, timeout_seconds))
+            plan = dataclasses.replace(quick_plan, timeout_seconds=timeout_seconds)
+            return list(run_cells(cells, device, plan))
 
     return run
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import rows
-from edge.rows import SCHEMA_VERSION, Row, from_json, to_json
+from edge.row_json import from_json, to_json
+from edge.rows import SCHEMA_VERSION, Row
 
 
 def any_of(kind):

@@ -4,7 +4,8 @@ import dataclasses
 
 from edge import benchmark
 from edge.delegate import find_delegate
-from edge.rows import INVALID, OK, from_json, to_json
+from edge.row_json import from_json, to_json
+from edge.rows import INVALID, OK
 from edge.tables import profile_lines
 
 

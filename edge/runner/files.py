@@ -1,0 +1,18 @@
+"""Small files of /proc and /sys; what a system does not tell is None."""
+
+
+def read_text(path):
+    """A small file's text without surrounding blanks and NULs, or None."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip(" \t\r\n\0") or None
+    except OSError:
+        return None
+
+
+def read_number(path, scale=1.0):
+    """A number in a file, times `scale`, or None."""
+    try:
+        return float(read_text(path) or "") * scale
+    except ValueError:
+        return None
