@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.datasets import Split
-from zoo.preprocessing import Preprocessing
+from zoo.preprocessing import Preprocessor
 from zoo.run import Run
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def evaluate(run: Run) -> Evaluation:
     )
 
 
-def accuracy(model: keras.Model, split: Split, preprocessing: Preprocessing) -> float:
+def accuracy(model: keras.Model, split: Split, preprocessing: Preprocessor) -> float:
     """The fraction of the split's images whose largest logit is their label's."""
     right = 0
     for start in range(0, len(split), BATCH_SIZE):
@@ -74,7 +74,7 @@ def accuracy(model: keras.Model, split: Split, preprocessing: Preprocessing) -> 
 
 
 def real_weights_accuracy(
-    model: keras.Model, split: Split, preprocessing: Preprocessing
+    model: keras.Model, split: Split, preprocessing: Preprocessor
 ) -> float | None:
     """The accuracy with real weights, which is how BinaryConnect's stochastic form is tested.
 

@@ -5,6 +5,7 @@ RUN/history.jsonl   one line per epoch
 RUN/checkpoints/    the state to resume from
 RUN/logs/           TensorBoard
 RUN/model.keras     the final model in Keras' own format
+RUN/preprocessing.npz   what its preprocessing was fitted with, if it has such a part
 RUN/samples.npz     `images` uint8 [N, H, W, C] and `labels` int64 [N] of the test split
 RUN/card.json       the model card; written last, so that a run with a card is a finished run
 """
@@ -22,7 +23,7 @@ import numpy as np
 from onebit import files
 from onebit.errors import OnebitError, first_line
 from zoo.datasets import Split
-from zoo.preprocessing import Preprocessing
+from zoo.preprocessing import Preprocessing, Preprocessor
 
 if TYPE_CHECKING:
     from onebit.keras import keras
@@ -37,6 +38,7 @@ CHECKPOINTS = "checkpoints"
 LOGS = "logs"
 MODEL = "model.keras"
 SAMPLES = "samples.npz"
+PREPROCESSING = "preprocessing.npz"
 CARD = "card.json"
 
 
@@ -51,6 +53,7 @@ class Run:
         card: The content of card.json.
         samples: The raw labelled test split, at most 10,000 images.
         history: One mapping per epoch.
+        preprocessing: What the model's pixels go through first.
     """
 
     folder: Path
@@ -58,11 +61,7 @@ class Run:
     card: Mapping[str, Any]
     samples: Split
     history: list[dict[str, Any]]
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """What the model's pixels go through first."""
-        return Preprocessing(**self.card["preprocessing"])
+    preprocessing: Preprocessor
 
 
 def load_run(folder: str | Path) -> Run:
@@ -76,7 +75,7 @@ def load_run(folder: str | Path) -> Run:
     card = load_card(folder)
     model = load_model(folder / MODEL, card["model_sha256"])
     samples = load_samples(folder / SAMPLES, card["samples_sha256"])
-    return Run(folder, model, card, samples, read_history(folder))
+    return Run(folder, model, card, samples, read_history(folder), load_preprocessor(folder, card))
 
 
 def load_card(folder: str | Path) -> dict[str, Any]:
@@ -129,6 +128,20 @@ def load_samples(path: Path, sha256: str) -> Split:
     _check_hash(path, sha256)
     with np.load(path, allow_pickle=False) as arrays:
         return Split(arrays["images"], arrays["labels"])
+
+
+def load_preprocessor(folder: Path, card: Mapping[str, Any]) -> Preprocessor:
+    """What the pixels of the run with that card go through.
+
+    Raises:
+        OnebitError: What was fitted is missing, damaged or of another run.
+    """
+    preprocessing = Preprocessing(**card["preprocessing"])
+    if not preprocessing.whitening:
+        return Preprocessor(preprocessing, {})
+    _check_hash(folder / PREPROCESSING, card["preprocessing_sha256"])
+    with np.load(folder / PREPROCESSING, allow_pickle=False) as arrays:
+        return Preprocessor(preprocessing, dict(arrays))
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:

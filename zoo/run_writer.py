@@ -15,6 +15,7 @@ import onebit
 from onebit import files, provenance
 from onebit.errors import UsageError
 from zoo.datasets import Dataset, Split
+from zoo.preprocessing import Preprocessor
 from zoo.recipes import Recipe
 from zoo.run import (
     CARD,
@@ -24,6 +25,7 @@ from zoo.run import (
     LOGS,
     MAX_SAMPLES,
     MODEL,
+    PREPROCESSING,
     SAMPLES,
     SCHEMA_VERSION,
 )
@@ -113,7 +115,7 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
 
 def _sweep(folder: Path) -> None:
     """Removes what a killed process was about to write; the names are those of `onebit.files`."""
-    for name in (CONFIG, HISTORY, MODEL, SAMPLES, CARD):
+    for name in (CONFIG, HISTORY, MODEL, SAMPLES, PREPROCESSING, CARD):
         for leftover in folder.glob(f".{name}.*"):
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -124,7 +126,7 @@ def _remove_run(folder: Path) -> None:
     The card goes first, since it marks the run as finished, the configuration last, since without
     it what is left would be no run folder.
     """
-    for name in (CARD, MODEL, SAMPLES, HISTORY):
+    for name in (CARD, MODEL, SAMPLES, PREPROCESSING, HISTORY):
         (folder / name).unlink(missing_ok=True)
     for name in (CHECKPOINTS, LOGS):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -143,6 +145,7 @@ def finish(
     recipe: Recipe,
     options: Mapping[str, Any],
     dataset: Dataset,
+    preprocessor: Preprocessor,
     *,
     accuracy: float,
     real_weights_accuracy: float | None,
@@ -152,6 +155,9 @@ def finish(
     with files.replacing(folder / MODEL) as temporary:
         model.save(temporary)
     _write_samples(folder / SAMPLES, dataset.test)
+    if preprocessor.arrays:
+        with files.replacing(folder / PREPROCESSING) as temporary:
+            np.savez(temporary, **preprocessor.arrays)
     files.write_json(
         folder / CARD,
         {
@@ -171,6 +177,9 @@ def finish(
             },
             "input_shape": list(dataset.input_shape),
             "preprocessing": dataclasses.asdict(recipe.preprocessing),
+            "preprocessing_sha256": (
+                files.sha256(folder / PREPROCESSING) if preprocessor.arrays else None
+            ),
             "classes": list(dataset.classes),
             "accuracy": {"value": accuracy, "split": "test", "samples": len(dataset.test)},
             "real_weights_accuracy": real_weights_accuracy,

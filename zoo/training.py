@@ -26,6 +26,7 @@ from zoo.datasets import Dataset, Split, load_dataset
 from zoo.evaluation import accuracy, real_weights_accuracy
 from zoo.losses import SquaredHinge
 from zoo.optimizers import make_optimizer
+from zoo.preprocessing import Preprocessor
 from zoo.progress import Progress
 from zoo.recipes import Recipe, resolve_recipe
 from zoo.registry import build, models
@@ -79,15 +80,17 @@ def train(
     tf.config.optimizer.set_experimental_options(
         {"auto_mixed_precision_onednn_bfloat16": recipe.compute == "bfloat16"}
     )
-    model = _Training(recipe, build(recipe.model, **options), dataset, folder).run()
+    preprocessor = recipe.preprocessing.fit(dataset.train.images)
+    model = _Training(recipe, build(recipe.model, **options), dataset, preprocessor, folder).run()
     finish(
         folder,
         model,
         recipe,
         options,
         dataset,
-        accuracy=accuracy(model, dataset.test, recipe.preprocessing),
-        real_weights_accuracy=real_weights_accuracy(model, dataset.test, recipe.preprocessing),
+        preprocessor,
+        accuracy=accuracy(model, dataset.test, preprocessor),
+        real_weights_accuracy=real_weights_accuracy(model, dataset.test, preprocessor),
         command=command,
     )
     return load_run(folder)
@@ -112,12 +115,21 @@ class _Training:
         recipe: How to train.
         model: What to train.
         dataset: What to train on.
+        preprocessor: What its images go through.
         folder: The run folder, claimed.
     """
 
-    def __init__(self, recipe: Recipe, model: keras.Model, dataset: Dataset, folder: Path):
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: keras.Model,
+        dataset: Dataset,
+        preprocessor: Preprocessor,
+        folder: Path,
+    ):
         self._recipe = recipe
         self._dataset = dataset
+        self._preprocessor = preprocessor
         self._folder = folder
         self._steps = math.ceil(len(dataset.train) / recipe.batch_size)
 
@@ -170,8 +182,8 @@ class _Training:
         validation = self._dataset.validation
         # One call of fit per epoch: its own shuffling could not resume in the middle.
         figures = self._trainer.fit(
-            _batches(self._dataset.train, self._recipe, epoch),
-            validation_data=validation and _batches(validation, self._recipe),
+            self._batches(self._dataset.train, epoch),
+            validation_data=validation and self._batches(validation),
             callbacks=[callback],
             verbose=0,
         ).history
@@ -180,6 +192,19 @@ class _Training:
             "learning_rate": float(self._optimizer.learning_rate),
             **{key: _finite(values[0]) for key, values in figures.items()},
         }
+
+    def _batches(self, split: Split, epoch: int | None = None) -> tf.data.Dataset:
+        """Preprocessed batches, in the order of (seed, epoch) or, without one, as they lie."""
+        if epoch is not None:
+            random = np.random.default_rng([self._recipe.seed, epoch])
+            split = split[random.permutation(len(split))]
+
+        def preprocess(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            inputs = tf.numpy_function(self._preprocessor, [images], tf.float32, stateful=False)
+            return tf.ensure_shape(inputs, images.shape), labels
+
+        batches = tf.data.Dataset.from_tensor_slices((split.images, split.labels))
+        return batches.batch(self._recipe.batch_size).map(preprocess).prefetch(2)
 
     def _save(self, record: dict[str, Any]) -> None:
         """Makes an epoch permanent: history first, since the checkpoint says how much of it holds.
@@ -208,19 +233,6 @@ class _Stepper(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Called by Keras after each step."""
         self._progress.step()
-
-
-def _batches(split: Split, recipe: Recipe, epoch: int | None = None) -> tf.data.Dataset:
-    """Preprocessed batches, in the order of (seed, epoch) or, without an epoch, as they lie."""
-    if epoch is not None:
-        split = split[np.random.default_rng([recipe.seed, epoch]).permutation(len(split))]
-    scale, offset = recipe.preprocessing.scale, recipe.preprocessing.offset
-
-    def preprocess(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.cast(images, tf.float32) * scale + offset, labels
-
-    batches = tf.data.Dataset.from_tensor_slices((split.images, split.labels))
-    return batches.batch(recipe.batch_size).map(preprocess).prefetch(2)
 
 
 def _random_states(model: keras.Model) -> Iterator[tf.random.Generator]:
