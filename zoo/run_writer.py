@@ -145,6 +145,7 @@ def finish(
     dataset: Dataset,
     *,
     accuracy: float,
+    real_weights_accuracy: float | None,
     command: str | None,
 ) -> None:
     """Writes the model, the samples and, last, the card, which marks the run as finished."""
@@ -172,6 +173,7 @@ def finish(
             "preprocessing": dataclasses.asdict(recipe.preprocessing),
             "classes": list(dataset.classes),
             "accuracy": {"value": accuracy, "split": "test", "samples": len(dataset.test)},
+            "real_weights_accuracy": real_weights_accuracy,
             "parameters": model.count_params(),
             "model_sha256": files.sha256(folder / MODEL),
             "samples_sha256": files.sha256(folder / SAMPLES),

@@ -23,8 +23,9 @@ from onebit import files
 from onebit.errors import OnebitError
 from onebit.keras import keras, tf
 from zoo.datasets import Dataset, Split, load_dataset
-from zoo.evaluation import accuracy
+from zoo.evaluation import accuracy, real_weights_accuracy
 from zoo.losses import SquaredHinge
+from zoo.optimizers import make_optimizer
 from zoo.progress import Progress
 from zoo.recipes import Recipe, resolve_recipe
 from zoo.registry import build, models
@@ -74,9 +75,21 @@ def train(
     claim(folder, recipe, options, dataset, command=command, restart=restart)
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
+    # Rewrites the traced training step only: evaluation calls the model itself, in float32.
+    tf.config.optimizer.set_experimental_options(
+        {"auto_mixed_precision_onednn_bfloat16": recipe.compute == "bfloat16"}
+    )
     model = _Training(recipe, build(recipe.model, **options), dataset, folder).run()
-    measured = accuracy(model, dataset.test, recipe.preprocessing)
-    finish(folder, model, recipe, options, dataset, accuracy=measured, command=command)
+    finish(
+        folder,
+        model,
+        recipe,
+        options,
+        dataset,
+        accuracy=accuracy(model, dataset.test, recipe.preprocessing),
+        real_weights_accuracy=real_weights_accuracy(model, dataset.test, recipe.preprocessing),
+        command=command,
+    )
     return load_run(folder)
 
 
@@ -109,13 +122,7 @@ class _Training:
         self._steps = math.ceil(len(dataset.train) / recipe.batch_size)
 
         self._model = model
-        self._optimizer = keras.optimizers.Adam(
-            keras.optimizers.schedules.ExponentialDecay(
-                recipe.learning_rate,
-                decay_steps=self._steps * recipe.epochs,
-                decay_rate=recipe.final_learning_rate / recipe.learning_rate,
-            )
-        )
+        self._optimizer = make_optimizer(recipe, self._steps * recipe.epochs)
         # A second model around the same layers, so that the saved one carries no optimizer.
         self._trainer = keras.Model(model.inputs, model.outputs)
         self._trainer.compile(self._optimizer, SquaredHinge(), metrics=["accuracy"])

@@ -36,8 +36,9 @@ def binary_connect_mlp(
         stochastic: Draw the weights' signs in training (equation 2) instead of taking them
             (equation 1).
 
-    Differs from the paper: with `stochastic`, the test uses the signs of the weights, not their
-    real values, because only signs can be deployed as single bits.
+    Differs from the paper: with `stochastic`, the model outside training uses the signs of the
+    weights, not their real values, because only signs can be deployed as single bits; evaluations
+    report both.
     """
 
     def kernel() -> Quantizer:
@@ -86,10 +87,9 @@ def _mlp(
     """One layer per kernel quantizer, the last of them the output."""
 
     def initial(kernel: Quantizer) -> Any:
-        # Near 0 every draw is a coin toss, which three layers in a row turn into pure noise.
-        if isinstance(kernel, StochasticSign):
-            return keras.initializers.RandomUniform(-1.0, 1.0)
-        return "glorot_uniform"
+        # As in the authors' code. Near 0 every draw of the stochastic form would be a coin toss,
+        # which three layers in a row turn into pure noise.
+        return keras.initializers.RandomUniform(-1.0, 1.0) if kernel else "glorot_uniform"
 
     x = image = keras.Input(input_shape, name="image")
     x = keras.layers.Flatten(name="flatten")(x)

@@ -28,14 +28,17 @@ SMOKE_SAMPLES = 128
 SMOKE_EPOCHS = 2
 SMOKE_BATCH_SIZE = 32
 
+OPTIMIZERS = ("adam", "sgd")
+COMPUTE = ("float32", "bfloat16")
+
 
 @dataclass(frozen=True)
 class Recipe:
     """One training, from the data to the last epoch.
 
-    Adam minimises the squared hinge; its learning rate falls exponentially, step by step, from
-    `learning_rate` towards `final_learning_rate`, which the step after the last would have. The
-    model of the last epoch is the result.
+    The optimizer minimises the squared hinge; its learning rate falls exponentially, step by step,
+    from `learning_rate` towards `final_learning_rate`, which the step after the last would have.
+    The model of the last epoch is the result.
 
     Attributes:
         model: Registry name of the model.
@@ -46,6 +49,12 @@ class Recipe:
         batch_size: Images a step.
         learning_rate: Of the first step.
         final_learning_rate: Where the decay ends.
+        optimizer: One of `OPTIMIZERS`.
+        momentum: Of SGD.
+        glorot_scaling: Scale the learning rates of latent weights by Glorot's coefficients
+            (`zoo.optimizers`).
+        compute: What training multiplies in, one of `COMPUTE`; "bfloat16" keeps weights, sums and
+            every evaluation in float32, and is faster where the processor has AMX or AVX-512 BF16.
         seed: Of the initial weights, each epoch's order, dropout and stochastic signs.
         samples: How many images of each split are used; None for all.
         preprocessing: From raw pixels to the model's input.
@@ -60,6 +69,10 @@ class Recipe:
     batch_size: int = 100
     learning_rate: float = 1e-3
     final_learning_rate: float = 1e-5
+    optimizer: str = "adam"
+    momentum: float = 0.0
+    glorot_scaling: bool = False
+    compute: str = "float32"
     seed: int = 1
     samples: int | None = None
     preprocessing: Preprocessing = MINUS_ONE_TO_ONE
@@ -70,6 +83,14 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise UsageError(f"{self.name}: {name} must be above 0, not {value}")
+        for name, choices in (("optimizer", OPTIMIZERS), ("compute", COMPUTE)):
+            value = getattr(self, name)
+            if value not in choices:
+                raise UsageError(
+                    f"{self.name}: {name} is one of {', '.join(choices)}, not {value!r}"
+                )
+        if not 0 <= self.momentum < 1:
+            raise UsageError(f"{self.name}: momentum must be in [0, 1), not {self.momentum}")
         if self.seed < 0:
             raise UsageError(f"{self.name}: seed must not be negative, not {self.seed}")
 
@@ -89,6 +110,10 @@ SETTABLE = (
     "batch_size",
     "learning_rate",
     "final_learning_rate",
+    "optimizer",
+    "momentum",
+    "glorot_scaling",
+    "compute",
     "seed",
     "samples",
 )
