@@ -5,19 +5,23 @@ RUN/history.jsonl   one line per epoch
 RUN/checkpoints/    the state to resume from
 RUN/logs/           TensorBoard
 RUN/model.keras     the final model in Keras' own format
-RUN/samples.npz     `images` uint8 [N, H, W, C] and `labels` int64 [N] of the test split
+RUN/samples.npz     `images` uint8 [N, H, W, C], or `tokens` int32 [N, S], and `labels` int64 [N]
+                    of the test split
+RUN/tokenizer.model  for texts: the SentencePiece model that makes token ids of them
+RUN/teacher/        with a teacher: the run that this one was distilled from
 RUN/card.json       the model card; written last, so that a run with a card is a finished run
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from onebit import files
 from onebit.errors import OnebitError, first_line
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 MAX_SAMPLES = 10_000
-"""How many images samples.npz holds at most."""
+"""How many samples samples.npz holds at most."""
 
 CONFIG = "config.json"
 HISTORY = "history.jsonl"
@@ -37,6 +41,8 @@ CHECKPOINTS = "checkpoints"
 LOGS = "logs"
 MODEL = "model.keras"
 SAMPLES = "samples.npz"
+TOKENIZER = "tokenizer.model"
+TEACHER = "teacher"
 CARD = "card.json"
 
 
@@ -46,10 +52,10 @@ class Run:
 
     Attributes:
         folder: Where it lies.
-        model: The trained model; takes preprocessed images `[N, H, W, C]`, gives logits
-            `[N, classes]`.
+        model: The trained model; takes preprocessed images `[N, H, W, C]` or token ids `[N, S]`,
+            gives logits `[N, classes]`.
         card: The content of card.json.
-        samples: The raw labelled test split, at most 10,000 images.
+        samples: The raw labelled test split, at most 10,000 samples.
         history: One mapping per epoch.
     """
 
@@ -60,9 +66,25 @@ class Run:
     history: list[dict[str, Any]]
 
     @property
-    def preprocessing(self) -> Preprocessing:
-        """What the model's pixels go through first."""
-        return Preprocessing(**self.card["preprocessing"])
+    def preprocessing(self) -> Preprocessing | None:
+        """What the model's pixels go through first; None for token ids."""
+        recorded = self.card["preprocessing"]
+        return None if recorded is None else Preprocessing(**recorded)
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.int32]:
+        """Token ids `[N, S]` of texts, by the tokenizer that the model was trained with.
+
+        Raises:
+            OnebitError: The model takes images, or the tokenizer is missing or of another run.
+        """
+        expected = self.card.get("tokenizer_sha256")
+        if expected is None:
+            raise OnebitError(f"{self.folder} holds a model of images, which takes no texts")
+        _check_hash(self.folder / TOKENIZER, expected)
+        from zoo.tokens import Tokenizer
+
+        tokenizer = Tokenizer((self.folder / TOKENIZER).read_bytes())
+        return tokenizer.encode(texts, self.card["input_shape"][0])
 
 
 def load_run(folder: str | Path) -> Run:
@@ -128,7 +150,7 @@ def load_samples(path: Path, sha256: str) -> Split:
     """
     _check_hash(path, sha256)
     with np.load(path, allow_pickle=False) as arrays:
-        return Split(arrays["images"], arrays["labels"])
+        return Split(arrays["tokens" if "tokens" in arrays else "images"], arrays["labels"])
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:

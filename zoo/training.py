@@ -23,13 +23,14 @@ from onebit import files
 from onebit.errors import OnebitError
 from onebit.keras import keras, tf
 from zoo.datasets import Dataset, Split, load_dataset
+from zoo.distillation import Distiller, start_from
 from zoo.evaluation import accuracy, real_weights_accuracy
-from zoo.losses import SquaredHinge
+from zoo.losses import make_loss
 from zoo.optimizers import make_optimizer
 from zoo.progress import Progress
 from zoo.recipes import Recipe, resolve_recipe
 from zoo.registry import build, models
-from zoo.run import CHECKPOINTS, LOGS, Run, load_run, read_history
+from zoo.run import CHECKPOINTS, LOGS, TEACHER, Run, load_run, read_history
 from zoo.run_writer import claim, finish, is_finished, write_history
 
 
@@ -73,13 +74,21 @@ def train(
         "classes": len(dataset.classes),
     }
     claim(folder, recipe, options, dataset, command=command, restart=restart)
+    teacher = None
+    if recipe.teacher is not None:
+        teacher = train(
+            recipe.teacher, folder / TEACHER, data=data, restart=restart, command=command
+        ).model
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
     # Rewrites the traced training step only: evaluation calls the model itself, in float32.
     tf.config.optimizer.set_experimental_options(
         {"auto_mixed_precision_onednn_bfloat16": recipe.compute == "bfloat16"}
     )
-    model = _Training(recipe, build(recipe.model, **options), dataset, folder).run()
+    student = build(recipe.model, **options)
+    if teacher is not None:
+        start_from(student, teacher)
+    model = _Training(recipe, student, dataset, folder, teacher).run()
     finish(
         folder,
         model,
@@ -113,9 +122,17 @@ class _Training:
         model: What to train.
         dataset: What to train on.
         folder: The run folder, claimed.
+        teacher: What it is distilled from, or None.
     """
 
-    def __init__(self, recipe: Recipe, model: keras.Model, dataset: Dataset, folder: Path):
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: keras.Model,
+        dataset: Dataset,
+        folder: Path,
+        teacher: keras.Model | None = None,
+    ):
         self._recipe = recipe
         self._dataset = dataset
         self._folder = folder
@@ -124,8 +141,12 @@ class _Training:
         self._model = model
         self._optimizer = make_optimizer(recipe, self._steps * recipe.epochs)
         # A second model around the same layers, so that the saved one carries no optimizer.
-        self._trainer = keras.Model(model.inputs, model.outputs)
-        self._trainer.compile(self._optimizer, SquaredHinge(), metrics=["accuracy"])
+        self._trainer = (
+            keras.Model(model.inputs, model.outputs)
+            if teacher is None
+            else Distiller(model, teacher)
+        )
+        self._trainer.compile(self._optimizer, make_loss(recipe.loss), metrics=["accuracy"])
         self._optimizer.build(self._trainer.trainable_variables)
 
         self._done = tf.Variable(0, dtype=tf.int64)
@@ -214,10 +235,12 @@ def _batches(split: Split, recipe: Recipe, epoch: int | None = None) -> tf.data.
     """Preprocessed batches, in the order of (seed, epoch) or, without an epoch, as they lie."""
     if epoch is not None:
         split = split[np.random.default_rng([recipe.seed, epoch]).permutation(len(split))]
-    scale, offset = recipe.preprocessing.scale, recipe.preprocessing.offset
+    preprocessing = recipe.preprocessing
 
     def preprocess(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.cast(images, tf.float32) * scale + offset, labels
+        if preprocessing is None:
+            return images, labels
+        return tf.cast(images, tf.float32) * preprocessing.scale + preprocessing.offset, labels
 
     batches = tf.data.Dataset.from_tensor_slices((split.images, split.labels))
     return batches.batch(recipe.batch_size).map(preprocess).prefetch(2)

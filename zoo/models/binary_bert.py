@@ -16,6 +16,7 @@ paper's code creates them, but leaves them out).
 from __future__ import annotations
 
 from onebit.keras import keras, lq
+from zoo.distillation import HIDDEN_STATE
 from zoo.elastic import CentredSign, Elastic
 from zoo.layers import Quantizer
 from zoo.registry import BIT, register_model
@@ -23,8 +24,6 @@ from zoo.text_layers import AddPositions, Attention, FirstToken, PaddingMask, To
 
 NORM_EPSILON = 1e-12
 INITIAL_DEVIATION = 0.02
-HIDDEN_STATE = "hidden_state"
-"""How the names of the layers end whose outputs distillation compares."""
 
 
 @register_model(
@@ -205,6 +204,8 @@ def _bert(
             outputs,
             input_quantizer=activation(signed),
             kernel_quantizer=CentredSign(),
+            # Never reached by weights of this size; without it Larq warns of vanishing gradients.
+            kernel_constraint=lq.constraints.WeightClip(1.0),
             **options,
         )(x)
 
@@ -221,8 +222,14 @@ def _bert(
     for index in range(1, layers + 1):
         layer = f"layer_{index}"
         operands = [project(x, units, f"{layer}_{kind}") for kind in ("query", "key", "value")]
-        quantizers = [activation(), activation(), activation(), activation(False, False)]
-        y = Attention(heads, *quantizers, name=f"{layer}_attention")([*operands, mask])
+        y = Attention(
+            heads,
+            query_quantizer=activation(),
+            key_quantizer=activation(),
+            value_quantizer=activation(),
+            probability_quantizer=activation(signed=False, per_channel=False),
+            name=f"{layer}_attention",
+        )([*operands, mask])
         y = project(y, units, f"{layer}_attention_output")
         x = residual(x, y, f"{layer}_attention_norm")
         y = project(x, 4 * units, f"{layer}_feed_forward_1", then="relu")
