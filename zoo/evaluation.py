@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.datasets import Split
-from zoo.preprocessing import Preprocessor
+from zoo.preprocessing import Preprocessor, preprocessed
 from zoo.run import Run
 
 if TYPE_CHECKING:
@@ -63,18 +63,18 @@ def evaluate(run: Run) -> Evaluation:
     )
 
 
-def accuracy(model: keras.Model, split: Split, preprocessing: Preprocessor) -> float:
-    """The fraction of the split's images whose largest logit is their label's."""
+def accuracy(model: keras.Model, split: Split, preprocessing: Preprocessor | None) -> float:
+    """The fraction of the split's samples whose largest logit is their label's."""
     right = 0
     for start in range(0, len(split), BATCH_SIZE):
         part = split[start : start + BATCH_SIZE]
-        logits = model(preprocessing(part.images), training=False)
+        logits = model(preprocessed(part, preprocessing), training=False)
         right += int(np.sum(np.argmax(logits, axis=-1) == part.labels))
     return right / len(split)
 
 
 def real_weights_accuracy(
-    model: keras.Model, split: Split, preprocessing: Preprocessor
+    model: keras.Model, split: Split, preprocessing: Preprocessor | None
 ) -> float | None:
     """The accuracy with real weights, which is how BinaryConnect's stochastic form is tested.
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from zoo.datasets import Split
 
 CONTRASTS = ("none", "global", "local")
 
@@ -148,6 +152,11 @@ def fit_zca(images: Images) -> tuple[Images, Images]:
     # Rounding may leave a zero slightly negative.
     root = 1 / np.sqrt(np.maximum(values, 0) + ZCA_BIAS)
     return mean, ((vectors * root) @ vectors.T).astype(np.float32)
+
+
+def preprocessed(split: Split, preprocessor: Preprocessor | None) -> NDArray[Any]:
+    """What a model takes: pixels mapped, token ids (whose preprocessing is None) as they are."""
+    return split.images if preprocessor is None else preprocessor(split.images)
 
 
 MINUS_ONE_TO_ONE = Preprocessing(1 / 127.5, -1.0)

@@ -28,6 +28,7 @@ from zoo.run import (
     PREPROCESSING,
     SAMPLES,
     SCHEMA_VERSION,
+    TOKENIZER,
 )
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
 
 def _sweep(folder: Path) -> None:
     """Removes what a killed process was about to write; the names are those of `onebit.files`."""
-    for name in (CONFIG, HISTORY, MODEL, SAMPLES, PREPROCESSING, CARD):
+    for name in (CONFIG, HISTORY, MODEL, SAMPLES, PREPROCESSING, TOKENIZER, CARD):
         for leftover in folder.glob(f".{name}.*"):
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -126,7 +127,7 @@ def _remove_run(folder: Path) -> None:
     The card goes first, since it marks the run as finished, the configuration last, since without
     it what is left would be no run folder.
     """
-    for name in (CARD, MODEL, SAMPLES, PREPROCESSING, HISTORY):
+    for name in (CARD, MODEL, SAMPLES, PREPROCESSING, TOKENIZER, HISTORY):
         (folder / name).unlink(missing_ok=True)
     for name in (CHECKPOINTS, LOGS):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -145,7 +146,7 @@ def finish(
     recipe: Recipe,
     options: Mapping[str, Any],
     dataset: Dataset,
-    preprocessor: Preprocessor,
+    preprocessor: Preprocessor | None,
     *,
     accuracy: float,
     real_weights_accuracy: float | None,
@@ -155,9 +156,11 @@ def finish(
     with files.replacing(folder / MODEL) as temporary:
         model.save(temporary)
     _write_samples(folder / SAMPLES, dataset.test)
-    if preprocessor.arrays:
+    if preprocessor and preprocessor.arrays:
         with files.replacing(folder / PREPROCESSING) as temporary:
             np.savez(temporary, **preprocessor.arrays)
+    if dataset.tokenizer is not None:
+        files.write_bytes(folder / TOKENIZER, dataset.tokenizer)
     files.write_json(
         folder / CARD,
         {
@@ -176,9 +179,11 @@ def finish(
                 "test_samples": len(dataset.test),
             },
             "input_shape": list(dataset.input_shape),
-            "preprocessing": dataclasses.asdict(recipe.preprocessing),
+            "preprocessing": recipe.preprocessing and dataclasses.asdict(recipe.preprocessing),
             "preprocessing_sha256": (
-                files.sha256(folder / PREPROCESSING) if preprocessor.arrays else None
+                files.sha256(folder / PREPROCESSING)
+                if preprocessor and preprocessor.arrays
+                else None
             ),
             "classes": list(dataset.classes),
             "accuracy": {"value": accuracy, "split": "test", "samples": len(dataset.test)},
@@ -186,6 +191,9 @@ def finish(
             "parameters": model.count_params(),
             "model_sha256": files.sha256(folder / MODEL),
             "samples_sha256": files.sha256(folder / SAMPLES),
+            "tokenizer_sha256": None
+            if dataset.tokenizer is None
+            else files.sha256(folder / TOKENIZER),
             "command": command,
         },
     )
@@ -194,7 +202,8 @@ def finish(
 def _write_samples(path: Path, split: Split) -> None:
     kept = split[:MAX_SAMPLES]
     with files.replacing(path) as temporary:
-        np.savez_compressed(temporary, images=kept.images, labels=kept.labels)
+        kind = "images" if kept.images.dtype == np.uint8 else "tokens"
+        np.savez_compressed(temporary, **{kind: kept.images, "labels": kept.labels})
 
 
 def _json(value: Any) -> Any:

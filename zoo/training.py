@@ -23,14 +23,15 @@ from onebit import files
 from onebit.errors import OnebitError
 from onebit.keras import keras, tf
 from zoo.datasets import Dataset, Split, load_dataset
+from zoo.distillation import Distiller, start_from
 from zoo.evaluation import accuracy, real_weights_accuracy
-from zoo.losses import SquaredHinge
+from zoo.losses import make_loss
 from zoo.optimizers import make_optimizer
 from zoo.preprocessing import Preprocessor
 from zoo.progress import Progress
 from zoo.recipes import Recipe, resolve_recipe
 from zoo.registry import build, models
-from zoo.run import CHECKPOINTS, LOGS, Run, load_run, read_history
+from zoo.run import CHECKPOINTS, LOGS, TEACHER, Run, load_run, read_history
 from zoo.run_writer import claim, finish, is_finished, write_history
 
 
@@ -74,14 +75,24 @@ def train(
         "classes": len(dataset.classes),
     }
     claim(folder, recipe, options, dataset, command=command, restart=restart)
+    teacher = None
+    if recipe.teacher is not None:
+        teacher = train(
+            recipe.teacher, folder / TEACHER, data=data, restart=restart, command=command
+        ).model
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
     # Rewrites the traced training step only: evaluation calls the model itself, in float32.
     tf.config.optimizer.set_experimental_options(
         {"auto_mixed_precision_onednn_bfloat16": recipe.compute == "bfloat16"}
     )
-    preprocessor = recipe.preprocessing.fit(dataset.train.images)
-    model = _Training(recipe, build(recipe.model, **options), dataset, preprocessor, folder).run()
+    preprocessor = (
+        None if recipe.preprocessing is None else recipe.preprocessing.fit(dataset.train.images)
+    )
+    student = build(recipe.model, **options)
+    if teacher is not None:
+        start_from(student, teacher)
+    model = _Training(recipe, student, dataset, preprocessor, folder, teacher).run()
     finish(
         folder,
         model,
@@ -115,8 +126,9 @@ class _Training:
         recipe: How to train.
         model: What to train.
         dataset: What to train on.
-        preprocessor: What its images go through.
+        preprocessor: What its images go through; None for token ids.
         folder: The run folder, claimed.
+        teacher: What it is distilled from, or None.
     """
 
     def __init__(
@@ -124,8 +136,9 @@ class _Training:
         recipe: Recipe,
         model: keras.Model,
         dataset: Dataset,
-        preprocessor: Preprocessor,
+        preprocessor: Preprocessor | None,
         folder: Path,
+        teacher: keras.Model | None = None,
     ):
         self._recipe = recipe
         self._dataset = dataset
@@ -136,8 +149,12 @@ class _Training:
         self._model = model
         self._optimizer = make_optimizer(recipe, self._steps * recipe.epochs)
         # A second model around the same layers, so that the saved one carries no optimizer.
-        self._trainer = keras.Model(model.inputs, model.outputs)
-        self._trainer.compile(self._optimizer, SquaredHinge(), metrics=["accuracy"])
+        self._trainer = (
+            keras.Model(model.inputs, model.outputs)
+            if teacher is None
+            else Distiller(model, teacher)
+        )
+        self._trainer.compile(self._optimizer, make_loss(recipe.loss), metrics=["accuracy"])
         self._optimizer.build(self._trainer.trainable_variables)
 
         self._done = tf.Variable(0, dtype=tf.int64)
@@ -200,6 +217,8 @@ class _Training:
             split = split[random.permutation(len(split))]
 
         def preprocess(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            if self._preprocessor is None:
+                return images, labels
             inputs = tf.numpy_function(self._preprocessor, [images], tf.float32, stateful=False)
             return tf.ensure_shape(inputs, images.shape), labels
 
