@@ -36,8 +36,8 @@ def read_data(path: str | Path) -> Data:
     """The samples of a run folder or of an `.npz` file.
 
     A run folder, or its `card.json` or `samples.npz`, gives the test split, preprocessed as the
-    card says. Another `.npz` file holds `inputs` `[N, ...]` as the model takes them and, if there are
-    any, `labels` `[N]`.
+    card says. Another `.npz` file holds `inputs` `[N, ...]` as the model takes them and, if there
+    are any, `labels` `[N]`.
 
     Raises:
         UsageError: The path is none of these.
