@@ -218,6 +218,12 @@ def test_command_that_could_compare_nothing_does_not_pass(invoke, change):
     assert "nothing could be compared" in result.stderr
 
 
+def test_command_warns_of_single_rows(invoke, change):
+    several = [change(seed=1), change(seed=2)]
+    assert "one row on a side" in invoke(several, several[:1]).stderr
+    assert "one row on a side" not in invoke(several, several).stderr
+
+
 def test_command_fails_for_a_cell_that_broke(invoke, change, failed):
     result = invoke([change()], [failed()], "--fail-if-slower", "5%")
     assert result.exit_code == 1
