@@ -58,6 +58,7 @@ def host_references(
         random: Whether to run the random inputs too.
     """
     references = References()
+    plan = dataclasses.replace(plan, affinity=None)  # that is about the device's cores
     wanted: list[tuple[dict[str, Reference], Data | None]] = []
     if random:
         wanted.append((references.random, None))

@@ -1,13 +1,12 @@
 """What may disturb a measurement, read before and after it."""
 
-import glob
 import os
 import shutil
 import subprocess
 import time
 
 from .cores import CPU
-from .files import read_number, read_text
+from .files import find, read_number, read_text
 
 PI_FLAGS = "/sys/devices/platform/soc/soc:firmware/get_throttled"
 VCGENCMD_SECONDS = 5
@@ -56,7 +55,7 @@ def cpu_seconds():
 def temperature():
     """The hottest of the processor's sensors in °C, of all sensors where none says CPU; or None."""
     zones = []
-    for folder in glob.glob("/sys/class/thermal/thermal_zone*"):
+    for folder in find("/sys/class/thermal/thermal_zone*"):
         degrees = read_number(folder + "/temp", 1e-3)
         # Sensors that are switched off tell 0, or less than the coldest winter.
         if degrees is not None and 0 < degrees < 200:
@@ -68,7 +67,7 @@ def temperature():
 def throttle_count():
     """How often x86 cores lowered their clocks for heat since boot, added up, or None."""
     counts = [
-        read_number(path) for path in glob.glob(CPU + "[0-9]*/thermal_throttle/core_throttle_count")
+        read_number(path) for path in find(CPU + "[0-9]*/thermal_throttle/core_throttle_count")
     ]
     known = [count for count in counts if count is not None]
     return sum(known) if known else None
@@ -105,7 +104,7 @@ def active_cooling():
         Their names; None where the kernel has none for the processor.
     """
     known, active = False, []
-    for folder in sorted(glob.glob("/sys/class/thermal/cooling_device*")):
+    for folder in find("/sys/class/thermal/cooling_device*"):
         kind = (read_text(folder + "/type") or "").lower()
         state = read_number(folder + "/cur_state")
         if state is None or not any(word in kind for word in CPU_COOLING):

@@ -1,10 +1,9 @@
 """The machine's cores, and on which of them this process runs."""
 
-import glob
 import os
 import re
 
-from .files import read_number, read_text
+from .files import find, read_number, read_text
 
 CPU = "/sys/devices/system/cpu/cpu"
 
@@ -32,7 +31,7 @@ def clusters():
     """
     models = _models()
     found: dict = {}
-    for folder in glob.glob(CPU + "[0-9]*"):
+    for folder in find(CPU + "[0-9]*"):
         match = re.search(r"cpu(\d+)$", folder)
         if match is None or read_text(folder + "/online") == "0":
             continue

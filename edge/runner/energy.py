@@ -5,14 +5,13 @@ Raspberry Pi 5's power chip (its rails; not what the USB ports take), and a batt
 discharged (the whole device). They differ in what they count: compare only equal sources.
 """
 
-import glob
 import re
 import shutil
 import subprocess
 import threading
 import time
 
-from .files import read_number, read_text
+from .files import find, read_number, read_text
 
 POLL_SECONDS = 0.1
 IDLE_SECONDS = 1.0
@@ -80,7 +79,7 @@ def find_meter():
     """The meter of this machine that tells most exactly what the processor takes, or None."""
     packages = [
         folder
-        for folder in sorted(glob.glob("/sys/class/powercap/intel-rapl:*"))
+        for folder in find("/sys/class/powercap/intel-rapl:*")
         # Only whole packages: subzones, and psys around them, would count the same energy twice.
         if (read_text(folder + "/name") or "").startswith("package")
         and read_number(folder + "/energy_uj") is not None
@@ -120,7 +119,7 @@ def pi_watts():
 
 def battery_watts():
     """What a battery delivers in watts; None unless one is being discharged and tells."""
-    for folder in sorted(glob.glob("/sys/class/power_supply/*")):
+    for folder in find("/sys/class/power_supply/*"):
         if read_text(folder + "/type") != "Battery" or read_text(folder + "/scope") == "Device":
             continue
         if read_text(folder + "/status") != "Discharging":

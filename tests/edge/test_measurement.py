@@ -6,7 +6,10 @@ from hypothesis import strategies as st
 from edge.measurement import (
     MAX_DRIFT,
     MAX_SPREAD,
+    MODES,
+    Plan,
     disturbance,
+    plan_for,
     summarise,
     why_invalid,
 )
@@ -37,7 +40,8 @@ def test_summary_of_no_samples_raises():
 
 def conditions(**changes):
     keys = (
-        "busy_cpu_seconds stolen_cpu_seconds load_1min temperature_c throttle_count throttle_flags"
+        "busy_cpu_seconds stolen_cpu_seconds load_1min temperature_c throttle_count "
+        "throttle_flags cooling"
     )
     untold = dict.fromkeys(keys.split())
     return {**untold, "wall_seconds": 0.0, "process_cpu_seconds": 0.0, **changes}
@@ -79,6 +83,11 @@ def test_disturbance_of_a_short_span_is_unknown():
         ({"throttle_count": 3.0}, {"throttle_count": 4.0}, True),
         ({}, {"throttle_flags": 0}, False),
         ({}, {"throttle_flags": 4}, True),
+        # Bits from 16 on tell of the time since boot: what was there before is no news.
+        ({"throttle_flags": 0x50000}, {"throttle_flags": 0x50000}, False),
+        ({"throttle_flags": 0x10000}, {"throttle_flags": 0x50000}, True),
+        ({"cooling": []}, {"cooling": []}, False),
+        ({"cooling": []}, {"cooling": ["cpufreq-cpu0"]}, True),
     ],
 )
 def test_disturbance_knows_throttling(before, after, throttled):
@@ -128,3 +137,59 @@ def test_all_reasons_are_told_together():
     assert "busy" in reason
     assert "throttled" in reason
     assert "last third" in reason
+
+
+def test_what_held_the_clock_down_is_named():
+    hot = disturbance(
+        conditions(throttle_flags=0), conditions(throttle_flags=0x70005, cooling=["cpufreq-cpu0"])
+    )
+    assert hot.after.throttling == ("under-voltage", "throttled", "cpufreq-cpu0")
+    reason = why_invalid(STEADY, hot, 1, TWO_CORES)
+    assert reason == (
+        "the processor was throttled or under-powered (under-voltage, throttled, cpufreq-cpu0)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("governor", "clock_mhz", "valid"),
+    [("performance", 1700, True), ("performance", 1500, False), ("ondemand", 1500, True)],
+)
+def test_fixed_clock_that_fell_is_invalid(governor, clock_mhz, valid):
+    fell = Disturbance(
+        before=Conditions(clock_mhz=1800, governor=governor),
+        after=Conditions(clock_mhz=clock_mhz, governor=governor),
+    )
+    assert (why_invalid(STEADY, fell, 1, TWO_CORES) is None) is valid
+
+
+def test_emulated_machine_is_never_trusted_and_only_that_is_said():
+    emulated = Host("pi", cores=2, emulated=True)
+    reason = why_invalid(STEADY, Disturbance(throttled=True), 1, emulated)
+    assert reason == "emulated: its times and memory say nothing of a real device"
+
+
+def test_throughput_counts_every_inference_and_all_time():
+    summary = summarise([10, 20, 30], inferences=12, every=4, elapsed_ns=6_000_000_000)
+    assert (summary.runs, summary.inferences, summary.every) == (3, 12, 4)
+    assert summary.throughput_per_s == 2.0
+    assert summarise([10, 20]).throughput_per_s is None
+
+
+def test_single_stream_is_as_long_as_in_mlperf():
+    plan = plan_for("single-stream")
+    assert plan.min_runs >= 1024
+    assert plan.min_seconds >= 60
+    assert plan.cooldown_seconds > 0
+    # The longest that it takes by itself, with a warm-up that never gets steady.
+    assert plan.timeout_seconds > 60 + plan.cooldown_seconds + plan.warmup_seconds
+
+
+def test_plan_that_is_shorter_than_its_mode_is_not_called_so():
+    assert plan_for("single-stream", min_seconds=1.0).mode == "custom"
+    assert plan_for("single-stream", min_seconds=60.0, seed=5).mode == "single-stream"
+    assert plan_for("quick", min_runs=None) == MODES["quick"]
+
+
+def test_plan_keeps_the_buffer_even():
+    with pytest.raises(ValueError, match="even"):
+        Plan(max_samples=11)
