@@ -15,7 +15,6 @@ from edge.fleet import Entry
 from edge.measurement import Plan
 from edge.reference import References
 from edge.rows import Host, Model, Row, Run, Setup
-from edge.setups import SETUPS, RuntimeSetup
 from onebit.errors import OnebitError
 
 POLL_SECONDS = 0.5
@@ -53,8 +52,7 @@ class Job:
 class Event:
     """Something that happened on a device.
 
-    Exactly one of the others is set: the row that ended, the cell that began, or how many rows
-    there will be.
+    One of the others is set: the row that ended, the cell that began, or how many there will be.
     """
 
     device: str
@@ -93,8 +91,7 @@ def run_campaign(entries: Sequence[Entry], job: Job, command: str | None = None)
 
     def work(entry: Entry, device: Device) -> None:
         try:
-            for event in _on_device(entry, device, job, run):
-                events.put(event)
+            _on_device(entry, device, job, run, events.put)
         except InterruptedRunError:
             pass
         except BaseException as error:  # a bug in here must not look like a device that is done
@@ -130,46 +127,48 @@ def run_campaign(entries: Sequence[Entry], job: Job, command: str | None = None)
                     thread.join(STOP_SECONDS)
 
 
-def _on_device(entry: Entry, device: Device, job: Job, run: Run) -> Iterator[Event]:
+def _on_device(
+    entry: Entry, device: Device, job: Job, run: Run, emit: Callable[[Event], None]
+) -> None:
     plan = job.plan
     if entry.affinity is not None:
         plan = dataclasses.replace(plan, affinity=entry.affinity)
-    counts = entry.threads or job.threads
-    host, open_cells = Host(device=device.name, kind=device.kind), None
+
+    def open_cells(offers: frozenset[str] | None) -> list[Cell]:
+        cells = plan_cells(job.models, job.runtimes, entry.threads or job.threads, offers)
+        cells = [cell for cell in cells if _key(cell, device.name, plan) not in job.done]
+        emit(Event(device.name, cells=len(cells)))
+        return cells
+
+    def start(cell: Cell) -> None:
+        emit(Event(device.name, cell=cell))
+
+    host, cells = Host(device=device.name, kind=device.kind), None
     try:
         with device:
             if job.install is not None:
                 job.install(device)
-            offers = None if device.kind == "local" else device.offers()
-            cells = plan_cells(job.models, job.runtimes, counts, offers)
-            open_cells = [c for c in cells if _key(c, device.name, plan) not in job.done]
-            yield Event(device.name, cells=len(open_cells))
-            if not open_cells:
+            device.require()
+            cells = open_cells(None if device.kind == "local" else device.offers())
+            if not cells:
                 return
-            began: list[Cell] = []
             measured = run_cells(
-                open_cells, device, plan, data=job.data, references=job.references, run=run,
-                on_start=began.append,
+                list(cells), device, plan, on_start=start, data=job.data,
+                references=job.references, run=run,
             )  # fmt: skip
             for row in measured:
-                open_cells = open_cells[1:]
-                host = row.host
-                yield Event(device.name, row=row)
+                cells, host = cells[1:], row.host
+                emit(Event(device.name, row=row))
     except InterruptedRunError:
         raise
     except OnebitError as error:
-        if open_cells is None:
-            cells = plan_cells(job.models, job.runtimes, counts, frozenset({"litert"}))
-            open_cells = [c for c in cells if _key(c, device.name, plan) not in job.done]
-            yield Event(device.name, cells=len(open_cells))
-        for cell in open_cells:
+        for cell in open_cells(frozenset({"litert"})) if cells is None else cells:
             setup = Setup(
                 cell.setup.name, cell.setup.runtime, cell.setup.kernel, cell.threads,
                 mode=plan.mode, affinity=plan.affinity, seed=plan.seed,
             )  # fmt: skip
-            yield Event(
-                device.name, row=Row(run, host, cell.model, setup, rows.FAILED, str(error))
-            )
+            row = Row(run, host, cell.model, setup, rows.FAILED, str(error))
+            emit(Event(device.name, row=row))
 
 
 def _key(cell: Cell, device: str, plan: Plan) -> Key:

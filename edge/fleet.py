@@ -1,16 +1,18 @@
 """Which devices are asked for: addresses on the command line, or a `fleet.toml`.
 
-    [[device]]
-    name = "pi4"                      # what rows call it; the host or serial number when absent
-    address = "ssh://pi@raspberrypi"  # or adb:SERIAL, or local
-    threads = [1, 4]                  # instead of --threads
-    affinity = "big"                  # instead of --affinity
-    python = "/opt/python/bin/python3"
-    options = ["ProxyJump=gate"]      # ssh: settings of its config; with a tool: further flags
+[[device]]
+name = "pi4"                      # what rows call it; the host or serial number when absent
+address = "ssh://pi@raspberrypi"  # or adb:SERIAL, or local
+threads = [1, 4]                  # instead of --threads
+affinity = "big"                  # instead of --affinity
+python = "/opt/python/bin/python3"
+options = ["ProxyJump=gate"]      # ssh: settings of its config; with a tool: further flags
 
-    [[device]]
-    address = "adb:R58M12ABCDE"
-    tool = "android_aarch64_benchmark_model"  # a local path, beside this file if it is relative
+[[device]]
+address = "adb:R58M12ABCDE"
+tool = "android_aarch64_benchmark_model"  # a local path, beside this file if it is relative
+
+Keys that are not known are refused.
 """
 
 import dataclasses
@@ -118,9 +120,7 @@ def entries_of(addresses: Sequence[str], tool: Path | None, fleet: Path | None) 
     seen: set[str] = set()
     for entry in entries:
         if entry.name in seen:
-            raise UsageError(
-                f"two devices are called {entry.name!r}; give each a name of its own in a fleet file"
-            )
+            raise UsageError(f"two devices are called {entry.name!r}; name each in a fleet file")
         seen.add(entry.name)
         entry.device()
         if entry.tool is not None and not entry.tool.is_file():

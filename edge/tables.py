@@ -67,15 +67,19 @@ def host_label(row: Row) -> str:
 
 
 def bench_columns(rows: Iterable[Row]) -> dict[str, str]:
-    """`BENCH_COLUMNS`, without what none of the rows was asked for."""
+    """`BENCH_COLUMNS`, without what no row was asked for; with devices if there are several."""
+    rows = list(rows)
     evaluated = any(row.evaluation is not None for row in rows)
-    return {k: v for k, v in BENCH_COLUMNS.items() if evaluated or k not in EVALUATED}
+    several = len({row.host.device for row in rows}) > 1
+    columns = {k: v for k, v in BENCH_COLUMNS.items() if evaluated or k not in EVALUATED}
+    return ({"device": "device"} if several else {}) | columns
 
 
 def bench_line(row: Row) -> dict[str, Any]:
     """A row's cells for `BENCH_COLUMNS`."""
     summary, memory, evaluation = row.summary, row.memory, row.evaluation
     return {
+        "device": row.host.device,
         "model": row.model.name,
         "setup": setup_label(row),
         "p50": summary and units.milliseconds(summary.p50_ns),

@@ -55,6 +55,14 @@ class Device(Protocol):
         """Describes the machine."""
         ...
 
+    def require(self) -> None:
+        """Checks that the runner can work there.
+
+        Raises:
+            RunnerError: Something is missing; the message says how to install it.
+        """
+        ...
+
     def offers(self) -> frozenset[str]:
         """The runtimes that are there, by the names of `edge.setups`."""
         ...

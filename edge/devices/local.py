@@ -11,17 +11,30 @@ from edge.devices.remote import AgentDevice, PathLike
 
 
 class LocalDevice(AgentDevice):
-    """Runs the runner here, with this Python unless another command is given."""
+    """Runs the runner here."""
 
     kind = "local"
 
-    def __init__(self, command: Sequence[str] | None = None, name: str = "local") -> None:
+    def __init__(
+        self,
+        command: Sequence[str] | None = None,
+        name: str = "local",
+        python: str | None = None,
+    ) -> None:
+        """Nothing starts before the device is entered.
+
+        Args:
+            command: Runs in place of the runner.
+            name: What rows call the device.
+            python: Another Python than this one.
+        """
         super().__init__(name)
+        self._python = python or sys.executable
         self._command = None if command is None else list(command)
 
     def agent_command(self) -> list[str]:
         """This Python, with the agent."""
-        return [sys.executable, "-c", BOOTSTRAP]
+        return [self._python, "-c", BOOTSTRAP]
 
     def runner_command(self) -> list[str]:
         """The given command, or the runner."""

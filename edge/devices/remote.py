@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.cross_delegate import delegate_for
+from edge.cross_delegate import delegate_for, target_of
 from edge.delegate import Delegate
 from edge.devices import Completed, RunnerError, host_from_probe
 from edge.devices.channel import GRACE_SECONDS, Channel, ConnectionLostError, last_line
@@ -28,6 +28,19 @@ RUNTIME_PACKAGES = {
     "lce": ("larq-compute-engine",),
 }
 """The runner's runtimes, and the packages of which each needs one."""
+
+
+OLDEST_PYTHON = (3, 8)
+
+
+def runtime_packages(machine: str, bits: int) -> tuple[str, ...]:
+    """What pip installs on a device of this architecture, so that the runner can work there.
+
+    Only tflite-runtime has wheels for 32-bit ARM; it was built against NumPy 1.
+    """
+    if target_of(machine, bits) == "armv7":
+        return ("tflite-runtime==2.14.0", "numpy<2")
+    return ("ai-edge-litert", "numpy")
 
 
 class AgentDevice:
@@ -96,18 +109,31 @@ class AgentDevice:
         """Describes the machine; what the runner knows beyond `Host` is left out.
 
         Raises:
-            RunnerError: The device lacks what the runner needs, or the runner failed.
+            RunnerError: The runner failed.
         """
-        if self.facts["numpy"] is None:
-            raise RunnerError(f"there is no numpy on {self.name}; {self.mend()}")
         answer = self.run({"action": "probe"}, PROBE_SECONDS)
         if answer["status"] != "ok":
             raise RunnerError(answer.get("reason", "the probe failed"))
         return host_from_probe(self.name, self.kind, answer)
 
+    def require(self) -> None:
+        """Checks that Python is new enough, and that numpy and a runtime are there.
+
+        Raises:
+            RunnerError: Something is missing; the message says how to install it.
+        """
+        facts = self.facts
+        if tuple(int(part) for part in facts["python"].split(".")[:2]) < OLDEST_PYTHON:
+            raise RunnerError(f"{self.name} has Python {facts['python']}; it takes 3.8 or newer")
+        missing = [] if facts["numpy"] else ["numpy"]
+        missing += [] if self.offers() else ["runtime (ai-edge-litert or tflite-runtime)"]
+        if missing:
+            raise RunnerError(f"{self.name} has no {' and no '.join(missing)}; {self.mend()}")
+
     def mend(self) -> str:
         """How the device gets what the runner needs."""
-        return f"run {self.facts['executable']} -m pip install numpy ai-edge-litert there"
+        packages = " ".join(runtime_packages(self.facts["machine"], self.facts["bits"]))
+        return f"install it there with: {self.facts['executable']} -m pip install {packages}"
 
     def put(self, path: PathLike) -> str:
         """Sends a file, unless one with the same content was sent; returns its path there.
@@ -188,7 +214,8 @@ class AgentDevice:
         except RunnerError as error:
             channel.close()
             self._channel = None
-            raise type(error)(self.explain(str(error))) from error
+            reason = str(error).removeprefix("the connection ended: ")
+            raise type(error)(self.explain(reason)) from error
 
     def _call(
         self, request: Mapping[str, Any], payload: bytes = b"", timeout_seconds: float = 0.0

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.devices.channel import BOOTSTRAP
-from edge.devices.remote import AgentDevice
+from edge.devices.remote import AgentDevice, runtime_packages
 from onebit.errors import UsageError
 
 VENV = "$HOME/.cache/onebit/venv"
@@ -75,6 +75,11 @@ class SshTarget:
             raise UsageError(f"{address!r} has the port {port}; ports are 1 to 65535")
         return cls(host, user, port)
 
+    def __str__(self) -> str:
+        """The target as a user types it after `ssh`."""
+        port = f"-p {self.port} " if self.port else ""
+        return port + (f"{self.user}@" if self.user else "") + self.host
+
     @property
     def arguments(self) -> list[str]:
         """The target as ssh's arguments."""
@@ -127,15 +132,21 @@ class SshDevice(AgentDevice):
         """Ssh with a command that every login shell understands."""
         return [*self.ssh_command(), shell_command(python_script(self._python, VENV))]
 
+    def mend(self) -> str:
+        """The command that makes the environment which the next run finds."""
+        packages = runtime_packages(self.facts["machine"], self.facts["bits"])
+        venv = VENV.replace("$HOME", "~")
+        commands = f"python3 -m venv {venv} && {venv}/bin/pip install " + " ".join(
+            f'"{package}"' if "<" in package else package for package in packages
+        )
+        return f"let --install do it, or run: ssh {self.target} '{commands}'"
+
     def explain(self, reason: str) -> str:
         """The reason with its mend."""
-        said = " ".join(["ssh", *self.target.arguments]).replace("-- ", "")
-        user = f"{self.target.user}@" if self.target.user else ""
-        port = f"-p {self.target.port} " if self.target.port else ""
-        target = f"{port}{user}{self.target.host}"
+        said = f"ssh {self.target}"
         for sign, mend in MENDS.items():
             if sign in reason:
-                mend = mend.format(command=said, host=self.target.host, target=target)
+                mend = mend.format(command=said, host=self.target.host, target=self.target)
                 return f"cannot reach {self.name}: {reason}; {mend}"
         if NO_PYTHON in reason:
             asked = self._python or "python3"
