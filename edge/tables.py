@@ -78,11 +78,16 @@ def bench_columns(rows: Iterable[Row]) -> dict[str, str]:
 def bench_line(row: Row) -> dict[str, Any]:
     """A row's cells for `BENCH_COLUMNS`."""
     summary, memory, evaluation = row.summary, row.memory, row.evaluation
+    p50 = summary and units.milliseconds(summary.p50_ns)
+    if row.aggregates is not None:
+        told = row.aggregates
+        p50 = units.milliseconds(told.mean_ns if told.p50_ns is None else told.p50_ns)
+        p50 += " (mean)" if told.p50_ns is None else ""
     return {
         "device": row.host.device,
         "model": row.model.name,
         "setup": setup_label(row),
-        "p50": summary and units.milliseconds(summary.p50_ns),
+        "p50": p50,
         "p90": summary and units.milliseconds(summary.p90_ns),
         "p99": summary and units.milliseconds(summary.p99_ns),
         "spread": summary and f"{summary.spread:.0%}",
