@@ -106,14 +106,14 @@ class Setup:
     runtime: str
     kernel: str
     threads: int
-    mode: str | None = None
-    affinity: str | None = None
-    cpus: tuple[int, ...] = ()
     runtime_version: str | None = None
     delegate: str | None = None
     seed: int = 0
     warmup_runs: int | None = None
     warmup_steady: bool | None = None
+    mode: str | None = None
+    affinity: str | None = None
+    cpus: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
