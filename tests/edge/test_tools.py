@@ -1,5 +1,6 @@
 """Outputs of `benchmark_model`, in the formats that its versions print."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,9 @@ def row():
     model = Model("net", "net.tflite", "0" * 64, 100, ("LceBconv2d",))
     (cell,) = tool_cells([model], Path("benchmark_model"), [1])
     run = Run("id", "2026-01-01T00:00:00+00:00", "edge bench", "0.1.0")
-    return unmeasured_row(cell, run, Host("phone", kind="adb"), Plan(), "nothing was measured")
+    row = unmeasured_row(cell, run, Host("phone", kind="adb"), Plan(), "nothing was measured")
+    setup = dataclasses.replace(row.setup, delegate="onebit-delegate 0.1.0")
+    return dataclasses.replace(row, setup=setup)
 
 
 def printed(text, code=0):
