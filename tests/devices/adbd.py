@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 from tests.devices.board import Board
+from tests.devices.foreign import install
 from tests.devices.ports import HOST, free_port, listens
 from tests.devices.userland import UnavailableError
 
 CPU = "cortex-a76"
 SHIM = Path(__file__).with_name("loopback_only.c")
-LIBRARIES = "usr/lib/x86_64-linux-gnu"
 WRAPPER = """\
 #!/bin/sh
 HOME={home} TMPDIR={home} ANDROID_ADB_SERVER_PORT={port} exec {program} "$@"
@@ -107,13 +107,10 @@ class AdbBoard(Board):
         compiler = shutil.which("cc") or shutil.which("gcc")
         if compiler is None:
             raise UnavailableError("no C compiler: apt-get install gcc")
-        # With symlinks resolved, as those of the userland would lead elsewhere.
+        program = "usr/lib/android-sdk/platform-tools/adbd"
         folder = self.folder / "run/adbd"
-        folder.mkdir()
-        for pattern in (f"{LIBRARIES}/*.so*", f"{LIBRARIES}/android/*.so*", "usr/lib64/ld-*.so*"):
-            for library in adbd.glob(pattern):
-                shutil.copy(library, folder)
-        shutil.copy(adbd / "usr/lib/android-sdk/platform-tools/adbd", folder)
+        loader, *rest = install(adbd, program, folder, "/run/adbd")
+        self._command = [loader, "--preload", "/run/adbd/loopback_only.so", *rest]
         shim = str(folder / "loopback_only.so")
         subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", shim, str(SHIM)], check=True)
 
@@ -121,12 +118,9 @@ class AdbBoard(Board):
         """Starts adbd on a free port, which nobody but this machine reaches, and connects to it."""
         self.port = free_port()
         self.serial = f"{HOST}:{self.port}"
-        loader = "/run/adbd/ld-linux-x86-64.so.2"
-        options = ["--library-path", "/run/adbd", "--preload", "/run/adbd/loopback_only.so"]
         search = "/system/bin:/usr/bin:/bin" if self._python else "/system/bin"
         environment = {"ADBD_PORT": str(self.port), "QEMU_CPU": CPU, "PATH": search}
-        command = [loader, *options, "--argv0", "adbd", "/run/adbd/adbd"]
-        self.start(command, environment, lambda: listens(self.port))
+        self.start(self._command, environment, lambda: listens(self.port))
         connected = server.adb("connect", self.serial)
         if "connected" not in connected.stdout or os.linesep not in connected.stdout:
             self.stop()

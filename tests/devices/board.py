@@ -64,6 +64,34 @@ class Board:
             UnavailableError: The kernel refuses an emulated board.
             RuntimeError: The command ended or was not ready in time; with its last words.
         """
+        process = self._spawn(command, environment)
+        end = time.monotonic() + seconds
+        while not ready():
+            if process.poll() is not None or time.monotonic() > end:
+                raise self._failure(command, process.poll())
+            time.sleep(0.02)
+
+    def run(
+        self, command: Sequence[str], environment: Mapping[str, str], seconds: float = 300
+    ) -> str:
+        """Runs a command to its end, without a server; returns what it printed.
+
+        Raises:
+            UnavailableError: The kernel refuses an emulated board.
+            RuntimeError: The command failed or took too long; with its last words.
+        """
+        process = self._spawn(command, environment)
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            code = None
+        if code != 0:
+            raise self._failure(command, code)
+        return self.log.read_text(errors="replace")
+
+    def _spawn(
+        self, command: Sequence[str], environment: Mapping[str, str]
+    ) -> "subprocess.Popen[bytes]":
         top = self.folder / "mount"
         top.mkdir(exist_ok=True)
         specification = {
@@ -84,16 +112,16 @@ class Board:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for the tests, which then stop the board
             )
-        end = time.monotonic() + seconds
-        while not ready():
-            if self._process.poll() is not None or time.monotonic() > end:
-                words = self.log.read_text(errors="replace").strip() or "no message"
-                code = self._process.poll()
-                self.stop()
-                if code == namespace.UNAVAILABLE:
-                    raise UnavailableError(words.splitlines()[-1])
-                raise RuntimeError(f"{command[0]} did not start (exit code {code}): {words}")
-            time.sleep(0.02)
+        return self._process
+
+    def _failure(self, command: Sequence[str], code: int | None) -> Exception:
+        """Stops the board; says why the command, whose exit code is given, did not do its work."""
+        words = self.log.read_text(errors="replace").strip() or "no message"
+        self.stop()
+        if code == namespace.UNAVAILABLE:
+            return UnavailableError(words.splitlines()[-1])
+        ended = "did not end or answer in time" if code is None else f"ended with code {code}"
+        return RuntimeError(f"{command[0]} {ended}: {words}")
 
     def _mounts(self) -> list[tuple[str, object]]:
         mounts: list[tuple[str, object]] = [

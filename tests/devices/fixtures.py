@@ -1,15 +1,21 @@
 """Fixtures of emulated boards; `tests/conftest.py` offers them to all tests."""
 
 import contextlib
+import functools
 import platform
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.devices import recipes, userland
 from tests.devices.adbd import AdbBoard, AdbServer
+from tests.devices.board import Board
 from tests.devices.sshd import SshBoard
 from tests.devices.userland import UnavailableError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextlib.contextmanager
@@ -42,6 +48,36 @@ def adbd_root():
     """Debian's adbd with its libraries."""
     with skipping():
         return userland.build(recipes.ADBD)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """Builds the delegate's wheel as `make wheels` does: wheel("aarch64") returns its path."""
+    folder = tmp_path_factory.mktemp("wheels")
+
+    @functools.cache
+    def build(target):
+        command = [sys.executable, "edge/native/wheels.py", "-o", str(folder), target]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode and done.stderr.splitlines()[-1].startswith("error: "):
+            pytest.skip(f"the wheel cannot be built here: {done.stderr.splitlines()[-1]}")
+        assert done.returncode == 0, done.stderr
+        return Path(done.stdout.splitlines()[-1])
+
+    return build
+
+
+@pytest.fixture
+def board(request):
+    """Makes boards without a server: board("aarch64", runtime=..., disk_bytes=...)."""
+    with contextlib.ExitStack() as boards:
+
+        def make(target, **options):
+            made = Board(request.getfixturevalue(f"{target}_root"), **options)
+            boards.callback(made.stop)
+            return made
+
+        yield make
 
 
 @pytest.fixture

@@ -80,3 +80,5 @@ AARCH64 = Recipe(
 ARMV7 = Recipe("armv7", "armhf", "bookworm", BOARD_PACKAGES, _manylinux("armv7l"), ARMV7_RUNTIMES)
 # Debian has adbd from trixie on. It runs natively, with its own loader and libraries.
 ADBD = Recipe("adbd", "amd64", "trixie", ("adbd",))
+# Emulators that load plugins, which the static ones cannot.
+QEMU = Recipe("qemu", "amd64", "bookworm", ("qemu-user",))
