@@ -105,7 +105,7 @@ def _about_runs(rows: Sequence[Row]) -> list[str]:
     if unsteady:
         which = ", ".join(f"{row.model.name} on {setup_label(row)}" for row in unsteady)
         notes.append(f"The warm-up reached its limit before latencies were steady: {which}.")
-    if any(row.memory is None for row in done):
+    if any(row.memory is None or row.memory.above_baseline_bytes is None for row in done):
         notes.append("A host does not let a process reset its memory peak: memory is unknown.")
     return notes
 

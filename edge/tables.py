@@ -19,9 +19,13 @@ BENCH_COLUMNS = {
     "p99": "p99",
     "spread": "spread",
     "memory": "memory",
+    "accuracy": "accuracy here",
+    "same_class": "same class as the reference",
     "status": "status",
     "reason": "reason",
 }
+EVALUATED = ("accuracy", "same_class")
+"""Columns that only rows with data fill."""
 
 PROFILE_COLUMNS = {
     "node": "node",
@@ -62,10 +66,20 @@ def host_label(row: Row) -> str:
     return host.device + (f" ({host.cpu})" if host.cpu else "")
 
 
+def bench_columns(rows: Iterable[Row]) -> dict[str, str]:
+    """`BENCH_COLUMNS`, without what no row was asked for; with devices if there are several."""
+    rows = list(rows)
+    evaluated = any(row.evaluation is not None for row in rows)
+    several = len({row.host.device for row in rows}) > 1
+    columns = {k: v for k, v in BENCH_COLUMNS.items() if evaluated or k not in EVALUATED}
+    return ({"device": "device"} if several else {}) | columns
+
+
 def bench_line(row: Row) -> dict[str, Any]:
     """A row's cells for `BENCH_COLUMNS`."""
-    summary, memory = row.summary, row.memory
+    summary, memory, evaluation = row.summary, row.memory, row.evaluation
     return {
+        "device": row.host.device,
         "model": row.model.name,
         "setup": setup_label(row),
         "p50": summary and units.milliseconds(summary.p50_ns),
@@ -73,6 +87,8 @@ def bench_line(row: Row) -> dict[str, Any]:
         "p99": summary and units.milliseconds(summary.p99_ns),
         "spread": summary and f"{summary.spread:.0%}",
         "memory": memory and units.size(memory.above_baseline_bytes),
+        "accuracy": evaluation and units.percent(evaluation.accuracy),
+        "same_class": evaluation and units.percent(evaluation.argmax_agreement),
         "status": row.status,
         "reason": row.reason,
     }

@@ -26,7 +26,7 @@ EXCEPTIONS = {
     "convert/flatbuffer.py": {"tensorflow"},
     "convert/lce.py": {"larq_compute_engine"},
     # Runs on the device with whichever of the runtimes it has.
-    "edge/runner.py": {"tensorflow", "larq_compute_engine"},
+    "edge/runner/runtimes.py": {"tensorflow", "larq_compute_engine"},
 }
 
 
