@@ -82,7 +82,7 @@ class AdbShellDevice:
             raise RunnerError(f"cannot reach {self.name}: {reason}")
         self._holder = self._shell(HOLD)
         output = _collect(self._holder, ADB_SECONDS, self._interrupted, f"{MARKER} ".encode())
-        match = re.search(rf"{MARKER} (/\S+)", output.decode("utf-8", "replace"))
+        match = re.search(rf"{MARKER} (/[^\r\n]+)", output.decode("utf-8", "replace"))
         if match is None:
             self.clean_up()
             said = output.decode("utf-8", "replace").strip()[:200]

@@ -33,6 +33,7 @@ CONNECT_SECONDS = 60
 TRANSFER_SECONDS = 60
 SLOWEST_BYTES_PER_SECOND = 50_000
 CLOSE_SECONDS = 15
+REFUSE_SECONDS = 2
 GRACE_SECONDS = 20
 BEAT_SECONDS = 30
 MAX_GREETING_BYTES = 1 << 16
@@ -64,6 +65,7 @@ class Channel:
         self._sending = threading.Lock()
         self._closed = threading.Event()
         self._pending = b""
+        self._opened = False
         try:
             # In a session of its own, so that Ctrl-C in the terminal leaves it to `close`.
             self._process = subprocess.Popen(
@@ -100,6 +102,7 @@ class Channel:
                 if len(greeting) > MAX_GREETING_BYTES:
                     raise ConnectionLostError(f"it prints {_quoted(greeting)} without an end")
             answer, _ = self._answer(deadline)
+        self._opened = True
         threading.Thread(target=self._beat, daemon=True).start()
         return answer
 
@@ -140,7 +143,7 @@ class Channel:
             with self._sending, contextlib.suppress(OSError):
                 if self._process.stdin is not None:
                     self._process.stdin.close()
-            deadline = time.monotonic() + CLOSE_SECONDS
+            deadline = time.monotonic() + (CLOSE_SECONDS if self._opened else REFUSE_SECONDS)
             with contextlib.suppress(OSError):
                 while (left := deadline - time.monotonic()) > 0:
                     ready, _, _ = select.select([self._output], [], [], left)
