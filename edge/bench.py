@@ -11,7 +11,7 @@ from edge import rows
 from edge.answers import measured_row, spoilt
 from edge.data import Data, read_data
 from edge.delegate import MEND, find_delegate
-from edge.devices import Device, RunnerError
+from edge.devices import Device, InterruptedRunError
 from edge.devices.local import LocalDevice
 from edge.measurement import Plan
 from edge.models import describe
@@ -28,10 +28,12 @@ from edge.reference import (
     setup_request,
 )
 from edge.rows import Host, Model, Row, Run, Setup
-from edge.setups import RuntimeSetup, default_setups, find_setups
+from edge.setups import EVERYTHING, RuntimeSetup, default_setups, find_setups
 from onebit import __version__, provenance
 from onebit.cli import progress
-from onebit.errors import UsageError
+from onebit.errors import OnebitError, UsageError
+
+PathLike = str | os.PathLike[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,35 +51,39 @@ class Cell:
 
 
 def plan_cells(
-    paths: Sequence[str | os.PathLike[str]],
+    files: Sequence[PathLike | Model],
     runtimes: Sequence[str] | None = None,
     threads: Sequence[int] = (1,),
+    offers: frozenset[str] | None = None,
 ) -> list[Cell]:
     """Every file on every setup with every number of threads.
 
     Args:
-        paths: `.tflite` files.
-        runtimes: Names from `edge.setups.SETUPS`; those that suit the file when None.
+        files: `.tflite` files, or what `edge.models.describe` said of them.
+        runtimes: Names from `edge.setups.SETUPS`; those that suit file and device when None.
         threads: Numbers of threads.
+        offers: The runtimes that the device has; this machine is meant when None.
 
     Raises:
         UsageError: A file is no TensorFlow Lite file, a name is unknown, there is no cell, or the
-            delegate is asked for and not built.
+            delegate is asked for here and not built.
     """
-    delegate = find_delegate()
     asked = None if runtimes is None else find_setups(runtimes)
-    if delegate is None and any(setup.with_delegate for setup in asked or []):
+    has_delegate = offers is not None or find_delegate() is not None
+    if not has_delegate and any(setup.with_delegate for setup in asked or []):
         raise UsageError(f"the delegate is not there; {MEND}")
-    if not paths or asked == [] or not threads or min(threads) < 1:
+    if not files or asked == [] or not threads or min(threads) < 1:
         raise UsageError("give at least one file, one runtime and one positive number of threads")
     cells = []
-    for path in paths:
-        model = describe(path)
+    for file in files:
+        model = file if isinstance(file, Model) else describe(file)
         has_lce_ops = bool(model.lce_ops)
-        if asked is None and has_lce_ops and delegate is None:
+        if asked is None and has_lce_ops and not has_delegate:
             progress.print(f"note: {model.file} runs without the delegate; {MEND}", markup=False)
-        for setup in default_setups(has_lce_ops, delegate is not None) if asked is None else asked:
-            cells += [Cell(model, setup, count) for count in dict.fromkeys(threads)]
+        setups = asked
+        if setups is None:
+            setups = default_setups(has_lce_ops, has_delegate, offers or EVERYTHING)
+        cells += [Cell(model, s, count) for s in setups for count in dict.fromkeys(threads)]
     return cells
 
 
@@ -89,6 +95,7 @@ def run_cells(
     on_start: Callable[[Cell], None] = lambda cell: None,
     data: Data | None = None,
     references: References | None = None,
+    run: Run | None = None,
 ) -> Iterator[Row]:
     """Yields each cell's row as soon as it ends; a cell that fails costs only its own row.
 
@@ -101,11 +108,13 @@ def run_cells(
         data: Samples that each cell also runs.
         references: What the host answered; outputs are compared with those of the first cell that
             ran the same file where the host did not run it.
+        run: Shared with other devices; made of `command` when None.
 
     Raises:
-        RunnerError: The device cannot even be probed.
+        OnebitError: The device cannot even be probed.
+        InterruptedRunError: `device.interrupt` was called.
     """
-    run, host = describe_run(command), device.probe()
+    run, host = run or describe_run(command), device.probe()
     references = references or References()
     random = dict(references.random)
     for cell in cells:
@@ -122,7 +131,7 @@ def run_cells(
 
 
 def benchmark(
-    paths: Sequence[str | os.PathLike[str]],
+    paths: Sequence[PathLike],
     *,
     runtimes: Sequence[str] | None = None,
     threads: Sequence[int] = (1,),
@@ -143,8 +152,7 @@ def benchmark(
 
     Raises:
         UsageError: A file is no TensorFlow Lite file or a name is unknown.
-        OnebitError: The data are damaged.
-        RunnerError: This Python cannot run the runner at all.
+        OnebitError: The data are damaged, or this Python cannot run the runner at all.
     """
     plan = plan or Plan()
     samples = None if data is None else read_data(os.fspath(data))
@@ -154,9 +162,8 @@ def benchmark(
         return list(run_cells(cells, device, plan, data=samples, references=references))
 
 
-def _run_cell(
-    cell: Cell, device: Device, plan: Plan, run: Run, host: Host
-) -> tuple[Row, Outputs | None]:
+def unmeasured_row(cell: Cell, run: Run, host: Host, plan: Plan, reason: str) -> Row:
+    """A row that failed before there were any figures."""
     setup = Setup(
         name=cell.setup.name,
         runtime=cell.setup.runtime,
@@ -166,9 +173,17 @@ def _run_cell(
         affinity=plan.affinity,
         seed=plan.seed,
     )
+    return Row(run, host, cell.model, setup, rows.FAILED, reason)
+
+
+def _run_cell(
+    cell: Cell, device: Device, plan: Plan, run: Run, host: Host
+) -> tuple[Row, Outputs | None]:
+    empty = unmeasured_row(cell, run, host, plan, "nothing was measured")
+    setup = empty.setup
 
     def without_figures(status: str, reason: str) -> tuple[Row, None]:
-        return Row(run, host, cell.model, setup, status, reason), None
+        return dataclasses.replace(empty, setup=setup, status=status, reason=reason), None
 
     if cell.model.lce_ops and not cell.setup.runs_lce_ops:
         ops = ", ".join(cell.model.lce_ops)
@@ -183,14 +198,16 @@ def _run_cell(
             **setup_request(cell.setup, cell.threads, plan, device),
             "outputs_path": OUTPUTS_FILE,
         }
-        delegate = find_delegate() if cell.setup.with_delegate else None
-        setup = dataclasses.replace(setup, delegate=delegate.label if delegate else None)
+        if cell.setup.with_delegate:
+            setup = dataclasses.replace(setup, delegate=device.delegate().label)
         answer = device.run(request, plan.timeout_seconds)
         if answer["status"] != "ok":
             return without_figures(rows.FAILED, str(answer.get("reason") or "no reason given"))
         row = measured_row(answer, Row(run, host, cell.model, setup, rows.OK))
         return row, read_outputs(device.get(OUTPUTS_FILE))
-    except RunnerError as error:
+    except InterruptedRunError:
+        raise
+    except OnebitError as error:
         return without_figures(rows.FAILED, str(error))
     except (KeyError, TypeError, ValueError, OSError) as error:
         return without_figures(rows.FAILED, f"the runner's answer is incomplete: {error!r}")
@@ -205,7 +222,9 @@ def _evaluate(
     seconds = plan.timeout_seconds + 2 * p50_seconds * len(data.inputs)
     try:
         outputs = run_inputs(device, cell.model, cell.setup, cell.threads, plan, data, seconds)
-    except RunnerError as error:
+    except InterruptedRunError:
+        raise
+    except OnebitError as error:
         return spoilt(row, f"the data could not be run: {error}")
     evaluation, wrong = judge(data, outputs, reference)
     row = dataclasses.replace(row, evaluation=evaluation)

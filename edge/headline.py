@@ -99,6 +99,7 @@ def headline(rows: Sequence[Row]) -> list[HeadlineLine]:
         model, verification = row.model, row.model.verification
         summary = None if row.host.emulated else row.summary
         memory = None if row.host.emulated else row.memory
+        told = None if row.host.emulated else row.aggregates
         twin = float_twin(model, models)
         lines.append(
             HeadlineLine(
@@ -114,7 +115,7 @@ def headline(rows: Sequence[Row]) -> list[HeadlineLine]:
                 compression=model.float32_bytes and model.float32_bytes / model.size_bytes,
                 twin=twin.name if twin else None,
                 compression_twin=twin.size_bytes / model.size_bytes if twin else None,
-                p50_ns=summary.p50_ns if summary else None,
+                p50_ns=summary.p50_ns if summary else told.p50_ns if told else None,
                 p90_ns=summary.p90_ns if summary else None,
                 memory_bytes=memory.above_baseline_bytes if memory else None,
                 emulated=bool(row.host.emulated),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from edge.measurement import Plan, why_wrong
 from edge.rows import Evaluation, Model, Parity
 from edge.setups import SETUPS, RuntimeSetup
 from onebit.cli import progress
+from onebit.errors import OnebitError
 
 DATA_FILE, OUTPUTS_FILE = "data.npy", "outputs.npz"
 REFERENCE_SECONDS = 600.0
@@ -79,7 +81,7 @@ def host_references(
                 try:
                     outputs = run_inputs(device, model, setup, 1, plan, samples, REFERENCE_SECONDS)
                     found[model.sha256] = Reference(label, outputs)
-                except RunnerError as error:
+                except OnebitError as error:
                     progress.print(f"warning: {label} fails on {model.file}: {error}", markup=False)
     return references
 
@@ -95,7 +97,7 @@ def setup_request(setup: RuntimeSetup, threads: int, plan: Plan, device: Device)
     """The fields of a runner's request that name the setup.
 
     Raises:
-        RunnerError: The delegate is asked for and not there.
+        OnebitError: The delegate is asked for and there is none for the device.
     """
     request: dict[str, Any] = {
         "runtime": setup.runtime,
@@ -104,10 +106,7 @@ def setup_request(setup: RuntimeSetup, threads: int, plan: Plan, device: Device)
         "affinity": plan.affinity,
     }
     if setup.with_delegate:
-        delegate = find_delegate()
-        if delegate is None:
-            raise RunnerError("the delegate is not there")
-        request["delegate"] = {"library": device.put(delegate.library), "options": {}}
+        request["delegate"] = {"library": device.put(device.delegate().library), "options": {}}
     return request
 
 
@@ -123,7 +122,7 @@ def run_inputs(
     """A file's outputs for the data, or for the plan's random inputs without any.
 
     Raises:
-        RunnerError: The runner failed, or its outputs cannot be read.
+        OnebitError: The runner failed, its outputs cannot be read, or there is no delegate.
     """
     request = {
         "action": "evaluate",
@@ -134,8 +133,8 @@ def run_inputs(
         "outputs_path": OUTPUTS_FILE,
     }
     if data is not None:
-        with LocalDevice() as scratch:
-            file = scratch.get(DATA_FILE)
+        with tempfile.TemporaryDirectory(prefix="onebit-edge-") as folder:
+            file = Path(folder) / DATA_FILE
             np.save(file, data.inputs)
             request["data_path"] = device.put(file)
             return _answered(device, request, timeout_seconds)

@@ -15,6 +15,7 @@ from edge.report_markdown import render_markdown
 from edge.report_png import render_png
 from edge.rows import OK, Host, Row
 from edge.tables import (
+    aggregated,
     device_label,
     distinctly_named,
     host_label,
@@ -83,6 +84,7 @@ def render_report(rows: Sequence[Row]) -> str:
             rows=shown,
             measured=measured(shown),
             timed=timed(shown),
+            aggregated=aggregated(shown),
             models=models_of(shown),
             devices=devices,
             runs=list(dict.fromkeys(row.run for row in shown)),

@@ -7,12 +7,13 @@ from edge import units
 from edge.caveats import caveats
 from edge.headline import headline, headline_columns
 from edge.rows import OK, Row
-from edge.tables import host_label, measured, setup_label, timed
+from edge.tables import aggregated, host_label, measured, setup_label, timed
 from onebit import __version__
 from onebit.cli import markdown_table
 
 TIMES = ("model", "setup", "device", "p50", "95% interval", "p90", "p99", "a second", "cold start")
 ACCURACIES = ("model", "setup", "device", "here", "on the host", "same class", "data")
+AGGREGATES = ("model", "setup", "device", "mean", "p50", "fastest", "slowest", "runs")
 HOSTS = ("device", "board", "system", "architecture", "cores", "governor", "emulated")
 
 
@@ -30,6 +31,10 @@ def render_markdown(rows: Sequence[Row], total: int) -> str:
     real = timed(rows)
     if real:
         parts += ["\n## Latency\n", markdown_table([_times(row) for row in real], TIMES)]
+    told = aggregated(rows)
+    if told:
+        table = markdown_table([_aggregates(row) for row in told], AGGREGATES)
+        parts += ["\n## Told without samples\n", table]
     evaluated = [row for row in measured(rows) if row.evaluation]
     if evaluated:
         table = markdown_table([_accuracies(row) for row in evaluated], ACCURACIES)
@@ -71,6 +76,20 @@ def _times(row: Row) -> list[Any]:
         units.milliseconds(s.p99_ns),
         s.throughput_per_s and units.significant(s.throughput_per_s),
         units.milliseconds(started),
+    ]
+
+
+def _aggregates(row: Row) -> list[Any]:
+    told = row.aggregates
+    if told is None:
+        raise ValueError("a row with samples has no aggregates")
+    times = (told.mean_ns, told.p50_ns, told.min_ns, told.max_ns)
+    return [
+        row.model.name,
+        setup_label(row) + ("" if row.status == OK else " ⚠"),
+        host_label(row),
+        *(units.milliseconds(ns) for ns in times),
+        told.runs,
     ]
 
 

@@ -63,19 +63,29 @@ def host_label(row: Row) -> str:
 
 
 def bench_columns(rows: Iterable[Row]) -> dict[str, str]:
-    """`BENCH_COLUMNS`, without what none of the rows was asked for."""
+    """`BENCH_COLUMNS`, without what no row was asked for; with devices if there are several."""
+    rows = list(rows)
     evaluated = any(row.evaluation is not None for row in rows)
-    return {k: v for k, v in BENCH_COLUMNS.items() if evaluated or k not in EVALUATED}
+    several = len({device_label(row) for row in rows}) > 1
+    emulated = any(row.host.emulated for row in rows)
+    columns = {k: v for k, v in BENCH_COLUMNS.items() if evaluated or k not in EVALUATED}
+    return ({"device": "device"} if several or emulated else {}) | columns
 
 
 def bench_line(row: Row) -> dict[str, Any]:
     """A row's cells for `BENCH_COLUMNS`; an emulated machine's times and memory are left out."""
-    evaluation = row.evaluation
-    summary, memory = (None, None) if row.host.emulated else (row.summary, row.memory)
+    real = not row.host.emulated
+    evaluation, told = row.evaluation, row.aggregates if real else None
+    summary, memory = (row.summary, row.memory) if real else (None, None)
+    p50 = summary and units.milliseconds(summary.p50_ns)
+    if told is not None:
+        p50 = units.milliseconds(told.mean_ns if told.p50_ns is None else told.p50_ns)
+        p50 += " (mean)" if told.p50_ns is None else ""
     return {
+        "device": device_label(row),
         "model": row.model.name,
         "setup": setup_label(row),
-        "p50": summary and units.milliseconds(summary.p50_ns),
+        "p50": p50,
         "p90": summary and units.milliseconds(summary.p90_ns),
         "p99": summary and units.milliseconds(summary.p99_ns),
         "spread": summary and f"{summary.spread:.0%}",
@@ -183,6 +193,11 @@ def measured(rows: Iterable[Row]) -> list[Row]:
 def timed(rows: Iterable[Row]) -> list[Row]:
     """The measured rows of real machines: an emulated one's times and memory mean nothing."""
     return [row for row in measured(rows) if not row.host.emulated]
+
+
+def aggregated(rows: Iterable[Row]) -> list[Row]:
+    """The rows of real machines whose program told means and extremes, and no samples."""
+    return [row for row in rows if row.aggregates is not None and not row.host.emulated]
 
 
 def models_of(rows: Iterable[Row]) -> list[Model]:

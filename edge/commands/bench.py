@@ -5,20 +5,24 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 import click
 
 from edge import rows as row_module
-from edge.bench import plan_cells, run_cells
+from edge.bench import plan_cells
+from edge.campaign import Job, Key, done_keys, run_campaign
+from edge.commands.device_options import device_options
+from edge.commands.progress import DeviceProgress
 from edge.data import read_data
-from edge.devices import RunnerError
-from edge.devices.local import LocalDevice
+from edge.fleet import AFFINITY, LOCAL, entries_of
 from edge.measurement import MODES, plan_for
+from edge.models import describe
 from edge.reference import host_references
-from edge.row_files import RowWriter
+from edge.row_files import RowWriter, cut_torn_line, read_rows
 from edge.row_json import to_json
 from edge.rows import Row
-from edge.setups import SETUPS
+from edge.setups import SETUPS, find_setups
 from edge.tables import (
     PROFILE_COLUMNS,
     bench_columns,
@@ -27,9 +31,8 @@ from edge.tables import (
     profile_lines,
     setup_label,
 )
-from edge.units import milliseconds
-from onebit.cli import emit, format_option, progress
-from onebit.errors import OnebitError, UsageError
+from onebit.cli import emit, format_option
+from onebit.errors import UsageError
 
 
 def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
@@ -52,7 +55,7 @@ def _affinity(ctx: click.Context, parameter: click.Parameter, value: str | None)
     """`big`, `little` or `0,2`; None where every core may be used."""
     if value is None or value == "none":
         return None
-    if value not in ("big", "little") and not re.fullmatch(r"\d+(,\d+)*", value):
+    if not re.fullmatch(AFFINITY, value):
         raise click.BadParameter(f"{value!r} is not big, little, none or cores such as 0,2")
     return value
 
@@ -61,6 +64,13 @@ def _affinity(ctx: click.Context, parameter: click.Parameter, value: str | None)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("-o", "--output", metavar="ROWS.jsonl", help="Write the rows to this file.")
 @click.option("--append", is_flag=True, help="Keep the rows that the output file has.")
+@click.option(
+    "--resume", is_flag=True, help="Measure only what the output file lacks, or has as failed."
+)
+@device_options
+@click.option(
+    "--install", is_flag=True, help="Install what a device behind ssh lacks into its ~/.cache."
+)
 @click.option(
     "--runtime",
     "runtimes",
@@ -116,6 +126,11 @@ def bench(
     files: tuple[str, ...],
     output: str | None,
     append: bool,
+    resume: bool,
+    addresses: tuple[str, ...],
+    fleet: Path | None,
+    tool: Path | None,
+    install: bool,
     runtimes: list[str] | None,
     threads: list[int],
     affinity: str | None,
@@ -129,19 +144,26 @@ def bench(
     profile_ops: bool,
     format_: str,
 ) -> None:
-    """Measures latency, memory and agreement of .tflite files on this machine.
+    """Measures latency, memory and agreement of .tflite files on this machine and on others.
 
-    Every FILE runs on every runtime with every number of threads, each in a process of its own.
-    The rows go to -o one by one as JSON Lines, with all raw samples; a table of them goes to
-    standard output. Exits with 1 if a measurement failed.
+    Every FILE runs on every device and runtime with every number of threads, each in a process of
+    its own; devices run in parallel. The rows go to -o one by one as JSON Lines, with all raw
+    samples; a table of them goes to standard output. Exits with 1 if a measurement failed.
 
     \b
     Example:
       python -m edge bench mlp.tflite -o rows.jsonl --runtime lce,litert --threads 1,2
+      python -m edge bench mlp.tflite -o rows.jsonl --device ssh://pi@raspberrypi --device local
     """
-    cells = plan_cells(files, runtimes, threads)
-    if append and output is None:
-        raise UsageError("--append needs a file after -o")
+    if output is None and (append or resume):
+        raise UsageError(f"{'--append' if append else '--resume'} needs a file after -o")
+    entries = entries_of(addresses, tool, fleet)
+    models = [describe(file) for file in files]
+    if runtimes is not None:
+        find_setups(runtimes)
+    for entry in entries:
+        if entry.address == LOCAL and entry.tool is None:
+            plan_cells(models, runtimes, entry.threads or threads)
     data = None if data_path is None else read_data(data_path)
     plan = plan_for(
         mode,
@@ -153,35 +175,30 @@ def bench(
         profile_ops=profile_ops,
         affinity=affinity,
     )
-    writer = RowWriter(output, append) if output is not None else None
+    done = frozenset[Key]()
+    if output is not None and (append or resume) and Path(output).is_file():
+        cut_torn_line(output)
+        done = done_keys(read_rows([output])) if resume else done
+    writer = RowWriter(output, append or resume) if output is not None else None
     command = shlex.join(["python", "-m", "edge", *sys.argv[1:]])
     results: list[Row] = []
     try:
-        references = host_references((cell.model for cell in cells), plan, data, random=False)
-        with LocalDevice() as device:
-            measured = run_cells(cells, device, plan, command, data=data, references=references)
-            for row in measured:
-                if writer is not None:
-                    writer.write(row)
-                results.append(row)
-                tell(row, len(results), len(cells))
-    except RunnerError as error:
-        raise OnebitError(f"cannot run anything on this machine: {error}") from error
+        elsewhere = any(entry.address != LOCAL for entry in entries)
+        references = host_references(models, plan, data, random=elsewhere)
+        job = Job(models, runtimes, threads, plan, data, references, done)
+        with DeviceProgress(entries) as shown:
+            for event in run_campaign(entries, job, command):
+                if event.row is not None:
+                    if writer is not None:
+                        writer.write(event.row)
+                    results.append(event.row)
+                shown.tell(event)
     finally:
         if writer is not None:
             writer.close()
     print_rows(results, format_)
     if any(row.status == row_module.FAILED for row in results):
         raise SystemExit(1)
-
-
-def tell(row: Row, number: int, total: int) -> None:
-    """One line of progress for a row that has ended."""
-    parts = [f"p50 {milliseconds(row.summary.p50_ns)}"] if row.summary else []
-    if row.reason:
-        parts.append(f"{row.status}: {row.reason}")
-    line = f"[{number}/{total}] {row.model.name} on {setup_label(row)}: {'; '.join(parts)}"
-    progress.print(line, markup=False, soft_wrap=True)
 
 
 def print_rows(results: Iterable[Row], format_: str) -> None:

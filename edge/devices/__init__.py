@@ -2,15 +2,31 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from edge.delegate import Delegate
 from edge.rows import Cluster, Host
+from onebit.errors import OnebitError
 
 
-class RunnerError(Exception):
-    """The runner gave no answer: it crashed, hung or printed something else. One line."""
+class RunnerError(OnebitError):
+    """The device or the runner on it gave no answer: it crashed, hung, or was cut off. One line."""
+
+
+class InterruptedRunError(RunnerError):
+    """`Device.interrupt` was called."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that ended: exit code (-9 for signal 9), output, end of the error output."""
+
+    code: int
+    output: bytes
+    errors: str
 
 
 class Device(Protocol):
@@ -24,7 +40,11 @@ class Device(Protocol):
     kind: str
 
     def __enter__(self) -> "Device":
-        """Makes the temporary folder."""
+        """Connects, and makes the temporary folder.
+
+        Raises:
+            RunnerError: The device cannot be reached.
+        """
         ...
 
     def __exit__(self, *exception: object) -> None:
@@ -33,6 +53,22 @@ class Device(Protocol):
 
     def probe(self) -> Host:
         """Describes the machine."""
+        ...
+
+    def require(self) -> None:
+        """Checks that the runner can work there.
+
+        Raises:
+            RunnerError: Something is missing; the message says how to install it.
+        """
+        ...
+
+    def offers(self) -> frozenset[str]:
+        """The runtimes that are there, by the names of `edge.setups`."""
+        ...
+
+    def delegate(self) -> Delegate:
+        """The delegate's library for this machine, still on the host."""
         ...
 
     def put(self, path: str | os.PathLike[str]) -> str:
@@ -47,8 +83,16 @@ class Device(Protocol):
         """
         ...
 
+    def execute(self, command: Sequence[str], timeout_seconds: float, text: str = "") -> Completed:
+        """Runs a command in the temporary folder."""
+        ...
+
     def get(self, name: str) -> Path:
         """A local copy of the file `name` that the runner wrote to the temporary folder."""
+        ...
+
+    def interrupt(self) -> None:
+        """Ends what runs, from another thread."""
         ...
 
     def clean_up(self) -> None:
@@ -67,4 +111,4 @@ def host_from_probe(name: str, kind: str, answer: Mapping[str, Any]) -> Host:
     return Host(device=name, kind=kind, **known)
 
 
-__all__ = ["Device", "RunnerError", "host_from_probe"]
+__all__ = ["Completed", "Device", "InterruptedRunError", "RunnerError", "host_from_probe"]

@@ -171,6 +171,13 @@ def test_cell_that_worked_and_fails_now_is_broken(change, failed):
     assert found.verdict == APART
 
 
+def test_rows_without_samples_are_not_compared(change):
+    row = dataclasses.replace(change(), samples_ns=(), summary=None)
+    (found,) = compare([change()], [row])
+    assert found.verdict == APART
+    assert "no samples" in found.reason
+
+
 def test_changed_outputs_are_told(change):
     digest = {"parity__output_sha256": "1" * 64}
     assert compare([change()], [change()])[0].same_outputs is True

@@ -14,6 +14,7 @@ from edge.caveats import caveats
 from edge.findings import fastest_lines, findings, wilson_interval
 from edge.report import render_report, write_report
 from edge.rows import (
+    Aggregates,
     Cluster,
     Conditions,
     Disturbance,
@@ -171,6 +172,20 @@ def test_markdown_report_has_the_tables_and_the_warnings(some_rows, full_row, tm
         "| 95.10 % | 96.50 % | 98.00 % | 1000 of digits |",
     ):
         assert expected in text
+
+
+def test_rows_without_samples_are_told_and_drawn_nowhere(failed, tmp_path):
+    told = Aggregates(runs=40, mean_ns=7_000_000, min_ns=6e6, max_ns=9e6, std_ns=1e5)
+    row = dataclasses.replace(
+        failed(setup="benchmark_model"), status="ok", reason=None, aggregates=told
+    )
+    page = render_report([row])
+    assert "1 measurement" in words(page)
+    assert "7.00 ms – 6.00 ms 9.00 ms 0.100 ms 40" in words(page)
+    assert "<h2>Latency" not in page
+    write_report([row], tmp_path / "report.md")
+    assert "| 7.00 ms | – | 6.00 ms | 9.00 ms | 40 |" in (tmp_path / "report.md").read_text()
+    assert "7.00 ms" not in words(render_report([dataclasses.replace(row, host=BOARD)]))
 
 
 def test_png_report_is_a_picture_with_a_row_for_each_strip(some_rows, full_row, tmp_path):
