@@ -16,6 +16,7 @@ from edge.commands.device_options import device_options
 from edge.commands.progress import DeviceProgress
 from edge.data import read_data
 from edge.fleet import AFFINITY, LOCAL, entries_of
+from edge.install import install_missing
 from edge.measurement import MODES, plan_for
 from edge.models import describe
 from edge.reference import host_references
@@ -185,7 +186,10 @@ def bench(
     try:
         elsewhere = any(entry.address != LOCAL for entry in entries)
         references = host_references(models, plan, data, random=elsewhere)
-        job = Job(models, runtimes, threads, plan, data, references, done)
+        job = Job(
+            models, runtimes, threads, plan, data, references, done,
+            install=install_missing if install else None,
+        )  # fmt: skip
         with DeviceProgress(entries) as shown:
             for event in run_campaign(entries, job, command):
                 if event.row is not None:
