@@ -18,7 +18,7 @@ def caveats(rows: Sequence[Row], superseded: int = 0) -> list[str]:
         superseded: How many older rows of the same cells it leaves out.
     """
     return [
-        *_about_hosts(rows),
+        *host_notes(rows),
         *_about_setups(rows),
         *_about_runs(rows),
         *_about_models(rows),
@@ -31,7 +31,8 @@ def caveats(rows: Sequence[Row], superseded: int = 0) -> list[str]:
     ]
 
 
-def _about_hosts(rows: Sequence[Row]) -> list[str]:
+def host_notes(rows: Sequence[Row]) -> list[str]:
+    """What qualifies figures by the machines that they come from."""
     hosts = list(dict.fromkeys(row.host for row in rows))
     notes = []
     others = sorted({h.architecture for h in hosts if h.architecture not in ARM} - {None}, key=str)

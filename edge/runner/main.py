@@ -10,7 +10,7 @@ from .files import read_text
 from .inspection import inspect
 from .machine import probe
 
-ACTIONS = {
+ACTIONS: dict = {
     "probe": lambda request: probe(),
     "bench": bench,
     "evaluate": evaluate,
