@@ -47,6 +47,8 @@ __all__ = [
 ]
 
 # Saved models hold these modules' classes.
-register_keras_modules("zoo.generalized_activations", "zoo.losses", "zoo.quantizers")
+register_keras_modules(
+    "zoo.larq_layers", "zoo.generalized_activations", "zoo.losses", "zoo.quantizers"
+)
 
 __getattr__ = lazy_names(__name__, _MODULE_OF)

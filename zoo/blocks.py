@@ -28,7 +28,7 @@ def real_conv(x: tf.Tensor, filters: int, size: int, *, name: str, strides: int 
 def binary_conv(
     x: tf.Tensor,
     filters: int,
-    size: int,
+    size: int | tuple[int, int],
     *,
     name: str,
     kernel: Quantizer,

@@ -1,7 +1,7 @@
 """ReActNet's sign and PReLU with learned thresholds and offsets per channel.
 
 ReActNet: Towards Precise Binary Neural Network with Generalized Activation Functions,
-arXiv 2003.03488, section 4.2.
+arXiv 2003.03488, section 4.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from onebit.keras import keras, lq, tf
 
 
 def rsign(x: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
-    """±1 by a threshold α per channel (equation 5).
+    """±1 by a threshold α per channel.
 
     Forward: q(x) = −1 if x < α, else +1
     Gradient: ∂q/∂x = 2 − 2·|x − α| if |x − α| ≤ 1, else 0; ∂q/∂α = −∂q/∂x
@@ -25,7 +25,7 @@ def rsign(x: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
 
 
 def rprelu(x: tf.Tensor, shift_in: tf.Tensor, shift_out: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
-    """A PReLU whose corner lies at (γ, ζ) (equation 6).
+    """A PReLU whose corner lies at (γ, ζ).
 
     Forward: f(x) = x − γ + ζ if x > γ, else β·(x − γ) + ζ
     Gradient, x > γ: ∂f/∂x = 1, ∂f/∂γ = −1, ∂f/∂ζ = 1, ∂f/∂β = 0

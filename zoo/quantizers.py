@@ -147,3 +147,38 @@ class ScaledSign(lq.quantizers.Quantizer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """±α of the inputs' shape `[…, O]`."""
         return scaled_sign(tf.convert_to_tensor(inputs))
+
+
+def layer_scaled_sign(x: tf.Tensor) -> tf.Tensor:
+    """The sign, scaled by the mean magnitude of all the layer's weights.
+
+    Forward: q(w) = α·sign(w), α = mean |w| over the whole layer; ±0 counts as +1
+    Gradient: ∂q/∂w = 1, and none through α
+
+    DoReFa-Net, arXiv 1606.06160, section 2.3.
+    """
+
+    @tf.custom_gradient
+    def call(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        scale = tf.reduce_mean(tf.abs(x))
+        return scale * lq.math.sign(x), lambda upstream: upstream
+
+    return call(x)
+
+
+@keras.utils.register_keras_serializable(package="onebit")
+class LayerScaledSign(lq.quantizers.Quantizer):
+    """DoReFa-Net's binary weights: the sign times one scaling factor per layer.
+
+    Forward: q(w) = α·sign(w), α = mean |w| over the whole layer; ±0 counts as +1
+    Gradient: ∂q/∂w = 1, and none through α
+
+    DoReFa-Net: Training Low Bitwidth Convolutional Neural Networks with Low Bitwidth Gradients,
+    arXiv 1606.06160, section 2.3; `layer_scaled_sign` is the function.
+    """
+
+    precision = 1
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """±α of the inputs' shape."""
+        return layer_scaled_sign(tf.convert_to_tensor(inputs))

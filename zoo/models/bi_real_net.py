@@ -2,9 +2,8 @@
 
 Bi-Real Net: Enhancing the Performance of 1-bit CNNs With Improved Representational Capability and
 Advanced Training Algorithm, arXiv 1808.00278: a shortcut around every binary convolution
-(section 3.2, figure 3), the polynomial ApproxSign for activations (equation 5) and the
-magnitude-aware sign for weights (equations 6 and 7); the first convolution, those of the shortcuts
-and the last layer are real.
+(section 3.2), the polynomial ApproxSign for activations and the magnitude-aware sign for weights
+(section 3.3); the first convolution, those of the shortcuts and the last layer are real.
 """
 
 from collections.abc import Sequence

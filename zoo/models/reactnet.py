@@ -1,11 +1,11 @@
 """ReActNet-A and ReAct-ResNet18.
 
 ReActNet: Towards Precise Binary Neural Network with Generalized Activation Functions,
-arXiv 2003.03488: a MobileNet of binary convolutions with a shortcut around each (section 4.1,
-figure 3), RSign before and RPReLU behind it (section 4.2). Layer by layer as in the authors'
-program, https://github.com/liuzechun/ReActNet.
+arXiv 2003.03488, section 4: a MobileNet of binary convolutions with a shortcut around each, RSign
+before and RPReLU behind it. Layer by layer as in the authors' program,
+ https://github.com/liuzechun/ReActNet.
 
-Both are trained twice (section 5.1): first with binary activations and real weights
+Both are trained twice: first with binary activations and real weights
 (`binary_weights=False`), then with both binary from the first training's weights.
 """
 
@@ -102,7 +102,7 @@ def _mobile_block(
     x = _rsign_conv(x, channels, 3, strides, binary_weights, f"{name}_conv")
     x = added(x, shortcut, name=f"{name}_conv_add")
     x = RPReLU(name=f"{name}_conv_rprelu")(x)
-    # The paper's two convolutions side by side (figure 3) are one with twice the filters.
+    # The paper's two convolutions side by side are one with twice the filters.
     shortcut = x
     if filters != channels:
         shortcut = keras.layers.Concatenate(name=f"{name}_duplicate")([x] * (filters // channels))

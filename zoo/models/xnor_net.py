@@ -196,9 +196,7 @@ def _bwn_conv(
     return keras.layers.ReLU(name=f"{name}_relu")(x) if activation else x
 
 
-def _alexnet_stem(
-    input_shape: tuple[int, int, int], width: int
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _alexnet_stem(input_shape: tuple[int, int, int], width: int) -> tuple[tf.Tensor, tf.Tensor]:
     """AlexNet's real first convolution with its pooling, 27×27 of a 224×224 image; the image."""
     if min(input_shape[:2]) < 63:
         raise ValueError(f"AlexNet needs images of at least 63×63, not {input_shape}")
