@@ -13,6 +13,7 @@ from zoo.run import Run
 
 if TYPE_CHECKING:
     from onebit.keras import keras
+    from zoo.datasets.records import RecordSplit
 
 BATCH_SIZE = 500
 ROUNDING_TOLERANCE = 0.005
@@ -59,11 +60,10 @@ def evaluate(run: Run) -> Evaluation:
     )
 
 
-def accuracy(model: keras.Model, split: Split, preprocessing: Preprocessing) -> float:
+def accuracy(model: keras.Model, split: Split | RecordSplit, preprocessing: Preprocessing) -> float:
     """The fraction of the split's images whose largest logit is their label's."""
     right = 0
-    for start in range(0, len(split), BATCH_SIZE):
-        part = split[start : start + BATCH_SIZE]
-        logits = model(preprocessing(part.images), training=False)
-        right += int(np.sum(np.argmax(logits, axis=-1) == part.labels))
+    for images, labels in split.batches(BATCH_SIZE).as_numpy_iterator():
+        logits = model(preprocessing(images), training=False)
+        right += int(np.sum(np.argmax(logits, axis=-1) == labels))
     return right / len(split)

@@ -30,6 +30,7 @@ from zoo.run import (
 
 if TYPE_CHECKING:
     from onebit.keras import keras
+    from zoo.datasets.records import RecordSplit
 
 
 def claim(
@@ -180,8 +181,8 @@ def finish(
     )
 
 
-def _write_samples(path: Path, split: Split) -> None:
-    kept = split[:MAX_SAMPLES]
+def _write_samples(path: Path, split: Split | RecordSplit) -> None:
+    kept = split.first(MAX_SAMPLES)
     with files.replacing(path) as temporary:
         np.savez_compressed(temporary, images=kept.images, labels=kept.labels)
 

@@ -17,12 +17,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from onebit import files
 from onebit.errors import OnebitError
 from onebit.keras import keras, tf
 from zoo.datasets import Dataset, Split, load_dataset
+from zoo.datasets.records import RecordSplit
 from zoo.evaluation import accuracy
 from zoo.losses import SquaredHinge
 from zoo.progress import Progress
@@ -203,17 +202,17 @@ class _Stepper(keras.callbacks.Callback):
         self._progress.step()
 
 
-def _batches(split: Split, recipe: Recipe, epoch: int | None = None) -> tf.data.Dataset:
+def _batches(
+    split: Split | RecordSplit, recipe: Recipe, epoch: int | None = None
+) -> tf.data.Dataset:
     """Preprocessed batches, in the order of (seed, epoch) or, without an epoch, as they lie."""
-    if epoch is not None:
-        split = split[np.random.default_rng([recipe.seed, epoch]).permutation(len(split))]
+    order = None if epoch is None else (recipe.seed, epoch)
     scale, offset = recipe.preprocessing.scale, recipe.preprocessing.offset
 
     def preprocess(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.cast(images, tf.float32) * scale + offset, labels
 
-    batches = tf.data.Dataset.from_tensor_slices((split.images, split.labels))
-    return batches.batch(recipe.batch_size).map(preprocess).prefetch(2)
+    return split.batches(recipe.batch_size, order).map(preprocess).prefetch(2)
 
 
 def _random_states(model: keras.Model) -> Iterator[tf.random.Generator]:
