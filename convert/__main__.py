@@ -259,9 +259,10 @@ def _is_run(path: Path) -> bool:
 
 def _run_samples(run: "zoo.Run") -> "Samples":
     from convert.conversion import Samples
+    from zoo.preprocessing import preprocessed
 
-    images = run.preprocessing(run.samples.images)
-    return Samples([images], run.samples.labels, run.card["accuracy"]["split"])
+    inputs = preprocessed(run.samples, run.preprocessing)
+    return Samples([inputs], run.samples.labels, run.card["accuracy"]["split"])
 
 
 def _samples(loaded: _Loaded, verify_data: Path | None, most: int) -> "Samples":

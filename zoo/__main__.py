@@ -207,11 +207,13 @@ def evaluate(run: Path, format_: str) -> None:
         "samples": "Images",
         "accuracy": "Accuracy",
         "card_accuracy": "On the card",
+        "real_weights_accuracy": "With real weights",
         "agrees": "Agrees",
     }
     if format_ == "table":
-        shares = {key: f"{record[key]:.2%}" for key in ("accuracy", "card_accuracy")}
-        record |= {**shares, "agrees": "yes" if result.agrees else "no"}
+        for key in ("accuracy", "card_accuracy", "real_weights_accuracy"):
+            record[key] = None if record[key] is None else f"{record[key]:.2%}"
+        record["agrees"] = "yes" if result.agrees else "no"
     emit([record], format_, columns=columns)
     if not result.agrees:
         click.get_current_context().exit(1)

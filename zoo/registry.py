@@ -96,6 +96,9 @@ BINARY_NET = Paper(
 )
 
 
+BIT = Paper("BiT: Robustly Binarized Multi-distilled Transformer", "2205.13016")
+
+
 @dataclass(frozen=True)
 class Model:
     """A registered model builder and what is known about it.
@@ -117,6 +120,11 @@ class Model:
     def summary(self) -> str:
         """The first line of the builder's docstring."""
         return (inspect.getdoc(self.builder) or "").partition("\n")[0]
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether its input is token ids `[N, S]` instead of images `[N, H, W, C]`."""
+        return "vocabulary" in self.options
 
     @property
     def options(self) -> Mapping[str, Any]:

@@ -22,12 +22,15 @@ from onebit.errors import OnebitError
 from onebit.keras import keras, tf
 from zoo.datasets import Dataset, Split, load_dataset
 from zoo.datasets.records import RecordSplit
-from zoo.evaluation import accuracy
-from zoo.losses import SquaredHinge
+from zoo.distillation import Distiller, start_from
+from zoo.evaluation import accuracy, real_weights_accuracy
+from zoo.losses import make_loss
+from zoo.optimizers import make_optimizer
+from zoo.preprocessing import Preprocessor
 from zoo.progress import Progress
 from zoo.recipes import Recipe, resolve_recipe
 from zoo.registry import build, models
-from zoo.run import CHECKPOINTS, LOGS, Run, load_run, read_history
+from zoo.run import CHECKPOINTS, LOGS, TEACHER, Run, load_run, read_history
 from zoo.run_writer import claim, finish, is_finished, write_history
 
 
@@ -71,11 +74,36 @@ def train(
         "classes": len(dataset.classes),
     }
     claim(folder, recipe, options, dataset, command=command, restart=restart)
+    teacher = None
+    if recipe.teacher is not None:
+        teacher = train(
+            recipe.teacher, folder / TEACHER, data=data, restart=restart, command=command
+        ).model
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
-    model = _Training(recipe, build(recipe.model, **options), dataset, folder).run()
-    measured = accuracy(model, dataset.test, recipe.preprocessing)
-    finish(folder, model, recipe, options, dataset, accuracy=measured, command=command)
+    # Rewrites the traced training step only: evaluation calls the model itself, in float32.
+    tf.config.optimizer.set_experimental_options(
+        {"auto_mixed_precision_onednn_bfloat16": recipe.compute == "bfloat16"}
+    )
+    preprocessor = None
+    if recipe.preprocessing is not None:
+        seen = len(dataset.train) if recipe.preprocessing.whitening else 1
+        preprocessor = recipe.preprocessing.fit(dataset.train.first(seen).images)
+    student = build(recipe.model, **options)
+    if teacher is not None:
+        start_from(student, teacher)
+    model = _Training(recipe, student, dataset, preprocessor, folder, teacher).run()
+    finish(
+        folder,
+        model,
+        recipe,
+        options,
+        dataset,
+        preprocessor,
+        accuracy=accuracy(model, dataset.test, preprocessor),
+        real_weights_accuracy=real_weights_accuracy(model, dataset.test, preprocessor),
+        command=command,
+    )
     return load_run(folder)
 
 
@@ -98,26 +126,35 @@ class _Training:
         recipe: How to train.
         model: What to train.
         dataset: What to train on.
+        preprocessor: What its images go through; None for token ids.
         folder: The run folder, claimed.
+        teacher: What it is distilled from, or None.
     """
 
-    def __init__(self, recipe: Recipe, model: keras.Model, dataset: Dataset, folder: Path):
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: keras.Model,
+        dataset: Dataset,
+        preprocessor: Preprocessor | None,
+        folder: Path,
+        teacher: keras.Model | None = None,
+    ):
         self._recipe = recipe
         self._dataset = dataset
+        self._preprocessor = preprocessor
         self._folder = folder
         self._steps = math.ceil(len(dataset.train) / recipe.batch_size)
 
         self._model = model
-        self._optimizer = keras.optimizers.Adam(
-            keras.optimizers.schedules.ExponentialDecay(
-                recipe.learning_rate,
-                decay_steps=self._steps * recipe.epochs,
-                decay_rate=recipe.final_learning_rate / recipe.learning_rate,
-            )
-        )
+        self._optimizer = make_optimizer(recipe, self._steps * recipe.epochs)
         # A second model around the same layers, so that the saved one carries no optimizer.
-        self._trainer = keras.Model(model.inputs, model.outputs)
-        self._trainer.compile(self._optimizer, SquaredHinge(), metrics=["accuracy"])
+        self._trainer = (
+            keras.Model(model.inputs, model.outputs)
+            if teacher is None
+            else Distiller(model, teacher)
+        )
+        self._trainer.compile(self._optimizer, make_loss(recipe.loss), metrics=["accuracy"])
         self._optimizer.build(self._trainer.trainable_variables)
 
         self._done = tf.Variable(0, dtype=tf.int64)
@@ -162,8 +199,8 @@ class _Training:
         validation = self._dataset.validation
         # One call of fit per epoch: its own shuffling could not resume in the middle.
         figures = self._trainer.fit(
-            _batches(self._dataset.train, self._recipe, epoch),
-            validation_data=validation and _batches(validation, self._recipe),
+            self._batches(self._dataset.train, epoch),
+            validation_data=validation and self._batches(validation),
             callbacks=[callback],
             verbose=0,
         ).history
@@ -172,6 +209,18 @@ class _Training:
             "learning_rate": float(self._optimizer.learning_rate),
             **{key: _finite(values[0]) for key, values in figures.items()},
         }
+
+    def _batches(self, split: Split | RecordSplit, epoch: int | None = None) -> tf.data.Dataset:
+        """Preprocessed batches, in the order of (seed, epoch) or, without one, as they lie."""
+        order = None if epoch is None else (self._recipe.seed, epoch)
+
+        def preprocess(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            if self._preprocessor is None:
+                return images, labels
+            inputs = tf.numpy_function(self._preprocessor, [images], tf.float32, stateful=False)
+            return tf.ensure_shape(inputs, images.shape), labels
+
+        return split.batches(self._recipe.batch_size, order).map(preprocess).prefetch(2)
 
     def _save(self, record: dict[str, Any]) -> None:
         """Makes an epoch permanent: history first, since the checkpoint says how much of it holds.
@@ -200,19 +249,6 @@ class _Stepper(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Called by Keras after each step."""
         self._progress.step()
-
-
-def _batches(
-    split: Split | RecordSplit, recipe: Recipe, epoch: int | None = None
-) -> tf.data.Dataset:
-    """Preprocessed batches, in the order of (seed, epoch) or, without an epoch, as they lie."""
-    order = None if epoch is None else (recipe.seed, epoch)
-    scale, offset = recipe.preprocessing.scale, recipe.preprocessing.offset
-
-    def preprocess(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.cast(images, tf.float32) * scale + offset, labels
-
-    return split.batches(recipe.batch_size, order).map(preprocess).prefetch(2)
 
 
 def _random_states(model: keras.Model) -> Iterator[tf.random.Generator]:

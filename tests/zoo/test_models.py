@@ -10,6 +10,8 @@ from onebit.keras import keras, lq, tf
 from zoo.losses import SquaredHinge
 from zoo.registry import models
 
+# Those that read text are tested by themselves.
+IMAGE_MODELS = [name for name in zoo.names() if not models.get(name).takes_text]
 # Small enough that a model trains a step in a second or two.
 TINY = {"units": 16, "width": 4, "input_shape": (8, 8, 1), "classes": 3}
 RESIDUAL = {**TINY, "input_shape": (40, 40, 3)}
@@ -18,7 +20,7 @@ QUICKNET = {"input_shape": (40, 40, 3), "classes": 3, "blocks": (1,) * 4, "width
 # What is not listed cannot be made narrow, or is deep: it takes too long for every run.
 SMALL = {
     **dict.fromkeys(("binary_connect_mlp", "float_mlp", "binary_net_mlp"), TINY),
-    **dict.fromkeys(("binary_net_cnn", "float_cnn"), TINY),
+    **dict.fromkeys(("binary_connect_cnn", "binary_net_cnn", "float_cnn"), TINY),
     **dict.fromkeys(("binary_alexnet", "xnor_net_alexnet", "bwn_alexnet"), ALEXNET),
     **dict.fromkeys(("xnor_net_resnet18", "bwn_resnet18", "float_resnet18"), RESIDUAL),
     **dict.fromkeys(("bi_real_net18", "react_resnet18", "reactnet_a"), RESIDUAL),
@@ -38,11 +40,11 @@ def _marked(name, *values, slow=False):
     return pytest.param(name, *values, id=identity, marks=marks)
 
 
-CASES = [_marked(name, extra) for name in zoo.names() for extra in [{}, *VARIANTS.get(name, [])]]
-NAMES = [_marked(name) for name in zoo.names()]
+CASES = [_marked(name, extra) for name in IMAGE_MODELS for extra in [{}, *VARIANTS.get(name, [])]]
+NAMES = [_marked(name) for name in IMAGE_MODELS]
 OWN = [
     _marked(name)
-    for name in zoo.names()
+    for name in IMAGE_MODELS
     if "larq_model" not in models.get(name).builder.__globals__
 ]
 
@@ -103,7 +105,7 @@ def test_model_has_the_shape_and_classes_that_it_was_asked_for(name):
     assert "larq_zoo" not in model.to_json()
 
 
-@pytest.mark.parametrize("name", [name for name in zoo.names() if models.get(name).twin])
+@pytest.mark.parametrize("name", [name for name in IMAGE_MODELS if models.get(name).twin])
 def test_twin_has_the_same_shape_and_no_quantizer(name):
     model, twin = _tiny(name), _tiny(models.get(name).twin)
     shapes = [[tuple(weight.shape) for weight in net.weights] for net in (model, twin)]
@@ -155,7 +157,7 @@ def test_binary_kernels_are_plus_or_minus_one_and_latent_weights_stay_clipped():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", IMAGE_MODELS)
 def test_model_converts_with_its_binary_layers_binary(name):
     import convert
     from convert.verification import verify
