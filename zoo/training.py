@@ -154,7 +154,9 @@ class _Training:
             if teacher is None
             else Distiller(model, teacher)
         )
-        self._trainer.compile(self._optimizer, make_loss(recipe.loss), metrics=["accuracy"])
+        self._trainer.compile(
+            self._optimizer, make_loss(recipe.loss, recipe.label_smoothing), metrics=["accuracy"]
+        )
         self._optimizer.build(self._trainer.trainable_variables)
 
         self._done = tf.Variable(0, dtype=tf.int64)
