@@ -24,6 +24,7 @@ from zoo.datasets import Dataset, Split, load_dataset
 from zoo.datasets.records import RecordSplit
 from zoo.distillation import Distiller, start_from
 from zoo.evaluation import accuracy, real_weights_accuracy
+from zoo.latent import LatentMonitor
 from zoo.losses import make_loss
 from zoo.optimizers import make_optimizer
 from zoo.preprocessing import Preprocessor
@@ -147,6 +148,7 @@ class _Training:
         self._steps = math.ceil(len(dataset.train) / recipe.batch_size)
 
         self._model = model
+        self._latent = LatentMonitor(model)
         self._optimizer = make_optimizer(recipe, self._steps * recipe.epochs)
         # A second model around the same layers, so that the saved one carries no optimizer.
         self._trainer = (
@@ -190,6 +192,7 @@ class _Training:
                 begin = time.perf_counter()
                 record = self._epoch(epoch, stepper)
                 with writer.as_default(step=epoch):
+                    self._latent.log()
                     _log(record, seconds=time.perf_counter() - begin)
                 self._save(record)
                 progress.epoch_done(record)
@@ -199,6 +202,7 @@ class _Training:
     def _epoch(self, epoch: int, callback: keras.callbacks.Callback) -> dict[str, Any]:
         """Trains one epoch, counted from 1; its line of the history."""
         validation = self._dataset.validation
+        self._latent.begin()
         # One call of fit per epoch: its own shuffling could not resume in the middle.
         figures = self._trainer.fit(
             self._batches(self._dataset.train, epoch),
@@ -210,6 +214,7 @@ class _Training:
             "epoch": epoch,
             "learning_rate": float(self._optimizer.learning_rate),
             **{key: _finite(values[0]) for key, values in figures.items()},
+            "flip_ratio": self._latent.flip_ratio(),
         }
 
     def _batches(self, split: Split | RecordSplit, epoch: int | None = None) -> tf.data.Dataset:
