@@ -1,8 +1,9 @@
-"""`python -m edge`: benchmark `.tflite` files and report the results."""
+"""`python -m edge`: benchmark `.tflite` files, report and compare the results."""
 
 import click
 
 from edge.commands.bench import bench
+from edge.commands.compare import compare_command
 from edge.commands.report import report
 from onebit import __version__
 from onebit.cli import CommandGroup
@@ -14,7 +15,7 @@ def cli() -> None:
     """Measures .tflite files and reports what was measured."""
 
 
-for _command in (bench, report):
+for _command in (bench, compare_command, report):
     cli.add_command(_command)
 
 

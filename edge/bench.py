@@ -162,9 +162,8 @@ def benchmark(
         return list(run_cells(cells, device, plan, data=samples, references=references))
 
 
-def _run_cell(
-    cell: Cell, device: Device, plan: Plan, run: Run, host: Host
-) -> tuple[Row, Outputs | None]:
+def unmeasured_row(cell: Cell, run: Run, host: Host, plan: Plan, reason: str) -> Row:
+    """A row that failed before there were any figures."""
     setup = Setup(
         name=cell.setup.name,
         runtime=cell.setup.runtime,
@@ -174,9 +173,17 @@ def _run_cell(
         affinity=plan.affinity,
         seed=plan.seed,
     )
+    return Row(run, host, cell.model, setup, rows.FAILED, reason)
+
+
+def _run_cell(
+    cell: Cell, device: Device, plan: Plan, run: Run, host: Host
+) -> tuple[Row, Outputs | None]:
+    empty = unmeasured_row(cell, run, host, plan, "nothing was measured")
+    setup = empty.setup
 
     def without_figures(status: str, reason: str) -> tuple[Row, None]:
-        return Row(run, host, cell.model, setup, status, reason), None
+        return dataclasses.replace(empty, setup=setup, status=status, reason=reason), None
 
     if cell.model.lce_ops and not cell.setup.runs_lce_ops:
         ops = ", ".join(cell.model.lce_ops)

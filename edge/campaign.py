@@ -8,13 +8,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from edge import rows
-from edge.bench import Cell, describe_run, plan_cells, run_cells
+from edge.bench import Cell, describe_run, plan_cells, run_cells, unmeasured_row
 from edge.data import Data
 from edge.devices import Device, InterruptedRunError
 from edge.fleet import Entry
 from edge.measurement import Plan
 from edge.reference import References
-from edge.rows import Host, Model, Row, Run, Setup
+from edge.rows import Host, Model, Row, Run
+from edge.tools import run_tool_cells, tool_cells
 from onebit.errors import OnebitError
 
 POLL_SECONDS = 0.5
@@ -135,7 +136,11 @@ def _on_device(
         plan = dataclasses.replace(plan, affinity=entry.affinity)
 
     def open_cells(offers: frozenset[str] | None) -> list[Cell]:
-        cells = plan_cells(job.models, job.runtimes, entry.threads or job.threads, offers)
+        counts = entry.threads or job.threads
+        if entry.tool is None:
+            cells = plan_cells(job.models, job.runtimes, counts, offers)
+        else:
+            cells = tool_cells(job.models, entry.tool, counts)
         cells = [cell for cell in cells if _key(cell, device.name, plan) not in job.done]
         emit(Event(device.name, cells=len(cells)))
         return cells
@@ -148,14 +153,20 @@ def _on_device(
         with device:
             if job.install is not None:
                 job.install(device)
-            device.require()
+            if entry.tool is None:
+                device.require()
             cells = open_cells(None if device.kind == "local" else device.offers())
             if not cells:
                 return
-            measured = run_cells(
-                list(cells), device, plan, on_start=start, data=job.data,
-                references=job.references, run=run,
-            )  # fmt: skip
+            if entry.tool is None:
+                measured = run_cells(
+                    list(cells), device, plan, on_start=start, data=job.data,
+                    references=job.references, run=run,
+                )  # fmt: skip
+            else:
+                measured = run_tool_cells(
+                    list(cells), device, plan, entry.tool, entry.options, run, start
+                )
             for row in measured:
                 cells, host = cells[1:], row.host
                 emit(Event(device.name, row=row))
@@ -163,11 +174,7 @@ def _on_device(
         raise
     except OnebitError as error:
         for cell in open_cells(frozenset({"litert"})) if cells is None else cells:
-            setup = Setup(
-                cell.setup.name, cell.setup.runtime, cell.setup.kernel, cell.threads,
-                mode=plan.mode, affinity=plan.affinity, seed=plan.seed,
-            )  # fmt: skip
-            row = Row(run, host, cell.model, setup, rows.FAILED, str(error))
+            row = unmeasured_row(cell, run, host, plan, str(error))
             emit(Event(device.name, row=row))
 
 

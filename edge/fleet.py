@@ -24,6 +24,7 @@ from typing import Any
 
 from edge.devices import Device
 from edge.devices.adb import AdbDevice, parse_serial
+from edge.devices.adb_shell import AdbShellDevice
 from edge.devices.local import LocalDevice
 from edge.devices.ssh import SshDevice, SshTarget
 from onebit.errors import UsageError, near_matches
@@ -73,6 +74,8 @@ class Entry:
         if self.address.startswith("adb:"):
             if self.options and self.tool is None:
                 raise UsageError(f"{self.name} has options, but adb takes none without a tool")
+            if self.tool is not None:
+                return AdbShellDevice(self.address, self.name)
             return AdbDevice(self.address, self.name, self.python)
         options = self.options if self.tool is None else ()
         return SshDevice(self.address, self.name, self.python, options)

@@ -106,14 +106,14 @@ class Setup:
     runtime: str
     kernel: str
     threads: int
-    mode: str | None = None
-    affinity: str | None = None
-    cpus: tuple[int, ...] = ()
     runtime_version: str | None = None
     delegate: str | None = None
     seed: int = 0
     warmup_runs: int | None = None
     warmup_steady: bool | None = None
+    mode: str | None = None
+    affinity: str | None = None
+    cpus: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,10 +121,11 @@ class ColdStart:
     """What a program pays once: importing the runtime, loading, preparing, the first inference.
 
     Loading is reading the file and building the interpreter; preparing, allocating tensors and
-    packing weights. Where a runtime does both at once, `prepare_ns` is None and in `load_ns`.
+    packing weights. Where a runtime does both at once, `prepare_ns` is None and in `load_ns`. A
+    program that has its runtime built in imports nothing.
     """
 
-    import_ns: int
+    import_ns: int | None
     load_ns: int
     first_inference_ns: int
     prepare_ns: int | None = None
@@ -151,6 +152,21 @@ class Summary:
     every: int = 1
     seconds: float | None = None
     throughput_per_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Aggregates:
+    """What a program that keeps no samples told of its runs (`edge/tools.py`).
+
+    It takes the place of `summary`; the median is None where the program does not tell it.
+    """
+
+    runs: int
+    mean_ns: float
+    min_ns: float
+    max_ns: float
+    std_ns: float
+    p50_ns: float | None = None
 
 
 @dataclass(frozen=True)
@@ -288,6 +304,7 @@ class Row:
     cold_start: ColdStart | None = None
     samples_ns: tuple[int, ...] = ()
     summary: Summary | None = None
+    aggregates: Aggregates | None = None
     memory: Memory | None = None
     parity: Parity | None = None
     evaluation: Evaluation | None = None

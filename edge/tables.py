@@ -54,16 +54,31 @@ SAME_MACS = 0.02
 """Two models of one shape may differ by this much: a file may hold a batch normalisation more."""
 
 
+EMULATED = " (emulated)"
+
+
 def setup_label(row: Row) -> str:
-    """The setup as people read it: `lce` or `lce, 2 threads`."""
-    threads = row.setup.threads
-    return row.setup.name + ("" if threads == 1 else f", {threads} threads")
+    """The setup as people read it: `lce`, or `lce, 2 threads on big cores, single-stream`."""
+    setup = row.setup
+    parts = [setup.name]
+    if setup.threads != 1:
+        parts.append(f"{setup.threads} threads")
+    if setup.affinity is not None:
+        kind = setup.affinity in ("big", "little")
+        parts.append(f"{setup.affinity} cores" if kind else f"cores {setup.affinity}")
+    if setup.mode not in (None, "standard", "custom"):
+        parts.append(str(setup.mode))
+    return ", ".join(parts)
+
+
+def device_label(row: Row) -> str:
+    """The device as people read it, marked where it is emulated."""
+    return row.host.device + (EMULATED if row.host.emulated else "")
 
 
 def host_label(row: Row) -> str:
-    """The host as people read it: the device, and its processor where it is known."""
-    host = row.host
-    return host.device + (f" ({host.cpu})" if host.cpu else "")
+    """The device, and its processor where it is known."""
+    return device_label(row) + (f" ({row.host.cpu})" if row.host.cpu else "")
 
 
 def bench_columns(rows: Iterable[Row]) -> dict[str, str]:
@@ -78,11 +93,16 @@ def bench_columns(rows: Iterable[Row]) -> dict[str, str]:
 def bench_line(row: Row) -> dict[str, Any]:
     """A row's cells for `BENCH_COLUMNS`."""
     summary, memory, evaluation = row.summary, row.memory, row.evaluation
+    p50 = summary and units.milliseconds(summary.p50_ns)
+    if row.aggregates is not None:
+        told = row.aggregates
+        p50 = units.milliseconds(told.mean_ns if told.p50_ns is None else told.p50_ns)
+        p50 += " (mean)" if told.p50_ns is None else ""
     return {
         "device": row.host.device,
         "model": row.model.name,
         "setup": setup_label(row),
-        "p50": summary and units.milliseconds(summary.p50_ns),
+        "p50": p50,
         "p90": summary and units.milliseconds(summary.p90_ns),
         "p99": summary and units.milliseconds(summary.p99_ns),
         "spread": summary and f"{summary.spread:.0%}",
@@ -284,11 +304,15 @@ def distinctly_named(rows: Sequence[Row]) -> list[Row]:
 
 
 def latest(rows: Iterable[Row]) -> list[Row]:
-    """The last row of each cell (host, model, setup, threads), in the order of their first rows."""
+    """The last row of each cell, in the order of their first rows.
+
+    A cell is a host, a file, and a setup with its threads, cores and mode.
+    """
     cells: dict[Any, Row] = {}
     for row in rows:
-        host, model, setup = row.host, row.model, row.setup
-        cells[host.device, host.cpu, model.name, model.file, setup.name, setup.threads] = row
+        model, setup = row.model, row.setup
+        how = (setup.name, setup.threads, setup.affinity, setup.mode)
+        cells[host_label(row), model.name, model.file, how] = row
     return list(cells.values())
 
 

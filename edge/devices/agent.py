@@ -8,7 +8,7 @@ harness that was killed leaves a process or a file behind.
 Both directions carry frames: one line of JSON, then as many bytes as its `size` says. The harness
 sends `{"op": ...}`:
 
-    put    name, size, sha256, executable    the bytes become a file in the folder
+    put    name, size, sha256                the bytes become a file in the folder
     run    argv, input, seconds, folder      runs a command there; the answer's bytes are its output
     get    name                              the answer's bytes are the file
     beat                                     no answer; says that the harness is still there
@@ -151,7 +151,7 @@ def put(request, source, folder):
         with contextlib.suppress(OSError):
             os.remove(part)
         return {"error": failure}, b""
-    os.chmod(part, 0o700 if request.get("executable") else 0o600)
+    os.chmod(part, 0o700)  # it may be a program; nobody else gets into the folder
     os.replace(part, path)
     return {"path": path}, b""
 

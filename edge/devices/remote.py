@@ -236,7 +236,7 @@ class AgentDevice:
             self._channel = None
             raise
 
-    def _put(self, path: PathLike, executable: bool = False) -> str:
+    def _put(self, path: PathLike) -> str:
         content = Path(path).read_bytes()
         digest = hashlib.sha256(content).hexdigest()
         if self._channel is None:
@@ -246,10 +246,7 @@ class AgentDevice:
             suffix = re.sub(r"[^.\w]", "", Path(path).suffix, flags=re.ASCII)
             name = digest[:20] + suffix
             try:
-                answer, _ = self._call(
-                    {"op": "put", "name": name, "sha256": digest, "executable": executable},
-                    content,
-                )
+                answer, _ = self._call({"op": "put", "name": name, "sha256": digest}, content)
             except ConnectionLostError:
                 raise
             except RunnerError as error:
