@@ -64,6 +64,7 @@ class Channel:
         self._sending = threading.Lock()
         self._closed = threading.Event()
         self._pending = b""
+        self._greeting: bytes | None = b""  # what came before the agent; None once it speaks
         try:
             # In a session of its own, so that Ctrl-C in the terminal leaves it to `close`.
             self._process = subprocess.Popen(
@@ -95,8 +96,9 @@ class Channel:
             while True:
                 line = self._line(deadline)
                 if line.strip() == mark:
+                    self._greeting = None
                     break
-                greeting += line + b"\n"
+                self._greeting = greeting = greeting + line + b"\n"
                 if len(greeting) > MAX_GREETING_BYTES:
                     raise ConnectionLostError(f"it prints {_quoted(greeting)} without an end")
             answer, _ = self._answer(deadline)
@@ -144,8 +146,11 @@ class Channel:
             with contextlib.suppress(OSError):
                 while (left := deadline - time.monotonic()) > 0:
                     ready, _, _ = select.select([self._output], [], [], left)
-                    if ready and not os.read(self._output, 1 << 16):
+                    block = os.read(self._output, 1 << 16) if ready else None
+                    if block == b"":
                         break
+                    if self._greeting is not None and len(self._greeting) < MAX_QUOTED:
+                        self._greeting += block or b""
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(max(0.1, min(5.0, deadline - time.monotonic())))
             with contextlib.suppress(OSError):
@@ -167,6 +172,8 @@ class Channel:
         except _HungUpError as error:
             words = self.close()
             reason = "the connection ended" + (f": {words}" if words else "")
+            if self._greeting and not words:
+                reason += f" after it printed {_quoted(self._greeting)}"
             raise ConnectionLostError(reason) from error
         except ConnectionLostError:
             self.close()

@@ -25,7 +25,8 @@ class Counts:
     Attributes:
         inference: Instructions of the interpreter's `invoke`, with XNNPACK's and Python's call.
         delegate: Those of them in the delegate's library.
-        hottest: The delegate's block with the most instructions, disassembled.
+        hottest: The delegate's block with the most instructions, disassembled; branches lead to 0,
+            as addresses differ from process to process.
         runtime: The runtime with its version.
         emulator: QEMU with its version.
     """
@@ -102,7 +103,9 @@ def count(root: Path, qemu: Path, wheel: Path, model: bytes, runs: int = 3) -> C
     return Counts(
         inference=inference,
         delegate=delegate,
-        hottest=tuple(counts["hottest"]["instructions"]),
+        hottest=tuple(
+            re.sub(r"#?0x[0-9a-f]{6,}$", "0", line) for line in counts["hottest"]["instructions"]
+        ),
         runtime=printed.strip().splitlines()[-1],
         emulator=f"qemu-aarch64 {emulated[1] if emulated else '?'} -cpu {CPU}",
     )
@@ -113,8 +116,7 @@ def estimate_cycles(instructions: tuple[str, ...]) -> dict[str, object] | None:
     program = shutil.which("llvm-mca")
     if program is None:
         return None
-    # A branch's target is an address of the emulated process, which no assembler reaches.
-    assembly = "\n".join(re.sub(r"#?0x[0-9a-f]{6,}$", "0", line) for line in instructions)
+    assembly = "\n".join(instructions)
     command = [program, "-mtriple=aarch64-linux-gnu", f"-mcpu={CPU}"]
     command.append(f"-iterations={MCA_ITERATIONS}")
     done = subprocess.run(command, input=assembly, capture_output=True, text=True, check=True)
