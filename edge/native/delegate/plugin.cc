@@ -43,7 +43,7 @@ bool read_option_pair(const char* key, const char* value, Options* o, ErrorRepor
     o->num_threads = static_cast<int>(threads);
   } else if (strcmp(key, "isa") == 0) {
     if (!b1::isa_from_name(value, &o->isa)) {
-      return reject(report, key, value, "expected scalar, avx2, avx512vpopcntdq or neon");
+      return reject(report, key, value, "expected scalar, avx2, avx512vpopcntdq, amx or neon");
     }
     if (!b1::cpu_has(o->isa)) return reject(report, key, value, "this CPU does not have it");
     o->forced = true;

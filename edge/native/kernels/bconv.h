@@ -94,6 +94,7 @@ struct BconvKernel {
   Isa isa;
   int tile_pixels, tile_channels;
   bool (*applies)(const BconvShape&);
+  bool (*pays)(const BconvShape&);  // whether it beats the variants below it in the table
   size_t (*filter_words)(const BconvShape&);
   void (*pack_filter)(const BconvShape&, const uint32_t* filter, uint32_t* packed);
   size_t (*scratch_words)(const BconvShape&);

@@ -50,6 +50,8 @@ struct TiledBconv {
   // A paired tile eats two words at a time (see the AVX-512 kernel).
   static bool applies(const BconvShape& s) { return !Tile::kPaired || s.group_words() % 2 == 0; }
 
+  static bool pays(const BconvShape&) { return true; }
+
   static int blocks_per_group(const BconvShape& s) {
     return (s.group_channels_out() + kBlock - 1) / kBlock;
   }
@@ -259,15 +261,18 @@ struct TiledBconv {
     for (int i = 0; call.correction && i < pixels.count; ++i) {
       correction[i] = pixels.correction[i] + out_channel;
     }
-    const size_t first = static_cast<size_t>(pixels.first);
-    const bool whole = channels == kBlock && out_channel % kBlock == 0;
-    if (whole && Tile::finish({call, first, pixels.count, out_channel, sums,
-                               call.correction ? correction : nullptr})) {
-      return;
-    }
-    for (int i = 0; i < pixels.count; ++i) {
-      finish(call, first + i, out_channel, channels, sums + i * kBlock,
-             call.correction ? correction[i] : nullptr);
+    finish_block({call, static_cast<size_t>(pixels.first), pixels.count, out_channel, sums,
+                  call.correction ? correction : nullptr},
+                 channels);
+  }
+
+  // Finishes up to a block of channels of neighbouring pixels.
+  static void finish_block(const Finish& f, int channels) {
+    const bool whole = channels == kBlock && f.channel % kBlock == 0;
+    if (whole && Tile::finish(f)) return;
+    for (int i = 0; i < f.pixels; ++i) {
+      finish(f.call, f.first_pixel + i, f.channel, channels, f.sums + i * kBlock,
+             f.correction ? f.correction[i] : nullptr);
     }
   }
 
@@ -339,7 +344,7 @@ struct TiledBconv {
   }
 
   static constexpr BconvKernel kernel(const char* name) {
-    return {name,        Tile::kIsa,    kP,          kC,    applies,   filter_words,
+    return {name,        Tile::kIsa,    kP,          kC,    applies,   pays, filter_words,
             pack_filter, scratch_words, stage_items, stage, run_items, run};
   }
 };

@@ -7,9 +7,7 @@ namespace {
 
 const BconvKernel* const kBconv[] = {
 #if defined(__x86_64__)
-    &kBconvPairedAvx512,
-    &kBconvAvx512,
-    &kBconvAvx2,
+    &kBconvAmx,    &kBconvPairedAvx512, &kBconvAvx512, &kBconvAvx2,
 #elif defined(ONEBIT_NEON)
     &kBconvNeon,
 #endif
@@ -38,7 +36,7 @@ const WconvKernel* const kWconv[] = {
 
 template <class Kernel>
 bool usable(const Kernel& kernel, bool forced, Isa isa) {
-  if (forced && kernel.isa != isa && kernel.isa != Isa::kScalar) return false;
+  if (forced && !covers(isa, kernel.isa)) return false;
   return cpu_has(kernel.isa);
 }
 
@@ -55,7 +53,8 @@ const BconvKernel* choose_bconv_kernel(const BconvShape& shape, bool forced, Isa
   for (const BconvKernel* kernel : kBconv) {
     if (!usable(*kernel, forced, isa) || !kernel->applies(shape)) continue;
     if (strcmp(kernel->name, name) == 0) return kernel;
-    if (chosen == &kBconvScalar) chosen = kernel;
+    const bool pays = kernel->pays(shape) || (forced && kernel->isa == isa);
+    if (chosen == &kBconvScalar && pays) chosen = kernel;
   }
   return chosen;
 }
