@@ -88,7 +88,8 @@ struct BconvCall {
 };
 
 // One row of the variant table. `stage` and `run` split their work into items that may run
-// concurrently; `run` needs all of `stage`.
+// concurrently; `run` needs all of `stage`. Items follow the pixels, so that a thread that takes
+// neighbouring ones mostly reads what it staged, and shares few cache lines of its outputs.
 struct BconvKernel {
   const char* name;
   Isa isa;

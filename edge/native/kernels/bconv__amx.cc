@@ -13,7 +13,7 @@
 // those of its padding included, whose results are dropped. For strides the frame is split into
 // phases: position (y, x) of phase (i, j) is pixel (y * stride_h + i, x * stride_w + j), and each
 // tap reads one phase at stride 1.
-#include "epilogue_avx512.h"
+#include "vector_avx512.h"
 #include "variants.h"
 
 namespace b1 {
@@ -31,6 +31,7 @@ constexpr int kTileBytes = kRows * kStep;  // also one step of 16 channels, expa
 constexpr int kMostParts = TileAmx::kPixels / kRows;
 constexpr int kPanelSteps = 18;  // a block that is expanded once: 36 KB of the first-level cache
 constexpr int kAhead = 4;        // else steps that are expanded before they are needed
+constexpr int kFewTiles = 3;     // for which expanding a block first does not pay
 constexpr int kMaxTaps = 256;
 constexpr size_t kMaxFrameBytes = size_t{1} << 28;
 
@@ -82,6 +83,9 @@ int positions(const BconvShape& s) {
 // other's results.
 int parts(const BconvShape& s) { return (positions(s) + kRows - 1) / kRows; }
 int tiles(const BconvShape& s) { return (parts(s) + kMostParts - 1) / kMostParts; }
+int first_part(const BconvShape& s, int tile) {
+  return static_cast<int>(static_cast<int64_t>(tile) * parts(s) / tiles(s));
+}
 
 bool applies(const BconvShape& s) {
   if (s.groups != 1 || static_cast<int64_t>(s.kernel_h) * s.kernel_w > kMaxTaps) return false;
@@ -294,42 +298,60 @@ void finish(const BconvCall& call, const Frame& f, int position, int count, int 
   }
 }
 
-int run_items(const BconvShape& s) { return tiles(s) * blocks(s); }
+// How many outputs lie before a position.
+size_t pixels_before(const BconvShape& s, const Frame& f, int position) {
+  const int n = position / static_cast<int>(f.image), within = position % static_cast<int>(f.image);
+  const int y = within / f.w, x = within % f.w;
+  const size_t line = static_cast<size_t>(n) * s.out_h + (y < s.out_h ? y : s.out_h);
+  return line * s.out_w + (y >= s.out_h ? 0 : x < s.out_w ? x : s.out_w);
+}
 
-void run(const BconvCall& call, int first, int last) {
+int splits(const BconvShape& s) { return splits_of(tiles(s), blocks(s)); }
+int run_items(const BconvShape& s) { return tiles(s) * splits(s); }
+
+void run_rectangle(const BconvCall& call, const Frame& f, const Taps& taps, const Rectangle& r) {
   constexpr decltype(&accumulate<1>) kAccumulate[] = {accumulate<1>, accumulate<2>, accumulate<3>,
                                                       accumulate<4>};
   const BconvShape& s = *call.shape;
-  const Frame f(s);
-  const Taps taps(s, f);
-  const int count = tiles(s), all_parts = parts(s), total = positions(s);
-  const bool whole = steps(s) <= kPanelSteps;
+  const int total = positions(s);
+  const bool whole = steps(s) <= kPanelSteps && r.last_tile - r.first_tile >= kFewTiles;
+  const size_t first_pixel = pixels_before(s, f, first_part(s, r.first_tile) * kRows);
+  const bool split = r.last_block - r.first_block < blocks(s);  // of a single tile
+  const size_t end_pixel = pixels_before(s, f, first_part(s, r.first_tile + 1) * kRows);
+  SplitBits<TileAmx::kPixels> bits(call, r, first_pixel,
+                                   split ? static_cast<int>(end_pixel - first_pixel) : 0);
   alignas(64) uint8_t panel[2 * kPanelSteps * kTileBytes];
   alignas(64) int32_t sums[TileAmx::kPixels * kBlock];
-  configure_tiles();
-  for (int item = first, expanded = -1; item < last; ++item) {
-    const int block = item / count, tile = item % count;
-    const int first_part = static_cast<int>(static_cast<int64_t>(tile) * all_parts / count);
-    const int end_part = static_cast<int>((tile + int64_t{1}) * all_parts / count);
-    const int position = first_part * kRows, end = end_part * kRows;
+  for (int block = r.first_block; block < r.last_block; ++block) {
     const uint32_t* filter = call.filter + block_words(s) * block;
     const PackedStep* packed = reinterpret_cast<const PackedStep*>(filter);
-    if (whole && block != expanded) {
-      expand(packed, 2 * steps(s), panel);
-      expanded = block;
+    const int32_t* weight_sums = reinterpret_cast<const int32_t*>(filter + block_words(s) - kBlock);
+    if (whole) expand(packed, 2 * steps(s), panel);
+    for (int tile = r.first_tile; tile < r.last_tile; ++tile) {
+      const int part = first_part(s, tile), end_part = first_part(s, tile + 1);
+      const int position = part * kRows, end = end_part * kRows;
+      const Inputs inputs = {reinterpret_cast<const uint8_t*>(call.scratch) + f.pixel * position,
+                             taps, f.pixel};
+      for (int half = 0; half < 2; ++half) {
+        kAccumulate[end_part - part - 1](
+            inputs,
+            {packed + steps(s) * half, weight_sums + kRows * half,
+             panel + (whole ? steps(s) * half * kTileBytes : 0), whole},
+            sums + kRows * half);
+      }
+      finish(bits.call(), f, position, (end < total ? end : total) - position, block * kBlock,
+             sums);
     }
-    const Inputs inputs = {reinterpret_cast<const uint8_t*>(call.scratch) + f.pixel * position,
-                           taps, f.pixel};
-    for (int half = 0; half < 2; ++half) {
-      const uint32_t* weight_sums = filter + block_words(s) - kBlock + kRows * half;
-      kAccumulate[end_part - first_part - 1](
-          inputs,
-          {packed + steps(s) * half, reinterpret_cast<const int32_t*>(weight_sums),
-           panel + (whole ? steps(s) * half * kTileBytes : 0), whole},
-          sums + kRows * half);
-    }
-    finish(call, f, position, (end < total ? end : total) - position, block * kBlock, sums);
   }
+  bits.store();
+}
+
+void run(const BconvCall& call, int first, int last) {
+  const Frame f(*call.shape);
+  const Taps taps(*call.shape, f);
+  configure_tiles();
+  for_each_rectangle(first, last, splits(*call.shape), blocks(*call.shape),
+                     [&](const Rectangle& r) { run_rectangle(call, f, taps, r); });
   _tile_release();
 }
 

@@ -7,7 +7,11 @@ namespace {
 
 const BconvKernel* const kBconv[] = {
 #if defined(__x86_64__)
-    &kBconvAmx,    &kBconvPairedAvx512, &kBconvAvx512, &kBconvAvx2,
+    &kBconvAmx,
+    &kBconvPairedAvx512,
+    &kBconvAvx512,
+    &kBconvPairedAvx2,
+    &kBconvAvx2,
 #elif defined(ONEBIT_NEON)
     &kBconvNeon,
 #endif

@@ -9,8 +9,8 @@
 
 namespace b1 {
 
-extern const BconvKernel kBconvScalar, kBconvAvx2, kBconvAvx512, kBconvPairedAvx512, kBconvAmx,
-    kBconvNeon;
+extern const BconvKernel kBconvScalar, kBconvAvx2, kBconvPairedAvx2, kBconvAvx512,
+    kBconvPairedAvx512, kBconvAmx, kBconvNeon;
 extern const PackKernel kPackScalar, kPackAvx2, kPackAvx512, kPackNeon;
 extern const WconvKernel kWconvScalar, kWconvAvx2, kWconvAvx512, kWconvNeon;
 
