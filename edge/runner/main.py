@@ -10,11 +10,11 @@ from .files import read_text
 from .inspection import inspect
 from .machine import probe
 
-ACTIONS = {
+ACTIONS: dict = {
     "probe": lambda request: probe(),
+    "inspect": lambda request: inspect(),
     "bench": bench,
     "evaluate": evaluate,
-    "inspect": inspect,
 }
 
 
