@@ -12,6 +12,7 @@ import click
 from edge import rows as row_module
 from edge.bench import plan_cells
 from edge.campaign import Job, Key, done_keys, run_campaign
+from edge.caveats import host_notes
 from edge.commands.device_options import device_options
 from edge.commands.progress import DeviceProgress
 from edge.data import read_data
@@ -32,7 +33,7 @@ from edge.tables import (
     profile_lines,
     setup_label,
 )
-from onebit.cli import emit, format_option
+from onebit.cli import emit, format_option, progress
 from onebit.errors import UsageError
 
 
@@ -201,6 +202,8 @@ def bench(
         if writer is not None:
             writer.close()
     print_rows(results, format_)
+    for note in host_notes(results):
+        progress.print(f"note: {note}", markup=False, soft_wrap=True)
     if any(row.status == row_module.FAILED for row in results):
         raise SystemExit(1)
 
