@@ -7,8 +7,10 @@ namespace {
 
 const BconvKernel* const kBconv[] = {
 #if defined(__x86_64__)
+    &kBconvAmx,
     &kBconvPairedAvx512,
     &kBconvAvx512,
+    &kBconvPairedAvx2,
     &kBconvAvx2,
 #elif defined(ONEBIT_NEON)
     &kBconvNeon,
@@ -38,7 +40,7 @@ const WconvKernel* const kWconv[] = {
 
 template <class Kernel>
 bool usable(const Kernel& kernel, bool forced, Isa isa) {
-  if (forced && kernel.isa != isa && kernel.isa != Isa::kScalar) return false;
+  if (forced && !covers(isa, kernel.isa)) return false;
   return cpu_has(kernel.isa);
 }
 
@@ -55,7 +57,8 @@ const BconvKernel* choose_bconv_kernel(const BconvShape& shape, bool forced, Isa
   for (const BconvKernel* kernel : kBconv) {
     if (!usable(*kernel, forced, isa) || !kernel->applies(shape)) continue;
     if (strcmp(kernel->name, name) == 0) return kernel;
-    if (chosen == &kBconvScalar) chosen = kernel;
+    const bool pays = kernel->pays(shape) || (forced && kernel->isa == isa);
+    if (chosen == &kBconvScalar && pays) chosen = kernel;
   }
   return chosen;
 }
