@@ -4,6 +4,7 @@ import click
 
 from edge.commands.bench import bench
 from edge.commands.compare import compare_command
+from edge.commands.devices import devices, doctor
 from edge.commands.report import report
 from onebit import __version__
 from onebit.cli import CommandGroup
@@ -15,7 +16,7 @@ def cli() -> None:
     """Measures .tflite files and reports what was measured."""
 
 
-for _command in (bench, compare_command, report):
+for _command in (devices, doctor, bench, compare_command, report):
     cli.add_command(_command)
 
 

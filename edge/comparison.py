@@ -124,6 +124,8 @@ def _compared(
         side, row = ("old", "new")[index], (old, new)[index][-1]
         reason = f"the {side} row is {row.status}: {row.reason}"
         return Comparison(*names, BROKEN if broken else APART, reason)
+    if not all(row.samples_ns for side in trusted for row in side):
+        return Comparison(*names, APART, "a program that keeps no samples measured it")
     for side, rows in zip(("old", "new"), trusted, strict=True):
         variants = {tuple(key(row) for key in KEYS.values()) for row in rows}
         if len(variants) > 1:

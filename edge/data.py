@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onebit.errors import OnebitError, UsageError
-from onebit.files import read_json, sha256
 
 CARD, SAMPLES = "card.json", "samples.npz"
 
@@ -34,49 +33,37 @@ class Data:
 
 
 def read_data(path: str | Path) -> Data:
-    """The samples of a card or of an `.npz` file.
+    """The samples of a run folder or of an `.npz` file.
 
-    A card is the `card.json` of a run folder, or that folder: its `samples.npz` holds raw `images`,
-    which are preprocessed as the card says. An `.npz` file holds `inputs` `[N, ...]` that are
-    preprocessed already and, if there are any, `labels` `[N]`; or, beside its card, raw `images`.
+    A run folder, or its `card.json` or `samples.npz`, gives the test split, preprocessed as the
+    card says. Another `.npz` file holds `inputs` `[N, ...]` as the model takes them and, if there
+    are any, `labels` `[N]`.
 
     Raises:
         UsageError: The path is none of these.
         OnebitError: A file is damaged, of another run, or its arrays do not fit each other.
     """
     path = Path(path)
-    if path.is_dir():
-        path = path / CARD
-    if path.suffix == ".json":
-        return _of_card(path, path.parent / SAMPLES)
+    if path.is_dir() or path.name in (CARD, SAMPLES):
+        return _of_run(path if path.is_dir() else path.parent)
     if path.suffix != ".npz":
-        raise UsageError(f"the data {path} are neither a run folder, a card.json nor an .npz file")
+        raise UsageError(f"the data {path} are neither a run folder, a {CARD} nor an .npz file")
     arrays = _arrays(path)
-    if "inputs" in arrays:
-        return _checked(path, path.stem, None, arrays["inputs"], arrays.get("labels"))
-    if "images" in arrays and (path.parent / CARD).is_file():
-        return _of_card(path.parent / CARD, path)
-    raise OnebitError(
-        f"{path} has neither an array named inputs, nor images with a {CARD} beside it; it has "
-        f"{', '.join(arrays) or 'none'}"
-    )
+    if "inputs" not in arrays:
+        held = ", ".join(arrays) or "none"
+        raise OnebitError(f"{path} has no array named inputs; it has {held}")
+    return _checked(path, path.stem, None, arrays["inputs"], arrays.get("labels"))
 
 
-def _of_card(card_path: Path, samples_path: Path) -> Data:
-    card = read_json(card_path)
-    preprocessing = card.get("preprocessing") if isinstance(card, dict) else None
-    if not isinstance(preprocessing, dict) or set(preprocessing) != {"scale", "offset"}:
-        raise OnebitError(f"{card_path} is no model card: it has no preprocessing by scale, offset")
-    arrays = _arrays(samples_path)
-    if "images" not in arrays:
-        raise OnebitError(f"{samples_path} has no array named images")
-    if card.get("samples_sha256") != sha256(samples_path):
-        raise OnebitError(f"{samples_path} is not the file that {card_path} describes")
-    scale, offset = (np.asarray(preprocessing[key], np.float32) for key in ("scale", "offset"))
-    inputs = arrays["images"].astype(np.float32) * scale + offset
-    dataset = card.get("dataset") or {}
-    name = str(dataset.get("name") or card.get("name") or card_path.parent.name)
-    return _checked(samples_path, name, "test", inputs, arrays.get("labels"))
+def _of_run(folder: Path) -> Data:
+    # A folder is read by the stage that wrote it, which alone knows all kinds of preprocessing.
+    from zoo.preprocessing import preprocessed
+    from zoo.run import load_card, load_preprocessor, load_samples
+
+    card = load_card(folder)
+    samples = load_samples(folder / SAMPLES, card["samples_sha256"])
+    inputs = preprocessed(samples, load_preprocessor(folder, card))
+    return _checked(folder / SAMPLES, card["dataset"]["name"], "test", inputs, samples.labels)
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:

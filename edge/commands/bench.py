@@ -12,10 +12,12 @@ import click
 from edge import rows as row_module
 from edge.bench import plan_cells
 from edge.campaign import Job, Key, done_keys, run_campaign
+from edge.caveats import host_notes
 from edge.commands.device_options import device_options
 from edge.commands.progress import DeviceProgress
 from edge.data import read_data
 from edge.fleet import AFFINITY, LOCAL, entries_of
+from edge.install import install_missing
 from edge.measurement import MODES, plan_for
 from edge.models import describe
 from edge.reference import host_references
@@ -31,7 +33,7 @@ from edge.tables import (
     profile_lines,
     setup_label,
 )
-from onebit.cli import emit, format_option
+from onebit.cli import emit, format_option, progress
 from onebit.errors import UsageError
 
 
@@ -185,7 +187,10 @@ def bench(
     try:
         elsewhere = any(entry.address != LOCAL for entry in entries)
         references = host_references(models, plan, data, random=elsewhere)
-        job = Job(models, runtimes, threads, plan, data, references, done)
+        job = Job(
+            models, runtimes, threads, plan, data, references, done,
+            install=install_missing if install else None,
+        )  # fmt: skip
         with DeviceProgress(entries) as shown:
             for event in run_campaign(entries, job, command):
                 if event.row is not None:
@@ -197,6 +202,8 @@ def bench(
         if writer is not None:
             writer.close()
     print_rows(results, format_)
+    for note in host_notes(results):
+        progress.print(f"note: {note}", markup=False, soft_wrap=True)
     if any(row.status == row_module.FAILED for row in results):
         raise SystemExit(1)
 

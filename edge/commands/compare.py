@@ -82,6 +82,13 @@ def compare_command(
         emit([_cells(line) for line in found], format_, columns=_columns(found))
     else:
         emit([dataclasses.asdict(line) for line in found], format_)
+    if any(line.ratio is not None and min(line.old_rows, line.new_rows) == 1 for line in found):
+        progress.print(
+            "note: a cell with one row on a side has no part of its interval for what differs from "
+            "process to process; measure several times, with --append",
+            markup=False,
+            soft_wrap=True,
+        )
     if limit is None:
         return
     for line in found:

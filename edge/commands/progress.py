@@ -54,7 +54,8 @@ class DeviceProgress:
             ended += 1
             self._live.update(task, completed=ended, now="" if ended == total else "…")
             row = event.row
-            parts = [f"p50 {milliseconds(row.summary.p50_ns)}"] if row.summary else []
+            told = row.summary if not row.host.emulated else None
+            parts = [f"p50 {milliseconds(told.p50_ns)}"] if told else []
             if row.reason:
                 parts.append(f"{row.status}: {row.reason}")
             where = f"{event.device}: " if self._several else ""

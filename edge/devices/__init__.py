@@ -71,6 +71,10 @@ class Device(Protocol):
         """The delegate's library for this machine, still on the host."""
         ...
 
+    def inspect(self) -> dict[str, Any]:
+        """What `edge doctor` wants to know beyond the host (`edge/runner/inspection.py`)."""
+        ...
+
     def put(self, path: str | os.PathLike[str]) -> str:
         """Makes a local file available; returns its path there."""
         ...

@@ -116,7 +116,7 @@ class AdbDevice(AgentDevice):
         if NO_PYTHON in reason:
             asked = self._python or "python3"
             return (
-                f"{self.name} has no {asked}; measure with TensorFlow Lite's own program instead: "
-                "--tool PATH/TO/benchmark_model"
+                f"{self.name} has no {asked}; measure without Python, by TensorFlow Lite's own "
+                "program: --tool PATH/TO/benchmark_model"
             )
         return f"cannot reach {self.name}: {reason}"

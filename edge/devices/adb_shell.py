@@ -54,6 +54,9 @@ echo "loader $(readlink /proc/thread-self/exe)"; echo "load $(cat /proc/loadavg)
 echo "governor $(cat /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor 2>/dev/null)"
 echo "cores $(grep -c ^processor /proc/cpuinfo)"
 echo "memory $(grep MemTotal /proc/meminfo)"; [ -e /system/bin/linker ] && echo "libc bionic"
+echo "available $(grep MemAvailable /proc/meminfo)"; set -- $(df -k . | tail -n 1); echo "disk $4"
+echo "percent $(cat /sys/class/power_supply/battery/capacity 2>/dev/null)"
+echo "charge $(cat /sys/class/power_supply/battery/status 2>/dev/null)"
 """
 
 
@@ -82,7 +85,7 @@ class AdbShellDevice:
             raise RunnerError(f"cannot reach {self.name}: {reason}")
         self._holder = self._shell(HOLD)
         output = _collect(self._holder, ADB_SECONDS, self._interrupted, f"{MARKER} ".encode())
-        match = re.search(rf"{MARKER} (/\S+)", output.decode("utf-8", "replace"))
+        match = re.search(rf"{MARKER} (/[^\r\n]+)", output.decode("utf-8", "replace"))
         if match is None:
             self.clean_up()
             said = output.decode("utf-8", "replace").strip()[:200]
@@ -117,6 +120,21 @@ class AdbShellDevice:
             kernel=told.get("kernel"),
             emulated="qemu" in told.get("loader", ""),
         )
+
+    def inspect(self) -> dict[str, Any]:
+        """Memory, disk and battery; what else `edge/runner/inspection.py` tells takes Python."""
+        told = self._facts()
+
+        def number(key: str, scale: int = 1) -> int | None:
+            found = re.search(r"\d+", told.get(key, ""))
+            return int(found[0]) * scale if found else None
+
+        percent, state = number("percent"), told.get("charge")
+        return {
+            "available_bytes": number("available", 1024),
+            "free_bytes": number("disk", 1024),
+            "battery": None if percent is None else {"percent": percent, "state": state},
+        }
 
     def delegate(self) -> Delegate:
         """The delegate's library for the device's ABI.

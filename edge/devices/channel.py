@@ -33,6 +33,7 @@ CONNECT_SECONDS = 60
 TRANSFER_SECONDS = 60
 SLOWEST_BYTES_PER_SECOND = 50_000
 CLOSE_SECONDS = 15
+REFUSE_SECONDS = 2
 GRACE_SECONDS = 20
 BEAT_SECONDS = 30
 MAX_GREETING_BYTES = 1 << 16
@@ -142,7 +143,8 @@ class Channel:
             with self._sending, contextlib.suppress(OSError):
                 if self._process.stdin is not None:
                     self._process.stdin.close()
-            deadline = time.monotonic() + CLOSE_SECONDS
+            limit = CLOSE_SECONDS if self._greeting is None else REFUSE_SECONDS
+            deadline = time.monotonic() + limit
             with contextlib.suppress(OSError):
                 while (left := deadline - time.monotonic()) > 0:
                     ready, _, _ = select.select([self._output], [], [], left)

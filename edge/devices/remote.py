@@ -17,6 +17,7 @@ from edge.devices import Completed, RunnerError, host_from_probe
 from edge.devices.channel import GRACE_SECONDS, Channel, ConnectionLostError, last_line
 from edge.rows import Host
 from edge.runner_archive import write_runner
+from onebit.files import sha256
 
 PROBE_SECONDS = 60
 MAX_QUOTED = 200
@@ -116,6 +117,17 @@ class AgentDevice:
             raise RunnerError(answer.get("reason", "the probe failed"))
         return host_from_probe(self.name, self.kind, answer)
 
+    def inspect(self) -> dict[str, Any]:
+        """What the runner's `inspect` tells.
+
+        Raises:
+            RunnerError: The runner failed.
+        """
+        answer = self.run({"action": "inspect"}, PROBE_SECONDS)
+        if answer["status"] != "ok":
+            raise RunnerError(answer.get("reason", "the inspection failed"))
+        return answer
+
     def require(self) -> None:
         """Checks that Python is new enough, and that numpy and a runtime are there.
 
@@ -188,6 +200,17 @@ class AgentDevice:
         path.write_bytes(content)
         return path
 
+    def reconnect(self) -> None:
+        """Starts the agent anew, for example with another Python.
+
+        Raises:
+            RunnerError: It cannot be started.
+        """
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        self._connect()
+
     def interrupt(self) -> None:
         """Has what runs raise, from another thread; the device is cleaned up by its own."""
         self._interrupted.set()
@@ -236,24 +259,31 @@ class AgentDevice:
             self._channel = None
             raise
 
-    def _put(self, path: PathLike) -> str:
+    def send(self, path: PathLike, name: str) -> str:
+        """Sends a file under a name of its own; returns its path there.
+
+        Raises:
+            RunnerError: It did not arrive; the disk may be full.
+        """
         content = Path(path).read_bytes()
         digest = hashlib.sha256(content).hexdigest()
+        try:
+            answer, _ = self._call({"op": "put", "name": name, "sha256": digest}, content)
+        except ConnectionLostError:
+            raise
+        except RunnerError as error:
+            raise RunnerError(f"cannot put {Path(path).name} on {self.name}: {error}") from error
+        return str(answer["path"])
+
+    def _put(self, path: PathLike) -> str:
+        digest = sha256(path)
         if self._channel is None:
             self._sent = {}
         if digest not in self._sent:
             # The name is of our making, so that no character of the user's reaches the device.
             suffix = re.sub(r"[^.\w]", "", Path(path).suffix, flags=re.ASCII)
-            name = digest[:20] + suffix
-            try:
-                answer, _ = self._call({"op": "put", "name": name, "sha256": digest}, content)
-            except ConnectionLostError:
-                raise
-            except RunnerError as error:
-                raise RunnerError(
-                    f"cannot put {Path(path).name} on {self.name}: {error}"
-                ) from error
-            self._sent[digest] = str(answer["path"])
+            there = self.send(path, digest[:20] + suffix)
+            self._sent[digest] = there
         return self._sent[digest]
 
 

@@ -128,6 +128,10 @@ class SshDevice(AgentDevice):
         options = [part for option in (*self._options, *OPTIONS) for part in ("-o", option)]
         return [shutil.which("ssh") or "ssh", "-T", *options, *self.target.arguments]
 
+    def use_installed(self) -> None:
+        """Takes the Python of `--install` from the next connection on."""
+        self._python = None
+
     def agent_command(self) -> list[str]:
         """Ssh with a command that every login shell understands."""
         return [*self.ssh_command(), shell_command(python_script(self._python, VENV))]

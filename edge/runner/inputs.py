@@ -41,6 +41,8 @@ def data_inputs(samples, inputs, quantization):
         raise ValueError(
             f"the model takes {list(shape)}, a sample of the data is {[1, *samples.shape[1:]]}"
         )
+    if dtype.kind == "f" and samples.dtype.kind != "f":
+        raise ValueError(f"the model takes {dtype}, the data are {samples.dtype}: preprocess them")
     quantized = dtype.kind != "f" and samples.dtype.kind == "f"
     if quantized and not scale:
         raise ValueError(f"the model takes {dtype} without a scale, the data is float")

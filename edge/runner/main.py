@@ -7,9 +7,15 @@ import sys
 
 from .bench import bench, evaluate
 from .files import read_text
+from .inspection import inspect
 from .machine import probe
 
-ACTIONS = {"probe": lambda request: probe(), "bench": bench, "evaluate": evaluate}
+ACTIONS: dict = {
+    "probe": lambda request: probe(),
+    "inspect": lambda request: inspect(),
+    "bench": bench,
+    "evaluate": evaluate,
+}
 
 
 @contextlib.contextmanager

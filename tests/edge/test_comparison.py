@@ -171,6 +171,13 @@ def test_cell_that_worked_and_fails_now_is_broken(change, failed):
     assert found.verdict == APART
 
 
+def test_rows_without_samples_are_not_compared(change):
+    row = dataclasses.replace(change(), samples_ns=(), summary=None)
+    (found,) = compare([change()], [row])
+    assert found.verdict == APART
+    assert "no samples" in found.reason
+
+
 def test_changed_outputs_are_told(change):
     digest = {"parity__output_sha256": "1" * 64}
     assert compare([change()], [change()])[0].same_outputs is True
@@ -216,6 +223,12 @@ def test_command_that_could_compare_nothing_does_not_pass(invoke, change):
     result = invoke(*rows, "--fail-if-slower", "5%")
     assert result.exit_code == 1
     assert "nothing could be compared" in result.stderr
+
+
+def test_command_warns_of_single_rows(invoke, change):
+    several = [change(seed=1), change(seed=2)]
+    assert "one row on a side" in invoke(several, several[:1]).stderr
+    assert "one row on a side" not in invoke(several, several).stderr
 
 
 def test_command_fails_for_a_cell_that_broke(invoke, change, failed):

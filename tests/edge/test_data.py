@@ -12,40 +12,54 @@ from onebit.files import sha256
 
 @pytest.fixture
 def run_folder(tmp_path):
-    """The two files of a run folder that matter, with random pixels."""
-    rng = np.random.default_rng(3)
-    images = rng.integers(0, 256, (5, 4, 4, 1), dtype=np.uint8)
-    np.savez(tmp_path / "samples.npz", images=images, labels=np.arange(5))
-    card = {
-        "schema_version": 1,
-        "name": "net",
-        "dataset": {"name": "digits"},
-        "preprocessing": {"scale": 1 / 127.5, "offset": -1.0},
-        "samples_sha256": sha256(tmp_path / "samples.npz"),
-    }
-    (tmp_path / "card.json").write_text(json.dumps(card))
-    return tmp_path
+    """Returns a function that writes the files of a run folder that matter."""
+
+    def write(preprocessing, **arrays):
+        np.savez(tmp_path / "samples.npz", **arrays)
+        card = {
+            "schema_version": 1,
+            "dataset": {"name": "digits"},
+            "preprocessing": preprocessing,
+            "samples_sha256": sha256(tmp_path / "samples.npz"),
+        }
+        (tmp_path / "card.json").write_text(json.dumps(card))
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(3).integers(0, 256, (5, 4, 4, 1), dtype=np.uint8)
+
+
+AFFINE = {"scale": 1 / 127.5, "offset": -1.0}
 
 
 @pytest.mark.parametrize("name", ["", "card.json", "samples.npz"])
-def test_card_gives_the_pixels_that_the_model_was_trained_on(run_folder, name):
-    data = read_data(run_folder / name)
-    with np.load(run_folder / "samples.npz") as arrays:
-        images = arrays["images"]
+def test_run_gives_the_pixels_that_the_model_was_trained_on(run_folder, images, name):
+    folder = run_folder(AFFINE, images=images, labels=np.arange(5))
+    data = read_data(folder / name)
     assert (data.name, data.split) == ("digits", "test")
     assert data.inputs.dtype == np.float32
     expected = images.astype(np.float32) * np.float32(1 / 127.5) + np.float32(-1)
     np.testing.assert_array_equal(data.inputs, expected)
     assert data.labels.tolist() == [0, 1, 2, 3, 4]
-    assert read_data(run_folder).sha256 == data.sha256
+    assert read_data(folder).sha256 == data.sha256
 
 
-def test_preprocessing_agrees_with_that_of_training(run_folder):
-    from zoo.preprocessing import MINUS_ONE_TO_ONE
+def test_run_with_another_preprocessing_has_that(run_folder, images):
+    folder = run_folder(AFFINE | {"contrast": "global"}, images=images, labels=np.arange(5))
+    inputs = read_data(folder).inputs
+    np.testing.assert_allclose(inputs.mean(axis=(1, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(np.sqrt(np.square(inputs).sum(axis=(1, 2, 3))), 55, rtol=1e-5)
 
-    with np.load(run_folder / "samples.npz") as arrays:
-        expected = MINUS_ONE_TO_ONE(arrays["images"])
-    np.testing.assert_array_equal(read_data(run_folder).inputs, expected)
+
+def test_run_with_tokens_keeps_them(run_folder):
+    tokens = np.arange(12, dtype=np.int32).reshape(3, 4)
+    data = read_data(run_folder(None, tokens=tokens, labels=np.arange(3)))
+    assert data.inputs.dtype == np.int32
+    np.testing.assert_array_equal(data.inputs, tokens)
 
 
 @pytest.mark.parametrize("labels", [True, False])
@@ -84,18 +98,16 @@ def test_arrays_that_are_no_data_are_refused(tmp_path, arrays, words):
         read_data(tmp_path / "x.npz")
 
 
-def test_samples_of_another_run_are_refused(run_folder):
-    np.savez(run_folder / "samples.npz", images=np.zeros((5, 4, 4, 1), np.uint8))
+def test_samples_of_another_run_are_refused(run_folder, images):
+    folder = run_folder(AFFINE, images=images, labels=np.arange(5))
+    np.savez(folder / "samples.npz", images=images, labels=np.arange(5)[::-1])
     with pytest.raises(OnebitError, match="not the file that"):
-        read_data(run_folder)
+        read_data(folder)
 
 
-def test_card_whose_preprocessing_is_unknown_is_refused(run_folder):
-    card = json.loads((run_folder / "card.json").read_text())
-    card["preprocessing"] = {"mean": 1}
-    (run_folder / "card.json").write_text(json.dumps(card))
-    with pytest.raises(OnebitError, match="no preprocessing by scale"):
-        read_data(run_folder)
+def test_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(OnebitError, match="no run folder"):
+        read_data(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["absent.npz", "model.h5"])

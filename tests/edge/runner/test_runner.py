@@ -244,6 +244,38 @@ def test_random_inputs_suit_their_types():
     assert set(booleans.flat) == {False, True}
 
 
+def test_float_data_are_quantized_as_the_model_says():
+    samples = np.array([[-9.0, -1.0, 0.0, 0.26, 9.0]], np.float32)
+    inputs = [((1, 5), np.dtype(np.int8))]
+    ((array,),) = runner_inputs.data_inputs(samples, inputs, [(0.1, 3)])
+    assert array.dtype == np.int8
+    # x / 0.1 + 3, rounded, within [-128, 127].
+    assert array.tolist() == [[-87, -7, 3, 6, 93]]
+    ((array,),) = runner_inputs.data_inputs(samples * 5, inputs, [(0.1, 3)])
+    assert (array.min(), array.max()) == (-128, 127)
+
+
+def test_tokens_stay_as_they_are():
+    samples = np.array([[1, 500], [7, 9]])
+    fed = runner_inputs.data_inputs(samples, [((1, 2), np.dtype(np.int32))], [(0.0, 0)])
+    assert [array.tolist() for (array,) in fed] == [[[1, 500]], [[7, 9]]]
+
+
+@pytest.mark.parametrize(
+    ("samples", "inputs", "reason"),
+    [
+        (np.zeros((2, 4), np.float32), [((1, 4), np.dtype(np.int8))], "without a scale"),
+        (np.zeros((2, 4), np.uint8), [((1, 4), np.dtype(np.float32))], "preprocess them"),
+        (np.zeros((2, 3), np.float32), [((1, 4), np.dtype(np.float32))], r"takes \[1, 4\]"),
+        (np.zeros((2, 4), np.float32), [((2, 4), np.dtype(np.float32))], r"takes \[2, 4\]"),
+        (np.zeros((2, 4), np.float32), [((1, 4), np.dtype(np.float32))] * 2, "2 inputs"),
+    ],
+)
+def test_data_that_do_not_fit_the_model_are_refused(samples, inputs, reason):
+    with pytest.raises(ValueError, match=reason):
+        list(runner_inputs.data_inputs(samples, inputs, [(0.0, 0)] * len(inputs)))
+
+
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
