@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow delegate wheels android bench conversions accuracies lint format smoke \
+.PHONY: help setup demo test test-slow delegate wheels android bench arm-instructions \
+  conversions accuracies lint format smoke \
   requirements clean
 
 VENV := .venv
@@ -46,6 +47,9 @@ android:        ## build the delegate for Android; needs ANDROID_NDK=/path/to/nd
 
 bench: $(STAMP) delegate ## measure the delegate beside LCE and LiteRT; appends to results/
 	@$(RUN) scripts/bench_delegate.py --output results/delegate.jsonl $(BENCH)
+
+arm-instructions: $(STAMP) delegate ## count the delegate's instructions on aarch64 (emulated); writes results/
+	@$(RUN) scripts/arm_instructions.py
 
 lint: $(STAMP)  ## ruff and mypy
 	@$(RUN) -m ruff check .
