@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from edge import measurement, rows
-from edge.delegate import MEND, find_delegate
 from edge.devices import Device, RunnerError
 from edge.devices.local import LocalDevice
 from edge.models import describe
@@ -19,6 +18,7 @@ from edge.rows import Host, Model, Parity, Row, Run, Setup
 from edge.setups import RuntimeSetup, default_setups, find_setups
 from onebit import __version__, provenance
 from onebit.cli import progress
+from onebit.delegate import MEND, find_delegate
 from onebit.errors import UsageError
 
 DEFAULT_TIMEOUT_SECONDS = 120.0

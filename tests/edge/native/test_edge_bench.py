@@ -3,9 +3,9 @@
 import dataclasses
 
 from edge import benchmark
-from edge.delegate import find_delegate
 from edge.rows import INVALID, OK, from_json, to_json
 from edge.tables import profile_lines
+from onebit.delegate import find_delegate
 
 
 def test_delegate_is_measured_by_default_and_agrees_with_lce(
