@@ -7,8 +7,38 @@ from convert.conversion import convert_model
 from convert.errors import ConversionError
 from convert.lce import LceInterpreter, convert_with_lce
 from convert.lce import lce as lce_package
-from onebit.keras import keras, tf
-from tests.convert.models import images, mlp
+from onebit.keras import keras, lq, tf
+from tests.convert.models import BINARY, images, mlp, randomise
+
+
+def two_inputs():
+    """The order of the names is not that of the inputs and outputs."""
+    second, first = keras.Input((8,), name="b"), keras.Input((8,), name="a")
+    outputs = [
+        lq.layers.QuantDense(5, name=n, **BINARY)(x) for n, x in [("z", first), ("y", second)]
+    ]
+    return randomise(keras.Model([second, first], outputs))
+
+
+def subclassed():
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = lq.layers.QuantDense(4, input_quantizer="ste_sign", **BINARY)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    model = Subclassed()
+    model(tf.zeros((1, 32)))
+    return model
+
+
+@pytest.mark.parametrize("build", [mlp, two_inputs, subclassed])
+def test_lce_makes_the_same_of_our_saved_model_as_of_keras_own(build, tmp_path):
+    model = build()
+    model.save(tmp_path, save_format="tf")
+    assert convert_with_lce(model) == lce_package.convert_saved_model(str(tmp_path))
 
 
 def fail_with(cause, diagnostic=""):
