@@ -43,6 +43,14 @@ def _model_options(command: Command) -> Command:
                 "float32 `inputs` as the model takes them and optional `labels`.",
             ),
             click.option(
+                "--delegate/--no-delegate",
+                "with_delegate",
+                default=True,
+                show_default=True,
+                help="Whether to compare stock LiteRT with Onebit's delegate too, where it is "
+                "there.",
+            ),
+            click.option(
                 "--custom-objects",
                 type=click.Path(path_type=Path, dir_okay=False),
                 help="A Python file with the classes that the model uses; it is run.",
@@ -79,6 +87,7 @@ def model(
     output: Path,
     sample_count: int,
     verify_data: Path | None,
+    with_delegate: bool,
     custom_objects: Path | None,
     allow_code: bool,
     keep_mismatch: bool,
@@ -111,6 +120,7 @@ def model(
             name=loaded.name,
             source=source,
             card=loaded.card,
+            with_delegate=with_delegate,
             on_stage=status.update,
         )
     _save(conversion, output, keep_mismatch, header)
@@ -166,12 +176,14 @@ def verify(
     file: Path,
     sample_count: int,
     verify_data: Path | None,
+    with_delegate: bool,
     custom_objects: Path | None,
     allow_code: bool,
     format_: str,
 ) -> None:
     """Compare a .tflite FILE with the Keras model SOURCE that it was made from.
 
+    The file runs on LCE's interpreter, and on stock LiteRT with Onebit's delegate if that is there.
     Exits with 1 if they differ by more than rounding explains.
 
     \b
@@ -193,14 +205,19 @@ def verify(
         samples = _samples(loaded, verify_data, sample_count)
         status.update(f"comparing with Keras on {len(samples.inputs[0])} samples")
         result = verify_content(
-            loaded.model, content, samples.inputs, samples.labels, samples.split
+            loaded.model,
+            content,
+            samples.inputs,
+            samples.labels,
+            samples.split,
+            with_delegate=with_delegate,
         )
     if format_ == "json":
         emit([], "json", document=asdict(result))
     else:
         print_verification(result)
-    if result.verdict == "mismatch":
-        raise OnebitError(f"{file} disagrees with {source}: {result.summary()}")
+    if result.mismatches():
+        raise OnebitError(f"{file} disagrees with {source}: {'; '.join(result.mismatches())}")
 
 
 @main.command()
@@ -283,10 +300,11 @@ def _samples(loaded: _Loaded, verify_data: Path | None, most: int) -> "Samples":
 
 def _save(conversion: "Conversion", output: Path, keep_mismatch: bool, header: Path | None) -> None:
     verification = conversion.report.verification
-    if verification is not None and verification.verdict == "mismatch" and not keep_mismatch:
+    found = [] if verification is None else verification.mismatches()
+    if found and not keep_mismatch:
         raise OnebitError(
-            f"the converted file disagrees with Keras: {verification.summary()}; nothing was "
-            "written, pass --keep-mismatch to write the file and its report for a closer look"
+            f"the converted file disagrees with Keras: {'; '.join(found)}; nothing was written, "
+            "pass --keep-mismatch to write the file and its report for a closer look"
         )
     if header is None:
         conversion.save(output)

@@ -82,6 +82,7 @@ def convert_model(
     card: dict[str, Any] | None = None,
     rewrites: bool = True,
     passes: bool = True,
+    with_delegate: bool = True,
     on_stage: Stage = lambda stage: None,
 ) -> Conversion:
     """Converts a Keras model to a bitpacked `.tflite` file that LCE's interpreter runs.
@@ -96,6 +97,7 @@ def convert_model(
         card: The model card, copied to the report.
         rewrites: Whether to rewrite the model before LCE; off shows LCE alone.
         passes: Whether to change the file after LCE.
+        with_delegate: Whether samples are run with Onebit's delegate too, where it is there.
         on_stage: Called with the name of each stage.
 
     Returns:
@@ -146,7 +148,14 @@ def convert_model(
     )
     if samples is not None and refusal is None:
         on_stage(f"comparing with Keras on {len(samples.inputs[0])} samples")
-        verification = verify(model, content, samples.inputs, samples.labels, samples.split)
+        verification = verify(
+            model,
+            content,
+            samples.inputs,
+            samples.labels,
+            samples.split,
+            with_delegate=with_delegate,
+        )
         report = dataclasses.replace(report, verification=verification)
     return Conversion(content, report)
 

@@ -110,8 +110,8 @@ class Flip:
 
 
 @dataclass(frozen=True)
-class Verification:
-    """Keras against the file, on LCE's interpreter.
+class Comparison:
+    """Keras against the file on one runtime.
 
     Attributes:
         samples: How many inputs were compared.
@@ -128,7 +128,6 @@ class Verification:
         tolerance: The largest output difference that rounding can explain.
         compared_layers: Layers whose binary inputs were compared bit by bit.
         flips: The first difference of each flipped sample (at most `MAX_FLIPS`).
-        kernel: LCE's kernels that ran the file.
     """
 
     samples: int
@@ -143,7 +142,6 @@ class Verification:
     tolerance: float
     compared_layers: list[str]
     flips: list[Flip]
-    kernel: str
 
     def summary(self) -> str:
         """The verdict in words, such as `rounding flips (3 of 1000)`."""
@@ -153,6 +151,32 @@ class Verification:
             self.flipped_samples if self.verdict == "rounding flips" else (self.unexplained_samples)
         )
         return f"{self.verdict} ({count} of {self.samples})"
+
+
+@dataclass(frozen=True)
+class Verification(Comparison):
+    """Keras against the file, on LCE's interpreter and on the delegate.
+
+    Attributes:
+        kernel: LCE's kernels that ran the file.
+        delegate: The same on stock LiteRT with Onebit's delegate; None where it was not compared.
+        delegate_label: The delegate and LiteRT with their versions, or None.
+        delegate_skipped: Why there is no comparison with the delegate, or None.
+    """
+
+    kernel: str
+    delegate: Comparison | None = None
+    delegate_label: str | None = None
+    delegate_skipped: str | None = None
+
+    def mismatches(self) -> list[str]:
+        """What disagrees with Keras, in words; empty when the file and the delegate are right."""
+        found = []
+        if self.verdict == "mismatch":
+            found.append(self.summary())
+        if self.delegate is not None and self.delegate.verdict == "mismatch":
+            found.append(f"with the delegate: {self.delegate.summary()}")
+        return found
 
 
 @dataclass(frozen=True)
