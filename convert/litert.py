@@ -2,11 +2,8 @@
 
 import contextlib
 import importlib.util
-import os
 import re
-import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
@@ -18,10 +15,10 @@ from numpy.typing import NDArray
 
 from convert.errors import ConversionError
 from convert.litert_worker import READY, receive, send
+from convert.workers import how_it_ended, worker_command, worker_environment
 from onebit.delegate import MEND, Delegate, find_delegate
 
 LITERT = "ai-edge-litert"
-_ROOT = Path(__file__).parents[1]
 
 
 def usable_delegate() -> tuple[Delegate, str]:
@@ -45,7 +42,6 @@ def running_on_delegate(content: bytes, delegate: Delegate) -> Iterator["Delegat
     Raises:
         ConversionError: LiteRT or the delegate refuses the file; the message has the reason.
     """
-    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     with (
         tempfile.TemporaryDirectory(prefix="onebit-") as folder,
         tempfile.TemporaryFile() as said,
@@ -53,11 +49,11 @@ def running_on_delegate(content: bytes, delegate: Delegate) -> Iterator["Delegat
         file = Path(folder) / "model.tflite"
         file.write_bytes(content)
         process = subprocess.Popen(
-            [sys.executable, "-m", "convert.litert_worker", str(delegate.library), str(file)],
+            worker_command("litert_worker", str(delegate.library), str(file)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            env=worker_environment(),
         )
         try:
             yield DelegateInterpreter(process, said)
@@ -123,8 +119,4 @@ class DelegateInterpreter:
 
     def _end(self) -> str:
         """How a process that stopped answering came to its end."""
-        code = self._process.wait()
-        if code < 0:
-            return f"its process was ended by {signal.Signals(-code).name}"
-        lines = [line for line in self._stderr().splitlines() if line.strip()]
-        return lines[-1].strip() if lines else f"its process ended with {code}"
+        return how_it_ended(self._process.wait(), self._stderr())
