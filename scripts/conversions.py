@@ -4,8 +4,8 @@
 
 Weights are random; batch normalisation is calibrated on random images, so that binary activations
 are balanced as in a trained network. Each model has a process of its own, which may fail or be
-killed without harm to the others; its row is appended when it is done. Seconds are CPU time, that of
-the converter's own process included: wall-clock time would count the machine's other work.
+killed without harm to the others; its row is appended when it is done. Seconds are CPU time, that
+of the converter's own process included: wall-clock time would count the machine's other work.
 """
 
 import argparse

@@ -96,9 +96,7 @@ def test_crash_on_kernels_that_are_too_large_names_them(monkeypatch):
 def test_kernel_beyond_the_limit_in_a_subclassed_model_is_named():
     # LCE 0.16 crashes here; of still larger kernels it says "max_size()".
     model = subclassed(units=1024, width=33000)
-    with pytest.raises(
-        ConversionError, match=r"(SIGSEGV|max_size).*; it .* 2\^25 .*, as dense has"
-    ):
+    with pytest.raises(ConversionError, match=r"(SIGSEGV|max_size).*; it .* as dense has"):
         convert_model(model)
 
 
