@@ -11,7 +11,7 @@ import click
 
 from onebit.cli import CommandGroup, emit, format_option, progress, require_suffix
 from onebit.errors import OnebitError, UsageError
-from onebit.files import replacing, require_writable, write_text
+from onebit.files import replacing, require_writable
 
 if TYPE_CHECKING:
     import zoo
@@ -313,7 +313,7 @@ def _save(conversion: "Conversion", output: Path, keep_mismatch: bool, header: P
 
     # The header goes first, so that a full disk leaves neither.
     with replacing(header) as temporary:
-        write_text(temporary, c_header(conversion.tflite, output.stem))
+        temporary.write_text(c_header(conversion.tflite, output.stem), encoding="utf-8")
         conversion.save(output)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from convert.errors import ConversionError
 from convert.flatbuffer import Graph
+from convert.inputs import input_specs
 from convert.rewrites.fix_large_kernels import MAX_FOLDED_WEIGHTS
 from convert.rewrites.topology import flat_layers
 from convert.workers import how_it_ended, worker_command, worker_environment
@@ -42,7 +43,7 @@ def convert_with_lce(model: keras.Model) -> bytes:
             input dimension other than the batch is unknown, or the model needs an operator that
             TensorFlow Lite lacks.
     """
-    _check_input_shapes(model)
+    input_specs(model)  # refuses unknown sizes before anything else takes time
     causes = {}
     for way, prepare in (("SavedModel", _saved_model), ("frozen graph", _frozen_graph)):
         with tempfile.TemporaryDirectory(prefix="onebit-") as folder:
@@ -129,11 +130,7 @@ def _saved_model(model: keras.Model, folder: Path) -> tuple[str, list[Any]]:
         names = model.output_names or [f"output_{i}" for i in range(1, len(outputs) + 1)]
         return dict(zip(names, outputs, strict=True))
 
-    called = model.save_spec()
-    if called is None:
-        raise ConversionError(f"{model.name} was never called: call it on data once")
-    structure = called[0][0]
-    specs = tf.nest.flatten(structure)
+    structure, specs = model.save_spec()[0][0], input_specs(model)
     module = tf.Module()
     module.variables_of_model = list(model.variables)  # what is not tracked is not saved
     # Larq's and Keras' layers need no conversion by AutoGraph; layers in need of it ask for it.
@@ -178,16 +175,6 @@ def lce_alone(model: keras.Model) -> bytes:
             raise ConversionError(
                 f"Larq Compute Engine cannot convert {model.name}: {first_line(error)}"
             ) from error
-
-
-def _check_input_shapes(model: keras.Model) -> None:
-    for tensor in model.inputs or []:
-        shape = tensor.shape.as_list()
-        if None in shape[1:]:
-            raise ConversionError(
-                f"input {tensor.name} of {model.name} has the shape {shape}: a .tflite file for "
-                "LCE needs fixed sizes, so build the model with keras.Input(shape=(…numbers…))"
-            )
 
 
 def _check_operators(content: bytes, name: str) -> None:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from convert.comparison import Batch, Side
 from convert.errors import ConversionError
+from convert.flatbuffer import Graph
 from convert.lce import LceInterpreter
 from convert.litert import running_on_delegate, usable_delegate
 from convert.matching import layers_by_filter
@@ -57,9 +58,10 @@ def verify(
             there.
 
     Raises:
-        ConversionError: LCE's interpreter refuses the file, or shapes or numbers of outputs differ.
+        ConversionError: LCE's interpreter refuses the file, or its inputs or outputs are others.
             What the delegate refuses is not raised, but told in the result.
     """
+    _check_inputs(content, inputs)
     tapped = taps(model, content)
     steps = _rounding_steps(model)
     # The file itself gives the outputs; its bits come from a copy that also outputs those.
@@ -86,6 +88,17 @@ def verify(
         delegate_label=delegate.label,
         delegate_skipped=delegate.skipped,
     )
+
+
+def _check_inputs(content: bytes, inputs: Sequence[NDArray[np.float32]]) -> None:
+    graph = Graph.from_bytes(content)
+    taken = [graph.shape(int(i))[1:] for i in graph.subgraph.inputs]
+    given = [list(array.shape[1:]) for array in inputs]
+    if taken != given:
+        raise ConversionError(
+            f"the file takes inputs of the shapes {taken}, the model {given}: it was made from "
+            "another model"
+        )
 
 
 class _DelegateSide:

@@ -228,7 +228,7 @@ def table(rows: list[dict]) -> str:
                 f"{row['binary_weight_mac_share']:.1%}",
                 row["verdict"] or row["reason"],
                 number(row.get("lce_cpu_seconds"), ".1f"),
-                number(row["cpu_seconds"], ".1f"),
+                number(row.get("cpu_seconds"), ".1f"),
             ]
         )
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
