@@ -26,3 +26,14 @@ class SquaredHinge(keras.losses.Loss):
         classes = y_pred.shape[-1]
         targets = tf.one_hot(labels, classes, on_value=1.0, off_value=-1.0, dtype=y_pred.dtype)
         return tf.reduce_mean(tf.square(tf.nn.relu(1.0 - targets * y_pred)), axis=-1)
+
+
+def make_loss(name: str) -> keras.losses.Loss:
+    """The loss of integer labels `[N]` and logits `[N, classes]` that a recipe names.
+
+    Args:
+        name: "squared_hinge" or "cross_entropy".
+    """
+    if name == "cross_entropy":
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return SquaredHinge()

@@ -1,4 +1,4 @@
-"""Data sets of labelled images, one file each, and their registry.
+"""Data sets of labelled images and texts, one file each, and their registry.
 
 A data set is a decorated function whose name is the registry name and whose argument is the folder
 where its files would be, which need not exist:
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +26,21 @@ from zoo.registry import Registry
 
 @dataclass(frozen=True)
 class Split:
-    """Labelled images: `images` uint8 `[N, H, W, C]`, `labels` int64 `[N]`."""
+    """Labelled images, uint8 `[N, H, W, C]`, or texts as token ids, int32 `[N, S]`.
 
-    images: NDArray[np.uint8]
+    Attributes:
+        images: The images or token ids.
+        labels: int64 `[N]`.
+    """
+
+    images: NDArray[Any]
     labels: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+        if (self.images.dtype, self.images.ndim) not in ((np.uint8, 4), (np.int32, 2)):
             raise ValueError(
-                f"images are uint8 [N, H, W, C], not {self.images.dtype} {list(self.images.shape)}"
+                f"images are uint8 [N, H, W, C] and tokens int32 [N, S], not "
+                f"{self.images.dtype} {list(self.images.shape)}"
             )
         if self.labels.shape != self.images.shape[:1] or self.labels.dtype != np.int64:
             raise ValueError(
@@ -58,6 +65,7 @@ class Dataset:
         train: What the weights are fitted to.
         validation: What settings may be chosen by; None where there is too little data.
         test: What nothing is chosen by.
+        tokenizer: The SentencePiece model that made token ids of texts; None for images.
     """
 
     name: str
@@ -65,12 +73,12 @@ class Dataset:
     train: Split
     validation: Split | None
     test: Split
+    tokenizer: bytes | None = None
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """`[H, W, C]` of an image."""
-        height, width, channels = self.train.images.shape[1:]
-        return height, width, channels
+    def input_shape(self) -> tuple[int, ...]:
+        """`[H, W, C]` of an image or `[S]` of a text."""
+        return self.train.images.shape[1:]
 
     @cached_property
     def sha256(self) -> str:
@@ -92,7 +100,7 @@ class DatasetEntry:
     """A registered data set and what is known about it before it is loaded."""
 
     loader: Loader
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     classes: int
 
     @property
@@ -104,9 +112,7 @@ class DatasetEntry:
 datasets: Registry[DatasetEntry] = Registry("data set", __name__)
 
 
-def register_dataset(
-    *, input_shape: tuple[int, int, int], classes: int
-) -> Callable[[Loader], Loader]:
+def register_dataset(*, input_shape: tuple[int, ...], classes: int) -> Callable[[Loader], Loader]:
     """A decorator that registers a function that loads a data set, under the function's name."""
 
     def register(loader: Loader) -> Loader:
