@@ -17,12 +17,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from onebit import files
 from onebit.errors import OnebitError
 from onebit.keras import keras, tf
 from zoo.datasets import Dataset, Split, load_dataset
+from zoo.datasets.records import RecordSplit
 from zoo.distillation import Distiller, start_from
 from zoo.evaluation import accuracy, real_weights_accuracy
 from zoo.latent import LatentMonitor
@@ -87,9 +86,10 @@ def train(
     tf.config.optimizer.set_experimental_options(
         {"auto_mixed_precision_onednn_bfloat16": recipe.compute == "bfloat16"}
     )
-    preprocessor = (
-        None if recipe.preprocessing is None else recipe.preprocessing.fit(dataset.train.images)
-    )
+    preprocessor = None
+    if recipe.preprocessing is not None:
+        seen = len(dataset.train) if recipe.preprocessing.whitening else 1
+        preprocessor = recipe.preprocessing.fit(dataset.train.first(seen).images)
     student = build(recipe.model, **options)
     if teacher is not None:
         start_from(student, teacher)
@@ -156,7 +156,9 @@ class _Training:
             if teacher is None
             else Distiller(model, teacher)
         )
-        self._trainer.compile(self._optimizer, make_loss(recipe.loss), metrics=["accuracy"])
+        self._trainer.compile(
+            self._optimizer, make_loss(recipe.loss, recipe.label_smoothing), metrics=["accuracy"]
+        )
         self._optimizer.build(self._trainer.trainable_variables)
 
         self._done = tf.Variable(0, dtype=tf.int64)
@@ -215,11 +217,9 @@ class _Training:
             "flip_ratio": self._latent.flip_ratio(),
         }
 
-    def _batches(self, split: Split, epoch: int | None = None) -> tf.data.Dataset:
+    def _batches(self, split: Split | RecordSplit, epoch: int | None = None) -> tf.data.Dataset:
         """Preprocessed batches, in the order of (seed, epoch) or, without one, as they lie."""
-        if epoch is not None:
-            random = np.random.default_rng([self._recipe.seed, epoch])
-            split = split[random.permutation(len(split))]
+        order = None if epoch is None else (self._recipe.seed, epoch)
 
         def preprocess(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             if self._preprocessor is None:
@@ -227,8 +227,7 @@ class _Training:
             inputs = tf.numpy_function(self._preprocessor, [images], tf.float32, stateful=False)
             return tf.ensure_shape(inputs, images.shape), labels
 
-        batches = tf.data.Dataset.from_tensor_slices((split.images, split.labels))
-        return batches.batch(self._recipe.batch_size).map(preprocess).prefetch(2)
+        return split.batches(self._recipe.batch_size, order).map(preprocess).prefetch(2)
 
     def _save(self, record: dict[str, Any]) -> None:
         """Makes an epoch permanent: history first, since the checkpoint says how much of it holds.
