@@ -4,6 +4,7 @@ import re
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,7 +130,7 @@ class LceInterpreter:
 
     def run(
         self,
-        samples: Sequence[NDArray[np.float32]],
+        samples: Sequence[NDArray[Any]],
         tick: Callable[[], None] | None = None,
     ) -> list[NDArray[np.generic]]:
         """The outputs for samples that are fed one at a time.

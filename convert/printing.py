@@ -2,7 +2,7 @@
 
 import click
 
-from convert.report import Layer, Totals, Verification
+from convert.report import Layer, Quantization, Totals, Verification
 from onebit.cli import emit
 
 MAX_FLIPS = 3
@@ -57,6 +57,9 @@ def print_verification(verification: Verification) -> None:
             f"accuracy: {verification.accuracy_keras:.2%} in Keras, "
             f"{verification.accuracy_file:.2%} in the file"
         )
+    if verification.quantization is not None:
+        _print_quantization(verification.quantization)
+        return
     for flip in verification.flips[:MAX_FLIPS]:
         explained = "within" if flip.margin <= flip.tolerance else "beyond"
         click.echo(
@@ -65,6 +68,20 @@ def print_verification(verification: Verification) -> None:
         )
     if len(verification.flips) > MAX_FLIPS:
         click.echo(f"… and {len(verification.flips) - MAX_FLIPS} more in the report")
+
+
+def _print_quantization(quantization: Quantization) -> None:
+    """Prints the verdict on the float file, and where the int8 file is noisiest."""
+    click.echo(f"before quantisation: {quantization.float_file}")
+    noisy = [piece for piece in quantization.pieces if piece.snr_db is not None]
+    if noisy:
+        worst = min(noisy, key=lambda piece: piece.snr_db or 0)
+        click.echo(
+            f"noise of 8 bits: {worst.snr_db:.0f} dB below the signal or less, in {worst.name}; "
+            f"{len(quantization.pieces)} tensors compared one by one"
+        )
+    for fault in quantization.faults:
+        click.echo(f"fault in {fault}")
 
 
 def listed(names: list[str], most: int = 5) -> str:
