@@ -87,5 +87,6 @@ def kinds(conversion) -> dict[str, str]:
 
 
 def noise_db(expected, outputs) -> float:
-    """The mean square difference below the variance, in dB."""
-    return 10 * float(np.log10(np.mean((expected - outputs) ** 2) / np.var(expected)))
+    """The mean square difference relative to the variance, in dB; −inf where there is none."""
+    with np.errstate(divide="ignore"):
+        return 10 * float(np.log10(np.mean((expected - outputs) ** 2) / np.var(expected)))
