@@ -3,17 +3,21 @@
 The one module of this package that looks names up in `zoo`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from convert.int8.options import int8_options
 from onebit.cli import CommandGroup, emit, format_option, progress, require_suffix
 from onebit.errors import OnebitError, UsageError
 from onebit.files import replacing, require_writable
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     import zoo
     from convert.conversion import Conversion, Samples
     from onebit.keras import keras
@@ -81,6 +85,7 @@ def main() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write the file as a C header (.h) with its size and SHA-256.",
 )
+@int8_options
 @format_option("table", "json")
 def model(
     source: str,
@@ -92,6 +97,12 @@ def model(
     allow_code: bool,
     keep_mismatch: bool,
     header: Path | None,
+    int8: bool,
+    representative_data: Path | None,
+    representative_samples: int,
+    io: str,
+    int8_ranges: str,
+    int8_scope: str,
     format_: str,
 ) -> None:
     """Convert SOURCE to a .tflite file for Larq Compute Engine, and verify it against Keras.
@@ -103,21 +114,32 @@ def model(
     \b
     Example:
       python -m convert model runs/demo/bnn -o bnn.tflite
+      python -m convert model runs/demo/bnn -o bnn.tflite --int8 --representative-data runs/demo/bnn
     """
+    if int8 != (representative_data is not None):
+        raise UsageError("--int8 and --representative-data FILE.npz|RUN|CARD need each other")
+    if not int8 and io == "int8":
+        raise UsageError("--io int8 needs --int8")
     require_suffix(output, ".tflite")
     require_writable(output)
     if header is not None:
         require_suffix(header, ".h")
         require_writable(header)
     from convert.conversion import convert_model
+    from convert.int8.settings import Int8
     from convert.printing import print_layers, print_totals, print_verification
 
     with progress.status("loading TensorFlow and the model") as status:
         loaded = _load(source, custom_objects, allow_code)
         samples = _samples(loaded, verify_data, sample_count) if sample_count else None
+        settings = None
+        if representative_data is not None:
+            inputs = _representative(loaded, representative_data, representative_samples)
+            settings = Int8(inputs, int8_ranges, io, int8_scope)  # type: ignore[arg-type]
         conversion = convert_model(
             loaded.model,
             samples=samples,
+            int8=settings,
             name=loaded.name,
             source=source,
             card=loaded.card,
@@ -196,23 +218,15 @@ def verify(
         raise UsageError("--samples 0 leaves nothing to compare")
     from dataclasses import asdict
 
+    from convert.conversion import verify_file
     from convert.flatbuffer import read_file
     from convert.printing import print_verification
-    from convert.verification import verify as verify_content
 
     content = read_file(file)
     with progress.status("loading TensorFlow and the model") as status:
         loaded = _load(source, custom_objects, allow_code)
         samples = _samples(loaded, verify_data, sample_count)
-        status.update(f"comparing with Keras on {len(samples.inputs[0])} samples")
-        result = verify_content(
-            loaded.model,
-            content,
-            samples.inputs,
-            samples.labels,
-            samples.split,
-            with_delegate=with_delegate,
-        )
+        result = verify_file(loaded.model, content, samples, status.update, with_delegate)
     if format_ == "json":
         emit([], "json", document=asdict(result))
     else:
@@ -305,6 +319,31 @@ def _samples(loaded: _Loaded, verify_data: Path | None, most: int) -> "Samples":
     else:
         samples = read_samples(verify_data, loaded.model)
     return first_samples(samples, most)
+
+
+def _representative(loaded: _Loaded, path: Path, most: int) -> "Sequence[NDArray[np.float32]]":
+    """Samples to learn int8 ranges from, evenly spread over what there is."""
+    from convert.samples import read_samples, spread_samples
+
+    if not _is_run(path) and path.name != "card.json":
+        return spread_samples(read_samples(path, loaded.model), most)
+    import zoo
+    from convert.conversion import Samples
+    from convert.samples import check_samples
+    from zoo.preprocessing import Preprocessing
+    from zoo.run import load_card
+
+    card = load_card(path if path.is_dir() else path.parent)
+    dataset = zoo.load_dataset(card["dataset"]["name"])
+    if dataset.sha256 != card["dataset"]["sha256"]:
+        raise OnebitError(
+            f"{path} was made with other data than {dataset.name} here: pass an .npz file as "
+            "--representative-data"
+        )
+    images = Preprocessing(**card["preprocessing"])(dataset.train.images)
+    samples = Samples([images], None, "train")
+    check_samples(samples, loaded.model, str(path))
+    return spread_samples(samples, most)
 
 
 def _save(conversion: "Conversion", output: Path, keep_mismatch: bool, header: Path | None) -> None:

@@ -115,9 +115,9 @@ class Side:
             "verdict": verdict,
             "flipped_samples": int(flipped.sum()),
             "unexplained_samples": int(unexplained.sum()),
-            "agreement": _agreement(keras_outputs[0], file_outputs[0]),
-            "accuracy_keras": _accuracy(keras_outputs[0], labels),
-            "accuracy_file": _accuracy(file_outputs[0], labels),
+            "agreement": agreement(keras_outputs[0], file_outputs[0]),
+            "accuracy_keras": accuracy(keras_outputs[0], labels),
+            "accuracy_file": accuracy(file_outputs[0], labels),
             "max_abs_difference": None if flipped.all() else _finite(difference[~flipped].max()),
             "tolerance": tolerance,
             "compared_layers": [tap.layer.name for tap in tapped if tap.compared],
@@ -175,13 +175,15 @@ def _per_sample(array: NDArray[Any]) -> NDArray[Any]:
     return array.reshape(len(array), -1).max(axis=1)
 
 
-def _agreement(left: NDArray[np.float32], right: NDArray[np.generic]) -> float | None:
+def agreement(left: NDArray[np.float32], right: NDArray[np.generic]) -> float | None:
+    """The share of samples `[N, …, C]` with the same largest output; None for one output."""
     if left.shape[-1] == 1:
         return None
     return float(np.mean(left.argmax(-1) == right.argmax(-1)))
 
 
-def _accuracy(outputs: NDArray[np.generic], labels: NDArray[np.integer] | None) -> float | None:
+def accuracy(outputs: NDArray[np.generic], labels: NDArray[np.integer] | None) -> float | None:
+    """The share of outputs `[N, classes]` whose largest is the label; None without labels."""
     if labels is None or outputs.ndim != 2 or outputs.shape[1] == 1:
         return None
     return float(np.mean(outputs.argmax(-1) == labels))

@@ -220,7 +220,7 @@ class LceInterpreter:
 
     def run(
         self,
-        samples: Sequence[NDArray[np.float32]],
+        samples: Sequence[NDArray[Any]],
         tick: Callable[[], None] | None = None,
     ) -> list[NDArray[np.generic]]:
         """The outputs for samples that are fed one at a time.

@@ -2,7 +2,7 @@
 
 import click
 
-from convert.report import Comparison, Layer, Totals, Verification
+from convert.report import Comparison, Layer, Quantization, Totals, Verification
 from onebit.cli import emit
 
 MAX_FLIPS = 3
@@ -57,7 +57,10 @@ def print_verification(verification: Verification) -> None:
             f"accuracy: {verification.accuracy_keras:.2%} in Keras, "
             f"{verification.accuracy_file:.2%} in the file"
         )
-    _print_flips(verification)
+    if verification.quantization is not None:
+        _print_quantization(verification.quantization)
+    else:
+        _print_flips(verification)
     if verification.delegate is None:
         click.echo(f"with the delegate: not compared, {verification.delegate_skipped}")
         return
@@ -80,6 +83,20 @@ def _print_flips(comparison: Comparison) -> None:
         )
     if len(comparison.flips) > MAX_FLIPS:
         click.echo(f"… and {len(comparison.flips) - MAX_FLIPS} more in the report")
+
+
+def _print_quantization(quantization: Quantization) -> None:
+    """Prints the verdict on the float file, and where the int8 file is noisiest."""
+    click.echo(f"before quantisation: {quantization.float_file}")
+    noisy = [piece for piece in quantization.pieces if piece.snr_db is not None]
+    if noisy:
+        worst = min(noisy, key=lambda piece: piece.snr_db or 0)
+        click.echo(
+            f"noise of 8 bits: {worst.snr_db:.0f} dB below the signal or less, in {worst.name}; "
+            f"{len(quantization.pieces)} tensors compared one by one"
+        )
+    for fault in quantization.faults:
+        click.echo(f"fault in {fault}")
 
 
 def listed(names: list[str], most: int = 5) -> str:

@@ -5,6 +5,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convert.conversion import Samples
 from convert.errors import SourceError
@@ -83,6 +84,13 @@ def first_samples(samples: Samples, most: int) -> Samples:
     """At most so many samples, from the beginning."""
     labels = None if samples.labels is None else samples.labels[:most]
     return Samples([array[:most] for array in samples.inputs], labels, samples.split)
+
+
+def spread_samples(samples: Samples, most: int) -> list[NDArray[np.float32]]:
+    """The inputs of at most so many samples, evenly spread: data sets may be ordered by class."""
+    count = len(samples.inputs[0])
+    chosen = np.linspace(0, count - 1, min(most, count)).round().astype(int)
+    return [array[chosen] for array in samples.inputs]
 
 
 def random_samples(model: keras.Model, count: int, seed: int = 0) -> Samples:

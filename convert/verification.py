@@ -76,7 +76,7 @@ def verify(
         for start in range(0, len(inputs[0]), _BATCH):
             samples = [array[start : start + _BATCH] for array in inputs]
             with listening(tapped):
-                batch = Batch(start, samples, _run_keras(model, samples))
+                batch = Batch(start, samples, run_keras(model, samples))
             lce.compare(batch, tapped, steps)
             delegate.compare(batch, tapped, steps)
     return Verification(
@@ -143,7 +143,7 @@ class _DelegateSide:
             self.side, self.skipped = None, str(error)
 
 
-def _run_keras(
+def run_keras(
     model: keras.Model, batch: Sequence[NDArray[np.float32]]
 ) -> list[NDArray[np.float32]]:
     """The model's outputs for a batch, `[n, …]` each, computed eagerly."""
