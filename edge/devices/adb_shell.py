@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from edge.cross_delegate import delegate_for
-from edge.delegate import Delegate
 from edge.devices import Completed, InterruptedRunError, RunnerError
 from edge.devices.adb import ADB_SECONDS, adb, parse_serial, why_not
 from edge.devices.remote import PathLike
 from edge.rows import Host
+from onebit.delegate import Delegate
 
 PUSH_SECONDS = 600
 KILL_SECONDS = 10
@@ -164,7 +164,10 @@ class AdbShellDevice:
                 ["sh", "-c", f"chmod 700 {quoted}; sha256sum {quoted}"], ADB_SECONDS
             )
             if digest not in there.output.decode("utf-8", "replace"):
-                said = (done.stderr.strip().splitlines() or ["it arrived changed"])[-1]
+                # adb tells what went wrong on standard output, with both paths before it.
+                lines = (done.stdout + done.stderr).splitlines()
+                errors = [line.rpartition("': ")[2] for line in lines if "error" in line]
+                said = errors[-1] if errors else "it arrived changed"
                 raise RunnerError(f"cannot put {Path(path).name} on {self.name}: {said}")
             self._sent[digest] = remote
         return self._sent[digest]

@@ -65,7 +65,7 @@ class Channel:
         self._sending = threading.Lock()
         self._closed = threading.Event()
         self._pending = b""
-        self._opened = False
+        self._greeting: bytes | None = b""  # what came before the agent; None once it speaks
         try:
             # In a session of its own, so that Ctrl-C in the terminal leaves it to `close`.
             self._process = subprocess.Popen(
@@ -97,12 +97,12 @@ class Channel:
             while True:
                 line = self._line(deadline)
                 if line.strip() == mark:
+                    self._greeting = None
                     break
-                greeting += line + b"\n"
+                self._greeting = greeting = greeting + line + b"\n"
                 if len(greeting) > MAX_GREETING_BYTES:
                     raise ConnectionLostError(f"it prints {_quoted(greeting)} without an end")
             answer, _ = self._answer(deadline)
-        self._opened = True
         threading.Thread(target=self._beat, daemon=True).start()
         return answer
 
@@ -143,12 +143,16 @@ class Channel:
             with self._sending, contextlib.suppress(OSError):
                 if self._process.stdin is not None:
                     self._process.stdin.close()
-            deadline = time.monotonic() + (CLOSE_SECONDS if self._opened else REFUSE_SECONDS)
+            limit = CLOSE_SECONDS if self._greeting is None else REFUSE_SECONDS
+            deadline = time.monotonic() + limit
             with contextlib.suppress(OSError):
                 while (left := deadline - time.monotonic()) > 0:
                     ready, _, _ = select.select([self._output], [], [], left)
-                    if ready and not os.read(self._output, 1 << 16):
+                    block = os.read(self._output, 1 << 16) if ready else None
+                    if block == b"":
                         break
+                    if self._greeting is not None and len(self._greeting) < MAX_QUOTED:
+                        self._greeting += block or b""
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(max(0.1, min(5.0, deadline - time.monotonic())))
             with contextlib.suppress(OSError):
@@ -170,6 +174,8 @@ class Channel:
         except _HungUpError as error:
             words = self.close()
             reason = "the connection ended" + (f": {words}" if words else "")
+            if self._greeting and not words:
+                reason += f" after it printed {_quoted(self._greeting)}"
             raise ConnectionLostError(reason) from error
         except ConnectionLostError:
             self.close()

@@ -12,9 +12,9 @@ from .machine import probe
 
 ACTIONS: dict = {
     "probe": lambda request: probe(),
+    "inspect": lambda request: inspect(),
     "bench": bench,
     "evaluate": evaluate,
-    "inspect": inspect,
 }
 
 

@@ -18,6 +18,7 @@ from tests.devices.userland import UnavailableError
 BINFMT = Path("/usr/lib/binfmt.d")
 # What a command on the board may write to; everything else is read-only.
 WRITABLE = ("/data", "/home", "/run", "/tmp", "/var/tmp")
+PLACES = ("/data/local/tmp", "/home/pi", "/tmp", "/var/tmp")
 PACKAGES = "/usr/local/lib/python3.11/dist-packages"
 STOP_SECONDS = 10
 
@@ -163,26 +164,26 @@ class Board:
                 found[number] = " ".join(words[2:] if "binfmt" in words[0] else words)
         return found
 
-    def kill(self, fragment: str) -> int:
-        """Kills the processes whose command line contains `fragment`; returns how many."""
-        numbers = [number for number, words in self.processes().items() if fragment in words]
-        for number in numbers:
+    def signal(self, fragment: str, number: int = signal.SIGKILL) -> int:
+        """Signals the processes whose command line contains `fragment`; returns how many."""
+        numbers = [process for process, words in self.processes().items() if fragment in words]
+        for process in numbers:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
+                os.kill(process, number)
         return len(numbers)
 
-    def path(self, path: str) -> Path:
-        """Where a path of the running board can be reached on this machine."""
-        return Path(f"/proc/{self._init()}/root{self.folder}/mount{path}")
-
     def files(self) -> set[str]:
-        """The files and folders that were made in the board's temporary folders and home."""
+        """What lies in the board's temporary folders and home, also when the board is down."""
         found = set()
-        for place in ("/tmp", "/var/tmp", "/data/local/tmp", "/home/pi", "/dev/shm"):
-            top = self.path(place)
+        for place in PLACES:
+            # A small disk exists in the namespace alone.
+            top = self.folder / place[1:]
+            if self._disk_bytes is not None:
+                top = Path(f"/proc/{self._init()}/root{self.folder}/mount{place}")
             for path in top.rglob("*") if top.is_dir() else ():
-                found.add(f"{place}/{path.relative_to(top)}")
-        return {name for name in found if not name.startswith("/home/pi/.ssh")}
+                if "__pycache__" not in path.parts:  # which any Python may write to its packages
+                    found.add(f"{place}/{path.relative_to(top)}")
+        return found
 
     def stop(self) -> None:
         """Ends the namespace and removes the board's files."""

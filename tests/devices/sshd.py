@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.devices.board import Board
@@ -33,9 +34,6 @@ Host {name}
   UserKnownHostsFile {folder}/known_hosts
   GlobalKnownHostsFile none
 """
-# ssh finds its configuration in the home of the user database, whatever HOME says. A test that
-# shall go through the user's own ssh puts these in front of the PATH.
-WRAPPER = '#!/bin/sh\nexec {program} -F {config} "$@"\n'
 
 
 class SshBoard(Board):
@@ -44,7 +42,6 @@ class SshBoard(Board):
     Attributes:
         name: The host's name in the client's configuration.
         config: The client's configuration.
-        bin: A folder with `ssh`, `scp` and `sftp` that use the configuration.
     """
 
     def __init__(self, root: Path, name: str = "pi", **options) -> None:
@@ -52,18 +49,12 @@ class SshBoard(Board):
         self.name = name
         self.client = self.folder / "client"
         self.config = self.client / "config"
-        self.bin = self.client / "bin"
-        self.bin.mkdir(parents=True)
+        self.client.mkdir()
         for path in (self.client / "user_key", self.folder / "run/host_key"):
             make_key(path)
         keys = self.folder / "home/pi/.ssh"
         keys.mkdir(mode=0o700)
         shutil.copy(self.client / "user_key.pub", keys / "authorized_keys")
-        for program in ("ssh", "scp", "sftp"):
-            wrapper = self.bin / program
-            found = shutil.which(program)
-            wrapper.write_text(WRAPPER.format(program=found, config=self.config))
-            wrapper.chmod(0o755)
 
     def start_sshd(self) -> "SshBoard":
         """Starts sshd on a free port, which nobody but this machine reaches."""
@@ -84,7 +75,22 @@ class SshBoard(Board):
     def ssh(self, command: str, **options) -> subprocess.CompletedProcess:
         """Runs a command of the board's shell through the genuine client."""
         options = {"capture_output": True, "text": True, "timeout": 60} | options
-        return subprocess.run([str(self.bin / "ssh"), self.name, command], **options)
+        return subprocess.run(["ssh", "-F", str(self.config), self.name, command], **options)
+
+
+def write_client(folder: Path, boards: Iterable[SshBoard]) -> Path:
+    """Makes a folder with an `ssh` that knows the boards by their names; returns the folder.
+
+    ssh finds a user's configuration in the home of the user database, whatever HOME says, so what
+    shall go through that configuration gets this folder in front of its PATH.
+    """
+    folder.mkdir(parents=True)
+    config = folder / "config"
+    config.write_text("".join(f"Include {board.config}\n" for board in boards))
+    program = folder / "ssh"
+    program.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {config} "$@"\n')
+    program.chmod(0o755)
+    return folder
 
 
 def make_key(path: Path) -> None:

@@ -1,6 +1,7 @@
 """A fake `ssh` and `adb` on PATH that run the remote command here, and break as they are told."""
 
 import os
+import sys
 
 import pytest
 
@@ -28,6 +29,11 @@ def fake(tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_HOME", str(home))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "device's; $(tmp)"))
     (tmp_path / "device's; $(tmp)").mkdir()
+
+    # The device's Python is this one, with its packages.
+    python = programs / "python3"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
 
     def make(name="ssh", before="", run=RUN):
         program = programs / name
