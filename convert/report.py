@@ -141,12 +141,14 @@ class Quantization:
         float_file: The verdict on the float file, against Keras.
         difference_in_steps: The largest difference from Keras' outputs in steps of the int8
             output; None where the output comes from a float operator.
+        flipped_bits: Binary layer → the share of its input bits that differ from the float file's.
         pieces: The tensors that were compared, in the file's order.
         faults: What is wrong, with the name of the layer or tensor.
     """
 
     float_file: str
     difference_in_steps: float | None
+    flipped_bits: dict[str, float]
     pieces: list[Piece]
     faults: list[str]
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.flatbuffer import FLOAT32, INT8, Graph
-from convert.int8.matching import int8_filter, matched_layers
+from convert.int8.matching import binary_constants, int8_filter, matched_layers
 from convert.int8.observe import with_outputs
 from convert.int8.select import MOVES
 from convert.int8.values import dequantized, limits, step_of, to_file
@@ -181,16 +181,8 @@ def foreign_layers(reference: Graph, graph: Graph) -> list[str]:
         for op in graph.operators
         if int8_filter(graph, op) is not None and id(op) not in matched
     ]
-    known = {_binary_constants(reference, op) for op in reference.operators}
+    known = {binary_constants(reference, op) for op in reference.operators}
     for op in graph.operators:
-        if graph.op_name(op) == "LceBconv2d" and _binary_constants(graph, op) not in known:
+        if graph.op_name(op) == "LceBconv2d" and binary_constants(graph, op) not in known:
             foreign.append(graph.tensor_name(graph.outputs(op)[0]))
     return foreign
-
-
-def _binary_constants(graph: Graph, op: object) -> tuple[bytes, ...] | None:
-    """Filter, multiplier, bias and thresholds of an LceBconv2d, bit for bit."""
-    if graph.op_name(op) != "LceBconv2d":
-        return None
-    constants = [graph.constant(i) if i >= 0 else None for i in graph.inputs(op)[1:]]
-    return tuple(b"" if c is None else c.tobytes() for c in constants)
