@@ -120,7 +120,8 @@ class Piece:
         snr_db: Signal to noise in dB: its variance to the mean square of the difference. None
             where either is zero.
         cut_off: The share of its numbers beyond its range; None for a float tensor.
-        range_used: What share of its range its numbers span; None where the range is fixed.
+        range_used: What share of its range is spanned by its numbers and those of the tensors that
+            share the range; None where the range is fixed.
         fault: What is wrong with it, or None.
     """
 

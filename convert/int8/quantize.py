@@ -8,6 +8,7 @@ DEQUANTIZE at the borders of what it does not know, LCE's operators among it
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from convert.int8.matching import matched_layers
 from convert.int8.observe import observe
 from convert.int8.pack_int8_weights import pack_int8_weights
 from convert.int8.ranges import Histogram, choose_range
-from convert.int8.select import probabilities, select
+from convert.int8.select import select
 from convert.int8.settings import Int8, check_inputs
 from convert.int8.skip_idle_steps import skip_idle_steps
 from convert.passes.cancel_quantize_pairs import cancel_quantize_pairs
@@ -81,14 +82,15 @@ def quantize(graph: Graph, settings: Int8) -> Quantized:
     fired["pack_binary_weights"] = pack_binary_weights(
         graph, only_if=None if settings.scope == "layers" else lambda s: not s.fits_int8
     )
-    groups = select(graph, settings)
+    selection = select(graph, settings)
+    groups = selection.groups
     if groups:
         reference = Graph.from_bytes(graph.to_bytes())
         histograms = observe(graph, [group[0] for group in groups], settings.inputs)
         warnings += _dead_tensors(graph, histograms)
         for group in groups:
             _note_range(graph, group, _range_of(graph, group, histograms[group[0]], settings))
-        graph = _run_quantizer(graph, settings)
+        graph = _run_quantizer(graph, settings, selection.kept)
         for step in PASSES:
             fired[step.__name__] = step(graph)
         _name_layers(reference, graph)
@@ -136,12 +138,11 @@ def _note_range(graph: Graph, group: Sequence[int], limits: tuple[float, float])
         graph.subgraph.tensors[index].quantization = quantization
 
 
-def _run_quantizer(graph: Graph, settings: Int8) -> Graph:
+def _run_quantizer(graph: Graph, settings: Int8, kept: Sequence[Any]) -> Graph:
     for tensor in graph.subgraph.tensors:
         tensor.name = (tensor.name or b"") + _MARK.encode()
     type_ = tf.int8 if settings.io == "int8" else tf.float32
-    # Their range is known without samples, so that the quantizer has to be told.
-    kept_float = {graph.tensor_name(graph.outputs(op)[0]) for op in probabilities(graph, settings)}
+    kept_float = {graph.tensor_name(graph.outputs(op)[0]) for op in kept}
     with held_stderr() as held:
         try:
             content = mlir_quantize(
