@@ -85,6 +85,7 @@ def convert_model(
     card: dict[str, Any] | None = None,
     rewrites: bool = True,
     passes: bool = True,
+    with_delegate: bool = True,
     int8: Int8 | None = None,
     on_stage: Stage = lambda stage: None,
 ) -> Conversion:
@@ -100,6 +101,7 @@ def convert_model(
         card: The model card, copied to the report.
         rewrites: Whether to rewrite the model before LCE; off shows LCE alone.
         passes: Whether to change the file after LCE.
+        with_delegate: Whether samples are run with Onebit's delegate too, where it is there.
         int8: How to make the float layers int8; they stay float when absent.
         on_stage: Called with the name of each stage.
 
@@ -159,7 +161,7 @@ def convert_model(
         if is_quantized(graph) and int8 is not None:
             verification = verify_int8(model, reference, content, *compared)
         else:
-            verification = verify(model, content, *compared)
+            verification = verify(model, content, *compared, with_delegate=with_delegate)
         report = dataclasses.replace(report, verification=verification)
     return Conversion(content, report)
 
@@ -183,6 +185,7 @@ def verify_file(
     content: bytes,
     samples: Samples,
     on_stage: Stage = lambda stage: None,
+    with_delegate: bool = True,
 ) -> Verification:
     """Compares a file that exists with the Keras model that it was made from.
 
@@ -199,7 +202,7 @@ def verify_file(
             on_stage(f"comparing with Keras on {len(samples.inputs[0])} samples")
             return verify_int8(model, reference, content, *compared)
     on_stage(f"comparing with Keras on {len(samples.inputs[0])} samples")
-    return verify(model, content, *compared)
+    return verify(model, content, *compared, with_delegate=with_delegate)
 
 
 def _refusal(content: bytes) -> str | None:

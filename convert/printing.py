@@ -2,7 +2,7 @@
 
 import click
 
-from convert.report import Layer, Quantization, Totals, Verification
+from convert.report import Comparison, Layer, Quantization, Totals, Verification
 from onebit.cli import emit
 
 MAX_FLIPS = 3
@@ -47,7 +47,7 @@ def print_totals(totals: Totals, file_bytes: int) -> None:
 
 
 def print_verification(verification: Verification) -> None:
-    """Prints the verdict, the accuracies, and where the first samples differ."""
+    """Prints the verdicts, the accuracies, and where the first samples differ."""
     click.echo(
         f"against Keras on {verification.samples} {verification.split} samples: "
         f"{verification.summary()}"
@@ -59,15 +59,30 @@ def print_verification(verification: Verification) -> None:
         )
     if verification.quantization is not None:
         _print_quantization(verification.quantization)
+    else:
+        _print_flips(verification)
+    if verification.delegate is None:
+        click.echo(f"with the delegate: not compared, {verification.delegate_skipped}")
         return
-    for flip in verification.flips[:MAX_FLIPS]:
+    accuracy = verification.delegate.accuracy_file
+    click.echo(
+        f"with the delegate ({verification.delegate_label}): {verification.delegate.summary()}"
+        + ("" if accuracy is None else f", accuracy {accuracy:.2%}")
+    )
+    # The same flips as LCE's would be told twice.
+    if verification.delegate.flips != verification.flips:
+        _print_flips(verification.delegate)
+
+
+def _print_flips(comparison: Comparison) -> None:
+    for flip in comparison.flips[:MAX_FLIPS]:
         explained = "within" if flip.margin <= flip.tolerance else "beyond"
         click.echo(
             f"sample {flip.sample} first differs in {flip.layer}: {flip.margin:.2g} from the "
             f"threshold, {explained} the {flip.tolerance:.2g} that rounding explains"
         )
-    if len(verification.flips) > MAX_FLIPS:
-        click.echo(f"… and {len(verification.flips) - MAX_FLIPS} more in the report")
+    if len(comparison.flips) > MAX_FLIPS:
+        click.echo(f"… and {len(comparison.flips) - MAX_FLIPS} more in the report")
 
 
 def _print_quantization(quantization: Quantization) -> None:

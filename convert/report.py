@@ -155,8 +155,8 @@ class Quantization:
 
 
 @dataclass(frozen=True)
-class Verification:
-    """Keras against the file, on LCE's interpreter.
+class Comparison:
+    """Keras against the file on one runtime.
 
     Attributes:
         samples: How many inputs were compared.
@@ -173,9 +173,6 @@ class Verification:
         tolerance: The largest output difference that rounding can explain.
         compared_layers: Layers whose binary inputs were compared bit by bit.
         flips: The first difference of each flipped sample (at most `MAX_FLIPS`).
-        kernel: LCE's kernels that ran the file.
-        quantization: For an int8 file, which the flips and bits above say nothing about: they are
-            those of the float file that it was made of.
     """
 
     samples: int
@@ -190,19 +187,41 @@ class Verification:
     tolerance: float
     compared_layers: list[str]
     flips: list[Flip]
-    kernel: str
-    quantization: Quantization | None = None
 
     def summary(self) -> str:
         """The verdict in words, such as `rounding flips (3 of 1000)`."""
         if self.verdict == "exact":
             return "exact"
-        if self.quantization is not None:
-            return self._quantized_summary(self.quantization)
         count = (
             self.flipped_samples if self.verdict == "rounding flips" else (self.unexplained_samples)
         )
         return f"{self.verdict} ({count} of {self.samples})"
+
+
+@dataclass(frozen=True)
+class Verification(Comparison):
+    """Keras against the file, on LCE's interpreter and on the delegate.
+
+    Attributes:
+        kernel: LCE's kernels that ran the file.
+        quantization: For an int8 file, which the flips and bits above say nothing about: they are
+            those of the float file that it was made of.
+        delegate: The same on stock LiteRT with Onebit's delegate; None where it was not compared.
+        delegate_label: The delegate and LiteRT with their versions, or None.
+        delegate_skipped: Why there is no comparison with the delegate, or None.
+    """
+
+    kernel: str
+    quantization: Quantization | None = None
+    delegate: Comparison | None = None
+    delegate_label: str | None = None
+    delegate_skipped: str | None = None
+
+    def summary(self) -> str:
+        """The verdict on LCE's interpreter in words."""
+        if self.quantization is not None:
+            return self._quantized_summary(self.quantization)
+        return super().summary()
 
     def _quantized_summary(self, quantization: Quantization) -> str:
         if quantization.faults:
@@ -217,6 +236,15 @@ class Verification:
         elif self.max_abs_difference is not None:
             said.append(f"outputs differ by up to {self.max_abs_difference:.2g}")
         return f"quantised ({', '.join(said)})"
+
+    def mismatches(self) -> list[str]:
+        """What disagrees with Keras, in words; empty when the file and the delegate are right."""
+        found = []
+        if self.verdict == "mismatch":
+            found.append(self.summary())
+        if self.delegate is not None and self.delegate.verdict == "mismatch":
+            found.append(f"with the delegate: {self.delegate.summary()}")
+        return found
 
 
 @dataclass(frozen=True)

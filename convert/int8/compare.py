@@ -11,13 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.comparison import accuracy, agreement
 from convert.flatbuffer import Graph
 from convert.int8.flips import flipped_bits
 from convert.int8.pieces import compare_pieces, foreign_layers
 from convert.int8.values import from_file, step_of, to_file
 from convert.lce import LceInterpreter
 from convert.report import Quantization, Verification
-from convert.verification import accuracy, agreement, run_keras, verify
+from convert.verification import run_keras, verify
 from onebit.keras import keras
 
 PIECE_SAMPLES = 64
@@ -47,7 +48,7 @@ def verify_int8(
     Raises:
         ConversionError: LCE's interpreter refuses a file, or it is of another model.
     """
-    base = verify(model, reference, inputs, labels, split)
+    base = verify(model, reference, inputs, labels, split, with_delegate=False)
     graph, float_graph = Graph.from_bytes(content), Graph.from_bytes(reference)
     outputs = from_file(graph, LceInterpreter(content).run(to_file(graph, inputs)))
     keras_rows = [
@@ -79,6 +80,7 @@ def verify_int8(
         accuracy_file=accuracy(outputs[0], labels),
         max_abs_difference=difference if np.isfinite(difference) else None,
         quantization=quantization,
+        delegate_skipped="the file is int8",
     )
 
 
