@@ -25,6 +25,7 @@ from convert.int8.settings import Int8, check_inputs
 from convert.int8.skip_idle_steps import skip_idle_steps
 from convert.passes.cancel_quantize_pairs import cancel_quantize_pairs
 from convert.passes.pack_binary_weights import pack_binary_weights
+from convert.report import Layer
 from onebit.errors import first_line
 from onebit.keras import tf
 from onebit.streams import held_stderr
@@ -102,6 +103,25 @@ def is_quantized(graph: Graph) -> bool:
     return any(
         graph.subgraph.tensors[i].type == INT8 for op in graph.operators for i in graph.outputs(op)
     )
+
+
+def left_float(graph: Graph, layers: Sequence[Layer]) -> list[str]:
+    """What int8 left float in a file, and why, in words for its report."""
+    packed = [
+        layer.name
+        for layer in layers
+        if layer.kind == "binary_weights" and layer.reason == "its inputs are real numbers"
+    ]
+    rest = [layer.name for layer in layers if layer.kind == "float"]
+    said = [] if is_quantized(graph) else ["nothing became int8"]
+    if packed:
+        said.append(
+            f"float, with packed weights: {', '.join(packed)}; the delegate computes them from "
+            "their bits (scope all makes them int8 where that keeps the bits)"
+        )
+    if rest:
+        said.append(f"float: {', '.join(rest)}; TensorFlow Lite's quantizer does not take them")
+    return said
 
 
 def _name_layers(reference: Graph, graph: Graph) -> None:

@@ -107,7 +107,8 @@ def test_weight_only_layers_stay_packed_and_float():
     assert set(kinds(conversion).values()) == {"binary_weights"}
     assert len(conversion.tflite) == len(convert_model(model).tflite)
     assert conversion.report.verification.verdict == "exact"
-    assert "nothing became int8" in conversion.report.notes[-1]
+    assert conversion.report.notes[-2] == "nothing became int8"
+    assert "float, with packed weights: conv, dense;" in conversion.report.notes[-1]
 
 
 def test_weight_only_layers_in_int8_keep_their_bits():
