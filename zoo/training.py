@@ -31,7 +31,7 @@ from zoo.preprocessing import Preprocessor
 from zoo.progress import Progress
 from zoo.recipes import Recipe, resolve_recipe
 from zoo.registry import build, models
-from zoo.run import CHECKPOINTS, LOGS, TEACHER, Run, load_run, read_history
+from zoo.run import CHECKPOINTS, LOGS, START, TEACHER, Run, load_run, read_history
 from zoo.run_writer import claim, finish, is_finished, write_history
 
 
@@ -75,11 +75,18 @@ def train(
         "classes": len(dataset.classes),
     }
     claim(folder, recipe, options, dataset, command=command, restart=restart)
-    teacher = None
-    if recipe.teacher is not None:
-        teacher = train(
-            recipe.teacher, folder / TEACHER, data=data, restart=restart, command=command
-        ).model
+
+    def earlier(stage: Recipe | None, place: Path) -> keras.Model | None:
+        """The model of a training before this one."""
+        if stage is None:
+            return None
+        return train(stage, place, data=data, restart=restart, command=command).model
+
+    start = earlier(recipe.start, folder / START)
+    shared = recipe.start is not None and recipe.start.teacher == recipe.teacher
+    # A teacher that taught the earlier training too is finished there; --restart has remade it.
+    restart = restart and not shared
+    teacher = earlier(recipe.teacher, folder / START / TEACHER if shared else folder / TEACHER)
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
     # Rewrites the traced training step only: evaluation calls the model itself, in float32.
@@ -91,8 +98,10 @@ def train(
         seen = len(dataset.train) if recipe.preprocessing.whitening else 1
         preprocessor = recipe.preprocessing.fit(dataset.train.first(seen).images)
     student = build(recipe.model, **options)
-    if teacher is not None:
-        start_from(student, teacher)
+    if start is None and recipe.from_teacher:
+        start = teacher
+    if start is not None:
+        start_from(student, start)
     model = _Training(recipe, student, dataset, preprocessor, folder, teacher).run()
     finish(
         folder,
@@ -154,7 +163,13 @@ class _Training:
         self._trainer = (
             keras.Model(model.inputs, model.outputs)
             if teacher is None
-            else Distiller(model, teacher)
+            else Distiller(
+                model,
+                teacher,
+                label_weight=recipe.label_weight,
+                logits_weight=recipe.logits_weight,
+                attention_weight=recipe.attention_weight,
+            )
         )
         self._trainer.compile(
             self._optimizer, make_loss(recipe.loss, recipe.label_smoothing), metrics=["accuracy"]
