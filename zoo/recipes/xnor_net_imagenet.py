@@ -63,7 +63,8 @@ def bwn_resnet18_imagenet() -> Recipe:
 
     Command: python -m zoo train bwn_resnet18_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
-    Accuracy: top-1 60.8 %, top-5 83.0 %, reported in the paper, with another schedule.
+    Accuracy: top-1 60.8 %, top-5 83.0 %, reported in the paper (quoted from memory), with another
+    schedule.
     """
     return imagenet_recipe(
         "bwn_resnet18",
