@@ -28,9 +28,12 @@ def names() -> list[str]:
     from onebit.keras import keras  # noqa: F401 - sets Keras up before larq-zoo imports it
     import larq_zoo  # isort: skip
     import zoo
+    from zoo.registry import models
 
     theirs = [*larq_zoo.literature.__all__, *larq_zoo.sota.__all__]
-    return [f"larq_zoo:{name}" for name in sorted(theirs)] + [f"zoo:{n}" for n in zoo.names()]
+    # The zoo's networks with Larq's weights are larq-zoo's own.
+    ours = [name for name in zoo.names() if "weights" not in models.get(name).options]
+    return [f"larq_zoo:{name}" for name in sorted(theirs)] + [f"zoo:{name}" for name in ours]
 
 
 def build(name: str):
