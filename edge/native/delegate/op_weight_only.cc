@@ -143,6 +143,12 @@ bool prepare(Partition& p, Op& op) {
     state.kernel->pack_filter(s, filter, state.filter.as<uint32_t>());
     state.packed_for = state.kernel;
   }
+  if (state.depthwise) {
+    if (!state.filter.reserve(state.depthwise_kernel->signs(s) * sizeof(float))) {
+      return p.fail(op, "out of memory");
+    }
+    state.depthwise_kernel->expand_filter(s, filter, state.filter.as<float>());
+  }
   int dims[Value::kMaxRank] = {s.batch, s.out_h, s.out_w, s.channels_out};
   int rank = 4;
   if (state.dense) {
@@ -153,7 +159,8 @@ bool prepare(Partition& p, Op& op) {
   p.set_shape(op.outputs[0], rank, dims, kTfLiteFloat32);
   b1::WconvCall& call = state.call;
   call.shape = &s;
-  call.filter = state.depthwise ? filter : state.filter.as<uint32_t>();
+  call.filter = state.filter.as<uint32_t>();
+  call.signs = state.filter.as<float>();
   call.scale = state.channel_data.as<float>();
   call.bias = call.scale + s.channels_out;
   activation_range(state.activation, &call.low, &call.high);
