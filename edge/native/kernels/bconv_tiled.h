@@ -333,6 +333,7 @@ struct TiledBconv {
     for (int i = 0; i < kP; ++i) taps[i] = pixels.first_tap[i] + group * s.group_words();
     const uint32_t* filter = call.filter + block_words(s) * block;
     alignas(64) int32_t sums[kP * kBlock];
+    if (channels < kBlock) memset(sums, 0, sizeof sums);  // the epilogue computes whole blocks
     for (int c = 0; c < channels; c += kC) {
       Tile::accumulate(taps, runs, filter, sums + c);
       filter += block_words(s) / (kBlock / kC);
