@@ -1,13 +1,16 @@
-"""`python -m zoo`: lists, shows, trains and evaluates."""
+"""`python -m zoo`: lists, shows, trains, evaluates and exports."""
 
 import dataclasses
+import os
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from onebit.cli import CommandGroup, emit, format_option, print_table
+from onebit.cli import CommandGroup, emit, format_option, print_table, require_suffix
+from onebit.files import require_writable
 
 # Commands import what needs TensorFlow themselves: help and errors must not wait for it.
 
@@ -40,12 +43,19 @@ def list_(format_: str) -> None:
         emit(records, format_)
         return
     columns = {
-        "model": {"name": "Model", "kind": "Binary", "paper": "Paper", "twin": "Float twin"},
+        "model": {
+            "name": "Model",
+            "kind": "Binary",
+            "paper": "Paper",
+            "twin": "Float twin",
+            "weights": "Trained on",
+        },
         "dataset": {"name": "Data set", "description": "Content"},
         "recipe": {"name": "Recipe", "model": "Model", "dataset": "Data set"},
     }
     for type_, headings in columns.items():
-        emit([r for r in records if r["type"] == type_], "table", columns=headings)
+        shown = [{**r, "weights": ", ".join(r["weights"] or [])} for r in records]
+        emit([r for r in shown if r["type"] == type_], "table", columns=headings)
 
 
 @main.command()
@@ -130,6 +140,13 @@ def _settings(context: click.Context, option: click.Parameter, pairs: tuple[str,
     type=click.Path(path_type=Path),
     help="The folder of data sets.  [default: $ONEBIT_DATA or ~/.onebit/data]",
 )
+@click.option(
+    "--strategy",
+    type=click.Choice(["auto", "mirrored", "multi-worker"]),
+    default="auto",
+    show_default=True,
+    help="All devices of this machine, or the workers that TF_CONFIG lists.",
+)
 def train(
     recipe: str,
     output: Path,
@@ -138,6 +155,7 @@ def train(
     smoke: bool,
     restart: bool,
     data: Path | None,
+    strategy: str,
 ) -> None:
     r"""Train RECIPE into a run folder, or resume a training that was interrupted.
 
@@ -155,6 +173,7 @@ def train(
     command += ["--seed", str(seed)] if seed is not None else []
     command += ["--smoke"] if smoke else []
     command += ["--data", str(data)] if data is not None else []
+    command += ["--strategy", strategy] if strategy != "auto" else []
     line = shlex.join(command)
 
     resolved = resolve_recipe(recipe, settings, seed=seed, smoke=smoke)
@@ -164,8 +183,16 @@ def train(
         return
     try:
         import zoo
+        from zoo.distribution import WorkerLostError
 
-        run = zoo.train(resolved, output, data=data, restart=restart, command=line)
+        run = zoo.train(
+            resolved, output, data=data, restart=restart, command=line, strategy=strategy
+        )
+    except WorkerLostError as error:
+        # TensorFlow's cluster cannot be joined anew within a process.
+        click.echo(f"{error}\nstarting anew to wait for it", err=True)
+        arguments = [argument for argument in sys.argv[1:] if argument != "--restart"]
+        os.execv(sys.executable, [sys.executable, "-m", "zoo", *arguments])  # noqa: S606
     except KeyboardInterrupt:
         click.echo(f"interrupted; resume with: {line}", err=True)
         click.get_current_context().exit(130)
@@ -207,14 +234,37 @@ def evaluate(run: Path, format_: str) -> None:
         "samples": "Images",
         "accuracy": "Accuracy",
         "card_accuracy": "On the card",
+        "real_weights_accuracy": "With real weights",
         "agrees": "Agrees",
     }
     if format_ == "table":
-        shares = {key: f"{record[key]:.2%}" for key in ("accuracy", "card_accuracy")}
-        record |= {**shares, "agrees": "yes" if result.agrees else "no"}
+        for key in ("accuracy", "card_accuracy", "real_weights_accuracy"):
+            record[key] = None if record[key] is None else f"{record[key]:.2%}"
+        record["agrees"] = "yes" if result.agrees else "no"
     emit([record], format_, columns=columns)
     if not result.agrees:
         click.get_current_context().exit(1)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The .npz file."
+)
+def export(run: Path, output: Path) -> None:
+    r"""Write a run's weights, a bit for each binary one, and their card as OUTPUT's .json.
+
+    \b
+    Example:
+      python -m zoo export runs/bnn -o bnn.npz
+      python -c "import zoo; zoo.build('binary_net_mlp', weights='bnn.npz')"
+    """
+    require_suffix(output, ".npz")
+    require_writable(output)
+    import zoo
+
+    zoo.export(zoo.load_run(run), output)
+    click.echo(f"{output}: {output.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

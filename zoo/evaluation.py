@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.datasets import Split
-from zoo.preprocessing import Preprocessing
+from zoo.preprocessing import Preprocessor
 from zoo.run import Run
 
 if TYPE_CHECKING:
     from onebit.keras import keras
+    from zoo.datasets.records import RecordSplit
 
 BATCH_SIZE = 500
 ROUNDING_TOLERANCE = 0.005
@@ -30,12 +31,15 @@ class Evaluation:
         samples: How many those are.
         card_accuracy: What the model card says.
         card_samples: How many it was measured on.
+        real_weights_accuracy: Measured now with the latent weights in place of their signs; None
+            where inputs are binary too, or nothing is.
     """
 
     accuracy: float
     samples: int
     card_accuracy: float
     card_samples: int
+    real_weights_accuracy: float | None
 
     @property
     def agrees(self) -> bool:
@@ -56,14 +60,41 @@ def evaluate(run: Run) -> Evaluation:
         samples=len(run.samples),
         card_accuracy=recorded["value"],
         card_samples=recorded["samples"],
+        real_weights_accuracy=real_weights_accuracy(run.model, run.samples, run.preprocessing),
     )
 
 
-def accuracy(model: keras.Model, split: Split, preprocessing: Preprocessing) -> float:
-    """The fraction of the split's images whose largest logit is their label's."""
+def accuracy(
+    model: keras.Model, split: Split | RecordSplit, preprocessing: Preprocessor | None
+) -> float:
+    """The fraction of the split's samples whose largest logit is their label's."""
     right = 0
-    for start in range(0, len(split), BATCH_SIZE):
-        part = split[start : start + BATCH_SIZE]
-        logits = model(preprocessing(part.images), training=False)
-        right += int(np.sum(np.argmax(logits, axis=-1) == part.labels))
+    for images, labels in split.batches(BATCH_SIZE).as_numpy_iterator():
+        inputs = images if preprocessing is None else preprocessing(images)
+        right += int(np.sum(np.argmax(model(inputs, training=False), axis=-1) == labels))
     return right / len(split)
+
+
+def real_weights_accuracy(
+    model: keras.Model, split: Split | RecordSplit, preprocessing: Preprocessor | None
+) -> float | None:
+    """The accuracy with real weights, which is how BinaryConnect's stochastic form is tested.
+
+    BinaryConnect, arXiv 1511.00363, section 2.5, method 2: the latent weights are the expectation
+    of the drawn ones. Only networks with binary weights and real inputs have such a form.
+
+    Returns:
+        The fraction of images classified right; None for networks of other kinds.
+    """
+    layers = [layer for layer in model.submodules if getattr(layer, "kernel_quantizer", None)]
+    if not layers or any(getattr(layer, "input_quantizer", None) for layer in layers):
+        return None
+    kernels = [layer.kernel for layer in layers]
+    quantizers = [kernel.quantizer for kernel in kernels]
+    try:
+        for kernel in kernels:
+            kernel.quantizer = None
+        return accuracy(model, split, preprocessing)
+    finally:
+        for kernel, quantizer in zip(kernels, quantizers, strict=True):
+            kernel.quantizer = quantizer

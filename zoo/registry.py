@@ -96,14 +96,17 @@ BINARY_NET = Paper(
 )
 
 
+BIT = Paper("BiT: Robustly Binarized Multi-distilled Transformer", "2205.13016")
+
+
 @dataclass(frozen=True)
 class Model:
     """A registered model builder and what is known about it.
 
     Attributes:
-        kind: What is binary: "float", "binary weights" or "binary weights and activations".
-        paper: Where it comes from; None for a float network.
-        twin: The registered float network of the same shape; None for a float network.
+        kind: What is binary: one of `KINDS`.
+        paper: Where its binarisation comes from; None for a float network.
+        twin: The registered float network of the same shape, if there is one.
     """
 
     name: str
@@ -117,6 +120,11 @@ class Model:
     def summary(self) -> str:
         """The first line of the builder's docstring."""
         return (inspect.getdoc(self.builder) or "").partition("\n")[0]
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether its input is token ids `[N, S]` instead of images `[N, H, W, C]`."""
+        return "vocabulary" in self.options
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -146,7 +154,13 @@ class Model:
 
 models: Registry[Model] = Registry("model", "zoo.models")
 
-KINDS = ("float", "binary weights", "binary weights and activations")
+KINDS = (
+    "float",
+    "binary weights",
+    "binary weights, 2-bit activations",
+    "binary activations",
+    "binary weights and activations",
+)
 
 
 def register_model(
@@ -179,17 +193,25 @@ def names() -> list[str]:
     return models.names()
 
 
-def build(name: str, **options: Any) -> keras.Model:
-    """The registered model of that name, freshly initialised.
+def build(name: str, *, weights: str | None = None, **options: Any) -> keras.Model:
+    """The registered model of that name, freshly initialised or with trained weights.
 
     Args:
         name: A registry name; `zoo.names()` lists them.
+        weights: The data set that weights which ship were trained on, the path of an exported
+            `.npz` file, or, for a model of larq-zoo, "imagenet". None for random weights.
         options: The builder's own options, for example `input_shape=(32, 32, 3)`.
 
     Raises:
-        UsageError: The model or one of the options is unknown.
-        OnebitError: The options do not go together.
+        UsageError: The model, its weights or one of the options is unknown.
+        OnebitError: The options do not go together, or the weights are damaged.
     """
+    if weights is not None and "weights" not in models.get(name).options:
+        from zoo.packed_weights import load
+
+        return load(name, weights, **options).model
+    if weights is not None:
+        options["weights"] = weights
     try:
         return models.get(name).build(**options)
     except (TypeError, ValueError) as error:

@@ -5,31 +5,36 @@ RUN/history.jsonl   one line per epoch
 RUN/checkpoints/    the state to resume from
 RUN/logs/           TensorBoard
 RUN/model.keras     the final model in Keras' own format
-RUN/samples.npz     `images` uint8 [N, H, W, C] and `labels` int64 [N] of the test split
+RUN/preprocessing.npz   what its preprocessing was fitted with, where it was
+RUN/samples.npz     `images` uint8 [N, H, W, C], or `tokens` int32 [N, S], and `labels` int64 [N]
+                    of the test split
+RUN/tokenizer.model  for texts: the SentencePiece model that makes token ids of them
+RUN/teacher/        with a teacher: the run that this one was distilled from
 RUN/card.json       the model card; written last, so that a run with a card is a finished run
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from onebit import files
 from onebit.errors import OnebitError, first_line
 from zoo.datasets import Split
-from zoo.preprocessing import Preprocessing
+from zoo.preprocessing import Preprocessing, Preprocessor
 
 if TYPE_CHECKING:
     from onebit.keras import keras
 
 SCHEMA_VERSION = 1
 MAX_SAMPLES = 10_000
-"""How many images samples.npz holds at most."""
+"""How many samples samples.npz holds at most."""
 
 CONFIG = "config.json"
 HISTORY = "history.jsonl"
@@ -37,6 +42,9 @@ CHECKPOINTS = "checkpoints"
 LOGS = "logs"
 MODEL = "model.keras"
 SAMPLES = "samples.npz"
+PREPROCESSING = "preprocessing.npz"
+TOKENIZER = "tokenizer.model"
+TEACHER = "teacher"
 CARD = "card.json"
 
 
@@ -46,11 +54,12 @@ class Run:
 
     Attributes:
         folder: Where it lies.
-        model: The trained model; takes preprocessed images `[N, H, W, C]`, gives logits
-            `[N, classes]`.
+        model: The trained model; takes preprocessed images `[N, H, W, C]` or token ids `[N, S]`,
+            gives logits `[N, classes]`.
         card: The content of card.json.
-        samples: The raw labelled test split, at most 10,000 images.
+        samples: The raw labelled test split, at most 10,000 samples.
         history: One mapping per epoch.
+        preprocessing: What the model's pixels go through first; None for token ids.
     """
 
     folder: Path
@@ -58,11 +67,22 @@ class Run:
     card: Mapping[str, Any]
     samples: Split
     history: list[dict[str, Any]]
+    preprocessing: Preprocessor | None
 
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """What the model's pixels go through first."""
-        return Preprocessing(**self.card["preprocessing"])
+    def encode(self, texts: Sequence[str]) -> NDArray[np.int32]:
+        """Token ids `[N, S]` of texts, by the tokenizer that the model was trained with.
+
+        Raises:
+            OnebitError: The model takes images, or the tokenizer is missing or of another run.
+        """
+        expected = self.card.get("tokenizer_sha256")
+        if expected is None:
+            raise OnebitError(f"{self.folder} holds a model of images, which takes no texts")
+        _check_hash(self.folder / TOKENIZER, expected)
+        from zoo.tokens import Tokenizer
+
+        tokenizer = Tokenizer((self.folder / TOKENIZER).read_bytes())
+        return tokenizer.encode(texts, self.card["input_shape"][0])
 
 
 def load_run(folder: str | Path) -> Run:
@@ -76,7 +96,7 @@ def load_run(folder: str | Path) -> Run:
     card = load_card(folder)
     model = load_model(folder / MODEL, card["model_sha256"])
     samples = load_samples(folder / SAMPLES, card["samples_sha256"])
-    return Run(folder, model, card, samples, read_history(folder))
+    return Run(folder, model, card, samples, read_history(folder), load_preprocessor(folder, card))
 
 
 def load_card(folder: str | Path) -> dict[str, Any]:
@@ -128,7 +148,23 @@ def load_samples(path: Path, sha256: str) -> Split:
     """
     _check_hash(path, sha256)
     with np.load(path, allow_pickle=False) as arrays:
-        return Split(arrays["images"], arrays["labels"])
+        return Split(arrays["tokens" if "tokens" in arrays else "images"], arrays["labels"])
+
+
+def load_preprocessor(folder: Path, card: Mapping[str, Any]) -> Preprocessor | None:
+    """What the pixels of the run with that card go through; None for token ids.
+
+    Raises:
+        OnebitError: What was fitted is missing, damaged or of another run.
+    """
+    if card["preprocessing"] is None:
+        return None
+    preprocessing = Preprocessing(**card["preprocessing"])
+    if not preprocessing.whitening:
+        return Preprocessor(preprocessing, {})
+    _check_hash(folder / PREPROCESSING, card["preprocessing_sha256"])
+    with np.load(folder / PREPROCESSING, allow_pickle=False) as arrays:
+        return Preprocessor(preprocessing, dict(arrays))
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ import onebit
 from onebit import files, provenance
 from onebit.errors import UsageError
 from zoo.datasets import Dataset, Split
+from zoo.preprocessing import Preprocessor
 from zoo.recipes import Recipe
 from zoo.run import (
     CARD,
@@ -24,12 +25,15 @@ from zoo.run import (
     LOGS,
     MAX_SAMPLES,
     MODEL,
+    PREPROCESSING,
     SAMPLES,
     SCHEMA_VERSION,
+    TOKENIZER,
 )
 
 if TYPE_CHECKING:
     from onebit.keras import keras
+    from zoo.datasets.records import RecordSplit
 
 
 def claim(
@@ -113,7 +117,7 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
 
 def _sweep(folder: Path) -> None:
     """Removes what a killed process was about to write; the names are those of `onebit.files`."""
-    for name in (CONFIG, HISTORY, MODEL, SAMPLES, CARD):
+    for name in (CONFIG, HISTORY, MODEL, SAMPLES, PREPROCESSING, TOKENIZER, CARD):
         for leftover in folder.glob(f".{name}.*"):
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -124,7 +128,7 @@ def _remove_run(folder: Path) -> None:
     The card goes first, since it marks the run as finished, the configuration last, since without
     it what is left would be no run folder.
     """
-    for name in (CARD, MODEL, SAMPLES, HISTORY):
+    for name in (CARD, MODEL, SAMPLES, PREPROCESSING, TOKENIZER, HISTORY):
         (folder / name).unlink(missing_ok=True)
     for name in (CHECKPOINTS, LOGS):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -143,14 +147,21 @@ def finish(
     recipe: Recipe,
     options: Mapping[str, Any],
     dataset: Dataset,
+    preprocessor: Preprocessor | None,
     *,
     accuracy: float,
+    real_weights_accuracy: float | None,
     command: str | None,
 ) -> None:
     """Writes the model, the samples and, last, the card, which marks the run as finished."""
     with files.replacing(folder / MODEL) as temporary:
         model.save(temporary)
     _write_samples(folder / SAMPLES, dataset.test)
+    if preprocessor and preprocessor.arrays:
+        with files.replacing(folder / PREPROCESSING) as temporary:
+            np.savez(temporary, **preprocessor.arrays)
+    if dataset.tokenizer is not None:
+        files.write_bytes(folder / TOKENIZER, dataset.tokenizer)
     files.write_json(
         folder / CARD,
         {
@@ -169,21 +180,31 @@ def finish(
                 "test_samples": len(dataset.test),
             },
             "input_shape": list(dataset.input_shape),
-            "preprocessing": dataclasses.asdict(recipe.preprocessing),
+            "preprocessing": recipe.preprocessing and dataclasses.asdict(recipe.preprocessing),
+            "preprocessing_sha256": (
+                files.sha256(folder / PREPROCESSING)
+                if preprocessor and preprocessor.arrays
+                else None
+            ),
             "classes": list(dataset.classes),
             "accuracy": {"value": accuracy, "split": "test", "samples": len(dataset.test)},
+            "real_weights_accuracy": real_weights_accuracy,
             "parameters": model.count_params(),
             "model_sha256": files.sha256(folder / MODEL),
             "samples_sha256": files.sha256(folder / SAMPLES),
+            "tokenizer_sha256": None
+            if dataset.tokenizer is None
+            else files.sha256(folder / TOKENIZER),
             "command": command,
         },
     )
 
 
-def _write_samples(path: Path, split: Split) -> None:
-    kept = split[:MAX_SAMPLES]
+def _write_samples(path: Path, split: Split | RecordSplit) -> None:
+    kept = split.first(MAX_SAMPLES)
     with files.replacing(path) as temporary:
-        np.savez_compressed(temporary, images=kept.images, labels=kept.labels)
+        kind = "images" if kept.images.dtype == np.uint8 else "tokens"
+        np.savez_compressed(temporary, **{kind: kept.images, "labels": kept.labels})
 
 
 def _json(value: Any) -> Any:

@@ -12,23 +12,28 @@ import dataclasses
 import math
 import os
 import shlex
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from onebit import files
 from onebit.errors import OnebitError
 from onebit.keras import keras, tf
 from zoo.datasets import Dataset, Split, load_dataset
-from zoo.evaluation import accuracy
-from zoo.losses import SquaredHinge
+from zoo.datasets.records import RecordSplit
+from zoo.distillation import Distiller, start_from
+from zoo.distribution import Distribution, make_distribution
+from zoo.evaluation import accuracy, real_weights_accuracy
+from zoo.latent import LatentMonitor
+from zoo.losses import make_loss
+from zoo.optimizers import make_optimizer
+from zoo.preprocessing import Preprocessor
 from zoo.progress import Progress
 from zoo.recipes import Recipe, resolve_recipe
 from zoo.registry import build, models
-from zoo.run import CHECKPOINTS, LOGS, Run, load_run, read_history
+from zoo.run import CHECKPOINTS, LOGS, TEACHER, Run, load_run, read_history
 from zoo.run_writer import claim, finish, is_finished, write_history
 
 
@@ -39,6 +44,7 @@ def train(
     data: str | os.PathLike[str] | None = None,
     restart: bool = False,
     command: str | None = None,
+    strategy: str = "auto",
 ) -> Run:
     """Trains, or resumes training, and returns the finished run; at once when it is finished.
 
@@ -51,11 +57,14 @@ def train(
         data: The folder of data sets, as for `load_dataset`.
         restart: Remove an earlier run in that folder first.
         command: The command line to record, which resumes this training.
+        strategy: Which devices train, as for `make_distribution`. Several workers need the same
+            folder, on a file system that they share.
 
     Raises:
-        UsageError: The recipe is unknown, or the folder holds something else.
+        UsageError: The recipe or the strategy is unknown, or the folder holds something else.
         OnebitError: The folder cannot be written, the data set is missing, or the loss is no
             longer a number.
+        WorkerLostError: Another worker has gone.
     """
     if isinstance(recipe, str):
         command = command or shlex.join(["python", "-m", "zoo", "train", recipe, "-o", str(folder)])
@@ -64,6 +73,21 @@ def train(
     files.require_writable(folder)
     if is_finished(folder, recipe) and not restart:
         return load_run(folder)
+    distribution = make_distribution(strategy)
+    with distribution.watching():
+        _train(recipe, folder, data, restart, command, distribution)
+    return load_run(folder)
+
+
+def _train(
+    recipe: Recipe,
+    folder: Path,
+    data: str | os.PathLike[str] | None,
+    restart: bool,
+    command: str | None,
+    distribution: Distribution,
+) -> None:
+    """Trains into a folder that holds no finished run of the recipe."""
     dataset = _limited(load_dataset(recipe.dataset, data), recipe.samples)
     options = {
         **models.get(recipe.model).options,
@@ -71,13 +95,48 @@ def train(
         "input_shape": dataset.input_shape,
         "classes": len(dataset.classes),
     }
-    claim(folder, recipe, options, dataset, command=command, restart=restart)
+    if distribution.is_chief:
+        claim(folder, recipe, options, dataset, command=command, restart=restart)
+    distribution.barrier()
+    teacher = None
+    if recipe.teacher is not None:
+        if not is_finished(folder / TEACHER, recipe.teacher) or restart:
+            _train(recipe.teacher, folder / TEACHER, data, restart, command, distribution)
+        teacher = load_run(folder / TEACHER).model
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
-    model = _Training(recipe, build(recipe.model, **options), dataset, folder).run()
-    measured = accuracy(model, dataset.test, recipe.preprocessing)
-    finish(folder, model, recipe, options, dataset, accuracy=measured, command=command)
-    return load_run(folder)
+    # Rewrites the traced training step only: evaluation calls the model itself, in float32.
+    tf.config.optimizer.set_experimental_options(
+        {"auto_mixed_precision_onednn_bfloat16": recipe.compute == "bfloat16"}
+    )
+    preprocessor = None
+    if recipe.preprocessing is not None:
+        seen = len(dataset.train) if recipe.preprocessing.whitening else 1
+        preprocessor = recipe.preprocessing.fit(dataset.train.first(seen).images)
+    with distribution.scope():
+        student = build(recipe.model, **options)
+        if teacher is not None:
+            start_from(student, teacher)
+        training = _Training(recipe, student, dataset, preprocessor, folder, distribution, teacher)
+    model = training.run()
+    if distribution.replicas > 1:
+        # Every worker takes part in reading the averages; the copy needs no other worker.
+        weights = model.get_weights()
+        model = build(recipe.model, **options)
+        model.set_weights(weights)
+    if distribution.is_chief:
+        finish(
+            folder,
+            model,
+            recipe,
+            options,
+            dataset,
+            preprocessor,
+            accuracy=accuracy(model, dataset.test, preprocessor),
+            real_weights_accuracy=real_weights_accuracy(model, dataset.test, preprocessor),
+            command=command,
+        )
+    distribution.barrier()
 
 
 def _limited(dataset: Dataset, samples: int | None) -> Dataset:
@@ -99,26 +158,41 @@ class _Training:
         recipe: How to train.
         model: What to train.
         dataset: What to train on.
+        preprocessor: What its images go through; None for token ids.
         folder: The run folder, claimed.
+        distribution: Where it runs; the model was built in its scope.
+        teacher: What it is distilled from, or None.
     """
 
-    def __init__(self, recipe: Recipe, model: keras.Model, dataset: Dataset, folder: Path):
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: keras.Model,
+        dataset: Dataset,
+        preprocessor: Preprocessor | None,
+        folder: Path,
+        distribution: Distribution,
+        teacher: keras.Model | None = None,
+    ):
         self._recipe = recipe
         self._dataset = dataset
+        self._preprocessor = preprocessor
         self._folder = folder
+        self._distribution = distribution
         self._steps = math.ceil(len(dataset.train) / recipe.batch_size)
 
         self._model = model
-        self._optimizer = keras.optimizers.Adam(
-            keras.optimizers.schedules.ExponentialDecay(
-                recipe.learning_rate,
-                decay_steps=self._steps * recipe.epochs,
-                decay_rate=recipe.final_learning_rate / recipe.learning_rate,
-            )
-        )
+        self._latent = LatentMonitor(model)
+        self._optimizer = make_optimizer(recipe, self._steps * recipe.epochs)
         # A second model around the same layers, so that the saved one carries no optimizer.
-        self._trainer = keras.Model(model.inputs, model.outputs)
-        self._trainer.compile(self._optimizer, SquaredHinge(), metrics=["accuracy"])
+        self._trainer = (
+            keras.Model(model.inputs, model.outputs)
+            if teacher is None
+            else Distiller(model, teacher)
+        )
+        self._trainer.compile(
+            self._optimizer, make_loss(recipe.loss, recipe.label_smoothing), metrics=["accuracy"]
+        )
         self._optimizer.build(self._trainer.trainable_variables)
 
         self._done = tf.Variable(0, dtype=tf.int64)
@@ -128,10 +202,14 @@ class _Training:
             epochs_done=self._done,
             random_states=list(_random_states(model)),
         )
+        # Every worker takes part in saving; what the others write is of no use.
+        self._scratch = tempfile.TemporaryDirectory(prefix="onebit-")
         self._checkpoints = tf.train.CheckpointManager(
-            checkpoint, str(folder / CHECKPOINTS), max_to_keep=1
+            checkpoint,
+            str(folder / CHECKPOINTS) if distribution.is_chief else self._scratch.name,
+            max_to_keep=1,
         )
-        newest = self._checkpoints.latest_checkpoint
+        newest = tf.train.latest_checkpoint(str(folder / CHECKPOINTS))
         if newest:
             try:
                 checkpoint.restore(newest).assert_consumed()
@@ -140,18 +218,21 @@ class _Training:
                     f"{folder / CHECKPOINTS} is damaged or of another Onebit; "
                     "train anew with --restart"
                 ) from error
-        self._history = read_history(folder)[: int(self._done)]
+        self._history = read_history(folder)[: int(self._done.numpy())]
 
     def run(self) -> keras.Model:
         """The model after the last epoch."""
-        recipe, done = self._recipe, int(self._done)
-        writer = tf.summary.create_file_writer(str(self._folder / LOGS))
-        with Progress(recipe.name, recipe.epochs, self._steps, done) as progress:
+        recipe, done = self._recipe, int(self._done.numpy())
+        chief = self._distribution.is_chief
+        logs = str(self._folder / LOGS)
+        writer = tf.summary.create_file_writer(logs) if chief else tf.summary.create_noop_writer()
+        with Progress(recipe.name, recipe.epochs, self._steps, done, shown=chief) as progress:
             stepper = _Stepper(progress)
             for epoch in range(done + 1, recipe.epochs + 1):
                 begin = time.perf_counter()
                 record = self._epoch(epoch, stepper)
                 with writer.as_default(step=epoch):
+                    self._latent.log()
                     _log(record, seconds=time.perf_counter() - begin)
                 self._save(record)
                 progress.epoch_done(record)
@@ -161,18 +242,38 @@ class _Training:
     def _epoch(self, epoch: int, callback: keras.callbacks.Callback) -> dict[str, Any]:
         """Trains one epoch, counted from 1; its line of the history."""
         validation = self._dataset.validation
+        self._latent.begin()
         # One call of fit per epoch: its own shuffling could not resume in the middle.
         figures = self._trainer.fit(
-            _batches(self._dataset.train, self._recipe, epoch),
-            validation_data=validation and _batches(validation, self._recipe),
+            self._batches(self._dataset.train, epoch),
+            validation_data=validation and self._batches(validation),
             callbacks=[callback],
             verbose=0,
         ).history
         return {
             "epoch": epoch,
-            "learning_rate": float(self._optimizer.learning_rate),
+            "learning_rate": float(self._optimizer.learning_rate.numpy()),
             **{key: _finite(values[0]) for key, values in figures.items()},
+            "flip_ratio": self._latent.flip_ratio(),
         }
+
+    def _batches(self, split: Split | RecordSplit, epoch: int | None = None) -> tf.data.Dataset:
+        """Preprocessed batches, in the order of (seed, epoch) or, without one, as they lie."""
+        order = None if epoch is None else (self._recipe.seed, epoch)
+
+        def preprocess(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            if self._preprocessor is None:
+                return images, labels
+            inputs = tf.numpy_function(self._preprocessor, [images], tf.float32, stateful=False)
+            return tf.ensure_shape(inputs, images.shape), labels
+
+        options = tf.data.Options()
+        # Each worker takes its part of every batch.
+        options.experimental_distribute.auto_shard_policy = (
+            tf.data.experimental.AutoShardPolicy.DATA
+        )
+        batches = split.batches(self._recipe.batch_size, order).map(preprocess)
+        return batches.prefetch(2).with_options(options)
 
     def _save(self, record: dict[str, Any]) -> None:
         """Makes an epoch permanent: history first, since the checkpoint says how much of it holds.
@@ -181,7 +282,8 @@ class _Training:
             OnebitError: The loss is no longer a number.
         """
         self._history.append(record)
-        write_history(self._folder, self._history)
+        if self._distribution.is_chief:
+            write_history(self._folder, self._history)
         if record["loss"] is None:
             raise OnebitError(
                 f"the loss is no longer a number in epoch {record['epoch']}; "
@@ -201,19 +303,6 @@ class _Stepper(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Called by Keras after each step."""
         self._progress.step()
-
-
-def _batches(split: Split, recipe: Recipe, epoch: int | None = None) -> tf.data.Dataset:
-    """Preprocessed batches, in the order of (seed, epoch) or, without an epoch, as they lie."""
-    if epoch is not None:
-        split = split[np.random.default_rng([recipe.seed, epoch]).permutation(len(split))]
-    scale, offset = recipe.preprocessing.scale, recipe.preprocessing.offset
-
-    def preprocess(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.cast(images, tf.float32) * scale + offset, labels
-
-    batches = tf.data.Dataset.from_tensor_slices((split.images, split.labels))
-    return batches.batch(recipe.batch_size).map(preprocess).prefetch(2)
 
 
 def _random_states(model: keras.Model) -> Iterator[tf.random.Generator]:

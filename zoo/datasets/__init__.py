@@ -1,4 +1,4 @@
-"""Data sets of labelled images, one file each, and their registry.
+"""Data sets of labelled images and texts, one file each, and their registry.
 
 A data set is a decorated function whose name is the registry name and whose argument is the folder
 where its files would be, which need not exist:
@@ -16,24 +16,35 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.registry import Registry
 
+if TYPE_CHECKING:
+    from onebit.keras import tf
+    from zoo.datasets.records import RecordSplit
+
 
 @dataclass(frozen=True)
 class Split:
-    """Labelled images: `images` uint8 `[N, H, W, C]`, `labels` int64 `[N]`."""
+    """Labelled images, uint8 `[N, H, W, C]`, or texts as token ids, int32 `[N, S]`.
 
-    images: NDArray[np.uint8]
+    Attributes:
+        images: The images or token ids.
+        labels: int64 `[N]`.
+    """
+
+    images: NDArray[Any]
     labels: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+        if (self.images.dtype, self.images.ndim) not in ((np.uint8, 4), (np.int32, 2)):
             raise ValueError(
-                f"images are uint8 [N, H, W, C], not {self.images.dtype} {list(self.images.shape)}"
+                f"images are uint8 [N, H, W, C] and tokens int32 [N, S], not "
+                f"{self.images.dtype} {list(self.images.shape)}"
             )
         if self.labels.shape != self.images.shape[:1] or self.labels.dtype != np.int64:
             raise ValueError(
@@ -47,6 +58,33 @@ class Split:
     def __getitem__(self, index: slice | NDArray[np.int64]) -> Split:
         return Split(self.images[index], self.labels[index])
 
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """`[H, W, C]` of an image or `[S]` of a text."""
+        return self.images.shape[1:]
+
+    def update(self, digest: Any) -> None:
+        """Feeds a hash with the images and labels, in their order."""
+        digest.update(str(self.images.shape).encode())
+        digest.update(self.images.tobytes())
+        digest.update(self.labels.astype("<i8").tobytes())
+
+    def batches(self, batch_size: int, order: tuple[int, int] | None = None) -> tf.data.Dataset:
+        """Batches of (raw images, labels).
+
+        Args:
+            batch_size: Images a batch; the last may have fewer.
+            order: Seed and epoch, which decide the order alone; with None they come as they lie.
+        """
+        from onebit.keras import tf
+
+        split = self if order is None else self[np.random.default_rng(order).permutation(len(self))]
+        return tf.data.Dataset.from_tensor_slices((split.images, split.labels)).batch(batch_size)
+
+    def first(self, count: int) -> Split:
+        """The first so many images, raw."""
+        return self[:count]
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -58,29 +96,28 @@ class Dataset:
         train: What the weights are fitted to.
         validation: What settings may be chosen by; None where there is too little data.
         test: What nothing is chosen by.
+        tokenizer: The SentencePiece model that made token ids of texts; None for images.
     """
 
     name: str
     classes: tuple[str, ...]
-    train: Split
-    validation: Split | None
-    test: Split
+    train: Split | RecordSplit
+    validation: Split | RecordSplit | None
+    test: Split | RecordSplit
+    tokenizer: bytes | None = None
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """`[H, W, C]` of an image."""
-        height, width, channels = self.train.images.shape[1:]
-        return height, width, channels
+    def input_shape(self) -> tuple[int, ...]:
+        """`[H, W, C]` of an image or `[S]` of a text."""
+        return self.train.image_shape
 
     @cached_property
     def sha256(self) -> str:
-        """The SHA-256 of the splits' images and labels, in their order."""
+        """The SHA-256 of the splits in their order; what it is of, the kind of split says."""
         digest = hashlib.sha256()
         for split in (self.train, self.validation, self.test):
             if split is not None:
-                digest.update(str(split.images.shape).encode())
-                digest.update(split.images.tobytes())
-                digest.update(split.labels.astype("<i8").tobytes())
+                split.update(digest)
         return digest.hexdigest()
 
 
@@ -92,7 +129,7 @@ class DatasetEntry:
     """A registered data set and what is known about it before it is loaded."""
 
     loader: Loader
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     classes: int
 
     @property
@@ -104,9 +141,7 @@ class DatasetEntry:
 datasets: Registry[DatasetEntry] = Registry("data set", __name__)
 
 
-def register_dataset(
-    *, input_shape: tuple[int, int, int], classes: int
-) -> Callable[[Loader], Loader]:
+def register_dataset(*, input_shape: tuple[int, ...], classes: int) -> Callable[[Loader], Loader]:
     """A decorator that registers a function that loads a data set, under the function's name."""
 
     def register(loader: Loader) -> Loader:

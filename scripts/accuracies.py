@@ -1,0 +1,168 @@
+"""Trains the recipes that the project reports accuracies of, one row of results a recipe and seed.
+
+    python scripts/accuracies.py [RECIPE …]   # what results/accuracies.jsonl has is not done again
+
+An interrupted training resumes; runs lie in runs/accuracies. `--table` and `--plot` show the rows.
+Training multiplies in bfloat16 where the processor can; every accuracy is measured in float32, on
+the test split, of the last epoch's weights.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+OUTPUT = ROOT / "results" / "accuracies.jsonl"
+RUNS = ROOT / "runs" / "accuracies"
+COMPUTE = "bfloat16"
+
+MLPS = (
+    "float_mlp",
+    "float_mlp_dropout",
+    "binary_connect_mlp",
+    "binary_connect_mlp_stochastic",
+    "binary_net_mlp",
+)
+CNNS = ("binary_net_cnn", "float_cnn")
+PLAN = [
+    *((f"{model}_fashion_mnist", 1) for model in (*MLPS, *CNNS)),
+    *((f"{model}_mnist_5k", seed) for seed in (1, 2, 3) for model in MLPS),
+    *((f"{model}_fashion_mnist", seed) for seed in (2, 3) for model in MLPS),
+]
+"""What is trained, in order: (recipe, seed)."""
+
+sys.path.insert(0, str(ROOT))
+
+
+def row_of(recipe: str, seed: int) -> dict:
+    """Trains a recipe, or finishes its training, and tells how it went."""
+    folder = RUNS / f"{recipe}-seed{seed}"
+    command = ["python", "-m", "zoo", "train", recipe, "-o", str(folder.relative_to(ROOT))]
+    command += ["--seed", str(seed), "--set", f"compute={COMPUTE}"]
+    subprocess.run([sys.executable, *command[1:]], cwd=ROOT, check=True)
+    card = json.loads((folder / "card.json").read_text())
+    config = json.loads((folder / "config.json").read_text())
+    history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    return {
+        "schema_version": 1,
+        "recipe": recipe,
+        "model": card["name"],
+        "dataset": card["dataset"]["name"],
+        "dataset_sha256": card["dataset"]["sha256"],
+        "options": config["options"],
+        "settings": config["recipe"],
+        "seed": seed,
+        "epochs": len(history),
+        "accuracy": card["accuracy"]["value"],
+        "real_weights_accuracy": card["real_weights_accuracy"],
+        "split": card["accuracy"]["split"],
+        "samples": card["accuracy"]["samples"],
+        "history": {
+            key: [round(epoch[key], 5) for epoch in history]
+            for key in ("loss", "accuracy", "val_accuracy")
+            if history and key in history[0]
+        },
+        "model_sha256": card["model_sha256"],
+        "versions": config["versions"],
+        "commit": config["commit"],
+        "date": card["created"],
+        "command": " ".join(command),
+    }
+
+
+def read_rows(path: Path) -> list[dict]:
+    """The rows of a file, none when it is absent."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def groups(rows: list[dict]) -> list[list[dict]]:
+    """The rows that differ in their seeds only, data set by data set, in the order of the plan."""
+    order = {recipe: place for place, (recipe, _) in enumerate(PLAN)}
+    found: dict[tuple, list[dict]] = {}
+    rows = sorted(rows, key=lambda row: (row["dataset"], order.get(row["recipe"], 0), row["seed"]))
+    for row in rows:
+        found.setdefault((row["dataset"], row["recipe"]), []).append(row)
+    return list(found.values())
+
+
+def table(rows: list[dict]) -> str:
+    """Test accuracies as a Markdown table: the mean over seeds, ± the standard deviation."""
+
+    def percent(values: list[float | None]) -> str:
+        known = [100 * value for value in values if value is not None]
+        if not known:
+            return "–"
+        spread = f" ± {statistics.stdev(known):.2f}" if len(known) > 1 else ""
+        return f"{statistics.mean(known):.2f}{spread}"
+
+    lines = [
+        ["data set", "recipe", "epochs", "seeds", "test accuracy, %", "with real weights, %"],
+        ["---"] * 6,
+    ]
+    for group in groups(rows):
+        first = group[0]
+        lines.append(
+            [
+                first["dataset"],
+                first["recipe"].removesuffix(f"_{first['dataset']}"),
+                str(first["epochs"]),
+                ", ".join(str(row["seed"]) for row in group),
+                percent([row["accuracy"] for row in group]),
+                percent([row["real_weights_accuracy"] for row in group]),
+            ]
+        )
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def plot(rows: list[dict], dataset: str, path: Path) -> None:
+    """Draws the validation error of each epoch, one line a recipe: the mean over its seeds."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "onebit"  # equal rows give an equal file
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
+    for group in groups([row for row in rows if row["dataset"] == dataset]):
+        curves = [
+            row["history"]["val_accuracy"] for row in group if "val_accuracy" in row["history"]
+        ]
+        if curves:
+            errors = [100 - 100 * statistics.mean(epoch) for epoch in zip(*curves, strict=True)]
+            label = group[0]["recipe"].removesuffix(f"_{dataset}")
+            axes.plot(range(1, len(errors) + 1), errors, label=f"{label} ({len(curves)} seeds)")
+    axes.set(xlabel="epoch", ylabel="validation error, %", title=dataset, yscale="log")
+    axes.grid(visible=True, which="both", alpha=0.3)
+    axes.legend()
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def main() -> None:
+    """Appends the rows that are missing, or shows what there is."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipes", nargs="*", help="of the plan; all when absent")
+    parser.add_argument("--table", metavar="FILE", type=Path, help="print a file's rows")
+    parser.add_argument("--plot", nargs=2, metavar=("DATASET", "FILE"), help="draw its rows")
+    options = parser.parse_args()
+    if options.table:
+        print(table(read_rows(options.table)), end="")
+        return
+    if options.plot:
+        plot(read_rows(OUTPUT), options.plot[0], Path(options.plot[1]))
+        return
+    done = {(row["recipe"], row["seed"]) for row in read_rows(OUTPUT)}
+    OUTPUT.parent.mkdir(exist_ok=True)
+    for recipe, seed in PLAN:
+        if (recipe, seed) in done or (options.recipes and recipe not in options.recipes):
+            continue
+        row = row_of(recipe, seed)
+        with OUTPUT.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+if __name__ == "__main__":
+    main()

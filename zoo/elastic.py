@@ -1,0 +1,208 @@
+"""Elastic quantizers, whose scale and threshold are learned, and the weights' centred sign.
+
+BiT: Robustly Binarized Multi-distilled Transformer, arXiv 2205.13016, section 3.2 and 3.3; the
+scale's gradient follows Learned Step Size Quantization, arXiv 1902.08153.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onebit.keras import keras, lq, tf
+
+SMALLEST_SCALE = 1e-5
+"""A scale that training drives below counts as this one: zero would divide, negative would turn."""
+
+
+def level_range(bits: int, signed: bool) -> tuple[int, int]:
+    """The lowest and the highest level, in units of the scale; 1 signed bit has no level between.
+
+    >>> level_range(1, True), level_range(1, False), level_range(2, True), level_range(2, False)
+    ((-1, 1), (0, 1), (-2, 1), (0, 3))
+    """
+    if not signed:
+        return 0, 2**bits - 1
+    return (-1, 1) if bits == 1 else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+def elastic(
+    x: tf.Tensor, scale: tf.Tensor, threshold: tf.Tensor, *, bits: int = 1, signed: bool = True
+) -> tf.Tensor:
+    """A few levels, a learned scale α apart, counted from a learned threshold β.
+
+    With z = (x − β) / α and levels L to H (`level_range`):
+
+    Forward, one signed bit:    q(x) = α·sign(x − β), sign(±0) = +1
+    Forward, one unsigned bit:  q(x) = α if x ≥ β + α/2, else 0
+    Forward, more bits:         q(x) = α·clip(round(z), L, H)
+    Gradient: ∂q/∂x = 1 if L ≤ z ≤ H, else 0
+              ∂q/∂β = −∂q/∂x, summed over what shares a threshold
+              ∂q/∂α = g·Σ s, g = 1 / √(n·max(H, 1)) for n elements of x, with
+                      s = sign(z) for one signed bit, else L if z < L, H if z > H, round(z) − z
+                      between
+
+    One unsigned bit is α·clip(round(z), 0, 1) but for z = ½, which goes up, so that one sign(x − t)
+    with t = β + α/2 decides.
+
+    Args:
+        x: Values of any shape.
+        scale: α, a scalar above 0.
+        threshold: β, a scalar or one per last dimension of `x`.
+        bits: Of a level.
+        signed: Whether there are levels below the threshold; without, `x` should not be negative.
+    """
+    low, high = level_range(bits, signed)
+
+    @tf.custom_gradient
+    def call(x: tf.Tensor, scale: tf.Tensor, threshold: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        if bits == 1 and signed:
+            levels = lq.math.sign(x - threshold)
+        elif bits == 1:
+            levels = (lq.math.sign(x - (threshold + scale / 2)) + 1.0) / 2.0
+        else:
+            levels = tf.clip_by_value(tf.round((x - threshold) / scale), low, high)
+
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            z = (x - threshold) / scale
+            inside = tf.cast((z >= low) & (z <= high), x.dtype)
+            slopes = levels if bits == 1 and signed else levels - inside * z
+            by_x = upstream * inside
+            shared = list(range(len(x.shape) - len(threshold.shape)))
+            g = tf.math.rsqrt(tf.cast(tf.size(x), x.dtype) * max(high, 1))
+            return by_x, g * tf.reduce_sum(upstream * slopes), -tf.reduce_sum(by_x, shared)
+
+        return levels * scale, gradient
+
+    return call(x, scale, threshold)
+
+
+@keras.utils.register_keras_serializable(package="onebit")
+class Elastic(lq.quantizers.Quantizer):
+    """BiT's elastic quantizer of activations; `elastic` has the formulas.
+
+    The scale α starts at 2·mean|x − β|/√max(H, 1) of the first training batch (signed) or
+    4·mean|x − β|/√H (unsigned), as in the paper's code; untrained it is 1. The thresholds β start
+    at 0.
+
+    Args:
+        bits: 1 for {−α, α} or {0, α}; more for the stages of a distillation.
+        signed: False for non-negative inputs, such as probabilities and ReLU's outputs.
+        per_channel: Whether each index of the last dimension has its own threshold.
+        name: The layer's name.
+    """
+
+    def __init__(
+        self,
+        bits: int = 1,
+        signed: bool = True,
+        per_channel: bool = True,
+        name: str | None = None,
+    ):
+        super().__init__(name=name)
+        if bits < 1:
+            raise ValueError(f"bits must be at least 1, not {bits}")
+        self.bits, self.signed, self.per_channel = bits, signed, per_channel
+        self.precision = bits
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Creates α `[]`, β `[C]` or `[]`, and whether α has been set."""
+        channels = [int(input_shape[-1])] if self.per_channel else []
+        # Replicas that see parts of the first batch agree on the mean over it.
+        self.scale = self.add_weight(
+            "scale", [], initializer="ones", aggregation=tf.VariableAggregation.MEAN
+        )
+        self.threshold = self.add_weight("threshold", channels, initializer="zeros")
+        self.calibrated = self.add_weight(
+            "calibrated",
+            [],
+            initializer="zeros",
+            trainable=False,
+            aggregation=tf.VariableAggregation.MEAN,
+        )
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor, training: bool | tf.Tensor | None = None) -> tf.Tensor:
+        """The levels times α, of the inputs' shape."""
+        if training is None:
+            training = keras.backend.learning_phase()
+        if tf.is_tensor(training) or training:
+            self._calibrate(inputs, tf.cast(training, tf.bool))
+        scale = tf.maximum(self.scale, SMALLEST_SCALE)
+        return elastic(inputs, scale, self.threshold, bits=self.bits, signed=self.signed)
+
+    def _calibrate(self, inputs: tf.Tensor, training: tf.Tensor) -> None:
+        """Sets α by the first batch of a training."""
+        high = max(level_range(self.bits, self.signed)[1], 1)
+        factor = (2 if self.signed else 4) / math.sqrt(high)
+        first = factor * tf.reduce_mean(tf.abs(inputs - self.threshold))
+        due = training & (self.calibrated < 0.5)
+        self.scale.assign(tf.where(due, first, self.scale))
+        self.calibrated.assign(tf.where(training, 1.0, self.calibrated))
+
+    def two_levels(self) -> tuple[NDArray[np.float32], float, float] | None:
+        """(t, low, high) with q(x) = high if x ≥ t, else low; None with more than one bit.
+
+        `t` is `[C]` or `[]`. Converters fold the levels into what stands around a sign.
+        """
+        if self.bits != 1:
+            return None
+        scale = np.maximum(self.scale.numpy(), np.float32(SMALLEST_SCALE))
+        if self.signed:
+            return self.threshold.numpy(), -float(scale), float(scale)
+        return self.threshold.numpy() + scale / np.float32(2), 0.0, float(scale)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal quantizer."""
+        return {
+            "name": self.name,
+            "bits": self.bits,
+            "signed": self.signed,
+            "per_channel": self.per_channel,
+        }
+
+
+def centred_sign(w: tf.Tensor, *, per_row: bool = False) -> tf.Tensor:
+    """Signs about the mean weight, times the mean magnitude.
+
+    Forward: q(w) = m·sign(w − e), e = mean(w), m = mean|w| (of each row with `per_row`)
+    Gradient: ∂q/∂w = 1
+    """
+
+    @tf.custom_gradient
+    def call(w: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        axis = list(range(1, len(w.shape))) if per_row else None
+        magnitude = tf.reduce_mean(tf.abs(w), axis, keepdims=True)
+        return lq.math.sign(w - tf.reduce_mean(w)) * magnitude, lambda upstream: upstream
+
+    return call(w)
+
+
+@keras.utils.register_keras_serializable(package="onebit")
+class CentredSign(lq.quantizers.Quantizer):
+    """BiT's quantizer of weights; `centred_sign` has the formulas.
+
+    BiT, arXiv 2205.13016, section 3.1 takes it from XNOR-Net, arXiv 1603.05279; as in the paper's
+    code, a dense layer has one magnitude, an embedding one per row, and both one mean.
+
+    Args:
+        per_row: One magnitude for each index of the first dimension.
+        name: The layer's name.
+    """
+
+    precision = 1
+
+    def __init__(self, per_row: bool = False, name: str | None = None):
+        super().__init__(name=name)
+        self.per_row = per_row
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """±m of the weights' shape."""
+        return centred_sign(tf.convert_to_tensor(inputs), per_row=self.per_row)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal quantizer."""
+        return {"name": self.name, "per_row": self.per_row}

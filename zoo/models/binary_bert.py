@@ -1,0 +1,241 @@
+"""BERT for classification, binary as in BiT, and its float twins.
+
+BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding, arXiv 1810.04805;
+BiT: Robustly Binarized Multi-distilled Transformer, arXiv 2205.13016, section 3: weights of every
+projection, of both feed-forward layers, of the pooler and of the token embedding are one bit,
+activations elastic: {−α, α}, and {0, α} where they cannot be negative, which are the attention
+probabilities and the outputs of ReLU. Layer normalisation, position embeddings, biases and the
+classifier stay float.
+
+Differs from the papers: no token-type embedding, as texts have one segment; no dropout, which a
+model of this size does not need; ReLU in the float network too, where BiT's teacher has GELU, so
+that stages can hand their weights on; the thresholds of queries, keys and values are applied (the
+paper's code creates them, but leaves them out).
+"""
+
+from __future__ import annotations
+
+from onebit.keras import keras, lq
+from zoo.distillation import HIDDEN_STATE
+from zoo.elastic import CentredSign, Elastic
+from zoo.layers import Quantizer
+from zoo.registry import BIT, register_model
+from zoo.text_layers import AddPositions, Attention, FirstToken, PaddingMask, TokenEmbedding
+
+NORM_EPSILON = 1e-12
+INITIAL_DEVIATION = 0.02
+
+
+@register_model(
+    family="BinaryBERT",
+    kind="binary weights and activations",
+    paper=BIT,
+    twin="bert_tiny",
+)
+def binary_bert_tiny(
+    input_shape: tuple[int] = (32,),
+    classes: int = 12,
+    *,
+    vocabulary: int = 4096,
+    layers: int = 2,
+    units: int = 128,
+    heads: int = 2,
+    activation_bits: int = 1,
+) -> keras.Model:
+    """A binary BERT that trains on two cores: 2 layers, 128 units, 2 heads.
+
+    Args:
+        input_shape: `[S]`, tokens of a text.
+        classes: Outputs.
+        vocabulary: Token ids.
+        layers: Encoder layers.
+        units: Channels of a token; the feed-forward layer in between has 4×.
+        heads: Of the attention.
+        activation_bits: 1, or more for the stages of a distillation.
+    """
+    return _bert(
+        input_shape[0],
+        classes,
+        vocabulary,
+        input_shape[0],
+        layers,
+        units,
+        heads,
+        activation_bits,
+        "binary_bert_tiny",
+    )
+
+
+@register_model(family="Float", kind="float")
+def bert_tiny(
+    input_shape: tuple[int] = (32,),
+    classes: int = 12,
+    *,
+    vocabulary: int = 4096,
+    layers: int = 2,
+    units: int = 128,
+    heads: int = 2,
+) -> keras.Model:
+    """The float twin of `binary_bert_tiny`: the same layers in Keras' own form.
+
+    Args:
+        input_shape: `[S]`, tokens of a text.
+        classes: Outputs.
+        vocabulary: Token ids.
+        layers: Encoder layers.
+        units: Channels of a token; the feed-forward layer in between has 4×.
+        heads: Of the attention.
+    """
+    return _bert(
+        input_shape[0],
+        classes,
+        vocabulary,
+        input_shape[0],
+        layers,
+        units,
+        heads,
+        None,
+        "bert_tiny",
+    )
+
+
+@register_model(
+    family="BinaryBERT",
+    kind="binary weights and activations",
+    paper=BIT,
+    twin="bert_base",
+)
+def binary_bert_base(
+    input_shape: tuple[int] = (128,),
+    classes: int = 2,
+    *,
+    vocabulary: int = 30522,
+    layers: int = 12,
+    units: int = 768,
+    heads: int = 12,
+    activation_bits: int = 1,
+) -> keras.Model:
+    """BiT's binary BERT-base: 12 layers, 768 units, 12 heads; 512 positions.
+
+    Args:
+        input_shape: `[S]`, tokens of a text; at most 512.
+        classes: Outputs.
+        vocabulary: Token ids.
+        layers: Encoder layers.
+        units: Channels of a token; the feed-forward layer in between has 4×.
+        heads: Of the attention.
+        activation_bits: 1, or more for the stages of a distillation.
+    """
+    return _bert(
+        input_shape[0],
+        classes,
+        vocabulary,
+        BASE_POSITIONS,
+        layers,
+        units,
+        heads,
+        activation_bits,
+        "binary_bert_base",
+    )
+
+
+@register_model(family="Float", kind="float")
+def bert_base(
+    input_shape: tuple[int] = (128,),
+    classes: int = 2,
+    *,
+    vocabulary: int = 30522,
+    layers: int = 12,
+    units: int = 768,
+    heads: int = 12,
+) -> keras.Model:
+    """The float twin of `binary_bert_base`: BERT-base with ReLU.
+
+    Args:
+        input_shape: `[S]`, tokens of a text; at most 512.
+        classes: Outputs.
+        vocabulary: Token ids.
+        layers: Encoder layers.
+        units: Channels of a token; the feed-forward layer in between has 4×.
+        heads: Of the attention.
+    """
+    return _bert(
+        input_shape[0],
+        classes,
+        vocabulary,
+        BASE_POSITIONS,
+        layers,
+        units,
+        heads,
+        None,
+        "bert_base",
+    )
+
+
+BASE_POSITIONS = 512
+
+
+def _bert(
+    length: int,
+    classes: int,
+    vocabulary: int,
+    positions: int,
+    layers: int,
+    units: int,
+    heads: int,
+    bits: int | None,
+    name: str,
+) -> keras.Model:
+    """The network with activations of so many bits and one-bit weights, or float for None."""
+
+    def initial() -> keras.initializers.Initializer:
+        return keras.initializers.TruncatedNormal(stddev=INITIAL_DEVIATION)
+
+    def activation(signed: bool = True, per_channel: bool = True) -> Quantizer:
+        return None if bits is None else Elastic(bits, signed, per_channel)
+
+    def project(
+        x: keras.KerasTensor, outputs: int, name: str, *, signed: bool = True, then: str = "linear"
+    ) -> keras.KerasTensor:
+        options = {"activation": then, "kernel_initializer": initial(), "name": name}
+        if bits is None:
+            return keras.layers.Dense(outputs, **options)(x)
+        return lq.layers.QuantDense(
+            outputs,
+            input_quantizer=activation(signed),
+            kernel_quantizer=CentredSign(),
+            # Never reached by weights of this size; without it Larq warns of vanishing gradients.
+            kernel_constraint=lq.constraints.WeightClip(1.0),
+            **options,
+        )(x)
+
+    def residual(x: keras.KerasTensor, y: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        total = keras.layers.Add(name=f"{name}_add")([x, y])
+        return keras.layers.LayerNormalization(epsilon=NORM_EPSILON, name=name)(total)
+
+    tokens = keras.Input((length,), dtype="int32", name="tokens")
+    mask = PaddingMask(name="padding_mask")(tokens)
+    table = None if bits is None else CentredSign(per_row=True)
+    x = TokenEmbedding(vocabulary, units, table, initial(), name="token_embedding")(tokens)
+    x = AddPositions(initial(), positions, name="add_positions")(x)
+    x = keras.layers.LayerNormalization(epsilon=NORM_EPSILON, name=f"embedding_{HIDDEN_STATE}")(x)
+    for index in range(1, layers + 1):
+        layer = f"layer_{index}"
+        operands = [project(x, units, f"{layer}_{kind}") for kind in ("query", "key", "value")]
+        y = Attention(
+            heads,
+            query_quantizer=activation(),
+            key_quantizer=activation(),
+            value_quantizer=activation(),
+            probability_quantizer=activation(signed=False, per_channel=False),
+            name=f"{layer}_attention",
+        )([*operands, mask])
+        y = project(y, units, f"{layer}_attention_output")
+        x = residual(x, y, f"{layer}_attention_norm")
+        y = project(x, 4 * units, f"{layer}_feed_forward_1", then="relu")
+        y = project(y, units, f"{layer}_feed_forward_2", signed=False)
+        x = residual(x, y, f"{layer}_{HIDDEN_STATE}")
+    x = FirstToken(name="first_token")(x)
+    x = project(x, units, "pooler", then="tanh")
+    logits = keras.layers.Dense(classes, kernel_initializer=initial(), name="logits")(x)
+    return keras.Model(tokens, logits, name=name)
