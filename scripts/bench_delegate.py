@@ -31,6 +31,7 @@ from without_amx import Worker  # noqa: E402
 import onebit.keras  # noqa: E402, F401  (before LCE, which imports TensorFlow)
 
 WARM_UP, ROUNDS, CALLS, PROFILED_CALLS = 3, 12, 4, 30
+PAUSE_SECONDS = 0.05
 
 
 def litert(file: bytes, x: np.ndarray, threads: int, delegates: list[Any]) -> Callable[[], Any]:
@@ -110,6 +111,7 @@ def measure(calls: dict[str, Callable[[], Any] | Worker], rounds: int) -> dict[s
             timed(call)
     for _ in range(rounds):
         for name, call in calls.items():
+            time.sleep(PAUSE_SECONDS)  # until waiting threads of the one before stop spinning
             timed(call)  # not kept: its data left the caches while the others ran
             samples[name] += [timed(call) for _ in range(CALLS)]
     return samples
