@@ -23,10 +23,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import ConversionError
+from convert.flatbuffer import Graph
 from convert.lce import LceInterpreter
 from convert.matching import layers_by_filter
 from convert.report import Flip, Verdict, Verification
-from convert.taps import Tap, distance_to_threshold, listening, taps, with_outputs
+from convert.sign_pairs import sign_taps
+from convert.taps import (
+    Tap,
+    distance_to_threshold,
+    in_file_order,
+    listening,
+    taps,
+    with_outputs,
+)
 from onebit.keras import keras, tf
 
 MAX_FLIPS = 20
@@ -54,8 +63,10 @@ def verify(
     Raises:
         ConversionError: LCE's interpreter refuses the file, or shapes or numbers of outputs differ.
     """
-    tapped = taps(model, content)
     kernel = "indirect_bgemm"
+    tapped = taps(model, content)
+    tapped += sign_taps(model, content, inputs, tapped, kernel)
+    tapped = in_file_order(Graph.from_bytes(content), tapped)
     interpreter = LceInterpreter(content, kernel)
     # The file itself gives the outputs; its bits come from a copy that also outputs those.
     bit_reader = LceInterpreter(with_outputs(content, tapped), kernel) if tapped else None
