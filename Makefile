@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow delegate wheels android bench conversions lint format smoke \
+.PHONY: help setup demo test test-slow delegate wheels android bench conversions accuracies lint format smoke \
   requirements clean
 
 VENV := .venv
@@ -61,6 +61,9 @@ smoke: $(STAMP) ## every command in an environment without development packages
 
 conversions: $(STAMP) ## convert every architecture at hand; appends what results/conversions.jsonl lacks
 	@$(RUN) scripts/conversions.py
+
+accuracies: $(STAMP) ## train what the accuracies are reported of (hours); appends what results/accuracies.jsonl lacks
+	@$(RUN) scripts/accuracies.py
 
 requirements: $(STAMP) ## resolve requirements.txt anew from pyproject.toml
 	@$(RUN) -m pip install --quiet uv

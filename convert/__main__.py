@@ -87,8 +87,9 @@ def model(
 ) -> None:
     """Convert SOURCE to a .tflite file for Larq Compute Engine, and verify it against Keras.
 
-    SOURCE is a run folder of `zoo train`, a .keras or .h5 file, a SavedModel folder, or zoo:NAME
-    for an untrained model of the zoo. The report lies beside the file as OUTPUT.report.json.
+    SOURCE is a run folder of `zoo train`, a .keras or .h5 file, a SavedModel folder, zoo:NAME for
+    an untrained model of the zoo, or zoo:NAME@DATASET for one that ships trained. The report lies
+    beside the file as OUTPUT.report.json.
 
     \b
     Example:
@@ -242,15 +243,22 @@ def _load(source: str, custom_objects: Path | None, allow_code: bool) -> _Loaded
     from convert.sources import load_custom_objects, load_model
 
     if source.startswith("zoo:"):
-        name = source.removeprefix("zoo:")
-        return _Loaded(zoo.build(name), name)
+        name, _, weights = source.removeprefix("zoo:").partition("@")
+        if not weights:
+            return _Loaded(zoo.build(name), name)
+        from zoo.packed_weights import load
+
+        return _of_run(load(name, weights))
     path = Path(source)
     if _is_run(path):
-        run = zoo.load_run(path)
-        return _Loaded(run.model, run.card["name"], dict(run.card), _run_samples(run))
+        return _of_run(zoo.load_run(path))
     objects = load_custom_objects(custom_objects) if custom_objects else None
     loaded = load_model(path, objects, allow_code)
     return _Loaded(loaded, loaded.name)
+
+
+def _of_run(run: "zoo.Run") -> _Loaded:
+    return _Loaded(run.model, run.card["name"], dict(run.card), _run_samples(run))
 
 
 def _is_run(path: Path) -> bool:

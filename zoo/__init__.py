@@ -15,6 +15,7 @@ from onebit.lazy import lazy_names
 if TYPE_CHECKING:
     from zoo.datasets import Dataset, load_dataset
     from zoo.evaluation import evaluate
+    from zoo.packed_weights import export
     from zoo.recipes import Recipe, resolve_recipe
     from zoo.registry import build, names
     from zoo.run import Run, load_run
@@ -26,6 +27,7 @@ _MODULE_OF = {
     "Run": "zoo.run",
     "build": "zoo.registry",
     "evaluate": "zoo.evaluation",
+    "export": "zoo.packed_weights",
     "load_dataset": "zoo.datasets",
     "load_run": "zoo.run",
     "names": "zoo.registry",
@@ -39,6 +41,7 @@ __all__ = [
     "Run",
     "build",
     "evaluate",
+    "export",
     "load_dataset",
     "load_run",
     "names",

@@ -1,4 +1,4 @@
-"""`python -m zoo`: lists, shows, trains and evaluates."""
+"""`python -m zoo`: lists, shows, trains, evaluates and exports."""
 
 import dataclasses
 import shlex
@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from onebit.cli import CommandGroup, emit, format_option, print_table
+from onebit.cli import CommandGroup, emit, format_option, print_table, require_suffix
+from onebit.files import require_writable
 
 # Commands import what needs TensorFlow themselves: help and errors must not wait for it.
 
@@ -40,12 +41,19 @@ def list_(format_: str) -> None:
         emit(records, format_)
         return
     columns = {
-        "model": {"name": "Model", "kind": "Binary", "paper": "Paper", "twin": "Float twin"},
+        "model": {
+            "name": "Model",
+            "kind": "Binary",
+            "paper": "Paper",
+            "twin": "Float twin",
+            "weights": "Trained on",
+        },
         "dataset": {"name": "Data set", "description": "Content"},
         "recipe": {"name": "Recipe", "model": "Model", "dataset": "Data set"},
     }
     for type_, headings in columns.items():
-        emit([r for r in records if r["type"] == type_], "table", columns=headings)
+        shown = [{**r, "weights": ", ".join(r["weights"] or [])} for r in records]
+        emit([r for r in shown if r["type"] == type_], "table", columns=headings)
 
 
 @main.command()
@@ -207,14 +215,37 @@ def evaluate(run: Path, format_: str) -> None:
         "samples": "Images",
         "accuracy": "Accuracy",
         "card_accuracy": "On the card",
+        "real_weights_accuracy": "With real weights",
         "agrees": "Agrees",
     }
     if format_ == "table":
-        shares = {key: f"{record[key]:.2%}" for key in ("accuracy", "card_accuracy")}
-        record |= {**shares, "agrees": "yes" if result.agrees else "no"}
+        for key in ("accuracy", "card_accuracy", "real_weights_accuracy"):
+            record[key] = None if record[key] is None else f"{record[key]:.2%}"
+        record["agrees"] = "yes" if result.agrees else "no"
     emit([record], format_, columns=columns)
     if not result.agrees:
         click.get_current_context().exit(1)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The .npz file."
+)
+def export(run: Path, output: Path) -> None:
+    r"""Write a run's weights, a bit for each binary one, and their card as OUTPUT's .json.
+
+    \b
+    Example:
+      python -m zoo export runs/bnn -o bnn.npz
+      python -c "import zoo; zoo.build('binary_net_mlp', weights='bnn.npz')"
+    """
+    require_suffix(output, ".npz")
+    require_writable(output)
+    import zoo
+
+    zoo.export(zoo.load_run(run), output)
+    click.echo(f"{output}: {output.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

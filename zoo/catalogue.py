@@ -7,11 +7,23 @@ from typing import Any
 
 from onebit.errors import UsageError, near_matches
 from zoo.datasets import datasets
+from zoo.packed_weights import shipped
 from zoo.recipes import describe_recipe, recipes, resolve_recipe
 from zoo.registry import models
 from zoo.summary import layer_records, totals
 
-KEYS = ("type", "name", "family", "kind", "paper", "twin", "model", "dataset", "description")
+KEYS = (
+    "type",
+    "name",
+    "family",
+    "kind",
+    "paper",
+    "twin",
+    "weights",
+    "model",
+    "dataset",
+    "description",
+)
 """What every entry has; None where it does not apply."""
 
 
@@ -28,6 +40,7 @@ def entries() -> list[dict[str, Any]]:
                 "kind": model.kind,
                 "paper": model.paper and f"arXiv {model.paper.arxiv}",
                 "twin": model.twin,
+                "weights": shipped(name),
                 "description": model.summary,
             }
         )

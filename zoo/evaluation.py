@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.datasets import Split
-from zoo.preprocessing import Preprocessing, preprocessed
+from zoo.preprocessing import Preprocessor, preprocessed
 from zoo.run import Run
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def evaluate(run: Run) -> Evaluation:
     )
 
 
-def accuracy(model: keras.Model, split: Split, preprocessing: Preprocessing | None) -> float:
+def accuracy(model: keras.Model, split: Split, preprocessing: Preprocessor | None) -> float:
     """The fraction of the split's samples whose largest logit is their label's."""
     right = 0
     for start in range(0, len(split), BATCH_SIZE):
@@ -74,7 +74,7 @@ def accuracy(model: keras.Model, split: Split, preprocessing: Preprocessing | No
 
 
 def real_weights_accuracy(
-    model: keras.Model, split: Split, preprocessing: Preprocessing | None
+    model: keras.Model, split: Split, preprocessing: Preprocessor | None
 ) -> float | None:
     """The accuracy with real weights, which is how BinaryConnect's stochastic form is tested.
 

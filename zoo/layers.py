@@ -10,6 +10,9 @@ from onebit.keras import keras, lq
 Quantizer = Any
 """What Larq takes as a quantizer: an object, a registered name or None."""
 
+Initializer = Any
+"""What Keras takes as an initialiser: an object or a registered name."""
+
 BATCH_NORM_MOMENTUM = 0.9
 BATCH_NORM_EPSILON = 1e-4
 
@@ -20,7 +23,7 @@ def dense(
     name: str,
     kernel: Quantizer = None,
     inputs: Quantizer = None,
-    initializer: keras.initializers.Initializer | str = "glorot_uniform",
+    initializer: Initializer = "glorot_uniform",
 ) -> keras.layers.Layer:
     """A dense layer without bias: `[N, I]` → `[N, units]`; a `Dense` when nothing is quantized.
 
@@ -45,7 +48,12 @@ def dense(
 
 
 def conv(
-    filters: int, *, name: str, kernel: Quantizer = None, inputs: Quantizer = None
+    filters: int,
+    *,
+    name: str,
+    kernel: Quantizer = None,
+    inputs: Quantizer = None,
+    initializer: Initializer = "glorot_uniform",
 ) -> keras.layers.Layer:
     """A 3×3 convolution without bias: `[N, H, W, C]` → `[N, H, W, filters]`.
 
@@ -53,13 +61,21 @@ def conv(
     with what follows only then. Real inputs are padded with 0.
     """
     if kernel is None and inputs is None:
-        return keras.layers.Conv2D(filters, 3, padding="same", use_bias=False, name=name)
+        return keras.layers.Conv2D(
+            filters,
+            3,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=initializer,
+            name=name,
+        )
     return lq.layers.QuantConv2D(
         filters,
         3,
         padding="same",
         pad_values=0.0 if inputs is None else 1.0,
         use_bias=False,
+        kernel_initializer=initializer,
         kernel_quantizer=kernel,
         kernel_constraint=_clip(kernel),
         input_quantizer=inputs,
@@ -83,6 +99,15 @@ def seeded_dropout(rate: float, *, name: str) -> keras.layers.Layer:
     Keras' default draws from an operation's hidden state, which no checkpoint holds.
     """
     return keras.layers.Dropout(rate, force_generator=True, name=name)
+
+
+def latent_uniform() -> Initializer:
+    """Uniform over [-1, 1], the range of latent weights, as BinaryConnect's authors' code has it.
+
+    Near 0 every draw of a stochastic sign would be a coin toss, which three layers in a row turn
+    into pure noise. An initialiser is for one layer: a shared one repeats its values.
+    """
+    return keras.initializers.RandomUniform(-1.0, 1.0)
 
 
 def _clip(kernel: Quantizer) -> keras.constraints.Constraint | None:

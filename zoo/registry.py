@@ -187,17 +187,25 @@ def names() -> list[str]:
     return models.names()
 
 
-def build(name: str, **options: Any) -> keras.Model:
-    """The registered model of that name, freshly initialised.
+def build(name: str, *, weights: str | None = None, **options: Any) -> keras.Model:
+    """The registered model of that name, freshly initialised or with trained weights.
 
     Args:
         name: A registry name; `zoo.names()` lists them.
+        weights: The data set that weights which ship were trained on, the path of an exported
+            `.npz` file, or, for a model of larq-zoo, "imagenet". None for random weights.
         options: The builder's own options, for example `input_shape=(32, 32, 3)`.
 
     Raises:
-        UsageError: The model or one of the options is unknown.
-        OnebitError: The options do not go together.
+        UsageError: The model, its weights or one of the options is unknown.
+        OnebitError: The options do not go together, or the weights are damaged.
     """
+    if weights is not None and "weights" not in models.get(name).options:
+        from zoo.packed_weights import load
+
+        return load(name, weights, **options).model
+    if weights is not None:
+        options["weights"] = weights
     try:
         return models.get(name).build(**options)
     except (TypeError, ValueError) as error:

@@ -5,6 +5,7 @@ RUN/history.jsonl   one line per epoch
 RUN/checkpoints/    the state to resume from
 RUN/logs/           TensorBoard
 RUN/model.keras     the final model in Keras' own format
+RUN/preprocessing.npz   what its preprocessing was fitted with, where it was
 RUN/samples.npz     `images` uint8 [N, H, W, C], or `tokens` int32 [N, S], and `labels` int64 [N]
                     of the test split
 RUN/tokenizer.model  for texts: the SentencePiece model that makes token ids of them
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from onebit import files
 from onebit.errors import OnebitError, first_line
 from zoo.datasets import Split
-from zoo.preprocessing import Preprocessing
+from zoo.preprocessing import Preprocessing, Preprocessor
 
 if TYPE_CHECKING:
     from onebit.keras import keras
@@ -41,6 +42,7 @@ CHECKPOINTS = "checkpoints"
 LOGS = "logs"
 MODEL = "model.keras"
 SAMPLES = "samples.npz"
+PREPROCESSING = "preprocessing.npz"
 TOKENIZER = "tokenizer.model"
 TEACHER = "teacher"
 CARD = "card.json"
@@ -57,6 +59,7 @@ class Run:
         card: The content of card.json.
         samples: The raw labelled test split, at most 10,000 samples.
         history: One mapping per epoch.
+        preprocessing: What the model's pixels go through first; None for token ids.
     """
 
     folder: Path
@@ -64,12 +67,7 @@ class Run:
     card: Mapping[str, Any]
     samples: Split
     history: list[dict[str, Any]]
-
-    @property
-    def preprocessing(self) -> Preprocessing | None:
-        """What the model's pixels go through first; None for token ids."""
-        recorded = self.card["preprocessing"]
-        return None if recorded is None else Preprocessing(**recorded)
+    preprocessing: Preprocessor | None
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.int32]:
         """Token ids `[N, S]` of texts, by the tokenizer that the model was trained with.
@@ -98,7 +96,7 @@ def load_run(folder: str | Path) -> Run:
     card = load_card(folder)
     model = load_model(folder / MODEL, card["model_sha256"])
     samples = load_samples(folder / SAMPLES, card["samples_sha256"])
-    return Run(folder, model, card, samples, read_history(folder))
+    return Run(folder, model, card, samples, read_history(folder), load_preprocessor(folder, card))
 
 
 def load_card(folder: str | Path) -> dict[str, Any]:
@@ -151,6 +149,22 @@ def load_samples(path: Path, sha256: str) -> Split:
     _check_hash(path, sha256)
     with np.load(path, allow_pickle=False) as arrays:
         return Split(arrays["tokens" if "tokens" in arrays else "images"], arrays["labels"])
+
+
+def load_preprocessor(folder: Path, card: Mapping[str, Any]) -> Preprocessor | None:
+    """What the pixels of the run with that card go through; None for token ids.
+
+    Raises:
+        OnebitError: What was fitted is missing, damaged or of another run.
+    """
+    if card["preprocessing"] is None:
+        return None
+    preprocessing = Preprocessing(**card["preprocessing"])
+    if not preprocessing.whitening:
+        return Preprocessor(preprocessing, {})
+    _check_hash(folder / PREPROCESSING, card["preprocessing_sha256"])
+    with np.load(folder / PREPROCESSING, allow_pickle=False) as arrays:
+        return Preprocessor(preprocessing, dict(arrays))
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ import onebit
 from onebit import files, provenance
 from onebit.errors import UsageError
 from zoo.datasets import Dataset, Split
+from zoo.preprocessing import Preprocessor
 from zoo.recipes import Recipe
 from zoo.run import (
     CARD,
@@ -24,6 +25,7 @@ from zoo.run import (
     LOGS,
     MAX_SAMPLES,
     MODEL,
+    PREPROCESSING,
     SAMPLES,
     SCHEMA_VERSION,
     TOKENIZER,
@@ -114,7 +116,7 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
 
 def _sweep(folder: Path) -> None:
     """Removes what a killed process was about to write; the names are those of `onebit.files`."""
-    for name in (CONFIG, HISTORY, MODEL, SAMPLES, TOKENIZER, CARD):
+    for name in (CONFIG, HISTORY, MODEL, SAMPLES, PREPROCESSING, TOKENIZER, CARD):
         for leftover in folder.glob(f".{name}.*"):
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -125,7 +127,7 @@ def _remove_run(folder: Path) -> None:
     The card goes first, since it marks the run as finished, the configuration last, since without
     it what is left would be no run folder.
     """
-    for name in (CARD, MODEL, SAMPLES, TOKENIZER, HISTORY):
+    for name in (CARD, MODEL, SAMPLES, PREPROCESSING, TOKENIZER, HISTORY):
         (folder / name).unlink(missing_ok=True)
     for name in (CHECKPOINTS, LOGS):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -144,6 +146,7 @@ def finish(
     recipe: Recipe,
     options: Mapping[str, Any],
     dataset: Dataset,
+    preprocessor: Preprocessor | None,
     *,
     accuracy: float,
     real_weights_accuracy: float | None,
@@ -153,6 +156,9 @@ def finish(
     with files.replacing(folder / MODEL) as temporary:
         model.save(temporary)
     _write_samples(folder / SAMPLES, dataset.test)
+    if preprocessor and preprocessor.arrays:
+        with files.replacing(folder / PREPROCESSING) as temporary:
+            np.savez(temporary, **preprocessor.arrays)
     if dataset.tokenizer is not None:
         files.write_bytes(folder / TOKENIZER, dataset.tokenizer)
     files.write_json(
@@ -174,6 +180,11 @@ def finish(
             },
             "input_shape": list(dataset.input_shape),
             "preprocessing": recipe.preprocessing and dataclasses.asdict(recipe.preprocessing),
+            "preprocessing_sha256": (
+                files.sha256(folder / PREPROCESSING)
+                if preprocessor and preprocessor.arrays
+                else None
+            ),
             "classes": list(dataset.classes),
             "accuracy": {"value": accuracy, "split": "test", "samples": len(dataset.test)},
             "real_weights_accuracy": real_weights_accuracy,

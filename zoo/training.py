@@ -25,8 +25,10 @@ from onebit.keras import keras, tf
 from zoo.datasets import Dataset, Split, load_dataset
 from zoo.distillation import Distiller, start_from
 from zoo.evaluation import accuracy, real_weights_accuracy
+from zoo.latent import LatentMonitor
 from zoo.losses import make_loss
 from zoo.optimizers import make_optimizer
+from zoo.preprocessing import Preprocessor
 from zoo.progress import Progress
 from zoo.recipes import Recipe, resolve_recipe
 from zoo.registry import build, models
@@ -85,18 +87,22 @@ def train(
     tf.config.optimizer.set_experimental_options(
         {"auto_mixed_precision_onednn_bfloat16": recipe.compute == "bfloat16"}
     )
+    preprocessor = (
+        None if recipe.preprocessing is None else recipe.preprocessing.fit(dataset.train.images)
+    )
     student = build(recipe.model, **options)
     if teacher is not None:
         start_from(student, teacher)
-    model = _Training(recipe, student, dataset, folder, teacher).run()
+    model = _Training(recipe, student, dataset, preprocessor, folder, teacher).run()
     finish(
         folder,
         model,
         recipe,
         options,
         dataset,
-        accuracy=accuracy(model, dataset.test, recipe.preprocessing),
-        real_weights_accuracy=real_weights_accuracy(model, dataset.test, recipe.preprocessing),
+        preprocessor,
+        accuracy=accuracy(model, dataset.test, preprocessor),
+        real_weights_accuracy=real_weights_accuracy(model, dataset.test, preprocessor),
         command=command,
     )
     return load_run(folder)
@@ -121,6 +127,7 @@ class _Training:
         recipe: How to train.
         model: What to train.
         dataset: What to train on.
+        preprocessor: What its images go through; None for token ids.
         folder: The run folder, claimed.
         teacher: What it is distilled from, or None.
     """
@@ -130,15 +137,18 @@ class _Training:
         recipe: Recipe,
         model: keras.Model,
         dataset: Dataset,
+        preprocessor: Preprocessor | None,
         folder: Path,
         teacher: keras.Model | None = None,
     ):
         self._recipe = recipe
         self._dataset = dataset
+        self._preprocessor = preprocessor
         self._folder = folder
         self._steps = math.ceil(len(dataset.train) / recipe.batch_size)
 
         self._model = model
+        self._latent = LatentMonitor(model)
         self._optimizer = make_optimizer(recipe, self._steps * recipe.epochs)
         # A second model around the same layers, so that the saved one carries no optimizer.
         self._trainer = (
@@ -180,6 +190,7 @@ class _Training:
                 begin = time.perf_counter()
                 record = self._epoch(epoch, stepper)
                 with writer.as_default(step=epoch):
+                    self._latent.log()
                     _log(record, seconds=time.perf_counter() - begin)
                 self._save(record)
                 progress.epoch_done(record)
@@ -189,10 +200,11 @@ class _Training:
     def _epoch(self, epoch: int, callback: keras.callbacks.Callback) -> dict[str, Any]:
         """Trains one epoch, counted from 1; its line of the history."""
         validation = self._dataset.validation
+        self._latent.begin()
         # One call of fit per epoch: its own shuffling could not resume in the middle.
         figures = self._trainer.fit(
-            _batches(self._dataset.train, self._recipe, epoch),
-            validation_data=validation and _batches(validation, self._recipe),
+            self._batches(self._dataset.train, epoch),
+            validation_data=validation and self._batches(validation),
             callbacks=[callback],
             verbose=0,
         ).history
@@ -200,7 +212,23 @@ class _Training:
             "epoch": epoch,
             "learning_rate": float(self._optimizer.learning_rate),
             **{key: _finite(values[0]) for key, values in figures.items()},
+            "flip_ratio": self._latent.flip_ratio(),
         }
+
+    def _batches(self, split: Split, epoch: int | None = None) -> tf.data.Dataset:
+        """Preprocessed batches, in the order of (seed, epoch) or, without one, as they lie."""
+        if epoch is not None:
+            random = np.random.default_rng([self._recipe.seed, epoch])
+            split = split[random.permutation(len(split))]
+
+        def preprocess(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            if self._preprocessor is None:
+                return images, labels
+            inputs = tf.numpy_function(self._preprocessor, [images], tf.float32, stateful=False)
+            return tf.ensure_shape(inputs, images.shape), labels
+
+        batches = tf.data.Dataset.from_tensor_slices((split.images, split.labels))
+        return batches.batch(self._recipe.batch_size).map(preprocess).prefetch(2)
 
     def _save(self, record: dict[str, Any]) -> None:
         """Makes an epoch permanent: history first, since the checkpoint says how much of it holds.
@@ -229,21 +257,6 @@ class _Stepper(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Called by Keras after each step."""
         self._progress.step()
-
-
-def _batches(split: Split, recipe: Recipe, epoch: int | None = None) -> tf.data.Dataset:
-    """Preprocessed batches, in the order of (seed, epoch) or, without an epoch, as they lie."""
-    if epoch is not None:
-        split = split[np.random.default_rng([recipe.seed, epoch]).permutation(len(split))]
-    preprocessing = recipe.preprocessing
-
-    def preprocess(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        if preprocessing is None:
-            return images, labels
-        return tf.cast(images, tf.float32) * preprocessing.scale + preprocessing.offset, labels
-
-    batches = tf.data.Dataset.from_tensor_slices((split.images, split.labels))
-    return batches.batch(recipe.batch_size).map(preprocess).prefetch(2)
 
 
 def _random_states(model: keras.Model) -> Iterator[tf.random.Generator]:

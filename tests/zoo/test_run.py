@@ -8,7 +8,9 @@ import zoo
 from onebit import files
 from onebit.errors import OnebitError
 from onebit.keras import keras
-from zoo.evaluation import Evaluation, accuracy
+from zoo.datasets import Split
+from zoo.evaluation import Evaluation, accuracy, real_weights_accuracy
+from zoo.preprocessing import MINUS_ONE_TO_ONE
 from zoo.run import CARD, CONFIG, HISTORY, MODEL, SAMPLES, load_card
 
 
@@ -33,7 +35,14 @@ def test_the_card_says_what_the_other_stages_need(finished_run):
     assert len(card["dataset"]["sha256"]) == 64
     assert card["dataset"]["train_samples"] == card["dataset"]["test_samples"] == 128
     assert card["input_shape"] == [28, 28, 1]
-    assert card["preprocessing"] == {"scale": 1 / 127.5, "offset": -1.0}
+    assert card["preprocessing"] == {
+        "scale": 1 / 127.5,
+        "offset": -1.0,
+        "contrast": "none",
+        "whitening": False,
+    }
+    assert card["preprocessing_sha256"] is None
+    assert card["real_weights_accuracy"] is None
     assert card["classes"] == [str(digit) for digit in range(10)]
     assert card["accuracy"]["split"] == "test"
     assert card["accuracy"]["samples"] == len(run.samples) == 128
@@ -76,6 +85,28 @@ def test_evaluate_gives_the_accuracy_of_the_card(finished_run):
     assert result.agrees
 
 
+def test_real_weights_are_tested_where_only_weights_are_binary():
+    images = np.arange(6 * 64, dtype=np.uint8).reshape(6, 8, 8, 1)
+    keras.utils.set_random_seed(7)
+    model = zoo.build("binary_connect_mlp", input_shape=(8, 8, 1), units=16, stochastic=True)
+    twin = zoo.build("float_mlp", input_shape=(8, 8, 1), units=16)
+    twin.set_weights(model.get_weights())  # the latent ones
+    preprocessor = MINUS_ONE_TO_ONE.fit(images)
+    signs = model(preprocessor(images)).numpy()
+    answers = np.argmax(twin(preprocessor(images)), axis=-1)
+    split = Split(images, answers.astype(np.int64))
+    assert real_weights_accuracy(model, split, preprocessor) == 1.0
+    assert accuracy(model, split, preprocessor) < 1.0
+    np.testing.assert_array_equal(model(preprocessor(images)), signs)
+
+
+@pytest.mark.parametrize("name", ["float_mlp", "binary_net_mlp"])
+def test_there_are_no_real_weights_to_test_elsewhere(name):
+    model = zoo.build(name, input_shape=(8, 8, 1), units=16)
+    split = Split(np.zeros((1, 8, 8, 1), np.uint8), np.zeros(1, np.int64))
+    assert real_weights_accuracy(model, split, MINUS_ONE_TO_ONE.fit(split.images)) is None
+
+
 def test_accuracy_counts_the_right_answers_over_all_batches(finished_run):
     run = zoo.load_run(finished_run)
     images = run.preprocessing(run.samples.images)
@@ -88,7 +119,7 @@ def test_accuracy_counts_the_right_answers_over_all_batches(finished_run):
 
 @pytest.mark.parametrize(("measured", "agrees"), [(0.9, True), (0.896, True), (0.89, False)])
 def test_an_evaluation_agrees_within_rounding_flips(measured, agrees):
-    assert Evaluation(measured, 1000, 0.9, 1000).agrees is agrees
+    assert Evaluation(measured, 1000, 0.9, 1000, None).agrees is agrees
 
 
 def test_a_missing_folder_gives_one_line(tmp_path):

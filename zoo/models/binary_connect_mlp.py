@@ -5,10 +5,8 @@ arXiv 1511.00363, section 3.1: three hidden layers of rectified linear units wit
 normalisation and an L2-SVM output.
 """
 
-from typing import Any
-
 from onebit.keras import keras, lq
-from zoo.layers import Quantizer, batch_norm, dense, seeded_dropout
+from zoo.layers import Quantizer, batch_norm, dense, latent_uniform, seeded_dropout
 from zoo.quantizers import StochasticSign
 from zoo.registry import BINARY_CONNECT, register_model
 
@@ -40,12 +38,9 @@ def binary_connect_mlp(
     weights, not their real values, because only signs can be deployed as single bits; evaluations
     report both.
     """
-
-    def kernel() -> Quantizer:
-        # One object per layer: each draws from its own random state.
-        return StochasticSign() if stochastic else lq.quantizers.SteSign()
-
+    kernel = StochasticSign if stochastic else lq.quantizers.SteSign
     return _mlp(
+        # One object per layer: each draws from its own random state.
         [kernel() for _ in range(layers + 1)],
         input_shape,
         classes,
@@ -85,21 +80,25 @@ def _mlp(
     name: str,
 ) -> keras.Model:
     """One layer per kernel quantizer, the last of them the output."""
-
-    def initial(kernel: Quantizer) -> Any:
-        # As in the authors' code. Near 0 every draw of the stochastic form would be a coin toss,
-        # which three layers in a row turn into pure noise.
-        return keras.initializers.RandomUniform(-1.0, 1.0) if kernel else "glorot_uniform"
-
     x = image = keras.Input(input_shape, name="image")
     x = keras.layers.Flatten(name="flatten")(x)
     for index, kernel in enumerate(kernels[:-1], start=1):
-        x = dense(units, name=f"hidden_{index}", kernel=kernel, initializer=initial(kernel))(x)
+        x = dense(
+            units,
+            name=f"hidden_{index}",
+            kernel=kernel,
+            initializer=latent_uniform() if kernel else "glorot_uniform",
+        )(x)
         x = batch_norm(name=f"hidden_{index}_bn")(x)
         x = keras.layers.ReLU(name=f"hidden_{index}_relu")(x)
         if dropout:
             x = seeded_dropout(dropout, name=f"hidden_{index}_dropout")(x)
     kernel = kernels[-1]
-    x = dense(classes, name="logits", kernel=kernel, initializer=initial(kernel))(x)
+    x = dense(
+        classes,
+        name="logits",
+        kernel=kernel,
+        initializer=latent_uniform() if kernel else "glorot_uniform",
+    )(x)
     x = batch_norm(name="logits_bn")(x)
     return keras.Model(image, x, name=name)

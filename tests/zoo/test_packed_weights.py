@@ -1,0 +1,163 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import zoo
+from onebit.errors import OnebitError, UsageError
+from onebit.keras import keras, lq, tf
+from zoo import packed_weights
+from zoo.packed_weights import card_path, load, pack, shipped, unpack
+from zoo.registry import models
+
+TINY = {"units": 24, "width": 4, "input_shape": (8, 8, 1), "classes": 3}
+
+
+def _tiny(name, seed=1):
+    keras.utils.set_random_seed(seed)
+    known = models.get(name).options
+    return zoo.build(name, **{key: TINY[key] for key in TINY if key in known})
+
+
+@pytest.fixture
+def exported(finished_run, tmp_path):
+    path = tmp_path / "bnn.npz"
+    zoo.export(zoo.load_run(finished_run), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["binary_connect_mlp", "binary_net_mlp", "binary_net_cnn", "float_mlp"]
+)
+def test_unpacked_weights_give_the_same_outputs(name):
+    model, other = _tiny(name), _tiny(name, seed=2)
+    images = np.random.default_rng(1).normal(size=(5, 8, 8, 1)).astype(np.float32)
+    model(images, training=True)  # moves the averages of batch normalisation off their start
+    arrays = pack(model)
+    unpack(other, arrays)
+    np.testing.assert_array_equal(other(images), model(images))
+    kernels = sum(hasattr(layer, "kernel_quantizer") for layer in model.layers)
+    assert sum(key.endswith(".bits") for key in arrays) == kernels
+
+
+def test_a_binary_kernel_takes_a_bit_a_weight():
+    model = _tiny("binary_net_mlp")
+    arrays = pack(model)
+    bits = [array for key, array in arrays.items() if key.endswith(".bits")]
+    # Kernels 64×24, 24×24, 24×24 and 24×3, each row padded to a word of 32 bits.
+    assert [array.shape for array in bits] == [(64, 1), (24, 1), (24, 1), (24, 1)]
+    assert all(array.dtype == np.int32 for array in bits)
+    assert not any(key.endswith(".scale") for key in arrays)
+
+
+@keras.utils.register_keras_serializable(package="tests")
+class Scaled(lq.quantizers.Quantizer):
+    """The sign times a magnitude per channel, or per row, which no scale per channel holds."""
+
+    precision = 1
+
+    def __init__(self, axis=0, **kwargs):
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def call(self, inputs):
+        scale = tf.reduce_max(tf.abs(inputs), axis=self.axis, keepdims=True)
+        return tf.sign(inputs) * scale
+
+
+def _scaled(axis):
+    keras.utils.set_random_seed(3)
+    layer = lq.layers.QuantDense(40, kernel_quantizer=Scaled(axis), use_bias=True)
+    return keras.Sequential([keras.Input((7,)), layer])
+
+
+def test_magnitudes_of_output_channels_are_kept():
+    model, other = _scaled(0), _scaled(0)
+    arrays = pack(model)
+    assert arrays["0000.bits"].shape == (7, 2)
+    assert arrays["0000.scale"].shape == (40,)
+    other.set_weights([2 * weight for weight in model.get_weights()])
+    unpack(other, arrays)
+    inputs = np.random.default_rng(1).normal(size=(5, 7)).astype(np.float32)
+    np.testing.assert_array_equal(other(inputs), model(inputs))
+
+
+def test_other_magnitudes_are_refused():
+    with pytest.raises(OnebitError, match=r"kernel.* is no sign times one magnitude per output"):
+        pack(_scaled(1))
+
+
+def test_weights_of_another_model_are_refused():
+    arrays = pack(_tiny("binary_net_mlp"))
+    with pytest.raises(OnebitError, match=r"of another model: conv_1_1.* is \[3, 3, 1, 4\] here"):
+        unpack(_tiny("binary_net_cnn"), arrays)
+
+
+def test_an_exported_run_is_built_with_its_options_and_weights(finished_run, exported):
+    run = zoo.load_run(finished_run)
+    images = run.preprocessing(run.samples.images)
+    model = zoo.build("binary_net_mlp", weights=str(exported))
+    np.testing.assert_array_equal(model(images), run.model(images))
+    loaded = load("binary_net_mlp", str(exported))
+    np.testing.assert_array_equal(loaded.samples.images, run.samples.images[:100])
+    np.testing.assert_array_equal(loaded.samples.labels, run.samples.labels[:100])
+    np.testing.assert_array_equal(loaded.preprocessing(run.samples.images), images)
+    assert loaded.card["accuracy"] == run.card["accuracy"]
+    assert exported.stat().st_size < (finished_run / "model.keras").stat().st_size / 4
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("float_mlp", {}, "holds weights of binary_net_mlp, not of float_mlp"),
+        ("binary_net_mlp", {"units": 64}, "was trained with units=32, not 64"),
+    ],
+)
+def test_weights_that_do_not_fit_the_call_raise(exported, name, options, message):
+    with pytest.raises(UsageError, match=message):
+        zoo.build(name, weights=str(exported), **options)
+
+
+def test_a_damaged_file_raises(exported):
+    content = exported.read_bytes()
+    exported.write_bytes(content[:-9])
+    with pytest.raises(OnebitError, match=r"bnn.npz is not the file that bnn.json describes"):
+        zoo.build("binary_net_mlp", weights=str(exported))
+    card = json.loads(card_path(exported).read_text())
+    card_path(exported).write_text(json.dumps({**card, "schema_version": 99}))
+    with pytest.raises(OnebitError, match="is no card that this Onebit reads"):
+        zoo.build("binary_net_mlp", weights=str(exported))
+    card_path(exported).unlink()
+    with pytest.raises(OnebitError, match=r"cannot read .*bnn.json"):
+        zoo.build("binary_net_mlp", weights=str(exported))
+
+
+def test_what_ships_is_found_by_its_data_set(exported, tmp_path, monkeypatch):
+    monkeypatch.setattr(packed_weights, "_folder", lambda: tmp_path)
+    assert shipped("binary_net_mlp") == []
+    with pytest.raises(UsageError, match=r"no weights 'mnist_5k'; none ship for it; or give"):
+        zoo.build("binary_net_mlp", weights="mnist_5k")
+    for path in (exported, card_path(exported)):
+        shutil.copy(path, tmp_path / f"binary_net_mlp@mnist_5k{path.suffix}")
+    assert shipped("binary_net_mlp") == ["mnist_5k"]
+    assert shipped("binary_net") == []
+    assert zoo.build("binary_net_mlp", weights="mnist_5k").count_params()
+    with pytest.raises(UsageError, match=r"no weights 'mnist'; it has .*mnist_5k"):
+        zoo.build("binary_net_mlp", weights="mnist")
+
+
+SHIPPED = [(name, tag) for name in zoo.names() for tag in shipped(name)]
+
+
+@pytest.mark.parametrize(("name", "tag"), SHIPPED)
+def test_shipped_weights_are_small_whole_and_as_accurate_as_their_card_says(name, tag):
+    run = load(name, tag)
+    assert (run.folder / f"{name}@{tag}.npz").stat().st_size <= 1e6
+    images = (
+        run.samples.images if run.preprocessing is None else run.preprocessing(run.samples.images)
+    )
+    right = np.argmax(run.model(images), axis=-1) == run.samples.labels
+    claimed = run.card["accuracy"]["value"]
+    # Of 100 samples: four standard deviations of a binomial of the claimed accuracy.
+    assert abs(right.mean() - claimed) <= 4 * np.sqrt(claimed * (1 - claimed) / len(right))

@@ -1,0 +1,35 @@
+"""Binarized Neural Networks on CIFAR-10.
+
+Binarized Neural Networks: Training Deep Neural Networks with Weights and Activations Constrained
+to +1 or -1, arXiv 1602.02830, section 2.2.
+
+Differs from the paper: batch normalisation before pooling; binary inputs padded with +1; ordinary
+batch normalisation and Adam instead of the shift-based ones; learning rates that Glorot's
+coefficients don't scale; the model of the last epoch instead of the best by validation.
+
+Not trained here: the data cannot be had offline. The accuracy is the paper's, table 1.
+"""
+
+from zoo.preprocessing import MINUS_ONE_TO_ONE
+from zoo.recipes import Recipe, register_recipe
+
+
+@register_recipe
+def binary_net_cnn_cifar10() -> Recipe:
+    """The BNN convolutional network on CIFAR-10.
+
+    Command: python -m zoo train binary_net_cnn_cifar10 -o runs/binary_net_cnn_cifar10
+    Duration: about 20 days on two x86-64 cores (estimated); meant for a GPU.
+    Accuracy: reported 89.85 % (Torch7) and 88.60 % (Theano); not measured here.
+    """
+    return Recipe(
+        model="binary_net_cnn",
+        dataset="cifar10",
+        options={"width": 128},
+        epochs=500,
+        batch_size=50,
+        learning_rate=1e-3,
+        final_learning_rate=3e-7,
+        preprocessing=MINUS_ONE_TO_ONE,
+        smoke_options={"width": 4},
+    )
