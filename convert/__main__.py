@@ -330,18 +330,19 @@ def _representative(loaded: _Loaded, path: Path, most: int) -> "Sequence[NDArray
     import zoo
     from convert.conversion import Samples
     from convert.samples import check_samples
-    from zoo.preprocessing import Preprocessing
-    from zoo.run import load_card
+    from zoo.datasets import Split
+    from zoo.preprocessing import preprocessed
 
-    card = load_card(path if path.is_dir() else path.parent)
-    dataset = zoo.load_dataset(card["dataset"]["name"])
-    if dataset.sha256 != card["dataset"]["sha256"]:
+    run = zoo.load_run(path if path.is_dir() else path.parent)
+    dataset = zoo.load_dataset(run.card["dataset"]["name"])
+    if dataset.sha256 != run.card["dataset"]["sha256"]:
         raise OnebitError(
             f"{path} was made with other data than {dataset.name} here: pass an .npz file as "
             "--representative-data"
         )
-    images = Preprocessing(**card["preprocessing"])(dataset.train.images)
-    samples = Samples([images], None, "train")
+    # Records lie shuffled in their files, and reading all of them takes hours.
+    train = dataset.train if isinstance(dataset.train, Split) else dataset.train.first(most)
+    samples = Samples([preprocessed(train, run.preprocessing)], None, "train")
     check_samples(samples, loaded.model, str(path))
     return spread_samples(samples, most)
 

@@ -140,10 +140,13 @@ def test_three_dimensional_convolution_is_counted():
 
 def test_product_of_activations_is_named():
     image = keras.Input((8, 32))
-    signs = keras.layers.Activation(lq.math.sign)(image)
-    model = keras.Model(image, keras.layers.Dot(axes=(2, 2))([signs, signs]))
-    (audited,) = audit(convert_with_lce(model)).layers
-    assert "both operands are activations: LCE has no binary matrix product" in audited.reason
+    for x, are in ((image, "activations"),
+                   (keras.layers.Activation(lq.math.sign)(image),
+                    "binarised activations, multiplied in float32")):  # fmt: skip
+        model = keras.Model(image, keras.layers.Dot(axes=(2, 2))([x, x]))
+        (audited,) = audit(convert_with_lce(model)).layers
+        assert audited.reason == f"both operands are {are}: LCE has no binary matrix product"
+        assert (audited.float32_bytes, audited.size_bytes) == (0, 0)
 
 
 def test_zero_padding_of_a_binary_layer_is_pointed_out():
