@@ -24,13 +24,18 @@ sys.path.insert(0, str(ROOT))
 
 
 def names() -> list[str]:
-    """`larq_zoo:NAME` and `zoo:NAME` of every architecture."""
+    """`larq_zoo:NAME` and `zoo:NAME` of every architecture, larq-zoo's own once."""
     from onebit.keras import keras  # noqa: F401 - sets Keras up before larq-zoo imports it
     import larq_zoo  # isort: skip
-    import zoo
+    from zoo.registry import models
 
     theirs = [*larq_zoo.literature.__all__, *larq_zoo.sota.__all__]
-    return [f"larq_zoo:{name}" for name in sorted(theirs)] + [f"zoo:{n}" for n in zoo.names()]
+    ours = [
+        name
+        for name in models.names()
+        if not hasattr(sys.modules[models.get(name).builder.__module__], "larq_model")
+    ]
+    return [f"larq_zoo:{name}" for name in sorted(theirs)] + [f"zoo:{name}" for name in ours]
 
 
 def build(name: str):
