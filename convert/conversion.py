@@ -39,7 +39,7 @@ class Samples:
         split: What they are called in the report, such as `test`.
     """
 
-    inputs: Sequence[NDArray[np.float32]]
+    inputs: Sequence[NDArray[Any]]
     labels: NDArray[np.integer[Any]] | None = None
     split: str = "given"
 

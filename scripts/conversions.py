@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 
 def names() -> list[str]:
-    """`larq_zoo:NAME` and `zoo:NAME` of every architecture."""
+    """`larq_zoo:NAME` and `zoo:NAME` of every architecture, larq-zoo's own once."""
     from onebit.keras import keras  # noqa: F401 - sets Keras up before larq-zoo imports it
     import larq_zoo  # isort: skip
     import zoo

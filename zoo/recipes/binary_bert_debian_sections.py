@@ -35,7 +35,7 @@ def binary_bert_tiny_2_bit_debian_sections() -> Recipe:
     """The stage between: weights of one bit, activations of two."""
     return _recipe(
         "binary_bert_tiny",
-        epochs=10,
+        epochs=5,
         teacher=bert_tiny_debian_sections(),
         options={"activation_bits": 2},
     )
@@ -44,10 +44,10 @@ def binary_bert_tiny_2_bit_debian_sections() -> Recipe:
 @register_recipe
 def binary_bert_tiny_debian_sections() -> Recipe:
     """The last stage: weights and activations of one bit."""
-    return _recipe("binary_bert_tiny", epochs=10, teacher=binary_bert_tiny_2_bit_debian_sections())
+    return _recipe("binary_bert_tiny", epochs=5, teacher=binary_bert_tiny_2_bit_debian_sections())
 
 
 @register_recipe
 def binary_bert_tiny_direct_debian_sections() -> Recipe:
     """The same network without stages: from random weights, on the labels."""
-    return _recipe("binary_bert_tiny", epochs=20)
+    return _recipe("binary_bert_tiny", epochs=10)
