@@ -181,6 +181,12 @@ class Attention(keras.layers.Layer):
             raise ValueError(f"{self.heads} heads do not divide {channels} channels")
         super().build(input_shape)
 
+    @property
+    def product_macs(self) -> int:
+        """Multiply-accumulates of both products for one text: 2·S²·C."""
+        _, length, channels = self.input_shape[0]
+        return 2 * length * length * channels
+
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         """The attended values."""
         *operands, mask = inputs

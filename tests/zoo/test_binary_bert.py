@@ -6,6 +6,7 @@ from onebit.keras import keras, lq, tf
 from zoo.losses import make_loss
 from zoo.packed_weights import pack, unpack
 from zoo.registry import models
+from zoo.summary import layer_records
 
 BERT_BASE = 109_482_240
 """bert-base-uncased without a classifier, as its authors' checkpoint has it (arXiv 1810.04805
@@ -152,3 +153,15 @@ def test_exported_weights_of_a_binary_bert_take_a_bit_each():
     np.testing.assert_array_equal(other(tokens), model(tokens))
     # The table, seven projections and nothing else.
     assert sum(key.endswith(".bits") for key in arrays) == 8
+
+
+def test_summary_counts_the_tables_bits_and_attentions_products():
+    records = {record["layer"]: record for record in layer_records(tiny("binary_bert_tiny"))}
+    table = records["token_embedding"]
+    assert (table["bits"], table["weight_bits"], table["macs"]) == (20 * 32, 1, 0)
+    assert records["add_positions"]["bits"] == 8 * 32 * 32
+    assert records["layer_1_attention"]["macs"] == 2 * 8 * 8 * 32
+    # A float layer of attention has products, but no weights.
+    twin = {record["layer"]: record for record in layer_records(tiny("bert_tiny"))}
+    assert (twin["layer_1_attention"]["macs"], twin["layer_1_attention"]["bits"]) == (4096, 0)
+    assert twin["token_embedding"]["weight_bits"] == 32
