@@ -100,7 +100,7 @@ def _name_tables(graph: Graph, model: keras.Model) -> None:
         table = getattr(layer, "embeddings", None)
         if table is not None and len(table.shape) == 2:
             with lq.context.quantized_scope(True):
-                tables[fingerprint(np.asarray(table) < 0)] = layer.name
+                tables[fingerprint(table.numpy() < 0)] = layer.name
     for op in graph.operators:
         stored = graph.constant(graph.inputs(op)[0]) if graph.op_name(op) == "GATHER" else None
         name = None if stored is None or stored.ndim != 2 else tables.get(fingerprint(stored < 0))
