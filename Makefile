@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow delegate wheels android bench conversions accuracies lint format smoke \
-  requirements clean
+.PHONY: help setup demo test test-slow delegate wheels android bench arm-instructions \
+  conversions accuracies int8 lint format smoke requirements clean
 
 VENV := .venv
 PYTHON ?= $(shell scripts/find-python)
@@ -47,6 +47,9 @@ android:        ## build the delegate for Android; needs ANDROID_NDK=/path/to/nd
 bench: $(STAMP) delegate ## measure the delegate beside LCE and LiteRT; appends to results/
 	@$(RUN) scripts/bench_delegate.py --output results/delegate.jsonl $(BENCH)
 
+arm-instructions: $(STAMP) delegate ## count the delegate's instructions on aarch64 (emulated); writes results/
+	@$(RUN) scripts/arm_instructions.py
+
 lint: $(STAMP)  ## ruff and mypy
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
@@ -64,6 +67,9 @@ conversions: $(STAMP) ## convert every architecture at hand; appends what result
 
 accuracies: $(STAMP) ## train what the accuracies are reported of (hours); appends what results/accuracies.jsonl lacks
 	@$(RUN) scripts/accuracies.py
+
+int8: $(STAMP)  ## int8 files of trained models: make int8 RUNS="runs/a runs/b"; appends to results/
+	@$(RUN) scripts/int8.py $(RUNS)
 
 requirements: $(STAMP) ## resolve requirements.txt anew from pyproject.toml
 	@$(RUN) -m pip install --quiet uv

@@ -31,7 +31,8 @@ def rows_of(recipe: str, seed: int) -> list[dict[str, Any]]:
     folder = RUNS / f"{recipe}-seed{seed}"
     command = ["python", "-m", "zoo", "train", recipe, "-o", str(folder.relative_to(ROOT))]
     command += ["--seed", str(seed)]
-    subprocess.run([sys.executable, *command[1:]], cwd=ROOT, check=True)
+    if not (folder / "card.json").is_file():
+        subprocess.run([sys.executable, *command[1:]], cwd=ROOT, check=True)
     rows: list[dict[str, Any]] = []
     while (folder / "card.json").is_file():
         rows.insert(0, {**row_of(folder), "command": " ".join(command)})

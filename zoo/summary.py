@@ -28,12 +28,13 @@ def _product_macs(layer: keras.layers.Layer) -> int:
 
 
 def _record(layer: keras.layers.Layer) -> dict[str, Any]:
-    kernel = getattr(layer, "kernel", None)
+    kind = "depthwise" if hasattr(layer, "depthwise_kernel") else "kernel"
+    kernel = getattr(layer, "depthwise_kernel", getattr(layer, "kernel", None))
     table = getattr(layer, "embeddings", None)
     table_quantizer = getattr(layer, "embeddings_quantizer", None)
     output = layer.output_shape[1:]
     pixels = math.prod(output[:-1])
-    kernel_bits = _bits(getattr(layer, "kernel_quantizer", None))
+    kernel_bits = _bits(getattr(layer, f"{kind}_quantizer", None))
     kernel_count = 0 if kernel is None else math.prod(kernel.shape)
     table_count = 0 if table is None else math.prod(table.shape)
     table_bits = _bits(table_quantizer)
