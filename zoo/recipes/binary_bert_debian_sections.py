@@ -1,4 +1,18 @@
-"""BiT's staged distillation on Debian's package descriptions, its float teacher, and no stages."""
+"""BiT's staged distillation on Debian's package descriptions, its float teacher, and no stages.
+
+BiT: Robustly Binarized Multi-distilled Transformer, arXiv 2205.13016, section 3.4: float → one-bit
+weights with two-bit activations → one bit each; every stage starts from the one before and learns
+its logits and hidden states.
+
+Differs from the paper: a network of 2 layers that was not pretrained; Adam's rate falls
+exponentially from 1e-3 without warm-up, the same for scales and weights, without weight decay; the
+model of the last epoch instead of the best on the validation split.
+
+Nothing was tuned: the rate and the numbers of epochs are first guesses, shortened to what a busy
+machine allowed. Measured on 2026-11-21 with seed 1, x86-64 with AVX-512, two cores that eight other
+jobs used; accuracies are of the 3,729 test descriptions of the data set ac33f719…, whose largest
+class has 20.8 %.
+"""
 
 from __future__ import annotations
 
