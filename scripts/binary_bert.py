@@ -1,6 +1,7 @@
 """Trains BiT's chain of stages on Debian's package descriptions, one row of results a stage.
 
-    python scripts/binary_bert.py [--seeds 1,2,3]   # finishes what is missing, replaces the rows
+    python scripts/binary_bert.py [--seeds 1,2,3]   # trains what is missing, replaces the rows
+    python scripts/binary_bert.py --finished        # trains nothing: rows of what is finished
     python scripts/binary_bert.py --table
 
 Each stage's test accuracy is that of its last epoch; the validation split, a tenth of the sources,
@@ -26,16 +27,17 @@ VERIFIED = 1000
 sys.path.insert(0, str(ROOT))
 
 
-def rows_of(recipe: str, seed: int) -> list[dict[str, Any]]:
-    """Trains a recipe, or finishes its training; one row for it and each of its teachers."""
+def rows_of(recipe: str, seed: int, *, train: bool) -> list[dict[str, Any]]:
+    """One row for a recipe and each of its teachers, whose training is finished first if asked."""
     folder = RUNS / f"{recipe}-seed{seed}"
     command = ["python", "-m", "zoo", "train", recipe, "-o", str(folder.relative_to(ROOT))]
     command += ["--seed", str(seed)]
-    if not (folder / "card.json").is_file():
+    if train and not (folder / "card.json").is_file():
         subprocess.run([sys.executable, *command[1:]], cwd=ROOT, check=True)
     rows: list[dict[str, Any]] = []
-    while (folder / "card.json").is_file():
-        rows.insert(0, {**row_of(folder), "command": " ".join(command)})
+    while folder.is_dir():
+        if (folder / "card.json").is_file():
+            rows.insert(0, {**row_of(folder), "command": " ".join(command)})
         folder = folder / "teacher"
     return rows
 
@@ -116,6 +118,7 @@ def main() -> None:
     """Trains what is missing and writes the rows, or prints them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", default="1", help="comma-separated")
+    parser.add_argument("--finished", action="store_true", help="train nothing")
     parser.add_argument("--table", action="store_true", help="print the rows as Markdown instead")
     options = parser.parse_args()
     if options.table:
@@ -123,7 +126,7 @@ def main() -> None:
         return
     rows = [
         row for recipe in RECIPES for seed in options.seeds.split(",")
-        for row in rows_of(recipe, int(seed))
+        for row in rows_of(recipe, int(seed), train=not options.finished)
     ]  # fmt: skip
     from onebit.files import write_text
 
