@@ -40,13 +40,23 @@ def _recipe(
 
 @register_recipe
 def bert_tiny_debian_sections() -> Recipe:
-    """The float twin, which is the first teacher."""
+    """The float twin, which is the first teacher.
+
+    Command: python -m zoo train bert_tiny_debian_sections -o runs/bert_tiny
+    Duration: 11 min measured.
+    Accuracy: 77.6 % measured.
+    """
     return _recipe("bert_tiny", epochs=6)
 
 
 @register_recipe
 def binary_bert_tiny_2_bit_debian_sections() -> Recipe:
-    """The stage between: weights of one bit, activations of two."""
+    """The stage between: weights of one bit, activations of two; its teacher included.
+
+    Command: python -m zoo train binary_bert_tiny_2_bit_debian_sections -o runs/bert_2_bit
+    Duration: 33 min measured.
+    Accuracy: 74.8 % measured.
+    """
     return _recipe(
         "binary_bert_tiny",
         epochs=5,
@@ -57,11 +67,21 @@ def binary_bert_tiny_2_bit_debian_sections() -> Recipe:
 
 @register_recipe
 def binary_bert_tiny_debian_sections() -> Recipe:
-    """The last stage: weights and activations of one bit."""
+    """The last stage: weights and activations of one bit; the stages before it included.
+
+    Command: python -m zoo train binary_bert_tiny_debian_sections -o runs/bert
+    Duration: not measured to the end; about an hour on a machine as busy.
+    Accuracy: not measured; 77.2 % of the validation split after the first of its five epochs.
+    """
     return _recipe("binary_bert_tiny", epochs=5, teacher=binary_bert_tiny_2_bit_debian_sections())
 
 
 @register_recipe
 def binary_bert_tiny_direct_debian_sections() -> Recipe:
-    """The same network without stages: from random weights, on the labels."""
+    """The same network without stages: from random weights, on the labels.
+
+    Command: python -m zoo train binary_bert_tiny_direct_debian_sections -o runs/bert_direct
+    Duration: not measured to the end.
+    Accuracy: not measured; 77.3 % of the validation split after four of its ten epochs.
+    """
     return _recipe("binary_bert_tiny", epochs=10)
