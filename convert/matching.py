@@ -102,9 +102,8 @@ def _name_tables(graph: Graph, model: keras.Model) -> None:
     for layer in flat_layers(model):
         table = getattr(layer, "embeddings", None)
         if table is not None and len(table.shape) == 2:
-            quantizer = getattr(layer, "embeddings_quantizer", None)
-            values = np.asarray(table if quantizer is None else quantizer(table))
-            tables[fingerprint(values < 0)] = layer.name
+            with lq.context.quantized_scope(True):
+                tables[fingerprint(table.numpy() < 0)] = layer.name
     for op in graph.operators:
         stored = graph.constant(graph.inputs(op)[0]) if graph.op_name(op) == "GATHER" else None
         name = None if stored is None or stored.ndim != 2 else tables.get(fingerprint(stored < 0))

@@ -2,8 +2,8 @@
 
 A layer's sign is known in the file by the layer's filter. One between two activations has none, and
 the converter keeps neither its name nor, where it folds it away, its threshold. So both sides run a
-few samples: a quantizer in Keras and an LceQuantize in the file belong together if their bits agree
-best. The pairing only decides what is compared with what: bits of a wrong pair differ far from the
+few samples: a quantizer in Keras and bits that the file unpacks belong together if they agree best.
+The pairing only decides what is compared with what: bits of a wrong pair differ far from the
 threshold and end in a mismatch, never in a pass.
 """
 
@@ -46,23 +46,33 @@ def sign_taps(
     graph = Graph.from_bytes(content)
     quantizers = _separate_quantizers(model)
     taken = {tensor for tap in tapped for tensor in tap.tensors}
+    unpacked = [
+        graph.inputs(op)[0] for op in graph.operators if graph.op_name(op) == "LceDequantize"
+    ]
     tensors = [
-        graph.outputs(op)[0]
-        for op in graph.operators
-        if graph.op_name(op) == "LceQuantize" and graph.outputs(op)[0] not in taken
+        tensor
+        for tensor in dict.fromkeys(unpacked)
+        if tensor not in taken and _is_computed(graph, tensor)
     ]
     if not quantizers or not tensors:
         return []
     few = [array[:PAIRING_SAMPLES] for array in inputs]
     candidates = [Tap(quantizer, [], 0, quantizer) for quantizer in quantizers]
     with listening(candidates):
-        model([tf.constant(array) for array in few] if len(few) > 1 else tf.constant(few[0]))
+        tensors_in = [tf.constant(array) for array in few]
+        model(tensors_in if len(few) > 1 else tensors_in[0], training=False)
     # One tap with all tensors stands for the outputs to add.
     reader = LceInterpreter(
         with_outputs(content, [Tap(model.layers[-1], tensors, 0, lambda x: x)]), kernel
     )
     stored = dict(zip(tensors, reader.run(few)[-len(tensors) :], strict=True))
     return _paired([tap for tap in candidates if len(tap.seen) == 1], stored)
+
+
+def _is_computed(graph: Graph, tensor: int) -> bool:
+    """Whether bits are those of activations; packed weights and tables are constants."""
+    op = graph.producer(tensor)
+    return op is not None and graph.op_name(op) != "GATHER" and not graph.is_constant(tensor)
 
 
 def _separate_quantizers(model: keras.Model) -> list[keras.layers.Layer]:

@@ -186,11 +186,12 @@ def test_every_projection_is_binary_and_attention_is_float(conversion):
         "pooler",
         *(f"layer_1_{name}" for name in projections),
     }
-    assert {name for name, kind in kinds.items() if kind == "binary_weights"} == {"token_embedding"}
+    weights_only = {name for name, kind in kinds.items() if kind == "binary_weights"}
+    assert weights_only == {"token_embedding"}
     products = [
         layer
         for layer in conversion.report.layers
-        if "attention" in layer.name.split("/")[-1] and layer.kind == "float"
+        if layer.kind == "float" and layer.name.endswith("attention")
     ]
     assert len(products) == 4  # QKᵀ and PV of two heads
     for layer in products:
@@ -212,8 +213,8 @@ def test_a_damaged_sign_between_activations_is_a_mismatch(model, tokens, convers
     (op,) = (op for op in graph.operators if graph.op_name(op) == "SOFTMAX")
     (shift,) = graph.consumers(graph.outputs(op)[0])
     assert graph.op_name(shift) == "SUB"
-    threshold = graph.constant(graph.inputs(shift)[1])
-    index = graph.add_constant("wrong", np.asarray(threshold + np.float32(0.05), "<f4"))
+    assert graph.constant(graph.inputs(shift)[1]) > 0.1  # above most probabilities
+    index = graph.add_constant("wrong", np.zeros([], "<f4"))
     shift.inputs = np.array([graph.inputs(shift)[0], index], np.int32)
     result = verify(model, graph.to_bytes(), [tokens])
     assert result.verdict == "mismatch"
@@ -222,8 +223,8 @@ def test_a_damaged_sign_between_activations_is_a_mismatch(model, tokens, convers
 
 def test_packed_weights_hold_the_table_too(model, conversion):
     arrays = packed_weights(conversion.tflite)
-    table = np.asarray(model.get_layer("token_embedding").embeddings_quantizer(
-        model.get_layer("token_embedding").embeddings))  # fmt: skip
+    with lq.context.quantized_scope(True):
+        (table,) = model.get_layer("token_embedding").get_weights()
     stored = bits.unpack(arrays["token_embedding/bits"], 32)[:, 0, 0]
     np.testing.assert_array_equal(stored * arrays["token_embedding/multiplier"][:, None], table)
 

@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 
 import zoo
-from onebit.keras import keras, lq
+from onebit.keras import keras, lq, tf
+from zoo.losses import make_loss
+from zoo.packed_weights import pack, unpack
+from zoo.registry import models
+from zoo.summary import layer_records
 
 BERT_BASE = 109_482_240
 """bert-base-uncased without a classifier, as its authors' checkpoint has it (arXiv 1810.04805
@@ -77,3 +81,87 @@ def test_activation_bits_are_an_option():
     model = zoo.build("binary_bert_tiny", layers=1, units=32, vocabulary=20, activation_bits=2)
     assert model.get_layer("layer_1_query").input_quantizer.bits == 2
     assert keras.Model.from_config(model.get_config()).get_layer("pooler").input_quantizer.bits == 2
+
+
+TINY = {"layers": 1, "units": 32, "heads": 2, "vocabulary": 20, "input_shape": (8,), "classes": 3}
+TEXT_MODELS = [name for name in zoo.names() if models.get(name).takes_text]
+
+
+def tiny(name):
+    keras.utils.set_random_seed(11)
+    return zoo.build(name, **TINY)
+
+
+def batch():
+    generator = np.random.default_rng(5)
+    # Every token, and all lengths: only then has each row of the table a gradient.
+    tokens = np.concatenate([generator.permutation(np.arange(20)) for _ in range(4)])
+    return tokens.reshape(10, 8).astype(np.int32), generator.integers(3, size=10)
+
+
+@pytest.mark.parametrize("name", TEXT_MODELS)
+def test_text_model_trains_a_step_with_gradients_everywhere(name):
+    model = tiny(name)
+    tokens, labels = batch()
+    with tf.GradientTape() as tape:
+        loss = make_loss("cross_entropy")(labels, model(tokens, training=True))
+    gradients = tape.gradient(loss, model.trainable_weights)
+    assert np.isfinite(loss)
+    for weight, gradient in zip(model.trainable_weights, gradients, strict=True):
+        assert gradient is not None, weight.name
+        values = tf.convert_to_tensor(gradient).numpy()
+        assert np.all(np.isfinite(values)), weight.name
+        # What is added to all keys alike changes no softmax, so a float network's has no gradient.
+        assert np.any(values) or weight.name.startswith("layer_1_key/bias"), weight.name
+
+
+@pytest.mark.parametrize("name", TEXT_MODELS)
+def test_text_model_saves_and_loads_to_the_same_output(name, tmp_path):
+    model = tiny(name)
+    tokens, _ = batch()
+    model(tokens, training=True)  # sets the scales
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(loaded(tokens), model(tokens))
+    assert (model.name, model.input_shape, model.output_shape) == (name, (None, 8), (None, 3))
+
+
+@pytest.mark.parametrize("name", [name for name in TEXT_MODELS if models.get(name).twin])
+def test_text_twin_has_the_same_layers_and_no_quantizer(name):
+    model, twin = tiny(name), tiny(models.get(name).twin)
+    shapes = []
+    for net in (model, twin):
+        shapes.append(
+            [
+                (layer.name, tuple(weight.shape))
+                for layer in net.layers
+                for weight in layer.weights
+                if not weight.name.split("/")[-1].startswith(("scale", "threshold", "calibrated"))
+            ]
+        )
+    assert shapes[0] == shapes[1]
+    for layer in twin.layers:
+        assert not any("quantizer" in key and value for key, value in layer.get_config().items())
+
+
+def test_exported_weights_of_a_binary_bert_take_a_bit_each():
+    model, other = tiny("binary_bert_tiny"), zoo.build("binary_bert_tiny", **TINY)
+    tokens, _ = batch()
+    model(tokens, training=True)
+    arrays = pack(model)
+    unpack(other, arrays)
+    np.testing.assert_array_equal(other(tokens), model(tokens))
+    # The table, seven projections and nothing else.
+    assert sum(key.endswith(".bits") for key in arrays) == 8
+
+
+def test_summary_counts_the_tables_bits_and_attentions_products():
+    records = {record["layer"]: record for record in layer_records(tiny("binary_bert_tiny"))}
+    table = records["token_embedding"]
+    assert (table["bits"], table["weight_bits"], table["macs"]) == (20 * 32, 1, 0)
+    assert records["add_positions"]["bits"] == 8 * 32 * 32
+    assert records["layer_1_attention"]["macs"] == 2 * 8 * 8 * 32
+    # A float layer of attention has products, but no weights.
+    twin = {record["layer"]: record for record in layer_records(tiny("bert_tiny"))}
+    assert (twin["layer_1_attention"]["macs"], twin["layer_1_attention"]["bits"]) == (4096, 0)
+    assert twin["token_embedding"]["weight_bits"] == 32

@@ -138,6 +138,7 @@ def test_centred_sign_is_its_closed_form_and_passes_the_gradient(per_row):
     np.testing.assert_allclose(y, expected, rtol=41 * 2.0**-24)
     np.testing.assert_array_equal(tape.gradient(y, variable), np.ones_like(w))
     assert len(np.unique(np.abs(y))) == (5 if per_row else 1)
+    np.testing.assert_array_equal(centred_sign(y, per_row=per_row), y)
 
 
 def test_in_larq_layers_they_train_save_and_load(tmp_path):

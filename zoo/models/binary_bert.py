@@ -76,7 +76,7 @@ def bert_tiny(
     units: int = 128,
     heads: int = 2,
 ) -> keras.Model:
-    """The float twin of `binary_bert_tiny`: the same layers in Keras' own form.
+    """The float twin of `binary_bert_tiny`: the same layers without quantizers.
 
     Args:
         input_shape: `[S]`, tokens of a text.
