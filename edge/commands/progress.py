@@ -56,6 +56,8 @@ class DeviceProgress:
             row = event.row
             told = row.summary if not row.host.emulated else None
             parts = [f"p50 {milliseconds(told.p50_ns)}"] if told else []
+            if row.aggregates is not None and not row.host.emulated:
+                parts = [f"mean {milliseconds(row.aggregates.mean_ns)}"]
             if row.reason:
                 parts.append(f"{row.status}: {row.reason}")
             where = f"{event.device}: " if self._several else ""
