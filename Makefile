@@ -3,8 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow delegate wheels android bench arm-instructions \
-  conversions accuracies lint format smoke \
-  requirements clean
+  conversions accuracies int8 lint format smoke requirements clean
 
 VENV := .venv
 PYTHON ?= $(shell scripts/find-python)
@@ -68,6 +67,9 @@ conversions: $(STAMP) ## convert every architecture at hand; appends what result
 
 accuracies: $(STAMP) ## train what the accuracies are reported of (hours); appends what results/accuracies.jsonl lacks
 	@$(RUN) scripts/accuracies.py
+
+int8: $(STAMP)  ## int8 files of trained models: make int8 RUNS="runs/a runs/b"; appends to results/
+	@$(RUN) scripts/int8.py $(RUNS)
 
 requirements: $(STAMP) ## resolve requirements.txt anew from pyproject.toml
 	@$(RUN) -m pip install --quiet uv

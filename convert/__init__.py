@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from convert.audit import audit
     from convert.conversion import Conversion, Samples, convert_model
     from convert.errors import ConversionError, FlatbufferError, SourceError
+    from convert.int8.settings import Int8
     from convert.report import Audit, Layer, Report, Totals, Verification
     from convert.verification import verify
 
@@ -24,6 +25,7 @@ __all__ = [
     "Conversion",
     "ConversionError",
     "FlatbufferError",
+    "Int8",
     "Layer",
     "Report",
     "Samples",
@@ -40,6 +42,7 @@ _MODULE_OF = {
     "Conversion": "convert.conversion",
     "ConversionError": "convert.errors",
     "FlatbufferError": "convert.errors",
+    "Int8": "convert.int8.settings",
     "Layer": "convert.report",
     "Report": "convert.report",
     "Samples": "convert.conversion",

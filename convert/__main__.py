@@ -3,17 +3,21 @@
 The one module of this package that looks names up in `zoo`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from convert.int8.options import int8_options
 from onebit.cli import CommandGroup, emit, format_option, progress, require_suffix
 from onebit.errors import OnebitError, UsageError
-from onebit.files import replacing, require_writable, write_text
+from onebit.files import replacing, require_writable
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     import zoo
     from convert.conversion import Conversion, Samples
     from onebit.keras import keras
@@ -41,6 +45,14 @@ def _model_options(command: Command) -> Command:
                 type=click.Path(path_type=Path),
                 help="Where samples come from: a run folder or its card.json, or an .npz file with "
                 "float32 `inputs` as the model takes them and optional `labels`.",
+            ),
+            click.option(
+                "--delegate/--no-delegate",
+                "with_delegate",
+                default=True,
+                show_default=True,
+                help="Whether to compare stock LiteRT with Onebit's delegate too, where it is "
+                "there.",
             ),
             click.option(
                 "--custom-objects",
@@ -73,16 +85,24 @@ def main() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write the file as a C header (.h) with its size and SHA-256.",
 )
+@int8_options
 @format_option("table", "json")
 def model(
     source: str,
     output: Path,
     sample_count: int,
     verify_data: Path | None,
+    with_delegate: bool,
     custom_objects: Path | None,
     allow_code: bool,
     keep_mismatch: bool,
     header: Path | None,
+    int8: bool,
+    representative_data: Path | None,
+    representative_samples: int,
+    io: str,
+    int8_ranges: str,
+    int8_scope: str,
     format_: str,
 ) -> None:
     """Convert SOURCE to a .tflite file for Larq Compute Engine, and verify it against Keras.
@@ -94,24 +114,36 @@ def model(
     \b
     Example:
       python -m convert model runs/demo/bnn -o bnn.tflite
+      python -m convert model runs/demo/bnn -o bnn.tflite --int8 --representative-data runs/demo/bnn
     """
+    if int8 != (representative_data is not None):
+        raise UsageError("--int8 and --representative-data FILE.npz|RUN|CARD need each other")
+    if not int8 and io == "int8":
+        raise UsageError("--io int8 needs --int8")
     require_suffix(output, ".tflite")
     require_writable(output)
     if header is not None:
         require_suffix(header, ".h")
         require_writable(header)
     from convert.conversion import convert_model
+    from convert.int8.settings import Int8
     from convert.printing import print_layers, print_totals, print_verification
 
     with progress.status("loading TensorFlow and the model") as status:
         loaded = _load(source, custom_objects, allow_code)
         samples = _samples(loaded, verify_data, sample_count) if sample_count else None
+        settings = None
+        if representative_data is not None:
+            inputs = _representative(loaded, representative_data, representative_samples)
+            settings = Int8(inputs, int8_ranges, io, int8_scope)  # type: ignore[arg-type]
         conversion = convert_model(
             loaded.model,
             samples=samples,
+            int8=settings,
             name=loaded.name,
             source=source,
             card=loaded.card,
+            with_delegate=with_delegate,
             on_stage=status.update,
         )
     _save(conversion, output, keep_mismatch, header)
@@ -167,12 +199,14 @@ def verify(
     file: Path,
     sample_count: int,
     verify_data: Path | None,
+    with_delegate: bool,
     custom_objects: Path | None,
     allow_code: bool,
     format_: str,
 ) -> None:
     """Compare a .tflite FILE with the Keras model SOURCE that it was made from.
 
+    The file runs on LCE's interpreter, and on stock LiteRT with Onebit's delegate if that is there.
     Exits with 1 if they differ by more than rounding explains.
 
     \b
@@ -184,24 +218,21 @@ def verify(
         raise UsageError("--samples 0 leaves nothing to compare")
     from dataclasses import asdict
 
+    from convert.conversion import verify_file
     from convert.flatbuffer import read_file
     from convert.printing import print_verification
-    from convert.verification import verify as verify_content
 
     content = read_file(file)
     with progress.status("loading TensorFlow and the model") as status:
         loaded = _load(source, custom_objects, allow_code)
         samples = _samples(loaded, verify_data, sample_count)
-        status.update(f"comparing with Keras on {len(samples.inputs[0])} samples")
-        result = verify_content(
-            loaded.model, content, samples.inputs, samples.labels, samples.split
-        )
+        result = verify_file(loaded.model, content, samples, status.update, with_delegate)
     if format_ == "json":
         emit([], "json", document=asdict(result))
     else:
         print_verification(result)
-    if result.verdict == "mismatch":
-        raise OnebitError(f"{file} disagrees with {source}: {result.summary()}")
+    if result.mismatches():
+        raise OnebitError(f"{file} disagrees with {source}: {'; '.join(result.mismatches())}")
 
 
 @main.command()
@@ -290,12 +321,43 @@ def _samples(loaded: _Loaded, verify_data: Path | None, most: int) -> "Samples":
     return first_samples(samples, most)
 
 
+def _representative(loaded: _Loaded, path: Path, most: int) -> "Sequence[NDArray[np.float32]]":
+    """Samples to learn int8 ranges from, evenly spread over what there is."""
+    from convert.samples import read_samples, spread_samples
+
+    if not _is_run(path) and path.name != "card.json":
+        return spread_samples(read_samples(path, loaded.model), most)
+    import zoo
+    from convert.conversion import Samples
+    from convert.samples import check_samples
+    from zoo.datasets import Split
+    from zoo.preprocessing import preprocessed
+    from zoo.run import load_card, load_preprocessor
+
+    folder = path if path.is_dir() else path.parent
+    card = load_card(folder)
+    dataset = zoo.load_dataset(card["dataset"]["name"])
+    if dataset.sha256 != card["dataset"]["sha256"]:
+        raise OnebitError(
+            f"{path} was made with other data than {dataset.name} here: pass an .npz file as "
+            "--representative-data"
+        )
+    # Of records that lie in many files the first are read, not all.
+    train = dataset.train
+    split = train if isinstance(train, Split) else train.first(most)
+    inputs = preprocessed(split, load_preprocessor(folder, card))
+    samples = Samples([inputs], None, "train")
+    check_samples(samples, loaded.model, str(path))
+    return spread_samples(samples, most)
+
+
 def _save(conversion: "Conversion", output: Path, keep_mismatch: bool, header: Path | None) -> None:
     verification = conversion.report.verification
-    if verification is not None and verification.verdict == "mismatch" and not keep_mismatch:
+    found = [] if verification is None else verification.mismatches()
+    if found and not keep_mismatch:
         raise OnebitError(
-            f"the converted file disagrees with Keras: {verification.summary()}; nothing was "
-            "written, pass --keep-mismatch to write the file and its report for a closer look"
+            f"the converted file disagrees with Keras: {'; '.join(found)}; nothing was written, "
+            "pass --keep-mismatch to write the file and its report for a closer look"
         )
     if header is None:
         conversion.save(output)
@@ -304,7 +366,7 @@ def _save(conversion: "Conversion", output: Path, keep_mismatch: bool, header: P
 
     # The header goes first, so that a full disk leaves neither.
     with replacing(header) as temporary:
-        write_text(temporary, c_header(conversion.tflite, output.stem))
+        temporary.write_text(c_header(conversion.tflite, output.stem), encoding="utf-8")
         conversion.save(output)
 
 

@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from convert.audit import audit
 from convert.errors import ConversionError
 from convert.flatbuffer import Graph
+from convert.int8.compare import verify_int8
+from convert.int8.quantize import is_quantized, quantize
+from convert.int8.settings import Int8
 from convert.lce import VERSION, LceInterpreter, convert_with_lce
 from convert.matching import name_tensors
 from convert.passes import run_passes
-from convert.report import Report
+from convert.report import Report, Verification
 from convert.rewrites import Rewritten, rewrite
 from convert.verification import verify
 from onebit.files import replacing, write_json
@@ -82,6 +85,8 @@ def convert_model(
     card: dict[str, Any] | None = None,
     rewrites: bool = True,
     passes: bool = True,
+    with_delegate: bool = True,
+    int8: Int8 | None = None,
     on_stage: Stage = lambda stage: None,
 ) -> Conversion:
     """Converts a Keras model to a bitpacked `.tflite` file that LCE's interpreter runs.
@@ -96,6 +101,8 @@ def convert_model(
         card: The model card, copied to the report.
         rewrites: Whether to rewrite the model before LCE; off shows LCE alone.
         passes: Whether to change the file after LCE.
+        with_delegate: Whether samples are run with Onebit's delegate too, where it is there.
+        int8: How to make the float layers int8; they stay float when absent.
         on_stage: Called with the name of each stage.
 
     Returns:
@@ -103,7 +110,8 @@ def convert_model(
         LCE's interpreter refuses the file is a note, and then nothing is compared.
 
     Raises:
-        ConversionError: This is no built Keras 2 model, or LCE cannot convert it.
+        ConversionError: This is no built Keras 2 model, LCE cannot convert it, or no ranges can be
+            learnt from the samples of `int8`.
     """
     if not isinstance(model, keras.Model):
         raise ConversionError(
@@ -112,20 +120,23 @@ def convert_model(
         )
     if not model.built:
         raise ConversionError(f"{model.name} is not built: call it on data once, or give its input")
-    rewritten = Rewritten(model)
-    if rewrites:
-        on_stage("rewriting layers")
-        rewritten = rewrite(model)
-    on_stage("converting with Larq Compute Engine")
-    content = convert_with_lce(rewritten.model)
-    graph = Graph.from_bytes(content)
-    name_tensors(graph, model)
+    rewritten, reference = convert_alone(model, rewrites, on_stage)
+    graph = Graph.from_bytes(reference)
+    notes = [] if rewritten.skipped is None else [rewritten.skipped]
     fired: dict[str, list[str]] = {}
+    if int8 is not None:
+        on_stage(f"calibrating on {len(int8.inputs[0])} samples")
+        quantized = quantize(graph, int8)
+        graph, fired = quantized.graph, quantized.fired
+        notes += quantized.warnings
+        if not is_quantized(graph):
+            notes.append("nothing became int8: no layer has real weights")
     if passes:
         on_stage("packing")
-        fired = run_passes(graph)
+        # int8 has packed some layers before.
+        for step, changed in run_passes(graph).items():
+            fired[step] = [*fired.get(step, []), *changed]
     content = graph.to_bytes()
-    notes = [] if rewritten.skipped is None else [rewritten.skipped]
     refusal = _refusal(content)
     if refusal is not None:
         notes.append(refusal)
@@ -146,9 +157,52 @@ def convert_model(
     )
     if samples is not None and refusal is None:
         on_stage(f"comparing with Keras on {len(samples.inputs[0])} samples")
-        verification = verify(model, content, samples.inputs, samples.labels, samples.split)
+        compared = samples.inputs, samples.labels, samples.split
+        if is_quantized(graph) and int8 is not None:
+            verification = verify_int8(model, reference, content, *compared)
+        else:
+            verification = verify(model, content, *compared, with_delegate=with_delegate)
         report = dataclasses.replace(report, verification=verification)
     return Conversion(content, report)
+
+
+def convert_alone(
+    model: keras.Model, rewrites: bool = True, on_stage: Stage = lambda stage: None
+) -> tuple[Rewritten, bytes]:
+    """The rewritten model, and the file that LCE makes of it, its tensors named."""
+    rewritten = Rewritten(model)
+    if rewrites:
+        on_stage("rewriting layers")
+        rewritten = rewrite(model)
+    on_stage("converting with Larq Compute Engine")
+    graph = Graph.from_bytes(convert_with_lce(rewritten.model))
+    name_tensors(graph, model)
+    return rewritten, graph.to_bytes()
+
+
+def verify_file(
+    model: keras.Model,
+    content: bytes,
+    samples: Samples,
+    on_stage: Stage = lambda stage: None,
+    with_delegate: bool = True,
+) -> Verification:
+    """Compares a file that exists with the Keras model that it was made from.
+
+    What an int8 file is compared with besides is the model's float file, which is made anew.
+
+    Raises:
+        ConversionError: LCE's interpreter refuses the file, or it is of another model.
+    """
+    compared = samples.inputs, samples.labels, samples.split
+    if is_quantized(Graph.from_bytes(content)):
+        reference = convert_alone(model, True, on_stage)[1]
+        # A model that was trained with fake quantization has no float file.
+        if not is_quantized(Graph.from_bytes(reference)):
+            on_stage(f"comparing with Keras on {len(samples.inputs[0])} samples")
+            return verify_int8(model, reference, content, *compared)
+    on_stage(f"comparing with Keras on {len(samples.inputs[0])} samples")
+    return verify(model, content, *compared, with_delegate=with_delegate)
 
 
 def _refusal(content: bytes) -> str | None:

@@ -214,6 +214,12 @@ class Graph:
         """Adds a computed tensor of packed bits (int32 words) and returns its index."""
         return self._add_tensor(name, shape, INT32, buffer=0)
 
+    def add_int8(self, name: str, shape: Sequence[int], quantization: Any) -> int:
+        """Adds a computed int8 tensor with its steps (a `QuantizationParametersT`)."""
+        index = self._add_tensor(name, shape, INT8, buffer=0)
+        self.subgraph.tensors[index].quantization = quantization
+        return index
+
     def _add_tensor(self, name: str, shape: Sequence[int], type_: int, buffer: int) -> int:
         tensor = schema.TensorT()
         tensor.name = name.encode()

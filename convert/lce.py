@@ -1,20 +1,30 @@
 """Larq Compute Engine: its converter, whose failures are told whole, and its interpreter."""
 
+import json
 import re
+import signal
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import ConversionError
 from convert.flatbuffer import Graph
+from convert.inputs import input_specs
+from convert.rewrites.fix_large_kernels import MAX_FOLDED_WEIGHTS
+from convert.rewrites.topology import flat_layers
+from convert.workers import how_it_ended, worker_command, worker_environment
 from onebit.errors import first_line
-from onebit.keras import keras
+from onebit.keras import keras, tf
 from onebit.streams import held_stderr
 
 import larq_compute_engine as lce  # isort: skip - needs Keras 2, which onebit.keras sets up
+from larq_compute_engine.mlir.python import converter  # isort: skip
 
 OPS = ("LceQuantize", "LceDequantize", "LceBconv2d", "LceBMaxPool2d")
 """The custom operators that LCE's interpreter adds to TensorFlow Lite's own."""
@@ -25,30 +35,130 @@ VERSION: str = lce.__version__
 def convert_with_lce(model: keras.Model) -> bytes:
     """The `.tflite` file that Larq Compute Engine makes of a Keras model.
 
-    LCE converts by way of a SavedModel and, when that fails, by way of a frozen graph; it shows the
-    cause of the second failure only.
+    By way of a SavedModel and, when that fails, by way of a frozen graph, as LCE itself does; LCE
+    shows the cause of the second failure only. The native converter runs in a process of its own.
 
     Raises:
-        ConversionError: Both ways failed (the message has both causes), an input dimension other
-            than the batch is unknown, or the model needs an operator that TensorFlow Lite lacks.
+        ConversionError: Both ways failed (the message has both causes), the converter crashed, an
+            input dimension other than the batch is unknown, or the model needs an operator that
+            TensorFlow Lite lacks.
     """
-    _check_input_shapes(model)
-    with tempfile.TemporaryDirectory(prefix="onebit-") as folder:
+    input_specs(model)  # refuses unknown sizes before anything else takes time
+    causes = {}
+    for way, prepare in (("SavedModel", _saved_model), ("frozen graph", _frozen_graph)):
+        with tempfile.TemporaryDirectory(prefix="onebit-") as folder:
+            try:
+                with warnings.catch_warnings(), held_stderr():
+                    warnings.simplefilter("ignore")
+                    function, arguments = prepare(model, Path(folder))
+                content = _run_converter(function, arguments, Path(folder))
+            except _CrashError as crash:
+                raise ConversionError(
+                    f"Larq Compute Engine's converter crashed on {model.name} ({crash})"
+                    + _about_large_kernels(model)
+                ) from crash
+            except Exception as error:  # Keras and MLIR raise whatever comes up; both are reported
+                causes[way] = first_line(error)
+                continue
+        _check_operators(content, model.name)
+        return content
+    # Either way ends in the same converter, which often says the same.
+    told = [f"by {way}: {cause}" for way, cause in causes.items()]
+    reason = "; ".join(told) if len(set(causes.values())) > 1 else causes["SavedModel"]
+    raise ConversionError(
+        f"Larq Compute Engine cannot convert {model.name}: {reason}{_about_large_kernels(model)}"
+    )
 
-        def by_saved_model() -> bytes:
-            model.save(folder, save_format="tf")
-            return lce.convert_saved_model(folder)
 
-        content, first_cause = _attempt(by_saved_model)
-    if content is None:
-        content, second_cause = _attempt(lambda: lce.convert_keras_model(model))
-        if content is None:
-            raise ConversionError(
-                f"Larq Compute Engine cannot convert {model.name}; "
-                f"by SavedModel: {first_cause}; by frozen graph: {second_cause}"
-            )
-    _check_operators(content, model.name)
-    return content
+class _CrashError(Exception):
+    """The converter's process was ended by a signal, whose name is the message."""
+
+
+def _run_converter(function: str, arguments: list[Any], folder: Path) -> bytes:
+    """What a function of LCE's native converter gives.
+
+    Raises:
+        _CrashError: It crashed.
+        RuntimeError: It failed; the message has the cause, MLIR's diagnostics first.
+    """
+    output = folder / "model.tflite"
+    (folder / "arguments.json").write_text(json.dumps(arguments))
+    result = subprocess.run(
+        worker_command("lce_worker", function, str(folder / "arguments.json"), str(output)),
+        env=worker_environment(),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if result.returncode < 0:
+        raise _CrashError(signal.Signals(-result.returncode).name)
+    if result.returncode > 0:
+        # MLIR prints its diagnostics as "loc(...): error: ..." and raises something less telling.
+        said = re.findall(r"error: (.+)", result.stderr)[:3]
+        raised = first_line(Exception(result.stdout or how_it_ended(1, result.stderr)))
+        raise RuntimeError("; ".join(dict.fromkeys([*said, raised])))
+    return output.read_bytes()
+
+
+def _about_large_kernels(model: keras.Model) -> str:
+    """The end of a message about a model whose kernels are too large for LCE, or nothing."""
+    large = [
+        layer.name
+        for layer in flat_layers(model)
+        if any(w.shape.num_elements() > MAX_FOLDED_WEIGHTS for w in layer.weights)
+    ]
+    if not large:
+        return ""
+    return (
+        f"; it cannot take kernels of over 2^25 weights, as {', '.join(large)} has: Onebit "
+        "rewrites those of Larq layers in models of the functional API"
+    )
+
+
+def _saved_model(model: keras.Model, folder: Path) -> tuple[str, list[Any]]:
+    """Saves what a model computes at inference, and nothing else; gives the converter's call.
+
+    `model.save` also saves every layer as a thing of its own, which traces each of them four times:
+    it takes most of the time of a conversion. LCE makes the same bytes of both.
+    """
+
+    def serve(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = tf.nest.flatten(
+            model(tf.nest.pack_sequence_as(structure, inputs), training=False)
+        )
+        names = model.output_names or [f"output_{i}" for i in range(1, len(outputs) + 1)]
+        return dict(zip(names, outputs, strict=True))
+
+    structure, specs = model.save_spec()[0][0], input_specs(model)
+    module = tf.Module()
+    module.variables_of_model = list(model.variables)  # what is not tracked is not saved
+    # Larq's and Keras' layers need no conversion by AutoGraph; layers in need of it ask for it.
+    signature = tf.function(serve, input_signature=specs, autograph=False)
+    tf.saved_model.save(module, str(folder), signatures=signature)
+    names = [tf.saved_model.SERVING], [tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY]
+    return "convert_saved_model_to_tflite_flatbuffer", [str(folder), *names, 1, "arm", None]
+
+
+def _frozen_graph(model: keras.Model, folder: Path) -> tuple[str, list[Any]]:
+    """Writes a model as a graph without variables, as LCE does; gives the converter's call."""
+    function = converter.concrete_function_from_keras_model(model)
+    frozen = converter.convert_variables_to_constants_v2(function, lower_control_flow=False)
+    inputs = [tensor for tensor in frozen.inputs if tensor.dtype != tf.resource]
+    graph = frozen.graph.as_graph_def()
+    file = folder / "graph.pb"
+    file.write_bytes(graph.SerializeToString())
+    return "convert_graphdef_to_tflite_flatbuffer", [
+        {"file": str(file)},
+        [converter.get_tensor_name(tensor) for tensor in inputs],
+        [converter.DataType.Name(tensor.dtype.as_datatype_enum) for tensor in inputs],
+        # LCE fixes an unknown batch to 1.
+        [[size or 1 for size in tensor.shape.as_list()] for tensor in inputs],
+        [converter.get_tensor_name(tensor) for tensor in frozen.outputs],
+        converter._contains_training_quant_op(graph),
+        "arm",
+        None,
+    ]
 
 
 def lce_alone(model: keras.Model) -> bytes:
@@ -57,33 +167,14 @@ def lce_alone(model: keras.Model) -> bytes:
     Raises:
         ConversionError: It fails.
     """
-    content, cause = _attempt(lambda: lce.convert_keras_model(model))
-    if content is None:
-        raise ConversionError(f"Larq Compute Engine cannot convert {model.name}: {cause}")
-    return content
-
-
-def _attempt(convert: Callable[[], bytes]) -> tuple[bytes | None, str]:
-    """A conversion's result, or None and its cause, taken from native code's output too."""
-    with warnings.catch_warnings(), held_stderr() as held:
+    with warnings.catch_warnings(), held_stderr():
         warnings.simplefilter("ignore")
         try:
-            return convert(), ""
-        except Exception as error:  # LCE and MLIR raise whatever comes up; the caller reports it
-            cause = first_line(error)
-    # MLIR prints its diagnostics as "loc(...): error: ..." and raises something less telling.
-    diagnostics = re.findall(r"error: (.+)", held())
-    return None, "; ".join(dict.fromkeys([*diagnostics[:3], cause]))
-
-
-def _check_input_shapes(model: keras.Model) -> None:
-    for tensor in model.inputs or []:
-        shape = tensor.shape.as_list()
-        if None in shape[1:]:
+            return lce.convert_keras_model(model)
+        except Exception as error:  # LCE and MLIR raise whatever comes up
             raise ConversionError(
-                f"input {tensor.name} of {model.name} has the shape {shape}: a .tflite file for "
-                "LCE needs fixed sizes, so build the model with keras.Input(shape=(…numbers…))"
-            )
+                f"Larq Compute Engine cannot convert {model.name}: {first_line(error)}"
+            ) from error
 
 
 def _check_operators(content: bytes, name: str) -> None:
@@ -129,7 +220,7 @@ class LceInterpreter:
 
     def run(
         self,
-        samples: Sequence[NDArray[np.float32]],
+        samples: Sequence[NDArray[Any]],
         tick: Callable[[], None] | None = None,
     ) -> list[NDArray[np.generic]]:
         """The outputs for samples that are fed one at a time.

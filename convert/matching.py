@@ -6,6 +6,7 @@ compared up to a flip of a whole channel; where nothing matches, up to flips of 
 which the normalisation in front of a dense layer brings about.
 """
 
+import functools
 import hashlib
 from typing import Any
 
@@ -82,12 +83,14 @@ def name_tensors(graph: Graph, model: keras.Model) -> None:
 
     LCE's own names join those of all operators that it fused and are cut after 50 characters.
     """
-    layers, by_rows = layers_by_filter(model), layers_by_filter(model, any_columns=True)
+    layers = layers_by_filter(model)
+    # Seldom needed, and a pass over all weights.
+    by_rows = functools.cache(lambda: layers_by_filter(model, any_columns=True))
     for op in graph.operators:
         signs = signs_of(graph, op)
         if signs is None:
             continue
-        layer = layers.get(fingerprint(signs)) or by_rows.get(fingerprint(signs, True))
+        layer = layers.get(fingerprint(signs)) or by_rows().get(fingerprint(signs, True))
         if layer is not None:
             graph.subgraph.tensors[graph.outputs(op)[0]].name = layer.name.encode()
 

@@ -2,7 +2,7 @@
 
 import click
 
-from convert.report import Layer, Totals, Verification
+from convert.report import Comparison, Layer, Quantization, Totals, Verification
 from onebit.cli import emit
 
 MAX_FLIPS = 3
@@ -47,7 +47,7 @@ def print_totals(totals: Totals, file_bytes: int) -> None:
 
 
 def print_verification(verification: Verification) -> None:
-    """Prints the verdict, the accuracies, and where the first samples differ."""
+    """Prints the verdicts, the accuracies, and where the first samples differ."""
     click.echo(
         f"against Keras on {verification.samples} {verification.split} samples: "
         f"{verification.summary()}"
@@ -57,14 +57,46 @@ def print_verification(verification: Verification) -> None:
             f"accuracy: {verification.accuracy_keras:.2%} in Keras, "
             f"{verification.accuracy_file:.2%} in the file"
         )
-    for flip in verification.flips[:MAX_FLIPS]:
+    if verification.quantization is not None:
+        _print_quantization(verification.quantization)
+    else:
+        _print_flips(verification)
+    if verification.delegate is None:
+        click.echo(f"with the delegate: not compared, {verification.delegate_skipped}")
+        return
+    accuracy = verification.delegate.accuracy_file
+    click.echo(
+        f"with the delegate ({verification.delegate_label}): {verification.delegate.summary()}"
+        + ("" if accuracy is None else f", accuracy {accuracy:.2%}")
+    )
+    # The same flips as LCE's would be told twice.
+    if verification.delegate.flips != verification.flips:
+        _print_flips(verification.delegate)
+
+
+def _print_flips(comparison: Comparison) -> None:
+    for flip in comparison.flips[:MAX_FLIPS]:
         explained = "within" if flip.margin <= flip.tolerance else "beyond"
         click.echo(
             f"sample {flip.sample} first differs in {flip.layer}: {flip.margin:.2g} from the "
             f"threshold, {explained} the {flip.tolerance:.2g} that rounding explains"
         )
-    if len(verification.flips) > MAX_FLIPS:
-        click.echo(f"… and {len(verification.flips) - MAX_FLIPS} more in the report")
+    if len(comparison.flips) > MAX_FLIPS:
+        click.echo(f"… and {len(comparison.flips) - MAX_FLIPS} more in the report")
+
+
+def _print_quantization(quantization: Quantization) -> None:
+    """Prints the verdict on the float file, and where the int8 file is noisiest."""
+    click.echo(f"before quantisation: {quantization.float_file}")
+    noisy = [piece for piece in quantization.pieces if piece.snr_db is not None]
+    if noisy:
+        worst = min(noisy, key=lambda piece: piece.snr_db or 0)
+        click.echo(
+            f"noise of 8 bits: {worst.snr_db:.0f} dB below the signal or less, in {worst.name}; "
+            f"{len(quantization.pieces)} tensors compared one by one"
+        )
+    for fault in quantization.faults:
+        click.echo(f"fault in {fault}")
 
 
 def listed(names: list[str], most: int = 5) -> str:

@@ -61,7 +61,11 @@ def judge(graph: Graph, op: Any) -> Judgement:
             "float", "its filter is stored in fewer bits and computed with in float32", CONVERT
         )
     if graph.subgraph.tensors[filter_index].type == INT8:
-        return Judgement("int8", "8-bit weights")
+        if unpacking == "LceDequantize":
+            return Judgement("binary_weights", "its inputs are 8-bit numbers")
+        if graph.subgraph.tensors[data].type == INT8:
+            return Judgement("int8", "its weights and inputs are 8-bit numbers")
+        return Judgement("int8", "its weights are 8-bit numbers, its inputs real ones")
     if unpacking == "LceDequantize":
         return Judgement("binary_weights", *_broken_rule(graph, op, name, origin, data))
     weights = graph.constant(source)

@@ -10,7 +10,7 @@ SCHEMA_VERSION = 1
 Kind = Literal["binary", "binary_weights", "int8", "float"]
 KINDS: tuple[Kind, ...] = typing.get_args(Kind)
 
-Verdict = Literal["exact", "rounding flips", "mismatch"]
+Verdict = Literal["exact", "rounding flips", "quantised", "mismatch"]
 
 
 @dataclass(frozen=True)
@@ -110,15 +110,57 @@ class Flip:
 
 
 @dataclass(frozen=True)
-class Verification:
-    """Keras against the file, on LCE's interpreter.
+class Piece:
+    """A tensor of an int8 file beside what the float file makes of the same inputs.
+
+    Attributes:
+        name: The tensor's name, which is the Keras layer's where that is known.
+        op: The operator that computes it.
+        step: What 1 in its integers stands for; None for a float tensor.
+        snr_db: Signal to noise in dB: its variance to the mean square of the difference. None
+            where either is zero.
+        cut_off: The share of its numbers beyond its range; None for a float tensor.
+        range_used: What share of its range its numbers span; None where the range is fixed.
+        fault: What is wrong with it, or None.
+    """
+
+    name: str
+    op: str
+    step: float | None
+    snr_db: float | None
+    cut_off: float | None
+    range_used: float | None
+    fault: str | None
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """An int8 file beside the float file that it was made of.
+
+    Attributes:
+        float_file: The verdict on the float file, against Keras.
+        difference_in_steps: The largest difference from Keras' outputs in steps of the int8
+            output; None where the output comes from a float operator.
+        pieces: The tensors that were compared, in the file's order.
+        faults: What is wrong, with the name of the layer or tensor.
+    """
+
+    float_file: str
+    difference_in_steps: float | None
+    pieces: list[Piece]
+    faults: list[str]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Keras against the file on one runtime.
 
     Attributes:
         samples: How many inputs were compared.
         split: Where they come from, such as `test` or `random`.
         verdict: `exact` (all bits equal, outputs within rounding), `rounding flips` (in some
-            samples a pre-activation within rounding of its threshold took the other sign) or
-            `mismatch`.
+            samples a pre-activation within rounding of its threshold took the other sign),
+            `quantised` (int8, and no further from Keras than 8 bits explain) or `mismatch`.
         flipped_samples: Samples with at least one differing bit.
         unexplained_samples: Samples that rounding does not explain.
         agreement: Share of samples with the same largest output; None for one output.
@@ -128,7 +170,6 @@ class Verification:
         tolerance: The largest output difference that rounding can explain.
         compared_layers: Layers whose binary inputs were compared bit by bit.
         flips: The first difference of each flipped sample (at most `MAX_FLIPS`).
-        kernel: LCE's kernels that ran the file.
     """
 
     samples: int
@@ -143,7 +184,6 @@ class Verification:
     tolerance: float
     compared_layers: list[str]
     flips: list[Flip]
-    kernel: str
 
     def summary(self) -> str:
         """The verdict in words, such as `rounding flips (3 of 1000)`."""
@@ -153,6 +193,55 @@ class Verification:
             self.flipped_samples if self.verdict == "rounding flips" else (self.unexplained_samples)
         )
         return f"{self.verdict} ({count} of {self.samples})"
+
+
+@dataclass(frozen=True)
+class Verification(Comparison):
+    """Keras against the file, on LCE's interpreter and on the delegate.
+
+    Attributes:
+        kernel: LCE's kernels that ran the file.
+        quantization: For an int8 file, which the flips and bits above say nothing about: they are
+            those of the float file that it was made of.
+        delegate: The same on stock LiteRT with Onebit's delegate; None where it was not compared.
+        delegate_label: The delegate and LiteRT with their versions, or None.
+        delegate_skipped: Why there is no comparison with the delegate, or None.
+    """
+
+    kernel: str
+    quantization: Quantization | None = None
+    delegate: Comparison | None = None
+    delegate_label: str | None = None
+    delegate_skipped: str | None = None
+
+    def summary(self) -> str:
+        """The verdict on LCE's interpreter in words."""
+        if self.quantization is not None:
+            return self._quantized_summary(self.quantization)
+        return super().summary()
+
+    def _quantized_summary(self, quantization: Quantization) -> str:
+        if quantization.faults:
+            return f"mismatch ({'; '.join(quantization.faults[:3])})"
+        if self.verdict == "mismatch":
+            return f"mismatch (before quantisation: {quantization.float_file})"
+        said = []
+        if self.agreement is not None:
+            said.append(f"argmax agrees on {self.agreement:.1%}")
+        if quantization.difference_in_steps is not None:
+            said.append(f"outputs differ by up to {quantization.difference_in_steps:.1f} steps")
+        elif self.max_abs_difference is not None:
+            said.append(f"outputs differ by up to {self.max_abs_difference:.2g}")
+        return f"quantised ({', '.join(said)})"
+
+    def mismatches(self) -> list[str]:
+        """What disagrees with Keras, in words; empty when the file and the delegate are right."""
+        found = []
+        if self.verdict == "mismatch":
+            found.append(self.summary())
+        if self.delegate is not None and self.delegate.verdict == "mismatch":
+            found.append(f"with the delegate: {self.delegate.summary()}")
+        return found
 
 
 @dataclass(frozen=True)

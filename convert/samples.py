@@ -1,12 +1,15 @@
 """Inputs to verify a file with."""
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convert.conversion import Samples
 from convert.errors import SourceError
+from convert.inputs import input_specs
 from onebit.keras import keras
 
 
@@ -16,16 +19,21 @@ def read_samples(path: Path, model: keras.Model) -> Samples:
     Raises:
         SourceError: The file is missing, no `.npz`, or its arrays don't fit the model.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            content = dict(arrays)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    if not path.exists():
         raise SourceError(
-            f"{path} is not an .npz file of plain arrays: write it with numpy.savez(…, inputs=…, "
-            "labels=…)"
-        ) from error
+            f"{path} does not exist: give an .npz file, a run folder or its card.json"
+        )
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        # A single array, as numpy.save writes it, has no names.
+        content = dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else None
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise _not_samples(path) from error
+    if content is None:
+        raise _not_samples(path)
     if "inputs" not in content:
-        raise SourceError(f"{path} has no array named inputs; it has {', '.join(content)}")
+        known = ", ".join(content) or "none"
+        raise SourceError(f"{path} has no array named inputs; its arrays: {known}")
     inputs, labels = content["inputs"], content.get("labels")
     if inputs.dtype.kind != "f":
         raise SourceError(f"{path}: inputs are {inputs.dtype}; preprocess them to float32 first")
@@ -34,15 +42,25 @@ def read_samples(path: Path, model: keras.Model) -> Samples:
     return samples
 
 
+def _not_samples(path: Path) -> SourceError:
+    if path.is_dir():
+        return SourceError(f"{path} is no run folder: it has neither card.json nor config.json")
+    return SourceError(
+        f"{path} is not an .npz file of plain arrays: write it with numpy.savez(…, inputs=…, "
+        "labels=…)"
+    )
+
+
 def check_samples(samples: Samples, model: keras.Model, name: str) -> None:
     """Refuses samples that a model does not take.
 
     Raises:
-        SourceError: Shapes or counts don't fit, there are none, or a number is not finite.
+        SourceError: Shapes, counts or labels don't fit, there are none, or a number is not finite.
     """
     (inputs,), labels = samples.inputs, samples.labels
-    expected = model.inputs[0].shape.as_list()[1:]
-    if len(model.inputs) != 1 or list(inputs.shape[1:]) != expected:
+    specs = input_specs(model)
+    expected = specs[0].shape.as_list()[1:]
+    if len(specs) != 1 or list(inputs.shape[1:]) != expected:
         raise SourceError(
             f"{name}: inputs have the shape {list(inputs.shape)}, the model takes [N, "
             f"{', '.join(map(str, expected))}]"
@@ -53,6 +71,13 @@ def check_samples(samples: Samples, model: keras.Model, name: str) -> None:
         raise SourceError(f"{name}: inputs hold NaN or infinity")
     if labels is not None and labels.shape != inputs.shape[:1]:
         raise SourceError(f"{name}: {len(inputs)} inputs, but {list(labels.shape)} labels")
+    if labels is not None:
+        if labels.dtype.kind not in "iu":
+            raise SourceError(f"{name}: labels are {labels.dtype}; give class numbers")
+        # A subclassed model does not tell its outputs; one output is a probability of two classes.
+        outputs = model.outputs[0].shape[-1] if model.outputs else None
+        if outputs and not 0 <= labels.min() <= labels.max() < max(2, outputs):
+            raise SourceError(f"{name}: labels must be from 0 to {max(2, outputs) - 1}")
 
 
 def first_samples(samples: Samples, most: int) -> Samples:
@@ -61,9 +86,20 @@ def first_samples(samples: Samples, most: int) -> Samples:
     return Samples([array[:most] for array in samples.inputs], labels, samples.split)
 
 
+def spread_samples(samples: Samples, most: int) -> list[NDArray[np.float32]]:
+    """The inputs of at most so many samples, evenly spread: data sets may be ordered by class."""
+    count = len(samples.inputs[0])
+    chosen = np.linspace(0, count - 1, min(most, count)).round().astype(int)
+    return [array[chosen] for array in samples.inputs]
+
+
 def random_samples(model: keras.Model, count: int, seed: int = 0) -> Samples:
-    """Uniform random numbers in [-1, 1) of the shapes that a model takes."""
+    """Uniform random numbers in [-1, 1) of the shapes that a model takes.
+
+    Raises:
+        ConversionError: A shape has unknown sizes.
+    """
     generator = np.random.default_rng(seed)
-    shapes = [tensor.shape.as_list()[1:] for tensor in model.inputs]
+    shapes = [spec.shape.as_list()[1:] for spec in input_specs(model)]
     inputs = [generator.uniform(-1, 1, (count, *s)).astype(np.float32) for s in shapes]
     return Samples(inputs, None, "random")

@@ -46,11 +46,16 @@ def load_model(
                 unknown = _unknown_object(json.loads(config))
                 if unknown is not None:
                     raise SourceError(_unknown_message(path, unknown))
-            return keras.models.load_model(path, compile=False, safe_mode=not allow_code)
+            model = keras.models.load_model(path, compile=False, safe_mode=not allow_code)
     except SourceError:
         raise
     except Exception as error:  # Keras raises whatever its many readers raise
         raise SourceError(_explain(path, error)) from error
+    if not isinstance(model, keras.Model):
+        raise SourceError(
+            f"{path} is a SavedModel, but not that of a Keras 2 model: save one with model.save"
+        )
+    return model
 
 
 def load_custom_objects(path: Path) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from edge import rows
 from edge.answers import measured_row, spoilt
 from edge.data import Data, read_data
-from edge.delegate import MEND, find_delegate
 from edge.devices import Device, InterruptedRunError
 from edge.devices.local import LocalDevice
 from edge.measurement import Plan
@@ -31,6 +30,7 @@ from edge.rows import Host, Model, Row, Run, Setup
 from edge.setups import EVERYTHING, RuntimeSetup, default_setups, find_setups
 from onebit import __version__, provenance
 from onebit.cli import progress
+from onebit.delegate import MEND, find_delegate
 from onebit.errors import OnebitError, UsageError
 
 PathLike = str | os.PathLike[str]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from edge.delegate import Delegate
+from onebit.delegate import Delegate
 from onebit.errors import OnebitError
 
 NATIVE = Path(__file__).parent / "native"

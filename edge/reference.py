@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from edge.data import Data
-from edge.delegate import find_delegate
 from edge.devices import Device, RunnerError
 from edge.devices.local import LocalDevice
 from edge.measurement import Plan, why_wrong
 from edge.rows import Evaluation, Model, Parity
 from edge.setups import SETUPS, RuntimeSetup
 from onebit.cli import progress
+from onebit.delegate import find_delegate
 from onebit.errors import OnebitError
 
 DATA_FILE, OUTPUTS_FILE = "data.npy", "outputs.npz"

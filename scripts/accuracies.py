@@ -28,8 +28,8 @@ MLPS = (
 )
 CNNS = ("binary_net_cnn", "float_cnn")
 PLAN = [
-    *((f"{model}_{data}", seed) for data in ("mnist_5k",) for seed in (1, 2, 3) for model in MLPS),
     *((f"{model}_fashion_mnist", 1) for model in (*MLPS, *CNNS)),
+    *((f"{model}_mnist_5k", seed) for seed in (1, 2, 3) for model in MLPS),
     *((f"{model}_fashion_mnist", seed) for seed in (2, 3) for model in MLPS),
 ]
 """What is trained, in order: (recipe, seed)."""

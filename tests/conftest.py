@@ -2,8 +2,31 @@
 
 import signal
 
+import pytest
+
 # A job in the background of a script ignores Ctrl-C, and so would the processes that tests start
 # and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.devices.fixtures"]
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--regenerate-goldens",
+        action="store_true",
+        help="write the golden files anew from what the code does; look at the difference in git",
+    )
+
+
+@pytest.fixture
+def check_golden(request):
+    """check_golden(path, text): the text is that of a committed file."""
+
+    def check(path, text):
+        if request.config.getoption("--regenerate-goldens"):
+            path.write_text(text)
+        assert path.exists(), f"{path.name} is missing: run pytest --regenerate-goldens"
+        assert text == path.read_text()
+
+    return check

@@ -50,6 +50,13 @@ __all__ = [
 ]
 
 # Saved models hold these modules' classes.
-register_keras_modules("zoo.elastic", "zoo.losses", "zoo.quantizers", "zoo.text_layers")
+register_keras_modules(
+    "zoo.elastic",
+    "zoo.generalized_activations",
+    "zoo.larq_layers",
+    "zoo.losses",
+    "zoo.quantizers",
+    "zoo.text_layers",
+)
 
 __getattr__ = lazy_names(__name__, _MODULE_OF)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.datasets import Split
-from zoo.preprocessing import Preprocessor, preprocessed
+from zoo.preprocessing import Preprocessor
 from zoo.run import Run
 
 if TYPE_CHECKING:
     from onebit.keras import keras
+    from zoo.datasets.records import RecordSplit
 
 BATCH_SIZE = 500
 ROUNDING_TOLERANCE = 0.005
@@ -63,18 +64,19 @@ def evaluate(run: Run) -> Evaluation:
     )
 
 
-def accuracy(model: keras.Model, split: Split, preprocessing: Preprocessor | None) -> float:
+def accuracy(
+    model: keras.Model, split: Split | RecordSplit, preprocessing: Preprocessor | None
+) -> float:
     """The fraction of the split's samples whose largest logit is their label's."""
     right = 0
-    for start in range(0, len(split), BATCH_SIZE):
-        part = split[start : start + BATCH_SIZE]
-        logits = model(preprocessed(part, preprocessing), training=False)
-        right += int(np.sum(np.argmax(logits, axis=-1) == part.labels))
+    for images, labels in split.batches(BATCH_SIZE).as_numpy_iterator():
+        inputs = images if preprocessing is None else preprocessing(images)
+        right += int(np.sum(np.argmax(model(inputs, training=False), axis=-1) == labels))
     return right / len(split)
 
 
 def real_weights_accuracy(
-    model: keras.Model, split: Split, preprocessing: Preprocessor | None
+    model: keras.Model, split: Split | RecordSplit, preprocessing: Preprocessor | None
 ) -> float | None:
     """The accuracy with real weights, which is how BinaryConnect's stochastic form is tested.
 

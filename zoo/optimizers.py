@@ -1,4 +1,4 @@
-"""Optimizers: Keras' own, with the learning rates of binary layers scaled where a recipe asks.
+"""Optimizers: Keras' own, with what binary layers need where a recipe asks for it.
 
 >>> optimizer = make_optimizer(recipe, steps=250 * recipe.epochs)
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from onebit.keras import keras, lq, tf
+from zoo.bop import Bop
+from zoo.schedules import make_schedule
 
 if TYPE_CHECKING:
     from zoo.recipes import Recipe
@@ -22,16 +24,34 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
         recipe: What to train.
         steps: Steps of the whole training, over which the learning rate falls.
     """
-    rate = keras.optimizers.schedules.ExponentialDecay(
-        recipe.learning_rate,
-        decay_steps=steps,
-        decay_rate=recipe.final_learning_rate / recipe.learning_rate,
-    )
+    rate = make_schedule(recipe, steps)
     if recipe.optimizer == "sgd":
-        kind = GlorotScaledSGD if recipe.glorot_scaling else keras.optimizers.SGD
-        return kind(rate, momentum=recipe.momentum)
-    kind = GlorotScaledAdam if recipe.glorot_scaling else keras.optimizers.Adam
-    return kind(rate)
+        optimizer = _sgd(recipe, rate)
+    elif recipe.weight_decay:
+        optimizer = DecayedAdam(rate)
+        optimizer.coupled_decay = recipe.weight_decay
+    else:
+        optimizer = (GlorotScaledAdam if recipe.glorot_scaling else keras.optimizers.Adam)(rate)
+    if recipe.optimizer == "bop":
+        return LatentAndReal(Bop(recipe.bop_gamma, recipe.bop_threshold), optimizer)
+    if recipe.real_learning_rate is None:
+        return optimizer
+    rate = make_schedule(recipe, steps, first=recipe.real_learning_rate)
+    return LatentAndReal(optimizer, _sgd(recipe, rate))
+
+
+def _sgd(recipe: Recipe, rate: Any) -> keras.optimizers.Optimizer:
+    if recipe.weight_decay:
+        optimizer = DecayedSGD(rate, momentum=recipe.momentum)
+        optimizer.coupled_decay = recipe.weight_decay
+        return optimizer
+    kind = GlorotScaledSGD if recipe.glorot_scaling else keras.optimizers.SGD
+    return kind(rate, momentum=recipe.momentum)
+
+
+def is_latent(variable: tf.Variable) -> bool:
+    """Whether a variable holds the latent weights of a binary layer: a constraint clips them."""
+    return isinstance(variable.constraint, lq.constraints.WeightClip)
 
 
 def glorot_coefficient(shape: Sequence[int]) -> float:
@@ -62,7 +82,7 @@ class _GlorotScaled:
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """One update of one variable, as Keras calls it."""
-        if not isinstance(variable.constraint, lq.constraints.WeightClip):
+        if not is_latent(variable):
             super().update_step(gradient, variable)  # type: ignore[misc]
             return
         before = tf.identity(variable)
@@ -87,3 +107,67 @@ class GlorotScaledSGD(_GlorotScaled, keras.optimizers.SGD):
     """
 
     _power = 2
+
+
+class _Decayed:
+    """Adds λ·w to the gradient of each kernel w: the L2 penalty λ/2·‖w‖², as PyTorch's Adam has it.
+
+    Keras' own `weight_decay` is that of AdamW, which does not pass through Adam's averages.
+    """
+
+    coupled_decay = 0.0
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """One update of one variable, as Keras calls it."""
+        if self.coupled_decay and variable.shape.rank > 1:
+            gradient = gradient + self.coupled_decay * variable
+        super().update_step(gradient, variable)  # type: ignore[misc]
+
+
+@keras.utils.register_keras_serializable(package="onebit")
+class DecayedAdam(_Decayed, keras.optimizers.Adam):
+    """Adam with `coupled_decay`."""
+
+
+@keras.utils.register_keras_serializable(package="onebit")
+class DecayedSGD(_Decayed, keras.optimizers.SGD):
+    """SGD with `coupled_decay`."""
+
+
+class LatentAndReal(keras.optimizers.Optimizer):
+    """One optimizer for latent weights, another for all others, as Larq trains QuickNets.
+
+    `larq.optimizers.CaseOptimizer` does the same for Keras' former optimizers, whose states are not
+    made before the first step: a checkpoint could not be checked to be whole.
+
+    Args:
+        latent: Trains what `is_latent`.
+        real: Trains the rest.
+    """
+
+    def __init__(self, latent: keras.optimizers.Optimizer, real: keras.optimizers.Optimizer):
+        super().__init__(name="latent_and_real")
+        self.latent = latent
+        self.real = real
+
+    @property
+    def learning_rate(self) -> tf.Tensor:
+        """That of latent weights."""
+        return self.latent.learning_rate
+
+    def build(self, var_list: Sequence[tf.Variable]) -> None:
+        """Makes both optimizers' states."""
+        super().build(var_list)
+        self.latent.build([variable for variable in var_list if is_latent(variable)])
+        self.real.build([variable for variable in var_list if not is_latent(variable)])
+
+    def apply_gradients(
+        self, grads_and_vars: Sequence[tuple[tf.Tensor, tf.Variable]], **options: bool
+    ) -> tf.Tensor:
+        """One update of all variables; returns the number of updates so far."""
+        pairs = list(grads_and_vars)
+        for optimizer, chosen in ((self.latent, True), (self.real, False)):
+            optimizer.apply_gradients(
+                [pair for pair in pairs if is_latent(pair[1]) == chosen], **options
+            )
+        return self.iterations.assign_add(1)

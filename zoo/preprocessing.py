@@ -24,15 +24,15 @@ class Preprocessing:
     whose matrix is fitted to the training images.
 
     Attributes:
-        scale: Factor of every pixel.
-        offset: What is then added.
+        scale: Factor of every pixel, or one for each channel.
+        offset: What is then added, alike.
         contrast: "none", "global" (`global_contrast`) or "local" (both `global_contrast` and
             `local_contrast`).
         whitening: Whether ZCA follows (`fit_zca`).
     """
 
-    scale: float
-    offset: float
+    scale: float | tuple[float, ...]
+    offset: float | tuple[float, ...]
     contrast: str = "none"
     whitening: bool = False
 
@@ -72,8 +72,8 @@ class Preprocessor:
 
 def normalise(preprocessing: Preprocessing, images: NDArray[np.uint8]) -> Images:
     """All that is done without having been fitted."""
-    values = images.astype(np.float32) * np.float32(preprocessing.scale)
-    values += np.float32(preprocessing.offset)
+    values = images.astype(np.float32) * np.asarray(preprocessing.scale, np.float32)
+    values += np.asarray(preprocessing.offset, np.float32)
     if preprocessing.contrast != "none":
         values = global_contrast(values)
     if preprocessing.contrast == "local":
@@ -161,3 +161,11 @@ def preprocessed(split: Split, preprocessor: Preprocessor | None) -> NDArray[Any
 
 MINUS_ONE_TO_ONE = Preprocessing(1 / 127.5, -1.0)
 """0…255 → [-1, 1]."""
+
+_IMAGENET_MEAN = (123.675, 116.28, 103.53)
+_IMAGENET_DEVIATION = (58.395, 57.12, 57.375)
+IMAGENET = Preprocessing(
+    tuple(1 / deviation for deviation in _IMAGENET_DEVIATION),
+    tuple(-m / d for m, d in zip(_IMAGENET_MEAN, _IMAGENET_DEVIATION, strict=True)),
+)
+"""0…255 → mean 0 and variance 1 in each of ImageNet's channels."""

@@ -102,3 +102,83 @@ class StochasticSign(lq.quantizers.Quantizer):
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal quantizer."""
         return {"name": self.name, "seed": self.seed}
+
+
+def scaled_sign(x: tf.Tensor) -> tf.Tensor:
+    """The sign, scaled per output channel by the mean magnitude of the channel's weights.
+
+    Forward: q(w) = α·sign(w), α = mean |w| over the channel; ±0 counts as +1
+    Gradient: ∂q/∂w = 1/n + α if |w| ≤ 1, else 1/n, element by element
+
+    Args:
+        x: Latent weights w `[…, O]`; n is the number of weights of one of the O channels.
+
+    XNOR-Net, arXiv 1603.05279, equation 6 for α and section 3.1 for the gradient, with
+    ∂sign(w)/∂w = 1 if |w| ≤ 1. The paper prints w in place of that 1; the authors' program has 1.
+    """
+
+    @tf.custom_gradient
+    def call(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        magnitude = tf.abs(x)
+        scale = tf.reduce_mean(magnitude, axis=list(range(x.shape.rank - 1)))
+        share = x.shape[-1] / x.shape.num_elements()
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            return upstream * (share + tf.where(magnitude <= 1.0, scale, tf.zeros_like(x)))
+
+        return scale * lq.math.sign(x), gradient
+
+    return call(x)
+
+
+@keras.utils.register_keras_serializable(package="onebit")
+class ScaledSign(lq.quantizers.Quantizer):
+    """XNOR-Net's binary weights: the sign times one scaling factor per output channel.
+
+    Forward: q(w) = α·sign(w), α = mean |w| over the channel; ±0 counts as +1
+    Gradient: ∂q/∂w = 1/n + α if |w| ≤ 1, else 1/n, for n weights per channel
+
+    XNOR-Net: ImageNet Classification Using Binary Convolutional Neural Networks,
+    arXiv 1603.05279, section 3.1; `scaled_sign` is the function.
+    """
+
+    precision = 1
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """±α of the inputs' shape `[…, O]`."""
+        return scaled_sign(tf.convert_to_tensor(inputs))
+
+
+def layer_scaled_sign(x: tf.Tensor) -> tf.Tensor:
+    """The sign, scaled by the mean magnitude of all the layer's weights.
+
+    Forward: q(w) = α·sign(w), α = mean |w| over the whole layer; ±0 counts as +1
+    Gradient: ∂q/∂w = 1, and none through α
+
+    DoReFa-Net, arXiv 1606.06160, section 2.3.
+    """
+
+    @tf.custom_gradient
+    def call(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        scale = tf.reduce_mean(tf.abs(x))
+        return scale * lq.math.sign(x), lambda upstream: upstream
+
+    return call(x)
+
+
+@keras.utils.register_keras_serializable(package="onebit")
+class LayerScaledSign(lq.quantizers.Quantizer):
+    """DoReFa-Net's binary weights: the sign times one scaling factor per layer.
+
+    Forward: q(w) = α·sign(w), α = mean |w| over the whole layer; ±0 counts as +1
+    Gradient: ∂q/∂w = 1, and none through α
+
+    DoReFa-Net: Training Low Bitwidth Convolutional Neural Networks with Low Bitwidth Gradients,
+    arXiv 1606.06160, section 2.3; `layer_scaled_sign` is the function.
+    """
+
+    precision = 1
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """±α of the inputs' shape."""
+        return layer_scaled_sign(tf.convert_to_tensor(inputs))

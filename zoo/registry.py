@@ -104,9 +104,9 @@ class Model:
     """A registered model builder and what is known about it.
 
     Attributes:
-        kind: What is binary: "float", "binary weights" or "binary weights and activations".
-        paper: Where it comes from; None for a float network.
-        twin: The registered float network of the same shape; None for a float network.
+        kind: What is binary: one of `KINDS`.
+        paper: Where its binarisation comes from; None for a float network.
+        twin: The registered float network of the same shape, if there is one.
     """
 
     name: str
@@ -154,7 +154,13 @@ class Model:
 
 models: Registry[Model] = Registry("model", "zoo.models")
 
-KINDS = ("float", "binary weights", "binary weights and activations")
+KINDS = (
+    "float",
+    "binary weights",
+    "binary weights, 2-bit activations",
+    "binary activations",
+    "binary weights and activations",
+)
 
 
 def register_model(

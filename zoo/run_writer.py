@@ -33,6 +33,7 @@ from zoo.run import (
 
 if TYPE_CHECKING:
     from onebit.keras import keras
+    from zoo.datasets.records import RecordSplit
 
 
 def claim(
@@ -199,8 +200,8 @@ def finish(
     )
 
 
-def _write_samples(path: Path, split: Split) -> None:
-    kept = split[:MAX_SAMPLES]
+def _write_samples(path: Path, split: Split | RecordSplit) -> None:
+    kept = split.first(MAX_SAMPLES)
     with files.replacing(path) as temporary:
         kind = "images" if kept.images.dtype == np.uint8 else "tokens"
         np.savez_compressed(temporary, **{kind: kept.images, "labels": kept.labels})

@@ -22,10 +22,11 @@ def layer_records(model: keras.Model) -> list[dict[str, Any]]:
 
 
 def _record(layer: keras.layers.Layer) -> dict[str, Any]:
-    kernel = getattr(layer, "kernel", None)
+    kind = "depthwise" if hasattr(layer, "depthwise_kernel") else "kernel"
+    kernel = getattr(layer, "depthwise_kernel", getattr(layer, "kernel", None))
     output = layer.output_shape[1:]
     pixels = math.prod(output[:-1])
-    kernel_bits = _bits(getattr(layer, "kernel_quantizer", None))
+    kernel_bits = _bits(getattr(layer, f"{kind}_quantizer", None))
     kernel_count = 0 if kernel is None else math.prod(kernel.shape)
     parameters = layer.count_params()
     return {

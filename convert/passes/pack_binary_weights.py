@@ -64,12 +64,21 @@ class Scales:
     rows: NDArray[np.float32]
     columns: NDArray[np.float32] | None = None
 
+    @property
+    def fits_int8(self) -> bool:
+        """Whether ±1 in 8 bits with a step per output channel says all: steps are above zero."""
+        return self.columns is None and bool((self.rows > 0).all())
 
-def pack_binary_weights(graph: Graph) -> list[str]:
+
+def pack_binary_weights(graph: Graph, only_if: Callable[[Scales], bool] | None = None) -> list[str]:
     """Packs every filter that is ±1 times scales per channel; returns the layers' output tensors.
 
     It does not fire for int8 or computed filters, for filters with other magnitudes, nor where the
     packed form is not smaller.
+
+    Args:
+        graph: The file; it is changed.
+        only_if: Asked of each filter's scales whether to pack it; all are packed when absent.
     """
     packed_filters: dict[tuple[int, tuple[int, ...]], int] = {}
     changed = []
@@ -90,6 +99,8 @@ def pack_binary_weights(graph: Graph) -> list[str]:
         if scales is None or (
             scales.columns is not None and graph.shape(data)[-1] != len(scales.columns)
         ):
+            continue
+        if only_if is not None and not only_if(scales):
             continue
         unpack: list[Any] = []
         # Layers that share a filter, or hold equal ones, share its bits.

@@ -73,7 +73,7 @@ class SequenceConv(Substitute):
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Creates the kernel `[1, K, C/groups, filters]` and the bias `[filters]`."""
-        self.kernel = self.add_weight("kernel", self.kernel_shape)
+        self.kernel = self.add_weight("kernel", self.kernel_shape, initializer="zeros")
         self.bias = self.add_weight("bias", (self.filters,)) if self.use_bias else None
         super().build(input_shape)
 

@@ -88,7 +88,8 @@ class PointwiseConv(Substitute):
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Creates the kernel `[1, 1, D, units]` and the bias `[units]`."""
-        self.kernel = self.add_weight("kernel", (1, 1, int(input_shape[-1]), self.units))
+        shape = (1, 1, int(input_shape[-1]), self.units)
+        self.kernel = self.add_weight("kernel", shape, initializer="zeros")
         self.bias = self.add_weight("bias", (self.units,)) if self.use_bias else None
         super().build(input_shape)
 

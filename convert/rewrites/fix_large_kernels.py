@@ -5,7 +5,7 @@ beforehand, but no constant over 2^30 bits (2^25 float weights): such layers sta
 conversion dies. With the quantized numbers themselves as the kernel there is nothing to compute.
 """
 
-from convert.rewrites.rebuild import Replaced, rebuild
+from convert.rewrites.rebuild import Replaced, rebuild, without_initializers
 from convert.rewrites.topology import flat_layers
 from onebit.keras import keras, lq
 
@@ -28,8 +28,9 @@ def fix_large_kernels(model: keras.Model) -> tuple[keras.Model, list[str]]:
         if not has_large_kernel(layer):
             return None
         plain = {"kernel_quantizer": None, "kernel_constraint": None}
+        config = {**without_initializers(layer), **plain}
         with lq.context.quantized_scope(True):
-            return layer.__class__.from_config({**layer.get_config(), **plain}), layer.get_weights()
+            return layer.__class__.from_config(config), layer.get_weights()
 
     return rebuild(model, replacement), [layer.name for layer in layers]
 

@@ -1,6 +1,7 @@
 """Rebuilding a Keras model with some of its layers replaced."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,18 @@ class Substitute(keras.layers.Layer):
 
 class CannotRebuildError(Exception):
     """The model's layers cannot be taken apart and put together again."""
+
+
+def without_initializers(layer: keras.layers.Layer) -> dict[str, Any]:
+    """A layer's configuration to remake it with weights that are set later.
+
+    Drawing tens of millions of random weights takes longer than copying them. Layers of others than
+    Keras and Larq may use their initializers for something else than weights.
+    """
+    config = layer.get_config()
+    if not type(layer).__module__.startswith(("keras.", "tf_keras.", "larq.")):
+        return config
+    return {k: "zeros" if k.endswith("_initializer") else v for k, v in config.items()}
 
 
 def rebuild(model: keras.Model, replacement: Replacement) -> keras.Model:
@@ -66,7 +79,7 @@ def rebuild(model: keras.Model, replacement: Replacement) -> keras.Model:
                 # A function that no one registered cannot be told by a configuration.
                 new = keras.layers.Activation(layer.activation, name=layer.name)
             else:
-                new = layer.__class__.from_config(layer.get_config())
+                new = layer.__class__.from_config(without_initializers(layer))
         except Exception as error:  # whatever a custom layer's constructor raises
             raise CannotRebuildError(
                 f"layer {layer.name} ({type(layer).__name__}) cannot be made from its "

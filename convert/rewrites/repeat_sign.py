@@ -9,7 +9,7 @@ that move ±1 about or pick some of them (Flatten, Reshape, Permute, Dropout, ma
 Exact, because sign(±1) = ±1.
 """
 
-from convert.rewrites.rebuild import Replaced, rebuild
+from convert.rewrites.rebuild import Replaced, rebuild, without_initializers
 from convert.rewrites.topology import KEEPS_VALUES, Wiring, nested_models
 from onebit.keras import keras, lq
 
@@ -37,7 +37,7 @@ def repeat_sign(model: keras.Model) -> tuple[keras.Model, list[str]]:
     def replacement(layer: keras.layers.Layer) -> Replaced | None:
         if id(layer) not in layers:
             return None
-        config = {**layer.get_config(), "input_quantizer": "ste_sign"}
+        config = {**without_initializers(layer), "input_quantizer": "ste_sign"}
         with lq.context.quantized_scope(False):
             return layer.__class__.from_config(config), layer.get_weights()
 

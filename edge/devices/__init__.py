@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from edge.delegate import Delegate
 from edge.rows import Cluster, Host
+from onebit.delegate import Delegate
 from onebit.errors import OnebitError
 
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from edge.cross_delegate import delegate_for
-from edge.delegate import Delegate
 from edge.devices import Completed, InterruptedRunError, RunnerError
 from edge.devices.adb import ADB_SECONDS, adb, parse_serial, why_not
 from edge.devices.remote import PathLike
 from edge.rows import Host
+from onebit.delegate import Delegate
 
 PUSH_SECONDS = 600
 KILL_SECONDS = 10

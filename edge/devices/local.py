@@ -4,10 +4,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.delegate import MEND, Delegate, find_delegate
 from edge.devices import RunnerError
 from edge.devices.channel import BOOTSTRAP
 from edge.devices.remote import AgentDevice, PathLike
+from onebit.delegate import MEND, Delegate, find_delegate
 
 
 class LocalDevice(AgentDevice):

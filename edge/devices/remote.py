@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from edge.cross_delegate import delegate_for, target_of
-from edge.delegate import Delegate
 from edge.devices import Completed, RunnerError, host_from_probe
 from edge.devices.channel import GRACE_SECONDS, Channel, ConnectionLostError, last_line
 from edge.rows import Host
 from edge.runner_archive import FILE, runner_archive
+from onebit.delegate import Delegate
 
 PROBE_SECONDS = 60
 MAX_QUOTED = 200

@@ -15,8 +15,8 @@ import zoo
 from convert.__main__ import main
 from convert.lce import convert_with_lce
 from convert.report import Verification
-from onebit.keras import keras
-from tests.convert.models import images, mlp
+from onebit.keras import keras, lq
+from tests.convert.models import BINARY, images, mlp
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,24 @@ def test_model_writes_the_file_and_its_report(saved, tmp_path):
     assert "against Keras on 16 random samples: exact" in result.stdout
 
 
+def test_saved_subclassed_model_is_converted_as_it_is(tmp_path):
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = lq.layers.QuantDense(4, input_quantizer="ste_sign", **BINARY)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    model = Subclassed()
+    model(np.zeros((1, 32), np.float32))
+    model.save(tmp_path / "model", save_format="tf")
+    result = run("model", tmp_path / "model", "-o", tmp_path / "x.tflite")
+    assert result.exit_code == 0, result.stderr
+    assert "note: subclassed is a subclassed model" in result.stdout
+    assert "against Keras on 16 random samples: exact" in result.stdout
+
+
 def test_samples_zero_skips_the_verification(saved, tmp_path):
     result = run("model", saved, "-o", tmp_path / "x.tflite", "--samples", 0, "--format", "json")
     assert json.loads(result.stdout)["verification"] is None
@@ -65,7 +83,15 @@ def test_labelled_samples_give_accuracies(saved, tmp_path):
         ({"x": np.zeros((2, 6, 6, 1))}, "no array named inputs"),
         ({"inputs": np.zeros((2, 5, 6, 1))}, r"the model takes \[N, 6, 6, 1\]"),
         ({"inputs": np.zeros((2, 6, 6, 1), np.uint8)}, "uint8"),
+        ({"inputs": np.zeros((0, 6, 6, 1))}, "no samples"),
+        ({"inputs": np.full((2, 6, 6, 1), np.nan)}, "NaN or infinity"),
+        ({}, "its arrays: none"),
         ({"inputs": np.zeros((2, 6, 6, 1)), "labels": np.zeros(3)}, "labels"),
+        ({"inputs": np.zeros((2, 6, 6, 1)), "labels": np.zeros(2)}, "labels are float64"),
+        (
+            {"inputs": np.zeros((2, 6, 6, 1)), "labels": np.array([0, 10])},
+            "labels must be from 0 to 9",
+        ),
         ({"inputs": np.array([{}, {}])}, "plain arrays"),
     ],
 )
@@ -77,6 +103,25 @@ def test_unfit_samples_are_refused_in_one_line(saved, tmp_path, arrays, message)
     assert result.stderr.count("\n") == 1
     assert re.search(message, result.stderr)
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("absent.npz", "does not exist"),
+        ("text.npz", "is not an .npz file"),
+        ("single.npy", "is not an .npz file"),
+        ("folder", "is no run folder"),
+    ],
+)
+def test_what_holds_no_samples_is_refused_in_one_line(saved, tmp_path, name, message):
+    (tmp_path / "text.npz").write_text("no archive")
+    np.save(tmp_path / "single.npy", images(3))
+    (tmp_path / "folder").mkdir()
+    result = run("model", saved, "-o", tmp_path / "x.tflite", "--verify-data", tmp_path / name)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert message in result.stderr
+    assert not (tmp_path / "x.tflite").exists()
 
 
 @pytest.mark.parametrize(
@@ -104,6 +149,12 @@ def test_unwritable_output_is_refused_before_the_conversion(saved, tmp_path):
     assert (tmp_path / "file").read_text() == "in the way"
 
 
+def test_folder_in_the_place_of_the_output_is_refused(saved, tmp_path):
+    (tmp_path / "x.tflite").mkdir()
+    result = run("model", saved, "-o", tmp_path / "x.tflite")
+    assert (result.exit_code, "is a directory" in result.stderr) == (2, True)
+
+
 def test_existing_file_survives_a_failed_conversion(tmp_path):
     (tmp_path / "x.tflite").write_bytes(b"precious")
     result = run("model", tmp_path / "absent.h5", "-o", tmp_path / "x.tflite")
@@ -128,7 +179,7 @@ def test_mismatch_writes_nothing_unless_told_to(saved, tmp_path, monkeypatch):
         flips=[],
         kernel="indirect_bgemm",
     )
-    monkeypatch.setattr(convert.conversion, "verify", lambda *arguments: verdict)
+    monkeypatch.setattr(convert.conversion, "verify", lambda *_, **__: verdict)
     result = run("model", saved, "-o", tmp_path / "x.tflite")
     assert result.exit_code == 1
     assert "mismatch (16 of 16)" in result.stderr
@@ -155,10 +206,10 @@ def file(saved, tmp_path_factory):
 
 def test_verify_compares_an_existing_file(saved, file, tmp_path):
     result = run("verify", saved, file)
-    assert (result.exit_code, result.stdout) == (
-        0,
-        "against Keras on 16 random samples: exact\n",
-    )
+    assert result.exit_code == 0
+    first, second = result.stdout.splitlines()
+    assert first == "against Keras on 16 random samples: exact"
+    assert second.startswith("with the delegate: not compared, it is not there")
     np.savez(tmp_path / "data.npz", inputs=images(30))
     result = run("verify", saved, file, "--verify-data", tmp_path / "data.npz", "--samples", 20,
                  "--format", "json")  # fmt: skip
@@ -173,6 +224,14 @@ def test_verify_fails_on_another_models_file_and_says_where(file, tmp_path):
     assert "mismatch (16 of 16)" in result.stdout
     assert "first differs in dense_2" in result.stdout
     assert result.stderr.splitlines()[-1].startswith("error: ")
+
+
+def test_verify_refuses_a_file_with_other_inputs(file, tmp_path):
+    image = keras.Input((3,))
+    keras.Model(image, keras.layers.Dense(2)(image)).save(tmp_path / "other.keras")
+    result = run("verify", tmp_path / "other.keras", file)
+    assert result.exit_code == 1
+    assert "takes inputs of the shapes [[6, 6, 1]], the model [[3]]" in result.stderr
 
 
 def test_verify_data_takes_a_run_or_its_card(saved, file, tmp_path, monkeypatch):
@@ -263,9 +322,11 @@ def test_killed_conversion_leaves_nothing(stage, saved, tmp_path):
 def test_dynamic_dimensions_are_one_line(tmp_path):
     image = keras.Input((None, 8))
     keras.Model(image, keras.layers.Dense(4)(image)).save(tmp_path / "m.keras")
-    result = run("model", tmp_path / "m.keras", "-o", tmp_path / "x.tflite", "--samples", 0)
-    assert result.exit_code == 1
-    assert re.search(r"error: input .* has the shape .*fixed sizes", result.stderr)
+    for samples in (0, 4):
+        arguments = [tmp_path / "m.keras", "-o", tmp_path / "x.tflite", "--samples", samples]
+        result = run("model", *arguments)
+        assert result.exit_code == 1
+        assert re.search(r"error: input .* has the shape .*fixed sizes", result.stderr)
     assert not (tmp_path / "x.tflite").exists()
 
 

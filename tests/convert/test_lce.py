@@ -1,45 +1,117 @@
-import os
+import sys
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+import convert.lce
+from convert.__main__ import main
 from convert.conversion import convert_model
 from convert.errors import ConversionError
 from convert.lce import LceInterpreter, convert_with_lce
 from convert.lce import lce as lce_package
-from onebit.keras import keras, tf
-from tests.convert.models import images, mlp
+from onebit.keras import keras, lq, tf
+from tests.convert.models import BINARY, images, mlp, randomise
 
 
-def fail_with(cause, diagnostic=""):
-    """A converter that prints as MLIR does, past Python, and then raises something less telling."""
+def two_inputs():
+    """The order of the names is not that of the inputs and outputs."""
+    second, first = keras.Input((8,), name="b"), keras.Input((8,), name="a")
+    outputs = [
+        lq.layers.QuantDense(5, name=n, **BINARY)(x) for n, x in [("z", first), ("y", second)]
+    ]
+    return randomise(keras.Model([second, first], outputs))
 
-    def convert(*arguments, **options):
-        os.write(2, diagnostic.encode())
-        raise RuntimeError(cause + "\nand much more")
 
-    return convert
+def subclassed(units=4, width=32):
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = lq.layers.QuantDense(
+                units, input_quantizer="ste_sign", name="dense", **BINARY
+            )
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    model = Subclassed()
+    model(tf.zeros((1, width)))
+    return model
+
+
+@pytest.mark.parametrize("build", [mlp, two_inputs, subclassed])
+def test_lce_makes_the_same_of_our_saved_model_as_of_keras_own(build, tmp_path):
+    model = build()
+    model.save(tmp_path, save_format="tf")
+    assert convert_with_lce(model) == lce_package.convert_saved_model(str(tmp_path))
+
+
+def planted_worker(monkeypatch, code):
+    """Has a process that runs `code` stand in for LCE's converter."""
+    monkeypatch.setattr(
+        convert.lce, "worker_command", lambda *arguments: [sys.executable, "-c", code, *arguments]
+    )
 
 
 def test_failure_tells_the_causes_of_both_attempts(monkeypatch, capfd):
-    diagnostic = 'loc("dense_1"): error: op is neither a custom op nor a flex op\n'
-    monkeypatch.setattr(lce_package, "convert_saved_model", fail_with("first cause", diagnostic))
-    monkeypatch.setattr(lce_package, "convert_keras_model", fail_with("second cause"))
+    # As MLIR does: a diagnostic, and then an exception that tells less.
+    planted_worker(
+        monkeypatch,
+        "import sys\n"
+        "sys.stderr.write('loc(\"dense_1\"): error: op is neither a custom op nor a flex op\\n')\n"
+        "print(f'cause in {sys.argv[2][:13]}\\nand much more')\n"
+        "sys.exit(1)",
+    )
     with pytest.raises(ConversionError) as error:
         convert_with_lce(mlp())
     message = str(error.value)
-    assert "by SavedModel: op is neither a custom op nor a flex op; first cause" in message
-    assert "by frozen graph: second cause" in message
+    first = "by SavedModel: op is neither a custom op nor a flex op; cause in convert_saved"
+    assert first in message
+    assert "by frozen graph: " in message
+    assert message.endswith("cause in convert_graph")
     assert "\n" not in message
     assert capfd.readouterr().err == ""
 
 
-def test_second_attempt_counts_when_the_first_fails(monkeypatch):
+def test_crash_of_the_converter_is_one_line_and_leaves_nothing(monkeypatch, tmp_path):
+    planted_worker(monkeypatch, "import os; os.abort()")
+    mlp().save(tmp_path / "m.keras")
+    command = ["model", str(tmp_path / "m.keras"), "-o", str(tmp_path / "out" / "m.tflite")]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 1
+    assert result.stderr == "error: Larq Compute Engine's converter crashed on mlp (SIGABRT)\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_crash_on_kernels_that_are_too_large_names_them(monkeypatch):
+    planted_worker(monkeypatch, "import os; os.abort()")
+    monkeypatch.setattr(convert.lce, "MAX_FOLDED_WEIGHTS", 36 * 48 - 1)
+    with pytest.raises(
+        ConversionError, match=r"SIGABRT\); it cannot take .*, as dense_1, dense_2 "
+    ):
+        convert_with_lce(mlp())
+
+
+@pytest.mark.slow
+def test_kernel_beyond_the_limit_in_a_subclassed_model_is_named():
+    # LCE 0.16 crashes here; of still larger kernels it says "max_size()".
+    model = subclassed(units=1024, width=33000)
+    with pytest.raises(ConversionError, match=r"(SIGSEGV|max_size).*; it .* as dense has"):
+        convert_model(model)
+
+
+def test_frozen_graph_counts_when_the_saved_model_fails(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("first cause")
+
     model = mlp()
-    content = convert_with_lce(model)
-    monkeypatch.setattr(lce_package, "convert_saved_model", fail_with("first cause"))
-    monkeypatch.setattr(lce_package, "convert_keras_model", lambda model: content)
-    assert convert_with_lce(model) == content
+    expected = convert_with_lce(model)
+    monkeypatch.setattr(convert.lce, "_saved_model", fail)
+    inputs = [images(3)]
+    np.testing.assert_array_equal(
+        LceInterpreter(convert_with_lce(model)).run(inputs)[0],
+        LceInterpreter(expected).run(inputs)[0],
+    )
 
 
 def test_unknown_dimensions_are_refused_because_lce_would_take_one():

@@ -5,11 +5,11 @@ import pytest
 
 from convert.errors import SourceError
 from convert.sources import load_custom_objects, load_model
-from onebit.keras import keras
+from onebit.keras import keras, tf
 from tests.convert.models import images, mlp
 
 CUSTOM_LAYER = """
-from onebit.keras import keras
+from onebit.keras import keras, tf
 
 
 class Doubled(keras.layers.Layer):
@@ -46,6 +46,17 @@ def test_text_file_is_no_model(name, tmp_path):
 def test_empty_folder_is_no_model(tmp_path):
     with pytest.raises(SourceError, match="neither a run folder"):
         load_model(tmp_path)
+
+
+def test_saved_model_without_keras_is_refused(tmp_path):
+    class Doubling(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 3])])
+        def __call__(self, inputs):
+            return 2 * inputs
+
+    tf.saved_model.save(Doubling(), str(tmp_path / "doubling"))
+    with pytest.raises(SourceError, match="not that of a Keras 2 model"):
+        load_model(tmp_path / "doubling")
 
 
 def test_keras_3_file_names_its_version_and_the_mend(tmp_path):

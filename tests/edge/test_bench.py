@@ -15,10 +15,10 @@ import pytest
 import edge
 from edge import bench
 from edge.bench import plan_cells, run_cells
-from edge.delegate import Delegate
 from edge.devices import RunnerError
 from edge.devices.local import LocalDevice
 from edge.reference import compare_outputs
+from onebit.delegate import Delegate
 from onebit.errors import UsageError
 
 REPOSITORY = Path(edge.__file__).parent.parent

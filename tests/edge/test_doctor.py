@@ -2,10 +2,10 @@
 
 import pytest
 
-from edge.delegate import Delegate
 from edge.devices import RunnerError
 from edge.doctor import examine
 from edge.rows import Host
+from onebit.delegate import Delegate
 
 GOOD = Host(
     "board", cpu="Cortex-A72", architecture="aarch64", cores=4, governor="performance",

@@ -1,7 +1,7 @@
 import numpy as np
 
 from onebit.keras import keras, tf
-from zoo.losses import SquaredHinge
+from zoo.losses import SmoothedCrossEntropy, SquaredHinge, make_loss
 
 
 def _oracle(labels, logits):
@@ -44,3 +44,19 @@ def test_it_serialises():
     again = keras.losses.deserialize(config)
     assert isinstance(again, SquaredHinge)
     assert again.name == "hinge"
+
+
+def test_smoothed_cross_entropy_is_its_closed_form():
+    generator = np.random.default_rng(4)
+    logits, labels = generator.normal(size=(9, 5)).astype(np.float32), generator.integers(5, size=9)
+    targets = np.full((9, 5), 0.1 / 5)
+    targets[np.arange(9), labels] += 0.9
+    exact = logits.astype(np.float64)
+    logs = exact - np.log(np.exp(exact).sum(-1, keepdims=True))
+    expected = -(targets * logs).sum(-1).mean()
+    for shape in [(9,), (9, 1)]:
+        loss = make_loss("cross_entropy", 0.1)(labels.reshape(shape), logits).numpy()
+        # Exponentials, logarithms and sums of 45 terms in float32.
+        np.testing.assert_allclose(loss, expected, rtol=64 * 2**-24)
+    config = keras.losses.serialize(SmoothedCrossEntropy(0.2))
+    assert keras.losses.deserialize(config).smoothing == 0.2

@@ -64,3 +64,50 @@ def test_the_recipe_decides_the_optimizer_and_its_decay(fields, kind):
     assert [float(schedule(step)) for step in (0, 5, 10)] == pytest.approx([1e-2, 1e-3, 1e-4])
     if "momentum" in fields:
         assert optimizer.momentum == 0.9
+
+
+def _layers():
+    latent = lq.layers.QuantDense(
+        3, kernel_quantizer="ste_sign", kernel_constraint=lq.constraints.WeightClip(1.25)
+    )
+    model = keras.Sequential([keras.Input((4,)), latent, keras.layers.Dense(2)])
+    return model, [0.5 * tf.ones_like(weight) for weight in model.trainable_weights]
+
+
+def test_weight_decay_adds_to_the_gradient_of_kernels_only():
+    recipe = Recipe("float_mlp", "mnist_5k", optimizer="sgd", weight_decay=0.25, learning_rate=0.5)
+    model, gradients = _layers()
+    optimizer = make_optimizer(recipe, 10)
+    before = [weight.numpy() for weight in model.trainable_weights]
+    optimizer.apply_gradients(zip(gradients, model.trainable_weights, strict=True))
+    for weight, old in zip(model.trainable_weights, before, strict=True):
+        decay = 0.25 * old if old.ndim > 1 else 0
+        # Three roundings of float32 on values below 2.
+        np.testing.assert_allclose(weight.numpy(), old - 0.5 * (0.5 + decay), atol=6 * 2**-24)
+
+
+def test_latent_and_real_weights_have_their_own_optimizers_and_a_checkpoint(tmp_path):
+    recipe = Recipe(
+        "float_mlp", "mnist_5k", learning_rate=0.01, real_learning_rate=0.1, momentum=0.9
+    )
+    model, gradients = _layers()
+    optimizer = make_optimizer(recipe, 10)
+    optimizer.build(model.trainable_weights)
+    before = [weight.numpy() for weight in model.trainable_weights]
+    optimizer.apply_gradients(zip(gradients, model.trainable_weights, strict=True))
+    for weight, old in zip(model.trainable_weights, before, strict=True):
+        # Adam's first step is the learning rate, SGD's the rate times the gradient.
+        step = 0.01 if "quant_dense" in weight.name and old.ndim > 1 else 0.05
+        np.testing.assert_allclose(weight.numpy(), old - step, atol=1e-6)
+    assert int(optimizer.iterations) == 1
+    assert float(optimizer.learning_rate) == pytest.approx(0.01)  # of the last step
+
+    path = tf.train.Checkpoint(optimizer=optimizer, model=model).write(str(tmp_path / "state"))
+    other, _ = _layers()
+    again = make_optimizer(recipe, 10)
+    again.build(other.trainable_weights)
+    tf.train.Checkpoint(optimizer=again, model=other).read(path).assert_consumed()
+    for one, two in ((optimizer, model), (again, other)):
+        one.apply_gradients(zip(gradients, two.trainable_weights, strict=True))
+    for weight, same in zip(model.trainable_weights, other.trainable_weights, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), same.numpy())

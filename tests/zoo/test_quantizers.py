@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from onebit.keras import keras, lq, tf
-from zoo.quantizers import StochasticSign, hard_sigmoid, stochastic_sign, straight_through_sign
+from zoo.quantizers import (
+    ScaledSign,
+    StochasticSign,
+    hard_sigmoid,
+    scaled_sign,
+    stochastic_sign,
+    straight_through_sign,
+)
 
 ABOVE_MINUS_ONE = np.nextafter(np.float32(-1), np.float32(0))
 EDGES = np.array([-2, -1, ABOVE_MINUS_ONE, -0.5, -0.0, 0.0, 0.5, 1, 2], np.float32)
@@ -129,3 +136,40 @@ def test_a_symbolic_learning_phase_chooses_the_branch():
 
     assert set(call(tf.constant(True)).numpy()) == {-1.0, 1.0}
     assert set(call(tf.constant(False)).numpy()) == {-1.0}
+
+
+def _latent(*shape):
+    values = np.random.default_rng([9, *shape]).uniform(-1.5, 1.5, shape).astype(np.float32)
+    values.flat[:3] = [0.0, -0.0, 1.0]
+    return values
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 4, 5), (7, 2), (1, 1, 1, 3)])
+def test_the_scaled_sign_has_one_magnitude_per_channel_and_the_papers_gradient(shape):
+    values, upstream = _latent(*shape), _latent(*shape[::-1]).reshape(shape)
+    weights = tf.Variable(values)
+    with tf.GradientTape() as tape:
+        y = scaled_sign(weights)
+        total = tf.reduce_sum(y * upstream)
+    count = values[..., 0].size
+    alpha = np.abs(values.astype(np.float64)).reshape(-1, shape[-1]).mean(0)
+    # The mean of n numbers below 2 and one product: n + 1 roundings of float32.
+    rounding = 2 * (count + 1) * 2**-24
+    np.testing.assert_allclose(y, alpha * np.where(values < 0, -1, 1), rtol=0, atol=rounding)
+    factor = 1 / count + alpha * (np.abs(values) <= 1)
+    np.testing.assert_allclose(
+        tape.gradient(total, weights), factor * upstream, rtol=0, atol=3 * rounding
+    )
+
+
+def test_the_scaled_sign_works_in_a_larq_layer_and_serialises():
+    layer = lq.layers.QuantConv2D(
+        4, 3, kernel_quantizer=ScaledSign(), kernel_constraint="weight_clip", use_bias=False
+    )
+    model = keras.Sequential([keras.Input((5, 5, 3)), layer])
+    images = _latent(2, 5, 5, 3)
+    expected = tf.nn.conv2d(images, scaled_sign(layer.kernel.latent_variable), 1, "VALID")
+    np.testing.assert_array_equal(model(images), expected)
+    again = keras.Sequential.from_config(model.get_config())
+    assert isinstance(again.layers[0].kernel_quantizer, ScaledSign)
+    assert again.layers[0].kernel_quantizer.precision == 1

@@ -35,7 +35,9 @@ def test_model_options_and_recipe_settings_do_not_collide(name):
 
 def test_every_family_has_a_recipe_on_the_offline_data_set():
     trained = {resolve_recipe(name).model for name in NAMES if name.endswith("_mnist_5k")}
-    assert trained == set(models.names())
+    images = [models.get(name) for name in models.names() if not models.get(name).takes_text]
+    small = {model.name for model in images if model.options["input_shape"][0] <= 32}
+    assert trained == small
 
 
 def test_settings_are_converted_to_the_type_of_the_field_or_the_option():
@@ -71,7 +73,7 @@ def test_a_setting_leaves_the_registered_recipe_alone():
         ("epochs", "0", "epochs must be above 0, not 0"),
         ("learning_rate", "nan", "learning_rate must be above 0"),
         ("learning_rate", "inf", "learning_rate must be above 0"),
-        ("optimizer", "adm", "optimizer is one of adam, sgd, not 'adm'"),
+        ("optimizer", "adm", "optimizer is one of adam, sgd, bop, not 'adm'"),
         ("momentum", "1", r"momentum must be in \[0, 1\)"),
         ("compute", "float16", "compute is one of float32, bfloat16"),
         ("seed", "-1", "seed must not be negative"),

@@ -16,12 +16,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.registry import Registry
+
+if TYPE_CHECKING:
+    from onebit.keras import tf
+    from zoo.datasets.records import RecordSplit
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,33 @@ class Split:
     def __getitem__(self, index: slice | NDArray[np.int64]) -> Split:
         return Split(self.images[index], self.labels[index])
 
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """`[H, W, C]` of an image or `[S]` of a text."""
+        return self.images.shape[1:]
+
+    def update(self, digest: Any) -> None:
+        """Feeds a hash with the images and labels, in their order."""
+        digest.update(str(self.images.shape).encode())
+        digest.update(self.images.tobytes())
+        digest.update(self.labels.astype("<i8").tobytes())
+
+    def batches(self, batch_size: int, order: tuple[int, int] | None = None) -> tf.data.Dataset:
+        """Batches of (raw images, labels).
+
+        Args:
+            batch_size: Images a batch; the last may have fewer.
+            order: Seed and epoch, which decide the order alone; with None they come as they lie.
+        """
+        from onebit.keras import tf
+
+        split = self if order is None else self[np.random.default_rng(order).permutation(len(self))]
+        return tf.data.Dataset.from_tensor_slices((split.images, split.labels)).batch(batch_size)
+
+    def first(self, count: int) -> Split:
+        """The first so many images, raw."""
+        return self[:count]
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -70,25 +101,23 @@ class Dataset:
 
     name: str
     classes: tuple[str, ...]
-    train: Split
-    validation: Split | None
-    test: Split
+    train: Split | RecordSplit
+    validation: Split | RecordSplit | None
+    test: Split | RecordSplit
     tokenizer: bytes | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """`[H, W, C]` of an image or `[S]` of a text."""
-        return self.train.images.shape[1:]
+        return self.train.image_shape
 
     @cached_property
     def sha256(self) -> str:
-        """The SHA-256 of the splits' images and labels, in their order."""
+        """The SHA-256 of the splits in their order; what it is of, the kind of split says."""
         digest = hashlib.sha256()
         for split in (self.train, self.validation, self.test):
             if split is not None:
-                digest.update(str(split.images.shape).encode())
-                digest.update(split.images.tobytes())
-                digest.update(split.labels.astype("<i8").tobytes())
+                split.update(digest)
         return digest.hexdigest()
 
 

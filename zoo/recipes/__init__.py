@@ -29,8 +29,20 @@ SMOKE_SAMPLES = 128
 SMOKE_EPOCHS = 2
 SMOKE_BATCH_SIZE = 32
 
+SCHEDULES = ("exponential", "linear", "cosine", "steps")
 LOSSES = ("squared_hinge", "cross_entropy")
-OPTIMIZERS = ("adam", "sgd")
+POSITIVE = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "real_learning_rate",
+    "bop_gamma",
+    "bop_threshold",
+    "samples",
+)
+"""The fields that must be above 0 where they are given."""
+
+OPTIMIZERS = ("adam", "sgd", "bop")
 COMPUTE = ("float32", "bfloat16")
 
 
@@ -38,9 +50,9 @@ COMPUTE = ("float32", "bfloat16")
 class Recipe:
     """One training, from the data to the last epoch.
 
-    The optimizer minimises the loss; its learning rate falls exponentially, step by step,
-    from `learning_rate` towards `final_learning_rate`, which the step after the last would have.
-    The model of the last epoch is the result.
+    The optimizer minimises the loss; its learning rate goes, step by step, from `learning_rate`
+    towards `final_learning_rate`, which the step after the last would have. The model of the last
+    epoch is the result.
 
     Attributes:
         model: Registry name of the model.
@@ -50,12 +62,23 @@ class Recipe:
         epochs: Passes over the training split.
         batch_size: Images a step.
         learning_rate: Of the first step.
-        final_learning_rate: Where the decay ends.
+        final_learning_rate: Where the decay ends; not looked at by "steps".
+        schedule: One of `SCHEDULES` (`zoo.schedules`).
+        boundaries: Epochs at whose beginning, counted from 0, "steps" changes the rate.
+        factors: What `learning_rate` is multiplied by from each boundary on.
+        warmup_epochs: Epochs in which the rate first rises to `learning_rate`.
         loss: One of `LOSSES`; with a teacher, of validation only.
         teacher: The training whose model this one starts from and is distilled from
             (`zoo.distillation`), or None.
-        optimizer: One of `OPTIMIZERS`.
+        optimizer: One of `OPTIMIZERS`; "bop" flips the binary weights (`zoo.bop`), and Adam trains
+            the others.
+        bop_gamma: Of Bop: how fast its averages follow the gradients.
+        bop_threshold: Of Bop: what an average must reach for a flip.
         momentum: Of SGD.
+        real_learning_rate: Of SGD, which then trains all weights that are not clipped to be binary,
+            beside the optimizer for those that are; None for one optimizer.
+        weight_decay: λ, whose product with each kernel is added to its gradient.
+        label_smoothing: ε of the cross-entropy: the label gets 1 − ε + ε/C, other classes ε/C.
         glorot_scaling: Scale the learning rates of latent weights by Glorot's coefficients
             (`zoo.optimizers`).
         compute: What training multiplies in, one of `COMPUTE`; "bfloat16" keeps weights, sums and
@@ -74,10 +97,19 @@ class Recipe:
     batch_size: int = 100
     learning_rate: float = 1e-3
     final_learning_rate: float = 1e-5
+    schedule: str = "exponential"
+    boundaries: tuple[int, ...] = ()
+    factors: tuple[float, ...] = ()
+    warmup_epochs: int = 0
     loss: str = "squared_hinge"
     teacher: Recipe | None = None
     optimizer: str = "adam"
+    bop_gamma: float = 1e-4
+    bop_threshold: float = 1e-8
     momentum: float = 0.0
+    real_learning_rate: float | None = None
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
     glorot_scaling: bool = False
     compute: str = "float32"
     seed: int = 1
@@ -86,11 +118,20 @@ class Recipe:
     smoke_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "final_learning_rate", "samples"):
+        for name in POSITIVE:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise UsageError(f"{self.name}: {name} must be above 0, not {value}")
-        for name, choices in (("loss", LOSSES), ("optimizer", OPTIMIZERS), ("compute", COMPUTE)):
+        for name in ("final_learning_rate", "weight_decay", "label_smoothing", "warmup_epochs"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise UsageError(f"{self.name}: {name} must not be negative, not {value}")
+        for name, choices in (
+            ("schedule", SCHEDULES),
+            ("loss", LOSSES),
+            ("optimizer", OPTIMIZERS),
+            ("compute", COMPUTE),
+        ):
             value = getattr(self, name)
             if value not in choices:
                 raise UsageError(
@@ -100,6 +141,30 @@ class Recipe:
             raise UsageError(f"{self.name}: momentum must be in [0, 1), not {self.momentum}")
         if self.seed < 0:
             raise UsageError(f"{self.name}: seed must not be negative, not {self.seed}")
+        problem = self._problem()
+        if problem:
+            raise UsageError(f"{self.name}: {problem}")
+
+    def _problem(self) -> str | None:
+        """Which fields do not go together; None if all do."""
+        if self.schedule == "exponential" and not self.final_learning_rate:
+            return "final_learning_rate must be above 0 with schedule exponential"
+        if (self.schedule == "steps") != bool(self.boundaries) or len(self.boundaries) != len(
+            self.factors
+        ):
+            return "schedule steps needs boundaries and as many factors, the others neither"
+        if (
+            list(self.boundaries) != sorted(set(self.boundaries))
+            or min(self.boundaries or (1,)) < 1
+        ):
+            return f"boundaries are epochs that rise, not {self.boundaries}"
+        if not all(0 < factor < math.inf for factor in self.factors):
+            return f"factors must be above 0, not {self.factors}"
+        if self.glorot_scaling and (self.weight_decay or self.real_learning_rate):
+            return "glorot_scaling goes with neither weight_decay nor real_learning_rate"
+        if self.label_smoothing >= 1 or (self.label_smoothing and self.loss != "cross_entropy"):
+            return "label_smoothing is below 1 and goes with loss cross_entropy"
+        return None
 
     def smoke(self) -> Recipe:
         """The same training in a few seconds: a few images, two epochs, a small model."""
@@ -118,8 +183,17 @@ SETTABLE = (
     "batch_size",
     "learning_rate",
     "final_learning_rate",
+    "schedule",
+    "boundaries",
+    "factors",
+    "warmup_epochs",
     "optimizer",
+    "bop_gamma",
+    "bop_threshold",
     "momentum",
+    "real_learning_rate",
+    "weight_decay",
+    "label_smoothing",
     "glorot_scaling",
     "compute",
     "seed",
@@ -214,9 +288,16 @@ def _parse(key: str, text: str, type_: Any) -> Any:
             return None
         (type_,) = (member for member in typing.get_args(type_) if member is not types.NoneType)
     try:
+        if typing.get_origin(type_) is tuple:
+            (member, _) = typing.get_args(type_)
+            return tuple(member(part) for part in text.split(",") if part)
         if type_ is bool:
             return {"true": True, "false": False}[text.lower()]
         return type_(text)
     except (KeyError, ValueError):
-        wanted = "true or false" if type_ is bool else f"of type {type_.__name__}"
+        wanted = f"of type {getattr(type_, '__name__', type_)}"
+        if type_ is bool:
+            wanted = "true or false"
+        elif typing.get_origin(type_) is tuple:
+            wanted = f"of type {typing.get_args(type_)[0].__name__}, separated by commas"
         raise UsageError(f"{key} must be {wanted}, not {text!r}") from None

@@ -303,7 +303,9 @@ size_t pixels_before(const BconvShape& s, const Frame& f, int position) {
   const int n = position / static_cast<int>(f.image), within = position % static_cast<int>(f.image);
   const int y = within / f.w, x = within % f.w;
   const size_t line = static_cast<size_t>(n) * s.out_h + (y < s.out_h ? y : s.out_h);
-  return line * s.out_w + (y >= s.out_h ? 0 : x < s.out_w ? x : s.out_w);
+  const size_t count = line * s.out_w + (y >= s.out_h ? 0 : x < s.out_w ? x : s.out_w);
+  const size_t all = s.pixels();
+  return count < all ? count : all;  // the last tile may reach past the last image
 }
 
 int splits(const BconvShape& s) { return splits_of(tiles(s), blocks(s)); }

@@ -38,6 +38,16 @@ const WconvKernel* const kWconv[] = {
     &kWconvScalar,
 };
 
+const WdepthwiseKernel* const kWdepthwise[] = {
+#if defined(__x86_64__)
+    &kWdepthwiseAvx512,
+    &kWdepthwiseAvx2,
+#elif defined(ONEBIT_NEON)
+    &kWdepthwiseNeon,
+#endif
+    &kWdepthwiseScalar,
+};
+
 template <class Kernel>
 bool usable(const Kernel& kernel, bool forced, Isa isa) {
   if (forced && !covers(isa, kernel.isa)) return false;
@@ -75,6 +85,13 @@ const WconvKernel* choose_wconv_kernel(bool forced, Isa isa) {
     if (usable(*kernel, forced, isa)) return kernel;
   }
   return &kWconvScalar;
+}
+
+const WdepthwiseKernel* choose_wdepthwise_kernel(bool forced, Isa isa) {
+  for (const WdepthwiseKernel* kernel : kWdepthwise) {
+    if (usable(*kernel, forced, isa)) return kernel;
+  }
+  return &kWdepthwiseScalar;
 }
 
 }  // namespace b1

@@ -68,6 +68,13 @@ CASES = [
         for v in (0, 1)
     ),
     *(case(batch=3, output=o, size=(3, 3)) for o in OUTPUTS),
+    # Threads that share a tile: each computes some words of its pixels.
+    *(
+        case(size=s, output=o, channels_out=c, kernel=(5, 5))
+        for s in [(2, 2), (3, 3), (4, 7)]
+        for o in ["float", "bits"]
+        for c in (96, 260, 512)
+    ),
     *(
         case(batch=3, output=o, size=(9, 10), stride=t, pad_values=v, kernel=k, channels_in=96)
         for o, t, v, k in itertools.product(

@@ -3,10 +3,10 @@
 import dataclasses
 
 from edge import benchmark
-from edge.delegate import find_delegate
 from edge.row_json import from_json, to_json
 from edge.rows import INVALID, OK
 from edge.tables import profile_lines
+from onebit.delegate import find_delegate
 
 
 def test_delegate_is_measured_by_default_and_agrees_with_lce(

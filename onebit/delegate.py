@@ -9,7 +9,7 @@ from types import ModuleType
 PACKAGE = "onebit_delegate"
 MEND = "build it with `make delegate`, or install the package onebit-delegate"
 
-_IN_TREE = Path(__file__).parent / "native" / "python" / PACKAGE / "__init__.py"
+_IN_TREE = Path(__file__).parents[1] / "edge" / "native" / "python" / PACKAGE / "__init__.py"
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Delegate:
 
     Attributes:
         library: The shared library.
-        label: What rows call it: the package and its version.
+        label: What rows and reports call it: the package and its version.
     """
 
     library: Path

@@ -1,0 +1,162 @@
+"""A float file → int8 where TensorFlow Lite can, binary where LCE can.
+
+float file, ranges noted in its tensors
+→ TensorFlow Lite's quantizer: weights per output channel, activations per tensor, QUANTIZE and
+DEQUANTIZE at the borders of what it does not know, LCE's operators among it
+→ `PASSES` below: the binary layers read and write int8 themselves, and keep their thresholds
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from convert.errors import ConversionError
+from convert.flatbuffer import INT8, Graph, schema
+from convert.int8.center_signs import center_signs
+from convert.int8.join_binary_layers import join_binary_layers
+from convert.int8.matching import matched_layers
+from convert.int8.observe import observe
+from convert.int8.pack_int8_weights import pack_int8_weights
+from convert.int8.ranges import Histogram, choose_range
+from convert.int8.select import probabilities, select
+from convert.int8.settings import Int8, check_inputs
+from convert.int8.skip_idle_steps import skip_idle_steps
+from convert.passes.cancel_quantize_pairs import cancel_quantize_pairs
+from convert.passes.pack_binary_weights import pack_binary_weights
+from onebit.errors import first_line
+from onebit.keras import tf
+from onebit.streams import held_stderr
+
+from tensorflow.lite.python.convert import mlir_quantize  # isort: skip - needs onebit.keras first
+
+PASSES: list[Callable[[Graph], list[str]]] = [
+    # First: what is quantized for nothing need not be joined.
+    skip_idle_steps,
+    # LCE's operators take and give int8 themselves.
+    join_binary_layers,
+    # Looks for signs that read int8, which the pass above made.
+    center_signs,
+    # Last: the filters are not touched by the others.
+    pack_int8_weights,
+]
+
+_MARK = "#"
+"""Ends the names of tensors while the quantizer works, which appends numbers to them."""
+
+# The bits ±1 need both ends in int8: ±127 times this step, and no offset.
+_BIT_STEP = 1 / 127
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """An int8 file.
+
+    Attributes:
+        graph: The file.
+        fired: Pass → the tensors that it changed.
+        warnings: What is poor about the samples.
+    """
+
+    graph: Graph
+    fired: dict[str, list[str]]
+    warnings: list[str]
+
+
+def quantize(graph: Graph, settings: Int8) -> Quantized:
+    """The int8 form of a float file that LCE wrote.
+
+    Args:
+        graph: The float file, before filters are packed; it is changed.
+        settings: The samples, and how to calibrate on them.
+
+    Raises:
+        ConversionError: The samples don't fit, a tensor becomes infinite on them, or TensorFlow
+            Lite's quantizer fails.
+    """
+    shapes = [graph.shape(int(i)) for i in graph.subgraph.inputs]
+    warnings = check_inputs(settings, shapes)
+    fired = {"cancel_quantize_pairs": cancel_quantize_pairs(graph)}
+    # Layers whose weights are packed before are no constants to the quantizer, which leaves them.
+    fired["pack_binary_weights"] = pack_binary_weights(
+        graph, only_if=None if settings.scope == "layers" else lambda s: not s.fits_int8
+    )
+    groups = select(graph, settings)
+    if groups:
+        reference = Graph.from_bytes(graph.to_bytes())
+        histograms = observe(graph, [group[0] for group in groups], settings.inputs)
+        warnings += _dead_tensors(graph, histograms)
+        for group in groups:
+            _note_range(graph, group, _range_of(graph, group, histograms[group[0]], settings))
+        graph = _run_quantizer(graph, settings)
+        for step in PASSES:
+            fired[step.__name__] = step(graph)
+        _name_layers(reference, graph)
+    return Quantized(graph, {name: changed for name, changed in fired.items() if changed}, warnings)
+
+
+def is_quantized(graph: Graph) -> bool:
+    """Whether a file computes in int8."""
+    return any(
+        graph.subgraph.tensors[i].type == INT8 for op in graph.operators for i in graph.outputs(op)
+    )
+
+
+def _name_layers(reference: Graph, graph: Graph) -> None:
+    for old, new in matched_layers(reference, graph):
+        name = reference.tensor_name(reference.outputs(old)[0])
+        graph.subgraph.tensors[graph.outputs(new)[0]].name = name.encode()
+
+
+def _dead_tensors(graph: Graph, histograms: dict[int, Histogram]) -> list[str]:
+    dead = [graph.tensor_name(i) for i, h in histograms.items() if h.low == h.high]
+    if not dead:
+        return []
+    return [f"always zero on the representative samples: {', '.join(dead)}"]
+
+
+def _range_of(
+    graph: Graph, group: Sequence[int], histogram: Histogram, settings: Int8
+) -> tuple[float, float]:
+    op = graph.producer(group[0])
+    if op is not None and graph.op_name(op) == "LceDequantize":
+        return -128 * _BIT_STEP, 127 * _BIT_STEP
+    # Outputs are compared with each other: of two that are cut off, none is the larger.
+    leaves = set(group) & {int(i) for i in graph.subgraph.outputs}
+    low, high = choose_range(histogram, "minmax" if leaves else settings.ranges)
+    # A tensor that is always zero still needs a step.
+    return (low, high) if high > low else (-1.0, 1.0)
+
+
+def _note_range(graph: Graph, group: Sequence[int], limits: tuple[float, float]) -> None:
+    for index in group:
+        quantization = schema.QuantizationParametersT()
+        quantization.min = np.array([limits[0]], np.float32)
+        quantization.max = np.array([limits[1]], np.float32)
+        graph.subgraph.tensors[index].quantization = quantization
+
+
+def _run_quantizer(graph: Graph, settings: Int8) -> Graph:
+    for tensor in graph.subgraph.tensors:
+        tensor.name = (tensor.name or b"") + _MARK.encode()
+    type_ = tf.int8 if settings.io == "int8" else tf.float32
+    # Their range is known without samples, so that the quantizer has to be told.
+    kept_float = {graph.tensor_name(graph.outputs(op)[0]) for op in probabilities(graph, settings)}
+    with held_stderr() as held:
+        try:
+            content = mlir_quantize(
+                graph.to_bytes(),
+                input_data_type=type_,
+                output_data_type=type_,
+                denylisted_nodes=kept_float,
+            )
+        except Exception as error:  # MLIR raises whatever comes up
+            said = held().strip().splitlines()
+            raise ConversionError(
+                "TensorFlow Lite's quantizer fails: " + (said[-1] if said else first_line(error))
+            ) from error
+    result = Graph.from_bytes(content)
+    for tensor in result.subgraph.tensors:
+        name = (tensor.name or b"").decode("utf-8", "replace")
+        tensor.name = name.partition(_MARK)[0].encode()
+    return result

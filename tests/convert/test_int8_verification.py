@@ -1,0 +1,89 @@
+"""Errors are planted in int8 files: each must be found, and where it is."""
+
+import numpy as np
+import pytest
+
+from convert.conversion import Samples, convert_model, verify_file
+from convert.flatbuffer import Graph
+from convert.int8.compare import verify_int8
+from tests.convert.int8_models import SHAPE, converted, float_net, mixed_net, reference
+from tests.convert.models import images
+
+
+def layer_op(graph, name):
+    return next(op for op in graph.operators if graph.tensor_name(graph.outputs(op)[0]) == name)
+
+
+def set_constant(graph, index, value):
+    tensor = graph.subgraph.tensors[index]
+    graph.model.buffers[tensor.buffer].data = np.frombuffer(value.tobytes(), np.uint8)
+
+
+def verdict(build, graph):
+    inputs = [images(16, SHAPE, 9)]
+    return verify_int8(build(), reference(build), graph.to_bytes(), inputs)
+
+
+@pytest.mark.parametrize("factor", [0.25, 0.4, 2.5, 4])
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [(float_net, "stem"), (float_net, "pointwise"), (mixed_net, "stem")],
+)
+def test_wrong_range_is_found_and_named(build, name, factor):
+    graph = Graph.from_bytes(converted(build).tflite)
+    tensor = graph.subgraph.tensors[graph.outputs(layer_op(graph, name))[0]]
+    tensor.quantization.scale = tensor.quantization.scale * np.float32(factor)
+    # A pooling reads and writes one range.
+    for op in graph.operators:
+        if graph.op_name(op) == "MAX_POOL_2D":
+            source, target = (
+                graph.subgraph.tensors[i[0]] for i in (graph.inputs(op), graph.outputs(op))
+            )
+            target.quantization.scale = source.quantization.scale
+    result = verdict(build, graph)
+    assert result.verdict == "mismatch"
+    assert result.quantization.faults[0].startswith(f"{name}: its range is too ")
+
+
+def test_swapped_channels_are_found():
+    graph = Graph.from_bytes(converted(float_net).tflite)
+    index = graph.inputs(layer_op(graph, "pointwise"))[1]
+    weights = graph.constant(index).copy()
+    weights[[0, 1]] = weights[[1, 0]]
+    set_constant(graph, index, weights)
+    assert verdict(float_net, graph).quantization.faults[0] == (
+        "pointwise: its weights are none of the model's"
+    )
+
+
+def test_shifted_bias_is_found():
+    graph = Graph.from_bytes(converted(float_net).tflite)
+    index = graph.inputs(layer_op(graph, "depthwise"))[2]
+    bias = graph.constant(index)
+    set_constant(graph, index, bias + 40 * np.abs(bias).max())
+    result = verdict(float_net, graph)
+    assert result.verdict == "mismatch"
+    assert result.quantization.faults[0].startswith("depthwise: ")
+
+
+@pytest.mark.parametrize("operand", [1, 2, 3])
+def test_changed_binary_layer_is_found(operand):
+    graph = Graph.from_bytes(converted(mixed_net).tflite)
+    index = graph.inputs(layer_op(graph, "binary_2"))[operand]
+    value = graph.constant(index).copy()
+    value[0] = ~value[0] if operand == 1 else value[0] + 1
+    set_constant(graph, index, value)
+    assert verdict(mixed_net, graph).quantization.faults[0] == (
+        "binary_2: its weights are none of the model's"
+    )
+
+
+def test_file_of_another_model_is_a_mismatch():
+    result = verify_file(float_net(), converted(mixed_net).tflite, Samples([images(4, SHAPE)]))
+    assert result.verdict == "mismatch"
+
+
+def test_float_file_is_verified_as_before():
+    model = float_net()
+    result = verify_file(model, convert_model(model).tflite, Samples([images(4, SHAPE)]))
+    assert (result.verdict, result.quantization) == ("exact", None)

@@ -1,0 +1,120 @@
+"""ReActNet-A and ReAct-ResNet18.
+
+ReActNet: Towards Precise Binary Neural Network with Generalized Activation Functions,
+arXiv 2003.03488, section 4: a MobileNet of binary convolutions with a shortcut around each, RSign
+before and RPReLU behind it. Layer by layer as in the authors' program,
+ https://github.com/liuzechun/ReActNet.
+
+Both are trained twice: first with binary activations and real weights
+(`binary_weights=False`), then with both binary from the first training's weights.
+"""
+
+from onebit.keras import keras, lq, tf
+from zoo.blocks import (
+    added,
+    binary_conv,
+    halve,
+    pooled_logits,
+    real_conv,
+    real_shortcut,
+    resnet_stem,
+)
+from zoo.generalized_activations import RPReLU, RSign
+from zoo.layers import batch_norm
+from zoo.registry import Paper, register_model
+
+PAPER = Paper(
+    "ReActNet: Towards Precise Binary Neural Network with Generalized Activation Functions",
+    "2003.03488",
+)
+KIND = "binary weights and activations"
+REACTNET_A_WIDTHS = (2, 4, 4, 8, 8, 16, 16, 16, 16, 16, 16, 32, 32)
+"""Filters of each block, in multiples of the first convolution's."""
+
+
+@register_model(family="ReActNet", kind=KIND, paper=PAPER)
+def reactnet_a(
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    *,
+    width: int = 32,
+    binary_weights: bool = True,
+) -> keras.Model:
+    """A MobileNet of 26 binary convolutions, each with a shortcut, RSign and RPReLU.
+
+    Args:
+        input_shape: `[H, W, C]` of an image.
+        classes: Outputs.
+        width: Filters of the first convolution; the blocks have 2 to 32 times as many.
+        binary_weights: False for the first of the two trainings.
+
+    Differs from the paper: with a stride of 2, zeros are padded at the end only.
+    """
+    image = keras.Input(input_shape, name="image")
+    x = real_conv(image, width, 3, strides=2, name="stem")
+    for index, multiple in enumerate(REACTNET_A_WIDTHS, start=1):
+        filters = width * multiple
+        grows = filters != x.shape[-1]
+        # The first block doubles the width without halving the image, as MobileNet's does.
+        strides = 2 if grows and index > 1 else 1
+        x = _mobile_block(x, filters, strides, binary_weights, f"block_{index}")
+    return keras.Model(image, pooled_logits(x, classes), name="reactnet_a")
+
+
+@register_model(family="ReActNet", kind=KIND, paper=PAPER)
+def react_resnet18(
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    *,
+    width: int = 64,
+    binary_weights: bool = True,
+) -> keras.Model:
+    """Bi-Real Net 18 with RSign and RPReLU.
+
+    Args:
+        input_shape: `[H, W, C]` of an image.
+        classes: Outputs.
+        width: Filters of the first stage; the next have 2×, 4× and 8×.
+        binary_weights: False for the first of the two trainings.
+
+    Differs from the paper: with a stride of 2, zeros are padded at the end only.
+    """
+    image = keras.Input(input_shape, name="image")
+    x = resnet_stem(image, width)
+    for stage in (1, 2, 3, 4):
+        filters = width * 2 ** (stage - 1)
+        for step in (1, 2, 3, 4):
+            layer = f"conv_{stage}_{step}"
+            grows = stage > 1 and step == 1
+            shortcut = real_shortcut(x, filters, name=f"shortcut_{stage}") if grows else x
+            x = _rsign_conv(x, filters, 3, 2 if grows else 1, binary_weights, layer)
+            x = added(x, shortcut, name=f"{layer}_add")
+            x = RPReLU(name=f"{layer}_rprelu")(x)
+    return keras.Model(image, pooled_logits(x, classes), name="react_resnet18")
+
+
+def _mobile_block(
+    x: tf.Tensor, filters: int, strides: int, binary_weights: bool, name: str
+) -> tf.Tensor:
+    """A 3×3 convolution that may halve the image, then a 1×1 one that may double the width."""
+    channels = x.shape[-1]
+    shortcut = x if strides == 1 else halve(x, name=f"{name}_pool")
+    x = _rsign_conv(x, channels, 3, strides, binary_weights, f"{name}_conv")
+    x = added(x, shortcut, name=f"{name}_conv_add")
+    x = RPReLU(name=f"{name}_conv_rprelu")(x)
+    # The paper's two convolutions side by side are one with twice the filters.
+    shortcut = x
+    if filters != channels:
+        shortcut = keras.layers.Concatenate(name=f"{name}_duplicate")([x] * (filters // channels))
+    x = _rsign_conv(x, filters, 1, 1, binary_weights, f"{name}_pointwise")
+    x = added(x, shortcut, name=f"{name}_pointwise_add")
+    return RPReLU(name=f"{name}_pointwise_rprelu")(x)
+
+
+def _rsign_conv(
+    x: tf.Tensor, filters: int, size: int, strides: int, binary_weights: bool, name: str
+) -> tf.Tensor:
+    """RSign, convolution, batch normalisation."""
+    kernel = lq.quantizers.MagnitudeAwareSign() if binary_weights else None
+    x = binary_conv(x, filters, size, strides=strides, kernel=kernel, inputs=RSign(), name=name)
+    return batch_norm(name=f"{name}_bn")(x)
