@@ -1,11 +1,18 @@
 """The agent as a device's Python sees it."""
 
 import ast
+import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
-from edge.devices import agent
+import pytest
+
+from edge.devices import RunnerError, agent, channel
 from edge.devices.channel import BOOTSTRAP, SOURCE
+from edge.devices.local import LocalDevice
 
 OLDEST_PYTHON = (3, 8)
 
@@ -72,3 +79,42 @@ def test_names_do_not_lead_out_of_the_folder(tmp_path):
     )
     assert b'"path"' in run(SOURCE + frame, tmp_path).stdout
     assert not (tmp_path / "evil").exists()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """An agent that takes a second of silence for a lost harness; the length stays the same."""
+    short = SOURCE.replace(b"SILENCE_SECONDS = 300", b"SILENCE_SECONDS = 1.0")
+    assert len(short) == len(SOURCE)
+    assert short != SOURCE
+    monkeypatch.setattr(channel, "SOURCE", short)
+
+
+def test_silent_harness_is_taken_for_lost(impatient):
+    with LocalDevice() as device:
+        folder = Path(device.facts["folder"])
+        start = time.monotonic()
+        with pytest.raises(RunnerError, match="the connection ended"):
+            device.execute(["sleep", "600"], 600)
+        assert time.monotonic() - start < 30
+    assert not folder.exists()
+
+
+def test_beats_keep_the_agent_alive(impatient, monkeypatch):
+    monkeypatch.setattr(channel, "BEAT_SECONDS", 0.2)
+    with LocalDevice() as device:
+        assert device.execute(["sleep", "3"], 20).code == 0
+        time.sleep(2)
+        assert device.execute(["echo", "on"], 20).output == b"on\n"
+
+
+def test_signal_that_the_system_sends_ends_the_agent_cleanly():
+    with LocalDevice() as device:
+        folder = Path(device.facts["folder"])
+        done = device.execute(["sh", "-c", "ps -o ppid= -p $$ || cut -d' ' -f4 /proc/$$/stat"], 20)
+        agent_pid = int(done.output)
+        os.kill(agent_pid, signal.SIGHUP)
+        deadline = time.monotonic() + 20
+        while folder.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
