@@ -47,8 +47,8 @@ REPORTED = {
     ("binary_connect_mlp_stochastic", "real_weights_accuracy"): "98.82 ± 0.04",
     ("binary_net_mlp", "accuracy"): "98.60 (Torch7), 99.04 (Theano)",
 }
-"""100 − the errors of BinaryConnect (arXiv 1511.00363), table 2, and of BNN (arXiv 1602.02830), table
-1, whose network has 3×4096 units; both see 50,000 digits for up to 1000 epochs."""
+"""100 − the errors of BinaryConnect (arXiv 1511.00363), table 2, and of BNN (arXiv 1602.02830),
+table 1, whose network has 3×4096 units; both see 50,000 digits for up to 1000 epochs."""
 
 sys.path.insert(0, str(ROOT))
 
