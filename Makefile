@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow delegate wheels android bench conversions accuracies int8 lint \
-  format smoke requirements clean
+.PHONY: help setup demo test test-slow delegate wheels android bench arm-instructions \
+  conversions accuracies int8 lint format smoke requirements clean
 
 VENV := .venv
 PYTHON ?= $(shell scripts/find-python)
@@ -46,6 +46,9 @@ android:        ## build the delegate for Android; needs ANDROID_NDK=/path/to/nd
 
 bench: $(STAMP) delegate ## measure the delegate beside LCE and LiteRT; appends to results/
 	@$(RUN) scripts/bench_delegate.py --output results/delegate.jsonl $(BENCH)
+
+arm-instructions: $(STAMP) delegate ## count the delegate's instructions on aarch64 (emulated); writes results/
+	@$(RUN) scripts/arm_instructions.py
 
 lint: $(STAMP)  ## ruff and mypy
 	@$(RUN) -m ruff check .

@@ -332,17 +332,21 @@ def _representative(loaded: _Loaded, path: Path, most: int) -> "Sequence[NDArray
     from convert.samples import check_samples
     from zoo.datasets import Split
     from zoo.preprocessing import preprocessed
+    from zoo.run import load_card, load_preprocessor
 
-    run = zoo.load_run(path if path.is_dir() else path.parent)
-    dataset = zoo.load_dataset(run.card["dataset"]["name"])
-    if dataset.sha256 != run.card["dataset"]["sha256"]:
+    folder = path if path.is_dir() else path.parent
+    card = load_card(folder)
+    dataset = zoo.load_dataset(card["dataset"]["name"])
+    if dataset.sha256 != card["dataset"]["sha256"]:
         raise OnebitError(
             f"{path} was made with other data than {dataset.name} here: pass an .npz file as "
             "--representative-data"
         )
-    # Records lie shuffled in their files, and reading all of them takes hours.
-    train = dataset.train if isinstance(dataset.train, Split) else dataset.train.first(most)
-    samples = Samples([preprocessed(train, run.preprocessing)], None, "train")
+    # Of records that lie in many files the first are read, not all.
+    train = dataset.train
+    split = train if isinstance(train, Split) else train.first(most)
+    inputs = preprocessed(split, load_preprocessor(folder, card))
+    samples = Samples([inputs], None, "train")
     check_samples(samples, loaded.model, str(path))
     return spread_samples(samples, most)
 

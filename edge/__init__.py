@@ -5,9 +5,18 @@ edge.write_report(rows, "report.html")
 """
 
 from edge.bench import benchmark
-from edge.measurement import Plan
+from edge.measurement import Plan, plan_for
 from edge.report import render_report, write_report
 from edge.row_files import RowWriter, read_rows
 from edge.rows import Row
 
-__all__ = ["Plan", "Row", "RowWriter", "benchmark", "read_rows", "render_report", "write_report"]
+__all__ = [
+    "Plan",
+    "Row",
+    "RowWriter",
+    "benchmark",
+    "plan_for",
+    "read_rows",
+    "render_report",
+    "write_report",
+]

@@ -6,25 +6,34 @@ import shlex
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
-import numpy as np
-
-from edge import measurement, rows
-from edge.devices import Device, RunnerError
+from edge import rows
+from edge.answers import measured_row, spoilt
+from edge.data import Data, read_data
+from edge.devices import Device, InterruptedRunError
 from edge.devices.local import LocalDevice
+from edge.measurement import Plan
 from edge.models import describe
-from edge.rows import Host, Model, Parity, Row, Run, Setup
-from edge.setups import RuntimeSetup, default_setups, find_setups
+from edge.reference import (
+    OUTPUTS_FILE,
+    Outputs,
+    Reference,
+    References,
+    against,
+    host_references,
+    judge,
+    read_outputs,
+    run_inputs,
+    setup_request,
+)
+from edge.rows import Host, Model, Row, Run, Setup
+from edge.setups import EVERYTHING, RuntimeSetup, default_setups, find_setups
 from onebit import __version__, provenance
 from onebit.cli import progress
 from onebit.delegate import MEND, find_delegate
-from onebit.errors import UsageError
+from onebit.errors import OnebitError, UsageError
 
-DEFAULT_TIMEOUT_SECONDS = 120.0
-OUTPUTS_FILE = "outputs.npz"
-
-Outputs = list[np.ndarray]
+PathLike = str | os.PathLike[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,45 +51,51 @@ class Cell:
 
 
 def plan_cells(
-    paths: Sequence[str | os.PathLike[str]],
+    files: Sequence[PathLike | Model],
     runtimes: Sequence[str] | None = None,
     threads: Sequence[int] = (1,),
+    offers: frozenset[str] | None = None,
 ) -> list[Cell]:
     """Every file on every setup with every number of threads.
 
     Args:
-        paths: `.tflite` files.
-        runtimes: Names from `edge.setups.SETUPS`; those that suit the file when None.
+        files: `.tflite` files, or what `edge.models.describe` said of them.
+        runtimes: Names from `edge.setups.SETUPS`; those that suit file and device when None.
         threads: Numbers of threads.
+        offers: The runtimes that the device has; this machine is meant when None.
 
     Raises:
         UsageError: A file is no TensorFlow Lite file, a name is unknown, there is no cell, or the
-            delegate is asked for and not built.
+            delegate is asked for here and not built.
     """
-    delegate = find_delegate()
     asked = None if runtimes is None else find_setups(runtimes)
-    if delegate is None and any(setup.with_delegate for setup in asked or []):
+    has_delegate = offers is not None or find_delegate() is not None
+    if not has_delegate and any(setup.with_delegate for setup in asked or []):
         raise UsageError(f"the delegate is not there; {MEND}")
-    if not paths or asked == [] or not threads or min(threads) < 1:
+    if not files or asked == [] or not threads or min(threads) < 1:
         raise UsageError("give at least one file, one runtime and one positive number of threads")
     cells = []
-    for path in paths:
-        model = describe(path)
+    for file in files:
+        model = file if isinstance(file, Model) else describe(file)
         has_lce_ops = bool(model.lce_ops)
-        if asked is None and has_lce_ops and delegate is None:
+        if asked is None and has_lce_ops and not has_delegate:
             progress.print(f"note: {model.file} runs without the delegate; {MEND}", markup=False)
-        for setup in default_setups(has_lce_ops, delegate is not None) if asked is None else asked:
-            cells += [Cell(model, setup, count) for count in dict.fromkeys(threads)]
+        setups = asked
+        if setups is None:
+            setups = default_setups(has_lce_ops, has_delegate, offers or EVERYTHING)
+        cells += [Cell(model, s, count) for s in setups for count in dict.fromkeys(threads)]
     return cells
 
 
 def run_cells(
     cells: Sequence[Cell],
     device: Device,
-    plan: measurement.Plan,
-    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    plan: Plan,
     command: str | None = None,
     on_start: Callable[[Cell], None] = lambda cell: None,
+    data: Data | None = None,
+    references: References | None = None,
+    run: Run | None = None,
 ) -> Iterator[Row]:
     """Yields each cell's row as soon as it ends; a cell that fails costs only its own row.
 
@@ -88,39 +103,40 @@ def run_cells(
         cells: What to measure, in this order.
         device: Where; already entered.
         plan: How much.
-        timeout_seconds: For one cell, from the start of its process.
         command: Recorded in the rows; the process's own command line when None.
         on_start: Called before each cell.
+        data: Samples that each cell also runs.
+        references: What the host answered; outputs are compared with those of the first cell that
+            ran the same file where the host did not run it.
+        run: Shared with other devices; made of `command` when None.
 
     Raises:
-        RunnerError: The device cannot even be probed.
+        OnebitError: The device cannot even be probed.
+        InterruptedRunError: `device.interrupt` was called.
     """
-    run, host = _run(command), device.probe()
-    references: dict[str, tuple[str, Outputs]] = {}
+    run, host = run or describe_run(command), device.probe()
+    references = references or References()
+    random = dict(references.random)
     for cell in cells:
         on_start(cell)
-        row, outputs = _run_cell(cell, device, plan, timeout_seconds, run, host)
+        row, outputs = _run_cell(cell, device, plan, run, host)
         if outputs is not None and row.parity is not None:
-            reference = references.setdefault(cell.model.sha256, (cell.setup_label, outputs))
-            if reference[1] is not outputs:
-                difference, agreement = compare_outputs(outputs, reference[1])
-                parity = dataclasses.replace(
-                    row.parity,
-                    reference=reference[0],
-                    max_abs_difference=difference,
-                    argmax_agreement=agreement,
-                )
-                row = dataclasses.replace(row, parity=parity)
+            own = Reference(cell.setup_label, outputs)
+            reference = random.setdefault(cell.model.sha256, own)
+            if reference is not own:
+                row = dataclasses.replace(row, parity=against(row.parity, outputs, reference))
+        if data is not None and row.summary is not None:
+            row = _evaluate(row, cell, device, plan, data, references.data.get(cell.model.sha256))
         yield row
 
 
 def benchmark(
-    paths: Sequence[str | os.PathLike[str]],
+    paths: Sequence[PathLike],
     *,
     runtimes: Sequence[str] | None = None,
     threads: Sequence[int] = (1,),
-    plan: measurement.Plan | None = None,
-    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    plan: Plan | None = None,
+    data: str | os.PathLike[str] | None = None,
 ) -> list[Row]:
     """The rows of `.tflite` files on this machine, one for each setup and number of threads.
 
@@ -131,129 +147,92 @@ def benchmark(
         runtimes: Names such as `lce`, `lce:indirect_bgemm`, `litert`; those that suit each file
             when None.
         threads: Numbers of threads.
-        plan: How much to measure.
-        timeout_seconds: For each row.
+        plan: How much to measure; `edge.measurement.plan_for` makes one.
+        data: A run folder, card or `.npz` file of labelled samples to run too.
 
     Raises:
         UsageError: A file is no TensorFlow Lite file or a name is unknown.
-        RunnerError: This Python cannot run `edge/runner.py` at all.
+        OnebitError: The data are damaged, or this Python cannot run the runner at all.
     """
+    plan = plan or Plan()
+    samples = None if data is None else read_data(os.fspath(data))
     cells = plan_cells(paths, runtimes, threads)
+    references = host_references((cell.model for cell in cells), plan, samples, random=False)
     with LocalDevice() as device:
-        return list(run_cells(cells, device, plan or measurement.Plan(), timeout_seconds))
+        return list(run_cells(cells, device, plan, data=samples, references=references))
 
 
-def compare_outputs(outputs: Outputs, reference: Outputs) -> tuple[float | None, float | None]:
-    """How far the outputs for the same inputs are apart.
-
-    Returns:
-        The largest absolute difference over all elements, None if shapes differ or a value is not
-        finite; and the fraction of the inputs with the same largest class, None unless the model
-        has one output `[inputs, 1, classes]` of at least two classes.
-    """
-    same_shapes = [o.shape for o in outputs] == [r.shape for r in reference]
-    if not same_shapes:
-        return None, None
-    difference = max(
-        float(np.max(np.abs(o.astype(np.float64) - r.astype(np.float64)), initial=0.0))
-        for o, r in zip(outputs, reference, strict=True)
-    )
-    agreement = None
-    if len(outputs) == 1 and outputs[0].ndim == 3 and outputs[0].shape[-1] >= 2:
-        same = outputs[0].argmax(axis=-1) == reference[0].argmax(axis=-1)
-        agreement = float(np.mean(same))
-    return (difference if np.isfinite(difference) else None), agreement
-
-
-def _run_cell(
-    cell: Cell,
-    device: Device,
-    plan: measurement.Plan,
-    timeout_seconds: float,
-    run: Run,
-    host: Host,
-) -> tuple[Row, Outputs | None]:
+def unmeasured_row(cell: Cell, run: Run, host: Host, plan: Plan, reason: str) -> Row:
+    """A row that failed before there were any figures."""
     setup = Setup(
         name=cell.setup.name,
         runtime=cell.setup.runtime,
         kernel=cell.setup.kernel,
         threads=cell.threads,
+        mode=plan.mode,
+        affinity=plan.affinity,
         seed=plan.seed,
     )
+    return Row(run, host, cell.model, setup, rows.FAILED, reason)
+
+
+def _run_cell(
+    cell: Cell, device: Device, plan: Plan, run: Run, host: Host
+) -> tuple[Row, Outputs | None]:
+    empty = unmeasured_row(cell, run, host, plan, "nothing was measured")
+    setup = empty.setup
 
     def without_figures(status: str, reason: str) -> tuple[Row, None]:
-        return Row(run, host, cell.model, setup, status, reason), None
+        return dataclasses.replace(empty, setup=setup, status=status, reason=reason), None
 
     if cell.model.lce_ops and not cell.setup.runs_lce_ops:
         ops = ", ".join(cell.model.lce_ops)
         return without_figures(
             rows.SKIPPED, f"the file has ops of Larq Compute Engine ({ops}) that {setup.name} lacks"
         )
-    request: dict[str, Any] = {
-        "action": "bench",
-        "model_path": device.put(cell.model.file),
-        "runtime": cell.setup.runtime,
-        "options": dict(cell.setup.options),
-        "threads": cell.threads,
-        "outputs_path": OUTPUTS_FILE,
-        **plan.as_request(),
-    }
-    if cell.setup.with_delegate:
-        delegate = find_delegate()
-        if delegate is None:
-            return without_figures(rows.FAILED, f"the delegate is not there; {MEND}")
-        request["delegate"] = {"library": device.put(delegate.library), "options": {}}
-        setup = dataclasses.replace(setup, delegate=delegate.label)
     try:
-        answer = device.run(request, timeout_seconds)
+        request = {
+            "action": "bench",
+            "model_path": device.put(cell.model.file),
+            **plan.as_request(),
+            **setup_request(cell.setup, cell.threads, plan, device),
+            "outputs_path": OUTPUTS_FILE,
+        }
+        if cell.setup.with_delegate:
+            setup = dataclasses.replace(setup, delegate=device.delegate().label)
+        answer = device.run(request, plan.timeout_seconds)
         if answer["status"] != "ok":
             return without_figures(rows.FAILED, str(answer.get("reason") or "no reason given"))
-        with np.load(device.get(OUTPUTS_FILE)) as archive:
-            outputs = [archive[name] for name in archive.files]
-        return _measured_row(answer, Row(run, host, cell.model, setup, rows.OK)), outputs
-    except RunnerError as error:
+        row = measured_row(answer, Row(run, host, cell.model, setup, rows.OK))
+        return row, read_outputs(device.get(OUTPUTS_FILE))
+    except InterruptedRunError:
+        raise
+    except OnebitError as error:
         return without_figures(rows.FAILED, str(error))
     except (KeyError, TypeError, ValueError, OSError) as error:
         return without_figures(rows.FAILED, f"the runner's answer is incomplete: {error!r}")
 
 
-def _measured_row(answer: dict[str, Any], row: Row) -> Row:
-    """`row` with the runner's figures, marked invalid where they cannot be trusted."""
-    samples = tuple(answer["samples_ns"])
-    disturbed = measurement.disturbance(answer["before"], answer["after"])
-    reason = measurement.why_invalid(samples, disturbed, row.setup.threads, row.host.cores)
-    baseline, peak = answer["baseline_bytes"], answer["peak_bytes"]
-    return dataclasses.replace(
-        row,
-        setup=dataclasses.replace(
-            row.setup,
-            runtime_version=answer["runtime_version"],
-            warmup_runs=answer["warmup_runs"],
-            warmup_steady=answer["warmup_steady"],
-        ),
-        status=rows.INVALID if reason else rows.OK,
-        reason=reason,
-        cold_start=rows.ColdStart(
-            answer["import_ns"], answer["load_ns"], answer["first_inference_ns"]
-        ),
-        samples_ns=samples,
-        summary=measurement.summarise(samples),
-        memory=None if None in (baseline, peak) else rows.Memory(baseline, peak, peak - baseline),
-        parity=Parity(output_sha256=answer["output_sha256"], inputs=answer["parity_inputs"]),
-        disturbance=disturbed,
-        profile=_profile(answer.get("profile")),
-    )
+def _evaluate(
+    row: Row, cell: Cell, device: Device, plan: Plan, data: Data, reference: Reference | None
+) -> Row:
+    """`row` with how the data did; invalid if they did not run, or their answers are wrong."""
+    p50_seconds = row.summary.p50_ns / 1e9 if row.summary else 0.0
+    # Twice what the measured latency predicts: a board that runs hot becomes slower.
+    seconds = plan.timeout_seconds + 2 * p50_seconds * len(data.inputs)
+    try:
+        outputs = run_inputs(device, cell.model, cell.setup, cell.threads, plan, data, seconds)
+    except InterruptedRunError:
+        raise
+    except OnebitError as error:
+        return spoilt(row, f"the data could not be run: {error}")
+    evaluation, wrong = judge(data, outputs, reference)
+    row = dataclasses.replace(row, evaluation=evaluation)
+    return spoilt(row, wrong) if wrong else row
 
 
-def _profile(told: dict[str, Any] | None) -> rows.Profile | None:
-    if told is None:
-        return None
-    return rows.Profile(
-        told["runs"], told["total_ns"], tuple(rows.OpTime(**op) for op in told["ops"])
-    )
-
-
-def _run(command: str | None) -> Run:
+def describe_run(command: str | None = None) -> Run:
+    """A new run; `command` is the process's own command line when None."""
     return Run(
         id=uuid.uuid4().hex[:12],
         timestamp=provenance.utc_now(),

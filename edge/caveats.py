@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from edge.rows import OK, SKIPPED, Row
-from edge.tables import measured, models_of, setup_label
+from edge.tables import device_label, measured, models_of, setup_label, timed
 
 ARM = ("aarch64", "arm64", "armv7l", "armv6l")
 NOTICEABLE_CORES = 0.1
@@ -18,7 +18,7 @@ def caveats(rows: Sequence[Row], superseded: int = 0) -> list[str]:
         superseded: How many older rows of the same cells it leaves out.
     """
     return [
-        *_about_hosts(rows),
+        *host_notes(rows),
         *_about_setups(rows),
         *_about_runs(rows),
         *_about_models(rows),
@@ -31,7 +31,8 @@ def caveats(rows: Sequence[Row], superseded: int = 0) -> list[str]:
     ]
 
 
-def _about_hosts(rows: Sequence[Row]) -> list[str]:
+def host_notes(rows: Sequence[Row]) -> list[str]:
+    """What qualifies figures by the machines that they come from."""
     hosts = list(dict.fromkeys(row.host for row in rows))
     notes = []
     others = sorted({h.architecture for h in hosts if h.architecture not in ARM} - {None}, key=str)
@@ -41,8 +42,20 @@ def _about_hosts(rows: Sequence[Row]) -> list[str]:
             "are written for 64-bit ARM; elsewhere it falls back to portable code. These latencies "
             "neither predict those of a Raspberry Pi or a phone nor their order: measure there."
         )
-    if any(host.emulated for host in hosts):
-        notes.append("A host is emulated: its latencies say nothing of the real device.")
+    emulated = sorted({device_label(row) for row in rows if row.host.emulated})
+    if emulated:
+        notes.insert(
+            0,
+            f"{', '.join(emulated)}: its rows tell whether files run and agree. Its times and "
+            "memory are those of an emulator and say nothing of the real device: they are neither "
+            "shown nor compared.",
+        )
+    mixed = any(len(row.host.clusters) > 1 and len(_kinds_used(row)) > 1 for row in timed(rows))
+    if mixed:
+        notes.append(
+            "A host has big and little cores, and a measurement might use both: choose them with "
+            "--affinity."
+        )
     if any(host.user_space_bits == 32 for host in hosts):
         notes.append(
             "A host runs a 32-bit user space, for which Larq Compute Engine has no fast kernels."
@@ -62,6 +75,12 @@ def _about_hosts(rows: Sequence[Row]) -> list[str]:
     return notes
 
 
+def _kinds_used(row: Row) -> list[int]:
+    """Which of the host's kinds of cores the row might use, by their index."""
+    groups = enumerate(row.host.clusters)
+    return [index for index, group in groups if set(group.cpus) & set(row.setup.cpus)]
+
+
 def _about_setups(rows: Sequence[Row]) -> list[str]:
     notes = []
     names = {row.setup.name for row in measured(rows)}
@@ -77,14 +96,21 @@ def _about_setups(rows: Sequence[Row]) -> list[str]:
             "“litert” runs float layers with XNNPACK, “lce” without (“lce:xnnpack” does): a float "
             "model is best judged by “litert”, and a binary one against that."
         )
-    if len({row.setup.threads for row in measured(rows)}) > 1:
+    real = timed(rows)
+    if len({row.setup.threads for row in real}) > 1:
         notes.append("Rows differ in their number of threads; compare only equal ones.")
+    if len({row.setup.affinity for row in real}) > 1:
+        notes.append("Rows differ in the cores that they ran on; compare only equal ones.")
+    crowded = [row for row in real if 0 < len(row.setup.cpus) < row.setup.threads]
+    if crowded:
+        which = ", ".join(f"{row.model.name} on {setup_label(row)}" for row in crowded)
+        notes.append(f"More threads than cores: {which}.")
     return notes
 
 
 def _about_runs(rows: Sequence[Row]) -> list[str]:
     notes = []
-    done = measured(rows)
+    done = timed(rows)
     invalid = [row for row in done if row.status != OK]
     if invalid:
         notes.append(
@@ -105,8 +131,14 @@ def _about_runs(rows: Sequence[Row]) -> list[str]:
     if unsteady:
         which = ", ".join(f"{row.model.name} on {setup_label(row)}" for row in unsteady)
         notes.append(f"The warm-up reached its limit before latencies were steady: {which}.")
-    if any(row.memory is None for row in done):
+    if any(row.memory is None or row.memory.above_baseline_bytes is None for row in done):
         notes.append("A host does not let a process reset its memory peak: memory is unknown.")
+    thinned = max((row.summary.every for row in done if row.summary), default=1)
+    if thinned > 1:
+        notes.append(
+            f"Of very many inferences only every {thinned}th or more were kept as samples: the "
+            "fastest and the slowest may be missing."
+        )
     return notes
 
 
@@ -126,9 +158,14 @@ def _about_models(rows: Sequence[Row]) -> list[str]:
             "figures lay beside the file."
         )
     if len(unknown) < len(models):
+        again = (
+            "they were not measured again by these runs."
+            if not any(row.evaluation for row in rows)
+            else "those on the device are told apart from them."
+        )
         notes.append(
-            "Accuracies were measured when the files were converted, on the converting machine; "
-            "they were not measured again by these runs. Bars in the charts are 95% intervals that "
+            "Accuracies in the file were measured when it was converted, on the converting "
+            f"machine; {again} Bars in the charts are 95% intervals that "
             "follow from the number of test samples: models within them are not told apart."
         )
     return notes
@@ -144,6 +181,16 @@ def _about_outputs(rows: Sequence[Row]) -> list[str]:
                 f"chose the same class for {agreement:.0%} of the random inputs. Where a "
                 "pre-activation of a binary layer is next to its threshold, rounding flips a bit."
             )
+    apart = [
+        f"{row.model.name} with {setup_label(row)} on {device_label(row)} for "
+        f"{1 - row.evaluation.argmax_agreement:.2%}"
+        for row in rows
+        if row.evaluation and row.evaluation.argmax_agreement not in (None, 1.0)
+    ]
+    if apart:
+        notes.append(
+            f"Of the labelled samples, some got another class than on the host: {', '.join(apart)}."
+        )
     skipped = [row for row in rows if row.status == SKIPPED]
     if skipped:
         notes.append(f"Skipped cells: {len(skipped)}, whose runtime lacks the file's ops.")

@@ -5,8 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from edge.rows import Row, from_json, to_json
+from edge.row_json import from_json, to_json
+from edge.rows import Row
 from onebit.errors import OnebitError, UsageError
+
+ROW_START = b'{"run": {'
 
 
 class RowWriter:
@@ -55,6 +58,24 @@ class RowWriter:
         self._file.close()
         if self._created:
             self._path.unlink(missing_ok=True)
+
+
+def cut_torn_line(path: str | os.PathLike[str]) -> None:
+    """Removes a last line that a kill left unfinished, so that rows can be appended.
+
+    Raises:
+        OnebitError: The file cannot be changed, or what it ends with was never a row.
+    """
+    try:
+        with open(path, "r+b") as file:
+            content = file.read()
+            start = content.rfind(b"\n") + 1
+            torn = content[start:]
+            if torn and not torn.startswith(ROW_START) and not ROW_START.startswith(torn):
+                raise OnebitError(f"{path} does not end with a result row; give another file")
+            file.truncate(start)
+    except OSError as error:
+        raise OnebitError(f"cannot mend {path}: {error.strerror}") from error
 
 
 def read_rows(paths: Iterable[str | os.PathLike[str]]) -> list[Row]:

@@ -4,15 +4,10 @@ Everything that shows results (table, CSV, page) derives from `Row`. Durations a
 and sizes in bytes, as the names say. What is not known is None, written as null; there is no NaN.
 """
 
-import dataclasses
-import functools
-import json
-import types
-import typing
 from dataclasses import dataclass
-from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 moved what `disturbance` says of single moments into `before` and `after`; 1 is still read."""
 
 OK, INVALID, FAILED, SKIPPED = STATUSES = ("ok", "invalid", "failed", "skipped")
 """Measured and trusted; measured but disturbed; broke; not attempted. All but `ok` say why."""
@@ -30,15 +25,32 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Cluster:
+    """Cores of one kind; `capacity` is their speed as the scheduler sees it, at most 1024."""
+
+    cpus: tuple[int, ...]
+    capacity: int | None = None
+    max_mhz: float | None = None
+    core: str | None = None
+
+
+@dataclass(frozen=True)
 class Host:
-    """The machine that ran the model."""
+    """The machine that ran the model.
+
+    `device` is what the user calls it, without an address; `kind` is how it was reached: local, ssh
+    or adb. `clusters` has the most powerful cores first. Times and memory of a host that is
+    `emulated` say nothing of a real one: its rows are never `ok`.
+    """
 
     device: str
+    kind: str | None = None
     cpu: str | None = None
     board: str | None = None
     architecture: str | None = None
     isa: tuple[str, ...] = ()
     cores: int | None = None
+    clusters: tuple[Cluster, ...] = ()
     memory_bytes: int | None = None
     governor: str | None = None
     clock_mhz: float | None = None
@@ -84,7 +96,11 @@ class Model:
 
 @dataclass(frozen=True)
 class Setup:
-    """What ran the model; `name` is what `--runtime` calls it, such as `lce:indirect_bgemm`."""
+    """What ran the model; `name` is what `--runtime` calls it, such as `lce:indirect_bgemm`.
+
+    `mode` is how long it was measured (`edge.measurement.MODES`), `affinity` what was asked for,
+    and `cpus` the cores that it might use.
+    """
 
     name: str
     runtime: str
@@ -95,20 +111,32 @@ class Setup:
     seed: int = 0
     warmup_runs: int | None = None
     warmup_steady: bool | None = None
+    mode: str | None = None
+    affinity: str | None = None
+    cpus: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class ColdStart:
-    """What a program pays once: importing the runtime, loading and preparing, the first call."""
+    """What a program pays once: importing the runtime, loading, preparing, the first inference.
 
-    import_ns: int
+    Loading is reading the file and building the interpreter; preparing, allocating tensors and
+    packing weights. Where a runtime does both at once, `prepare_ns` is None and in `load_ns`. A
+    program that has its runtime built in imports nothing.
+    """
+
+    import_ns: int | None
     load_ns: int
     first_inference_ns: int
+    prepare_ns: int | None = None
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Statistics of `samples_ns`; `edge.measurement.summarise` defines them."""
+    """Statistics of `samples_ns`; `edge.measurement.summarise` defines them.
+
+    `runs` samples were kept of `inferences`: each `every`-th one. They took `seconds` in all.
+    """
 
     runs: int
     min_ns: float
@@ -118,15 +146,45 @@ class Summary:
     spread: float
     p50_low_ns: float | None = None
     p50_high_ns: float | None = None
+    p90_low_ns: float | None = None
+    p90_high_ns: float | None = None
+    inferences: int | None = None
+    every: int = 1
+    seconds: float | None = None
+    throughput_per_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Aggregates:
+    """What a program that keeps no samples told of its runs (`edge/tools.py`).
+
+    It takes the place of `summary`; the median is None where the program does not tell it.
+    """
+
+    runs: int
+    mean_ns: float
+    min_ns: float
+    max_ns: float
+    std_ns: float
+    p50_ns: float | None = None
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident memory: after importing the runtime, at its peak, and the difference."""
+    """Resident memory: after importing the runtime, at its peak, and the difference.
 
-    baseline_bytes: int
-    peak_bytes: int
-    above_baseline_bytes: int
+    These three are None where the system refuses to reset the peak, and `refused` says why.
+    `arena_bytes` are the runtime's tensors, where it tells; the delegate's own tensors and packed
+    weights are part of the resident memory too.
+    """
+
+    baseline_bytes: int | None = None
+    peak_bytes: int | None = None
+    above_baseline_bytes: int | None = None
+    refused: str | None = None
+    arena_bytes: int | None = None
+    delegate_arena_bytes: int | None = None
+    delegate_constant_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -145,6 +203,41 @@ class Parity:
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """The labelled data, run on the device: how it did there, and against a reference on the host.
+
+    `data` names the samples, and `sha256` is that of their inputs as the model is fed with them.
+    `reference` is the host's setup; differences are over all outputs of all samples. Accuracies are
+    fractions of 1, None without labels.
+    """
+
+    data: str
+    sha256: str
+    samples: int
+    split: str | None = None
+    accuracy: float | None = None
+    reference: str | None = None
+    reference_accuracy: float | None = None
+    argmax_agreement: float | None = None
+    max_abs_difference: float | None = None
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """One moment on the host; None where the system does not tell.
+
+    `clock_mhz` is that of the slowest core that the process might use. `throttling` names what
+    holds the clock down at this moment.
+    """
+
+    load_1min: float | None = None
+    temperature_c: float | None = None
+    clock_mhz: float | None = None
+    governor: str | None = None
+    throttling: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Disturbance:
     """What else happened during warm-up and samples; None where the system does not tell.
 
@@ -154,11 +247,25 @@ class Disturbance:
 
     other_cores: float | None = None
     stolen_cores: float | None = None
-    load_before: float | None = None
-    load_after: float | None = None
-    temperature_before_c: float | None = None
-    temperature_after_c: float | None = None
     throttled: bool | None = None
+    before: Conditions | None = None
+    after: Conditions | None = None
+
+
+@dataclass(frozen=True)
+class Energy:
+    """What a meter of the board counted while inferences ran one after the other.
+
+    `source` tells which meter, and so what it counts (`edge/runner/energy.py`). `idle_watts` is its
+    reading while nothing ran; it is not subtracted.
+    """
+
+    source: str
+    joules: float
+    seconds: float
+    inferences: int
+    joules_per_inference: float
+    idle_watts: float | None = None
 
 
 @dataclass(frozen=True)
@@ -197,9 +304,12 @@ class Row:
     cold_start: ColdStart | None = None
     samples_ns: tuple[int, ...] = ()
     summary: Summary | None = None
+    aggregates: Aggregates | None = None
     memory: Memory | None = None
     parity: Parity | None = None
+    evaluation: Evaluation | None = None
     disturbance: Disturbance | None = None
+    energy: Energy | None = None
     profile: Profile | None = None
     schema_version: int = SCHEMA_VERSION
 
@@ -208,70 +318,3 @@ class Row:
             raise ValueError(f"status is {self.status!r}, not one of {', '.join(STATUSES)}")
         if self.status != OK and not self.reason:
             raise ValueError(f"a row that is {self.status} needs a reason")
-
-
-def to_json(row: Row) -> str:
-    """The row as one line of JSON.
-
-    Raises:
-        ValueError: A number is not finite.
-    """
-    return json.dumps(dataclasses.asdict(row), allow_nan=False)
-
-
-def from_json(line: str) -> Row:
-    """The row that a line of JSON holds; fields that this version does not know are ignored.
-
-    Raises:
-        ValueError: The line is not JSON, a field is missing or of the wrong kind, or the row was
-            written by a newer schema than `SCHEMA_VERSION`.
-    """
-    content = json.loads(line, parse_constant=_refuse_constant)
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise ValueError(
-            f"it has schema_version {version} and this Onebit reads up to {SCHEMA_VERSION}; "
-            "update Onebit"
-        )
-    return _decode(Row, content, "row")
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number that a row may hold")
-
-
-@functools.cache
-def _field_types(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
-
-
-def _decode(kind: Any, value: Any, where: str) -> Any:
-    """`value` from JSON as a `kind`: dataclass, tuple, optional or plain type."""
-    if typing.get_origin(kind) is types.UnionType:  # always `X | None` here
-        inner = next(option for option in typing.get_args(kind) if option is not types.NoneType)
-        return None if value is None else _decode(inner, value, where)
-    if typing.get_origin(kind) is tuple:
-        if not isinstance(value, list):
-            raise ValueError(f"{where} is not a list")
-        element = typing.get_args(kind)[0]
-        return tuple(_decode(element, item, f"{where}[{i}]") for i, item in enumerate(value))
-    if dataclasses.is_dataclass(kind):
-        return _decode_dataclass(kind, value, where)
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise ValueError(f"{where} is not of type {kind.__name__}")
-    return value
-
-
-def _decode_dataclass(kind: Any, value: Any, where: str) -> Any:
-    if not isinstance(value, dict):
-        raise ValueError(f"{where} is not an object")
-    hints, known = _field_types(kind), {}
-    for field in dataclasses.fields(kind):
-        path = f"{where}.{field.name}".removeprefix("row.")
-        if field.name in value:
-            known[field.name] = _decode(hints[field.name], value[field.name], path)
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise ValueError(f"{path} is missing")
-    return kind(**known)

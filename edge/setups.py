@@ -82,9 +82,22 @@ def find_setups(names: Iterable[str]) -> list[RuntimeSetup]:
     return list(found.values())
 
 
-def default_setups(has_lce_ops: bool, has_delegate: bool) -> list[RuntimeSetup]:
-    """What is run when nothing is asked for: everything at hand that can run the file."""
+EVERYTHING = frozenset({"lce", "litert"})
+"""The runtimes of a full installation."""
+
+
+def default_setups(
+    has_lce_ops: bool, has_delegate: bool, runtimes: frozenset[str] = EVERYTHING
+) -> list[RuntimeSetup]:
+    """What is run when nothing is asked for: everything at hand that can run the file.
+
+    Args:
+        has_lce_ops: Whether the file has ops of Larq Compute Engine.
+        has_delegate: Whether there is a delegate for the device.
+        runtimes: Those that the device has.
+    """
     if not has_lce_ops:
-        return find_setups(["lce", "litert"])
-    delegate = ["litert:delegate"] if has_delegate else []
-    return find_setups(["lce", "lce:indirect_bgemm", *delegate])
+        names = ["lce", "litert"]
+    else:
+        names = ["lce", "lce:indirect_bgemm", *(["litert:delegate"] if has_delegate else [])]
+    return [setup for setup in find_setups(names) if setup.runtime in runtimes]

@@ -7,6 +7,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+CHARACTER_PX = 7.8  # of a bold 12 px sans-serif; on the wide side, so that boxes do not touch
+
 
 def element(name: str, *children: Any, **attributes: Any) -> Markup:
     """An SVG element; text is escaped, `stroke_width=1` becomes `stroke-width="1"`."""
@@ -98,6 +100,11 @@ def marker(x: float, y: float, series: int, tooltip: str) -> Markup:
         return element("circle", title, cx=x, cy=y, r=r, class_=f"mark s{series}")
     path = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in corners[shape])
     return element("polygon", title, points=path, class_=f"mark s{series}")
+
+
+def line(x1: float, x2: float, y1: float, y2: float, class_: str) -> Markup:
+    """A straight line."""
+    return element("line", x1=x1, x2=x2, y1=y1, y2=y2, class_=class_)
 
 
 def vertical_grid(

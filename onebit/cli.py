@@ -84,12 +84,13 @@ def emit(
         headings = columns or {key: key for key in (records[0] if records else {})}
         rows = [[record.get(key) for key in headings] for record in records]
         if format_ == "md":
-            click.echo(_markdown(rows, list(headings.values())), nl=False)
+            click.echo(markdown_table(rows, list(headings.values())), nl=False)
         else:
             print_table(rows, headings.values(), title)
 
 
-def _markdown(rows: Sequence[Sequence[Any]], headings: Sequence[str]) -> str:
+def markdown_table(rows: Sequence[Sequence[Any]], headings: Sequence[str]) -> str:
+    """A table in Markdown; None is a dash."""
     lines = [headings, ["---"] * len(headings), *rows]
     cells = [["–" if c is None else str(c).replace("|", "\\|") for c in line] for line in lines]
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)

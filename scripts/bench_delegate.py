@@ -2,13 +2,14 @@
 
 All contenders of a model run in one process and take turns, so that a slow phase of a shared
 machine hits each of them. Weights are random: speed does not depend on them. "f32" and "int8" are
-the same network without quantizers, as floats and after post-training quantisation.
+the same network without quantizers, as floats and after post-training quantisation. Where the CPU
+has AMX, "int8" uses it, "int8 without amx" is a process that may not (see without_amx.py), and
+"delegate without amx" uses AVX-512 alone.
 """
 
 import argparse
 import datetime
 import hashlib
-import itertools
 import json
 import os
 import platform
@@ -23,117 +24,13 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "edge/native/python"), str(ROOT / "tests/edge")]
+sys.path[:0] = [str(ROOT), str(ROOT / "edge/native/python"), str(ROOT / "scripts")]
+from bench_models import MODELS, STACKS, files_of  # noqa: E402
+from without_amx import Worker  # noqa: E402
+
 import onebit.keras  # noqa: E402, F401  (before LCE, which imports TensorFlow)
 
-WARM_UP, ROUNDS, CALLS = 3, 12, 4
-STACKS = {"stack64": (64, 56), "stack128": (128, 28), "stack256": (256, 14), "stack512": (512, 7)}
-ZOO = ("QuickNetSmall", "QuickNet", "QuickNetLarge", "BiRealNet", "BinaryDenseNet28")
-MODELS = (*ZOO, *STACKS, "mlp3x1024")
-
-
-def keras_model(name: str) -> Any:
-    """A larq-zoo model, or eight 3×3 convolutions with batch normalisation, with random weights."""
-    import larq_zoo
-
-    from onebit.keras import keras, lq
-
-    keras.utils.set_random_seed(1)
-    if name in ZOO:
-        family = larq_zoo.sota if name.startswith("QuickNet") else larq_zoo.literature
-        return getattr(family, name)(weights=None)
-    channels, size = STACKS[name]
-    x = inputs = keras.Input((size, size, channels))
-    for _ in range(8):
-        x = lq.layers.QuantConv2D(
-            channels, 3, padding="same", pad_values=1, use_bias=False,
-            input_quantizer="ste_sign", kernel_quantizer="ste_sign",
-            kernel_constraint="weight_clip",
-        )(x)  # fmt: skip
-        x = keras.layers.BatchNormalization()(x)
-    return keras.Model(inputs, x)
-
-
-def float_model(model: Any) -> Any:
-    """The same network without quantizers."""
-    from onebit.keras import keras, lq
-
-    config = model.get_config()
-    for layer in config["layers"]:
-        settings = layer["config"]
-        for key in ("input_quantizer", "kernel_quantizer", "depthwise_quantizer"):
-            if key in settings:
-                settings[key] = None
-        if settings.get("pad_values") == 1:
-            settings["pad_values"] = 0.0
-    objects = {n: getattr(lq.layers, n) for n in dir(lq.layers) if n.startswith("Quant")}
-    with keras.utils.custom_object_scope(objects):
-        return keras.Model.from_config(config)
-
-
-def litert_files(model: Any) -> dict[str, bytes]:
-    """The float32 and the int8 file of a Keras model without quantizers."""
-    from onebit.keras import tf
-
-    rng = np.random.default_rng(0)
-    shape = (1, *model.input_shape[1:])
-    plain = tf.lite.TFLiteConverter.from_keras_model(model)
-    small = tf.lite.TFLiteConverter.from_keras_model(model)
-    small.optimizations = [tf.lite.Optimize.DEFAULT]
-    small.representative_dataset = lambda: (
-        [rng.standard_normal(shape).astype(np.float32)] for _ in range(4)
-    )
-    return {"f32": plain.convert(), "int8": small.convert()}
-
-
-def mlp_files() -> dict[str, bytes]:
-    """784-1024×3-10 with ±1 weights, per-channel scale and bias: packed, and as floats."""
-    from native.graphs import ABSENT, Graph, schema
-    from native.test_weight_only import dense_options, elementwise
-
-    from onebit.bits import pack
-
-    rng = np.random.default_rng(0)
-    sizes = (784, 1024, 1024, 1024, 10)
-    packed, floats = Graph(), Graph()
-    ends = [packed.tensor((1, sizes[0])), floats.tensor((1, sizes[0]))]
-    for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
-        signs = rng.choice([-1, 1], (outputs, inputs)).astype(np.float32)
-        scale = (rng.random(outputs).astype(np.float32) + 0.5) / np.float32(inputs**0.5)
-        bias = rng.standard_normal(outputs).astype(np.float32)
-        activation = 1 if i + 2 < len(sizes) else 0
-        code = schema.BuiltinOperator.FULLY_CONNECTED
-        weights = packed.dequantize(packed.constant(pack(signs)), inputs)
-        out = packed.tensor((1, outputs))
-        packed.operator(code, [ends[0], weights, ABSENT], [out], builtin=dense_options())
-        ends[0] = elementwise(
-            packed, "ADD", elementwise(packed, "MUL", out, scale), bias, activation
-        )
-        out = floats.tensor((1, outputs))
-        constants = [floats.constant(signs * scale[:, None]), floats.constant(bias)]
-        options = dense_options(activation=activation)
-        floats.operator(code, [ends[1], *constants], [out], builtin=options)
-        ends[1] = out
-    return {"lce": packed.build([0], [ends[0]]), "f32": floats.build([0], [ends[1]])}
-
-
-def files_of(name: str, cache: Path) -> dict[str, bytes]:
-    """The files of a model: lce, f32 and, where it has one, int8; kept in `cache`."""
-    kinds = ("lce", "f32") if name == "mlp3x1024" else ("lce", "f32", "int8")
-    paths = {kind: cache / f"{name}.{kind}.tflite" for kind in kinds}
-    if not all(path.exists() for path in paths.values()):
-        import larq_compute_engine
-
-        cache.mkdir(parents=True, exist_ok=True)
-        if name == "mlp3x1024":
-            files = mlp_files()
-        else:
-            model = keras_model(name)
-            files = {"lce": larq_compute_engine.convert_keras_model(model)}
-            files |= litert_files(float_model(model))
-        for kind, path in paths.items():
-            path.write_bytes(files[kind])
-    return {kind: path.read_bytes() for kind, path in paths.items()}
+WARM_UP, ROUNDS, CALLS, PROFILED_CALLS = 3, 12, 4, 30
 
 
 def litert(file: bytes, x: np.ndarray, threads: int, delegates: list[Any]) -> Callable[[], Any]:
@@ -169,13 +66,13 @@ def lce(file: bytes, x: np.ndarray, threads: int, **options: bool) -> Callable[[
 
 def contenders(
     files: dict[str, bytes], x: np.ndarray, threads: int
-) -> dict[str, tuple[str, Callable[[], Any]]]:
+) -> dict[str, tuple[str, Callable[[], Any] | Worker]]:
     """Name → (kind of file, call)."""
     import onebit_delegate
 
     isas = onebit_delegate.features()["isas"]
     f = files["lce"]
-    found = {
+    found: dict[str, tuple[str, Callable[[], Any] | Worker]] = {
         "lce": ("lce", lce(f, x, threads)),
         "lce indirect": ("lce", lce(f, x, threads, use_indirect_bgemm=True)),
         "lce indirect xnnpack": (
@@ -185,40 +82,57 @@ def contenders(
     }  # fmt: skip
     if "avx2" in isas:
         found["delegate avx2"] = ("lce", litert(f, x, threads, [onebit_delegate.load(isa="avx2")]))
+    if "amx" in isas:
+        avx512 = onebit_delegate.load(isa="avx512vpopcntdq")
+        found["delegate without amx"] = ("lce", litert(f, x, threads, [avx512]))
     for kind in ("f32", "int8"):
         if kind in files:
             found[f"litert {kind}"] = (kind, litert(files[kind], x, threads, []))
+    if "amx" in isas and "int8" in files:
+        found["litert int8 without amx"] = ("int8", Worker(files["int8"], threads))
     return found
 
 
-def measure(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[int]]:
+def timed(call: Callable[[], Any] | Worker) -> int:
+    """The nanoseconds of a call."""
+    if isinstance(call, Worker):
+        return call.time_call()
+    start = time.perf_counter_ns()
+    call()
+    return time.perf_counter_ns() - start
+
+
+def measure(calls: dict[str, Callable[[], Any] | Worker], rounds: int) -> dict[str, list[int]]:
     """Nanoseconds of each call; contenders take turns."""
     samples: dict[str, list[int]] = {name: [] for name in calls}
     for call in calls.values():
         for _ in range(WARM_UP):
-            call()
+            timed(call)
     for _ in range(rounds):
         for name, call in calls.items():
-            call()  # untimed: its data left the caches while the others ran
-            for _ in range(CALLS):
-                start = time.perf_counter_ns()
-                call()
-                samples[name].append(time.perf_counter_ns() - start)
+            timed(call)  # not kept: its data left the caches while the others ran
+            samples[name] += [timed(call) for _ in range(CALLS)]
     return samples
 
 
-def binary_macs(file: bytes, x: np.ndarray, folder: Path) -> int:
-    """Binary multiply-adds of one call, as the delegate's profile counts them."""
+def profile(file: bytes, x: np.ndarray, folder: Path, **options: str) -> dict[str, Any]:
+    """Binary multiply-adds of a call, and its time inside and outside the delegate, one thread."""
     import gc
 
     import onebit_delegate
 
     path = folder / "profile.json"
-    call = litert(file, x, 1, [onebit_delegate.load(profile=path)])
-    call()
+    call = litert(file, x, 1, [onebit_delegate.load(profile=path, **options)])
+    times = sorted(timed(call) for _ in range(PROFILED_CALLS))
     del call
     gc.collect()
-    return sum(node["macs"] for node in json.loads(path.read_text())["delegated"])
+    nodes = json.loads(path.read_text())["delegated"]
+    inside = sum(node["time_ns"] for node in nodes) / PROFILED_CALLS
+    return {
+        "macs": sum(node["macs"] for node in nodes),
+        "delegated_ns": inside,
+        "not_delegated_ns": max(0, statistics.mean(times) - inside),
+    }
 
 
 def host() -> dict[str, Any]:
@@ -235,13 +149,16 @@ def host() -> dict[str, Any]:
     }
 
 
-def limit() -> float | None:
-    """Binary multiply-adds per second that XOR, VPOPCNTD and ADD allow one core."""
+def limits() -> list[float]:
+    """Binary multiply-adds per second that one core's instructions allow, measured in registers.
+
+    First XOR, VPOPCNTD and ADD, then AMX; fewer where the CPU lacks them.
+    """
     program = ROOT / "edge/native/build/native/onebit_limit"
     if not program.exists():
-        return None
+        return []
     text = subprocess.run([program], capture_output=True, text=True, check=True).stdout
-    return float(text) if text.strip() else None
+    return [float(line) for line in text.split()]
 
 
 def summary(samples: list[int]) -> dict[str, float]:
@@ -264,6 +181,13 @@ def run_record() -> dict[str, Any]:
     }
 
 
+def output_of(call: Callable[[], Any] | Worker) -> np.ndarray:
+    """What a call of this process computes."""
+    if isinstance(call, Worker):
+        raise TypeError("a worker keeps its results")
+    return call()()
+
+
 def rows_of(
     name: str, threads: int, rounds: int, cache: Path, context: dict[str, Any]
 ) -> list[dict[str, Any]]:
@@ -274,13 +198,17 @@ def rows_of(
     shape = Interpreter(model_content=files["f32"]).get_input_details()[0]["shape"]
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     found = contenders(files, x, threads)
-    reference = found["lce indirect"][1]()()
-    rate = limit()
-    macs = binary_macs(files["lce"], x, cache)
+    reference = output_of(found["lce indirect"][1])
+    rates = limits()
+    rate = rates[0] if rates else None
+    profiled = profile(files["lce"], x, cache)
+    macs = profiled["macs"]
     samples = measure({key: call for key, (_, call) in found.items()}, rounds)
     rows = []
     for key, (kind, call) in found.items():
-        difference = float(np.abs(call()() - reference).max()) if kind == "lce" else None
+        difference = float(np.abs(output_of(call) - reference).max()) if kind == "lce" else None
+        if isinstance(call, Worker):
+            call.close()
         stats = summary(samples[key])
         rows.append({
             "schema_version": 1,
@@ -298,6 +226,8 @@ def rows_of(
             "summary": stats,
             "difference_to_lce": difference,
             "limit_macs_per_s": rate,
+            "amx_limit_macs_per_s": rates[1] if len(rates) > 1 else None,
+            "profile": profiled if key == "delegate" else None,
             "share_of_limit": macs / (stats["median_ns"] * 1e-9) / rate
             if rate and threads == 1 and key.startswith("delegate") else None,
         })  # fmt: skip
@@ -331,26 +261,39 @@ def table(path: Path) -> str:
         row = json.loads(line)
         cell, contender = (row["model"]["name"], row["setup"]["threads"]), row["setup"]["contender"]
         medians.setdefault(cell, {})[contender] = row["summary"]["median_ns"]
-        if contender == "delegate":
+        if contender in ("delegate", "delegate without amx"):
             shares[cell] = row["share_of_limit"] if cell[0] in STACKS else None
     lines = [
         "| model | threads | delegate | best of LCE | LiteRT float32 | LiteRT int8 | "
-        "delegate, AVX2 only | share of the popcount limit |",
-        "| --- " * 8 + "|",
+        "delegate without AMX | best of LCE | LiteRT int8 without AMX | "
+        "share of the popcount limit | delegate, AVX2 only | best of LCE |",
+        "| --- " * 12 + "|",
     ]
     for (name, threads), median in medians.items():
-        ours, lce = median["delegate"], min(median[k] for k in LCE_KEYS if k in median)
-        others = [lce, median.get("litert f32"), median.get("litert int8")]
-        ratios = [f"{other / ours:.1f}×" if other else "–" for other in others]
-        avx2 = median.get("delegate avx2")
+        lce = min(median[k] for k in LCE_KEYS if k in median)
+        ours, avx2 = median["delegate"], median.get("delegate avx2")
+        plain = median.get("delegate without amx", ours)
+        int8 = median.get("litert int8")
         share = shares[name, threads]
         cells = [
-            name, str(threads), f"{ours / 1e6:.3f} ms", *ratios,
-            f"{avx2 / 1e6:.3f} ms ({lce / avx2:.1f}× faster than LCE)" if avx2 else "–",
-            f"{share:.0%}" if share else "–",
+            name, str(threads), milliseconds(ours), times(lce, ours),
+            times(median.get("litert f32"), ours), times(int8, ours),
+            milliseconds(plain), times(lce, plain),
+            times(median.get("litert int8 without amx", int8), plain),
+            f"{share:.0%}" if share else "–", milliseconds(avx2), times(lce, avx2),
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def milliseconds(nanoseconds: float | None) -> str:
+    """A cell with a time."""
+    return f"{nanoseconds / 1e6:.3f} ms" if nanoseconds else "–"
+
+
+def times(other: float | None, ours: float | None) -> str:
+    """A cell with how many times `ours` another contender takes."""
+    return f"{other / ours:.1f}×" if other and ours else "–"
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ import pytest
 # and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+pytest_plugins = ["tests.devices.fixtures"]
+
 
 def pytest_addoption(parser):
     parser.addoption(

@@ -1,7 +1,9 @@
 """`python -m zoo`: lists, shows, trains, evaluates and exports."""
 
 import dataclasses
+import os
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +140,13 @@ def _settings(context: click.Context, option: click.Parameter, pairs: tuple[str,
     type=click.Path(path_type=Path),
     help="The folder of data sets.  [default: $ONEBIT_DATA or ~/.onebit/data]",
 )
+@click.option(
+    "--strategy",
+    type=click.Choice(["auto", "mirrored", "multi-worker"]),
+    default="auto",
+    show_default=True,
+    help="All devices of this machine, or the workers that TF_CONFIG lists.",
+)
 def train(
     recipe: str,
     output: Path,
@@ -146,6 +155,7 @@ def train(
     smoke: bool,
     restart: bool,
     data: Path | None,
+    strategy: str,
 ) -> None:
     r"""Train RECIPE into a run folder, or resume a training that was interrupted.
 
@@ -163,6 +173,7 @@ def train(
     command += ["--seed", str(seed)] if seed is not None else []
     command += ["--smoke"] if smoke else []
     command += ["--data", str(data)] if data is not None else []
+    command += ["--strategy", strategy] if strategy != "auto" else []
     line = shlex.join(command)
 
     resolved = resolve_recipe(recipe, settings, seed=seed, smoke=smoke)
@@ -172,8 +183,16 @@ def train(
         return
     try:
         import zoo
+        from zoo.distribution import WorkerLostError
 
-        run = zoo.train(resolved, output, data=data, restart=restart, command=line)
+        run = zoo.train(
+            resolved, output, data=data, restart=restart, command=line, strategy=strategy
+        )
+    except WorkerLostError as error:
+        # TensorFlow's cluster cannot be joined anew within a process.
+        click.echo(f"{error}\nstarting anew to wait for it", err=True)
+        arguments = [argument for argument in sys.argv[1:] if argument != "--restart"]
+        os.execv(sys.executable, [sys.executable, "-m", "zoo", *arguments])  # noqa: S606
     except KeyboardInterrupt:
         click.echo(f"interrupted; resume with: {line}", err=True)
         click.get_current_context().exit(130)

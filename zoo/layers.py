@@ -5,7 +5,7 @@ A family and its float twin share one description of the network that way.
 
 from typing import Any
 
-from onebit.keras import keras, lq
+from onebit.keras import keras, lq, tf
 
 Quantizer = Any
 """What Larq takes as a quantizer: an object, a registered name or None."""
@@ -87,9 +87,14 @@ def batch_norm(*, name: str) -> keras.layers.Layer:
     """Batch normalisation whose averages follow within a few dozen steps.
 
     Keras' momentum of 0.99 needs several hundred, which a small data set takes many epochs for.
+    Several workers share their statistics, so that they are those of the global batch.
     """
     return keras.layers.BatchNormalization(
-        momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, name=name
+        momentum=BATCH_NORM_MOMENTUM,
+        epsilon=BATCH_NORM_EPSILON,
+        name=name,
+        # Only then: it gives up the fused operation.
+        synchronized=tf.distribute.get_strategy().num_replicas_in_sync > 1,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from onebit.keras import keras, lq, tf
+from zoo.bop import Bop
 from zoo.schedules import make_schedule
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
         optimizer.coupled_decay = recipe.weight_decay
     else:
         optimizer = (GlorotScaledAdam if recipe.glorot_scaling else keras.optimizers.Adam)(rate)
+    if recipe.optimizer == "bop":
+        return LatentAndReal(Bop(recipe.bop_gamma, recipe.bop_threshold), optimizer)
     if recipe.real_learning_rate is None:
         return optimizer
     rate = make_schedule(recipe, steps, first=recipe.real_learning_rate)

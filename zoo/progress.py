@@ -23,13 +23,15 @@ class Progress:
         epochs: Epochs in all.
         steps: Steps an epoch.
         done: Epochs that an earlier session finished.
+        shown: Whether anything is shown.
     """
 
-    def __init__(self, name: str, epochs: int, steps: int, done: int):
+    def __init__(self, name: str, epochs: int, steps: int, done: int, *, shown: bool = True):
         self._name = name
         self._epochs = epochs
         self._steps = steps
         self._done = done
+        self._shown = shown
         self._last_line = -LINE_INTERVAL_S
         self._live = rich_progress.Progress(
             rich_progress.TextColumn("{task.description}"),
@@ -38,14 +40,14 @@ class Progress:
             rich_progress.TextColumn("{task.fields[figures]}"),
             rich_progress.TimeRemainingColumn(),
             console=cli.progress,
-            disable=not cli.progress.is_terminal,
+            disable=not (shown and cli.progress.is_terminal),
         )
         self._task = self._live.add_task(
             name, total=epochs * steps, completed=done * steps, epoch=f"{done}/{epochs}", figures=""
         )
 
     def __enter__(self) -> Progress:
-        if self._done:
+        if self._shown and self._done:
             cli.progress.print(f"{self._name}: resuming after epoch {self._done}/{self._epochs}")
         self._live.start()
         return self
@@ -78,6 +80,6 @@ class Progress:
         )
         now = time.monotonic()
         due = now - self._last_line >= LINE_INTERVAL_S or epoch == self._epochs
-        if self._live.disable and due:
+        if self._shown and self._live.disable and due:
             self._last_line = now
             cli.progress.print(f"{self._name}: epoch {epoch}/{self._epochs}: {figures}")

@@ -12,6 +12,7 @@ import dataclasses
 import math
 import os
 import shlex
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from onebit.keras import keras, tf
 from zoo.datasets import Dataset, Split, load_dataset
 from zoo.datasets.records import RecordSplit
 from zoo.distillation import Distiller, start_from
+from zoo.distribution import Distribution, make_distribution
 from zoo.evaluation import accuracy, real_weights_accuracy
 from zoo.latent import LatentMonitor
 from zoo.losses import make_loss
@@ -42,6 +44,7 @@ def train(
     data: str | os.PathLike[str] | None = None,
     restart: bool = False,
     command: str | None = None,
+    strategy: str = "auto",
 ) -> Run:
     """Trains, or resumes training, and returns the finished run; at once when it is finished.
 
@@ -54,11 +57,14 @@ def train(
         data: The folder of data sets, as for `load_dataset`.
         restart: Remove an earlier run in that folder first.
         command: The command line to record, which resumes this training.
+        strategy: Which devices train, as for `make_distribution`. Several workers need the same
+            folder, on a file system that they share.
 
     Raises:
-        UsageError: The recipe is unknown, or the folder holds something else.
+        UsageError: The recipe or the strategy is unknown, or the folder holds something else.
         OnebitError: The folder cannot be written, the data set is missing, or the loss is no
             longer a number.
+        WorkerLostError: Another worker has gone.
     """
     if isinstance(recipe, str):
         command = command or shlex.join(["python", "-m", "zoo", "train", recipe, "-o", str(folder)])
@@ -67,6 +73,21 @@ def train(
     files.require_writable(folder)
     if is_finished(folder, recipe) and not restart:
         return load_run(folder)
+    distribution = make_distribution(strategy)
+    with distribution.watching():
+        _train(recipe, folder, data, restart, command, distribution)
+    return load_run(folder)
+
+
+def _train(
+    recipe: Recipe,
+    folder: Path,
+    data: str | os.PathLike[str] | None,
+    restart: bool,
+    command: str | None,
+    distribution: Distribution,
+) -> None:
+    """Trains into a folder that holds no finished run of the recipe."""
     dataset = _limited(load_dataset(recipe.dataset, data), recipe.samples)
     options = {
         **models.get(recipe.model).options,
@@ -74,12 +95,14 @@ def train(
         "input_shape": dataset.input_shape,
         "classes": len(dataset.classes),
     }
-    claim(folder, recipe, options, dataset, command=command, restart=restart)
+    if distribution.is_chief:
+        claim(folder, recipe, options, dataset, command=command, restart=restart)
+    distribution.barrier()
     teacher = None
     if recipe.teacher is not None:
-        teacher = train(
-            recipe.teacher, folder / TEACHER, data=data, restart=restart, command=command
-        ).model
+        if not is_finished(folder / TEACHER, recipe.teacher) or restart:
+            _train(recipe.teacher, folder / TEACHER, data, restart, command, distribution)
+        teacher = load_run(folder / TEACHER).model
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
     # Rewrites the traced training step only: evaluation calls the model itself, in float32.
@@ -90,22 +113,30 @@ def train(
     if recipe.preprocessing is not None:
         seen = len(dataset.train) if recipe.preprocessing.whitening else 1
         preprocessor = recipe.preprocessing.fit(dataset.train.first(seen).images)
-    student = build(recipe.model, **options)
-    if teacher is not None:
-        start_from(student, teacher)
-    model = _Training(recipe, student, dataset, preprocessor, folder, teacher).run()
-    finish(
-        folder,
-        model,
-        recipe,
-        options,
-        dataset,
-        preprocessor,
-        accuracy=accuracy(model, dataset.test, preprocessor),
-        real_weights_accuracy=real_weights_accuracy(model, dataset.test, preprocessor),
-        command=command,
-    )
-    return load_run(folder)
+    with distribution.scope():
+        student = build(recipe.model, **options)
+        if teacher is not None:
+            start_from(student, teacher)
+        training = _Training(recipe, student, dataset, preprocessor, folder, distribution, teacher)
+    model = training.run()
+    if distribution.replicas > 1:
+        # Every worker takes part in reading the averages; the copy needs no other worker.
+        weights = model.get_weights()
+        model = build(recipe.model, **options)
+        model.set_weights(weights)
+    if distribution.is_chief:
+        finish(
+            folder,
+            model,
+            recipe,
+            options,
+            dataset,
+            preprocessor,
+            accuracy=accuracy(model, dataset.test, preprocessor),
+            real_weights_accuracy=real_weights_accuracy(model, dataset.test, preprocessor),
+            command=command,
+        )
+    distribution.barrier()
 
 
 def _limited(dataset: Dataset, samples: int | None) -> Dataset:
@@ -129,6 +160,7 @@ class _Training:
         dataset: What to train on.
         preprocessor: What its images go through; None for token ids.
         folder: The run folder, claimed.
+        distribution: Where it runs; the model was built in its scope.
         teacher: What it is distilled from, or None.
     """
 
@@ -139,12 +171,14 @@ class _Training:
         dataset: Dataset,
         preprocessor: Preprocessor | None,
         folder: Path,
+        distribution: Distribution,
         teacher: keras.Model | None = None,
     ):
         self._recipe = recipe
         self._dataset = dataset
         self._preprocessor = preprocessor
         self._folder = folder
+        self._distribution = distribution
         self._steps = math.ceil(len(dataset.train) / recipe.batch_size)
 
         self._model = model
@@ -168,10 +202,14 @@ class _Training:
             epochs_done=self._done,
             random_states=list(_random_states(model)),
         )
+        # Every worker takes part in saving; what the others write is of no use.
+        self._scratch = tempfile.TemporaryDirectory(prefix="onebit-")
         self._checkpoints = tf.train.CheckpointManager(
-            checkpoint, str(folder / CHECKPOINTS), max_to_keep=1
+            checkpoint,
+            str(folder / CHECKPOINTS) if distribution.is_chief else self._scratch.name,
+            max_to_keep=1,
         )
-        newest = self._checkpoints.latest_checkpoint
+        newest = tf.train.latest_checkpoint(str(folder / CHECKPOINTS))
         if newest:
             try:
                 checkpoint.restore(newest).assert_consumed()
@@ -180,13 +218,15 @@ class _Training:
                     f"{folder / CHECKPOINTS} is damaged or of another Onebit; "
                     "train anew with --restart"
                 ) from error
-        self._history = read_history(folder)[: int(self._done)]
+        self._history = read_history(folder)[: int(self._done.numpy())]
 
     def run(self) -> keras.Model:
         """The model after the last epoch."""
-        recipe, done = self._recipe, int(self._done)
-        writer = tf.summary.create_file_writer(str(self._folder / LOGS))
-        with Progress(recipe.name, recipe.epochs, self._steps, done) as progress:
+        recipe, done = self._recipe, int(self._done.numpy())
+        chief = self._distribution.is_chief
+        logs = str(self._folder / LOGS)
+        writer = tf.summary.create_file_writer(logs) if chief else tf.summary.create_noop_writer()
+        with Progress(recipe.name, recipe.epochs, self._steps, done, shown=chief) as progress:
             stepper = _Stepper(progress)
             for epoch in range(done + 1, recipe.epochs + 1):
                 begin = time.perf_counter()
@@ -212,7 +252,7 @@ class _Training:
         ).history
         return {
             "epoch": epoch,
-            "learning_rate": float(self._optimizer.learning_rate),
+            "learning_rate": float(self._optimizer.learning_rate.numpy()),
             **{key: _finite(values[0]) for key, values in figures.items()},
             "flip_ratio": self._latent.flip_ratio(),
         }
@@ -227,7 +267,13 @@ class _Training:
             inputs = tf.numpy_function(self._preprocessor, [images], tf.float32, stateful=False)
             return tf.ensure_shape(inputs, images.shape), labels
 
-        return split.batches(self._recipe.batch_size, order).map(preprocess).prefetch(2)
+        options = tf.data.Options()
+        # Each worker takes its part of every batch.
+        options.experimental_distribute.auto_shard_policy = (
+            tf.data.experimental.AutoShardPolicy.DATA
+        )
+        batches = split.batches(self._recipe.batch_size, order).map(preprocess)
+        return batches.prefetch(2).with_options(options)
 
     def _save(self, record: dict[str, Any]) -> None:
         """Makes an epoch permanent: history first, since the checkpoint says how much of it holds.
@@ -236,7 +282,8 @@ class _Training:
             OnebitError: The loss is no longer a number.
         """
         self._history.append(record)
-        write_history(self._folder, self._history)
+        if self._distribution.is_chief:
+            write_history(self._folder, self._history)
         if record["loss"] is None:
             raise OnebitError(
                 f"the loss is no longer a number in epoch {record['epoch']}; "

@@ -1,132 +1,56 @@
-"""This machine as a device: the runner in a process of its own."""
+"""This machine as a device: the same agent and runner, in processes of their own."""
 
-import contextlib
-import dataclasses
-import json
-import os
-import shutil
-import signal
-import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import edge.runner
 from edge.devices import RunnerError
-from edge.rows import Host
+from edge.devices.channel import BOOTSTRAP
+from edge.devices.remote import AgentDevice, PathLike
+from onebit.delegate import MEND, Delegate, find_delegate
 
-PROBE_SECONDS = 60
-MAX_QUOTED = 200
 
+class LocalDevice(AgentDevice):
+    """Runs the runner here."""
 
-class LocalDevice:
-    """Runs `edge/runner.py` here, with this Python unless another command is given."""
+    kind = "local"
 
-    name = "local"
+    def __init__(
+        self,
+        command: Sequence[str] | None = None,
+        name: str = "local",
+        python: str | None = None,
+    ) -> None:
+        """Nothing starts before the device is entered.
 
-    def __init__(self, command: Sequence[str] | None = None) -> None:
-        self._command = list(command or [sys.executable, edge.runner.__file__])
-        self._folder: Path | None = None
-
-    def __enter__(self) -> "LocalDevice":
-        self._folder = Path(tempfile.mkdtemp(prefix="onebit-edge-"))
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.clean_up()
-
-    def probe(self) -> Host:
-        """Describes this machine; what the runner knows beyond `Host` is left out.
-
-        Raises:
-            RunnerError: The runner failed.
+        Args:
+            command: Runs in place of the runner.
+            name: What rows call the device.
+            python: Another Python than this one.
         """
-        answer = self.run({"action": "probe"}, PROBE_SECONDS)
-        if answer["status"] != "ok":
-            raise RunnerError(answer.get("reason", "the probe failed"))
-        names = {field.name for field in dataclasses.fields(Host)} - {"device"}
-        known = {key: value for key, value in answer.items() if key in names}
-        return Host(device=self.name, **(known | {"isa": tuple(known.get("isa", ()))}))
+        super().__init__(name)
+        self._python = python or sys.executable
+        self._command = None if command is None else list(command)
 
-    def put(self, path: str | os.PathLike[str]) -> str:
+    def agent_command(self) -> list[str]:
+        """This Python, with the agent."""
+        return [self._python, "-c", BOOTSTRAP]
+
+    def runner_command(self) -> list[str]:
+        """The given command, or the runner."""
+        return super().runner_command() if self._command is None else self._command
+
+    def put(self, path: PathLike) -> str:
         """The file's absolute path: the runner reads it where it lies."""
         return str(Path(path).resolve())
 
-    def run(self, request: Mapping[str, Any], timeout_seconds: float) -> dict[str, Any]:
-        """The runner's answer; paths in the request are relative to the temporary folder.
+    def delegate(self) -> Delegate:
+        """The library that is installed or was built here.
 
         Raises:
-            RunnerError: It was killed by a signal, took longer than `timeout_seconds` or printed
-                something other than one JSON document.
+            RunnerError: There is none.
         """
-        process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=self._folder,
-            start_new_session=True,  # so that a time limit also ends what it started
-        )
-        try:
-            stdout, stderr = process.communicate(json.dumps(request).encode(), timeout_seconds)
-        except subprocess.TimeoutExpired:
-            raise RunnerError(f"no result within the time limit of {timeout_seconds:g} s") from None
-        finally:
-            _end(process)
-        return _answer(process.returncode, stdout, stderr)
-
-    def get(self, name: str) -> Path:
-        """The path of a file in the temporary folder."""
-        if self._folder is None:
-            raise RuntimeError("a LocalDevice is used outside its with block")
-        return self._folder / name
-
-    def clean_up(self) -> None:
-        """Removes the temporary folder."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Kills the process group, also when the harness itself is interrupted."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    for stream in (process.stdin, process.stdout, process.stderr):
-        if stream is not None:
-            stream.close()
-
-
-def _answer(exit_code: int, stdout: bytes, stderr: bytes) -> dict[str, Any]:
-    """The one JSON document on standard output.
-
-    Raises:
-        RunnerError: There is none, or the process died of a signal.
-    """
-    if exit_code < 0:
-        try:
-            name = signal.Signals(-exit_code).name
-        except ValueError:
-            name = f"signal {-exit_code}"
-        raise RunnerError(f"the runner was killed by {name}{_last_words(stderr)}")
-    try:
-        document = json.loads(stdout)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict) or document.get("status") not in ("ok", "failed"):
-        printed = stdout.decode(errors="replace").strip()[:MAX_QUOTED]
-        raise RunnerError(
-            f"the runner ended with code {exit_code} and printed {printed!r} instead of a result"
-            + _last_words(stderr)
-        )
-    return document
-
-
-def _last_words(stderr: bytes) -> str:
-    """The last line of standard error, to follow a reason."""
-    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines()]
-    last = next((line for line in reversed(lines) if line), "")
-    return f": {last[:MAX_QUOTED]}" if last else ""
+        delegate = find_delegate()
+        if delegate is None:
+            raise RunnerError(f"the delegate is not there; {MEND}")
+        return delegate

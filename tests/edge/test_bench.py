@@ -1,5 +1,6 @@
 """Cells on this machine, with runners that work and runners that break in every way."""
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -13,9 +14,10 @@ import pytest
 
 import edge
 from edge import bench
-from edge.bench import compare_outputs, plan_cells, run_cells
+from edge.bench import plan_cells, run_cells
 from edge.devices import RunnerError
 from edge.devices.local import LocalDevice
+from edge.reference import compare_outputs
 from onebit.delegate import Delegate
 from onebit.errors import UsageError
 
@@ -34,7 +36,7 @@ def run_with(tmp_path, quick_plan, float_file):
         script.write_text(
             f"import sys; sys.path.insert(0, {str(REPOSITORY)!r})\n"
             "import os, time, json\n"
-            "from edge import runner\n"
+            "from edge.runner import main as runner\n"
             "real = runner.ACTIONS['bench']\n"
             "def bench(request):\n"
             "    if request['runtime'] == 'lce':\n"
@@ -45,7 +47,8 @@ def run_with(tmp_path, quick_plan, float_file):
         )
         cells = plan_cells([float_file.path], ["lce", "litert"])
         with LocalDevice([sys.executable, str(script)]) as device:
-            return list(run_cells(cells, device, quick_plan, timeout_seconds))
+            plan = dataclasses.replace(quick_plan, timeout_seconds=timeout_seconds)
+            return list(run_cells(cells, device, plan))
 
     return run
 
@@ -124,16 +127,24 @@ def test_interrupt_ends_the_runner_and_removes_the_folder(tmp_path, float_file):
     assert list(tmp_path.iterdir()) == []
 
 
+def descendants(parent):
+    """The ids of the processes that a process has started, and those that these have."""
+    for children in Path(f"/proc/{parent}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in children.read_text().split():
+                yield int(child)
+                yield from descendants(child)
+
+
 def wait_for_runner(parent, timeout_seconds=30):
     """The process id of the runner that measures, once it has been at it for a moment."""
     deadline = time.monotonic() + timeout_seconds
     while time.monotonic() < deadline:
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        for child in children:
-            mapped = Path(f"/proc/{child}/maps")
+        for child in descendants(parent):
             # The probe loads no interpreter: this is the cell's process.
-            if mapped.exists() and "interpreter_wrapper" in mapped.read_text():
-                return int(child)
+            with contextlib.suppress(OSError):
+                if "interpreter_wrapper" in Path(f"/proc/{child}/maps").read_text():
+                    return child
         time.sleep(0.05)
     raise AssertionError("no runner appeared")
 
@@ -211,8 +222,8 @@ def test_machine_that_cannot_run_the_runner_says_so(float_file, quick_plan):
 
 def test_local_device_removes_its_folder():
     with LocalDevice() as device:
-        folder = device.get("x").parent
-        assert folder.is_dir()
+        folder = Path(device.facts["folder"])
+        assert folder.stat().st_mode & 0o777 == 0o700
     assert not folder.exists()
     with pytest.raises(RuntimeError):
         device.get("x")

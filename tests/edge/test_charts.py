@@ -5,7 +5,8 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from edge.charts import MAX_DOTS, Point, Strip, _overlap, place_labels, scatter, strip_chart
+from edge.charts import MAX_DOTS, Bar, Strip, bar_chart, strip_chart
+from edge.scatter import Point, _overlap, pareto_front, place_labels, scatter
 from edge.svg import Axis, element, log_range, marker
 
 
@@ -136,3 +137,60 @@ def test_scatter_names_each_group_once_and_draws_intervals():
     marks = of_class(drawing, "mark")
     assert len(marks) == 3
     assert {mark[0].text for mark in marks} == {"a on lce", "a on litert", "b on lce"}
+
+
+@pytest.mark.parametrize("width", [301, 1020])
+def test_bars_are_as_long_as_their_values_and_marks_stand_at_theirs(width):
+    bars = [
+        Bar("lce", "1", "a", 1.0, 0, mark=0.5),
+        Bar("litert", "2", "a", 2.0, 1),
+        Bar("lce", "4", "b", 4.0, 0, doubtful=True),
+    ]
+    drawing = bar_chart(bars, width, "bytes", str, "Memory")
+    drawn = of_class(drawing, "bar")
+    one, two, four = (float(bar.get("width")) for bar in drawn)
+    # Pixels are written with two decimals.
+    assert two == pytest.approx(2 * one, abs=0.02)
+    assert four == pytest.approx(4 * one, abs=0.02)
+    (mark,) = of_class(drawing, "tickmark")
+    start = float(drawn[0].get("x"))
+    assert float(mark.get("x1")) - start == pytest.approx(one / 2, abs=0.02)
+    assert start + four <= width
+    assert len(of_class(drawing, "doubtful")) == 1
+    assert [e.text for e in of_class(drawing, "label")] == ["a", "b"]
+
+
+def test_bars_of_nothing_are_still_drawn():
+    (bar,) = of_class(bar_chart([Bar("a", "0", "", 0.0, 0)], 301, "s", str, "t"), "bar")
+    assert float(bar.get("width")) >= 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("lower", [False, True])
+def test_front_is_what_nothing_dominates(seed, lower):
+    rng = np.random.default_rng(seed)
+    points = [
+        Point(str(i), float(x), float(y), 0, "", None, bool(rng.random() < 0.2))
+        for i, (x, y) in enumerate(rng.integers(1, 8, (12, 2)))
+    ]
+    trusted = [p for p in points if not p.doubtful]
+
+    def dominates(a, b):
+        better_y, as_good_y = (a.y < b.y, a.y <= b.y) if lower else (a.y > b.y, a.y >= b.y)
+        return a.x <= b.x and as_good_y and (a.x < b.x or better_y)
+
+    front = pareto_front(points, lower)
+    expected = {(p.x, p.y) for p in trusted if not any(dominates(q, p) for q in trusted)}
+    assert {(p.x, p.y) for p in front} == expected
+    assert [p.x for p in front] == sorted({p.x for p in front})
+
+
+def test_front_of_one_point_has_no_line_and_doubtful_points_are_faint():
+    best, worse = Point("a", 1.0, 9.0, 0, ""), Point("b", 2.0, 8.0, 0, "", doubtful=True)
+    drawing = scatter([best, worse], 400, ("ms", "%"), (str, str), (7.0, 10.0))
+    assert of_class(drawing, "front") == []
+    assert len(of_class(drawing, "doubtful")) == 1
+    more = Point("c", 3.0, 9.5, 0, "")
+    (front,) = of_class(scatter([best, more], 400, ("ms", "%"), (str, str), (7.0, 10.0)), "front")
+    xs = [float(pair.split(",")[0]) for pair in front.get("points").split()]
+    assert xs == sorted(xs)

@@ -7,7 +7,8 @@ from click.testing import CliRunner
 
 from edge.__main__ import cli
 from edge.row_files import read_rows
-from edge.rows import SCHEMA_VERSION, from_json, to_json
+from edge.row_json import from_json, to_json
+from edge.rows import SCHEMA_VERSION
 
 QUICK = ["--runs", "10", "--seconds", "0.02", "--warmup", "0.2"]
 

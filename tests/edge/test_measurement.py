@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,16 +6,18 @@ from hypothesis import strategies as st
 from edge.measurement import (
     MAX_DRIFT,
     MAX_SPREAD,
+    MODES,
+    Plan,
     disturbance,
-    drift,
-    median_interval_ranks,
+    plan_for,
     summarise,
     why_invalid,
 )
-from edge.rows import Disturbance
+from edge.rows import Conditions, Disturbance, Host
 
 QUIET = Disturbance(other_cores=0.0, stolen_cores=0.0)
 STEADY = list(range(1000, 1100))
+TWO_CORES = Host("local", cores=2)
 
 
 @given(st.lists(st.integers(1, 10**12), min_size=1, max_size=300))
@@ -38,46 +38,10 @@ def test_summary_of_no_samples_raises():
         summarise([])
 
 
-@pytest.mark.parametrize("count", [1, 5, 6, 7, 10, 50, 51, 200, 1001])
-def test_median_interval_is_the_narrowest_that_covers(count):
-    # Exact integers as the oracle: P(X <= k) for X ~ binomial(count, 1/2) is tail(k) / 2^count.
-    def missed(rank):
-        return 2 * sum(math.comb(count, k) for k in range(rank + 1))
-
-    allowed = 2**count // 20
-    ranks = median_interval_ranks(count)
-    if missed(0) > allowed:
-        assert ranks is None
-    else:
-        low, high = ranks
-        assert high == count - 1 - low
-        assert missed(low) <= allowed < missed(low + 1)
-
-
-def test_median_interval_covers_the_median_as_often_as_it_says():
-    rng = np.random.default_rng(3)
-    samples = np.sort(rng.exponential(1.0, (4000, 41)), axis=1)
-    low, high = median_interval_ranks(41)
-    covered = np.mean((samples[:, low] <= math.log(2)) & (math.log(2) <= samples[:, high]))
-    # At least 95%; the standard error of the share over 4000 trials is 0.0035, 4 of them 0.014.
-    assert covered > 0.95 - 0.014
-
-
-def test_median_interval_is_quick_for_as_many_samples_as_a_row_holds():
-    low, high = median_interval_ranks(20_000)
-    # The normal approximation: 10,000 -+ 1.96 * sqrt(20,000) / 2 = 9,861.4; exact to a few ranks.
-    assert abs(low - 9861) <= 2
-    assert high == 19_999 - low
-
-
-def test_drift_compares_the_first_third_with_the_last():
-    assert drift([100] * 30 + [150] * 30 + [120] * 30) == pytest.approx(0.2)
-    assert drift([1, 2, 3]) == 0
-
-
 def conditions(**changes):
     keys = (
-        "busy_cpu_seconds stolen_cpu_seconds load_1min temperature_c throttle_count throttle_flags"
+        "busy_cpu_seconds stolen_cpu_seconds load_1min temperature_c throttle_count "
+        "throttle_flags cooling"
     )
     untold = dict.fromkeys(keys.split())
     return {**untold, "wall_seconds": 0.0, "process_cpu_seconds": 0.0, **changes}
@@ -102,7 +66,7 @@ def test_disturbance_is_what_others_used_while_samples_were_taken():
     # Two seconds in which all cores worked for 3 s, 2 s of them here: others had half a core.
     assert measured.other_cores == pytest.approx(0.5)
     assert measured.stolen_cores == pytest.approx(0.25)
-    assert (measured.temperature_before_c, measured.temperature_after_c) == (50.0, 61.0)
+    assert (measured.before.temperature_c, measured.after.temperature_c) == (50.0, 61.0)
     assert measured.throttled is None
 
 
@@ -119,6 +83,11 @@ def test_disturbance_of_a_short_span_is_unknown():
         ({"throttle_count": 3.0}, {"throttle_count": 4.0}, True),
         ({}, {"throttle_flags": 0}, False),
         ({}, {"throttle_flags": 4}, True),
+        # Bits from 16 on tell of the time since boot: what was there before is no news.
+        ({"throttle_flags": 0x50000}, {"throttle_flags": 0x50000}, False),
+        ({"throttle_flags": 0x10000}, {"throttle_flags": 0x50000}, True),
+        ({"cooling": []}, {"cooling": []}, False),
+        ({"cooling": []}, {"cooling": ["cpufreq-cpu0"]}, True),
     ],
 )
 def test_disturbance_knows_throttling(before, after, throttled):
@@ -126,7 +95,7 @@ def test_disturbance_knows_throttling(before, after, throttled):
 
 
 def test_quiet_and_steady_runs_are_valid():
-    assert why_invalid(STEADY, QUIET, threads=1, cores=2) is None
+    assert why_invalid(STEADY, QUIET, threads=1, host=TWO_CORES) is None
 
 
 @pytest.mark.parametrize(
@@ -137,9 +106,9 @@ def test_quiet_and_steady_runs_are_valid():
         (Disturbance(other_cores=0.3), 2, False),
         (Disturbance(other_cores=0.1), 4, True),
         # What the load average says counts only where nothing better is known.
-        (Disturbance(other_cores=0.0, load_before=9.0), 1, True),
-        (Disturbance(load_before=2.0), 1, True),
-        (Disturbance(load_before=2.1), 1, False),
+        (Disturbance(other_cores=0.0, before=Conditions(load_1min=9.0)), 1, True),
+        (Disturbance(before=Conditions(load_1min=2.0)), 1, True),
+        (Disturbance(before=Conditions(load_1min=2.1)), 1, False),
         (Disturbance(stolen_cores=0.04), 1, True),
         (Disturbance(stolen_cores=0.06), 1, False),
         (Disturbance(throttled=True), 1, False),
@@ -148,23 +117,79 @@ def test_quiet_and_steady_runs_are_valid():
     ],
 )
 def test_validity_depends_on_what_else_the_machine_did(disturbed, threads, valid):
-    assert (why_invalid(STEADY, disturbed, threads, cores=2) is None) == valid
+    assert (why_invalid(STEADY, disturbed, threads, host=TWO_CORES) is None) == valid
 
 
 def test_wide_spread_is_invalid_and_says_so():
     samples = [100] * 85 + [int(100 * (1 + MAX_SPREAD)) + 1] * 15
     np.random.default_rng(0).shuffle(samples)
-    assert "above the median" in why_invalid(samples, QUIET, 1, 2)
+    assert "above the median" in why_invalid(samples, QUIET, 1, TWO_CORES)
 
 
 def test_drifting_runs_are_invalid_and_say_so():
     samples = [1000] * 50 + [int(1000 * (1 + MAX_DRIFT)) + 1] * 50
-    assert "first to the last third" in why_invalid(samples, QUIET, 1, 2)
+    assert "first to the last third" in why_invalid(samples, QUIET, 1, TWO_CORES)
 
 
 def test_all_reasons_are_told_together():
     samples = [1000] * 50 + [2000] * 50
-    reason = why_invalid(samples, Disturbance(other_cores=2.0, throttled=True), 1, 2)
+    reason = why_invalid(samples, Disturbance(other_cores=2.0, throttled=True), 1, TWO_CORES)
     assert "busy" in reason
     assert "throttled" in reason
     assert "last third" in reason
+
+
+def test_what_held_the_clock_down_is_named():
+    hot = disturbance(
+        conditions(throttle_flags=0), conditions(throttle_flags=0x70005, cooling=["cpufreq-cpu0"])
+    )
+    assert hot.after.throttling == ("under-voltage", "throttled", "cpufreq-cpu0")
+    reason = why_invalid(STEADY, hot, 1, TWO_CORES)
+    assert reason == (
+        "the processor was throttled or under-powered (under-voltage, throttled, cpufreq-cpu0)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("governor", "clock_mhz", "valid"),
+    [("performance", 1700, True), ("performance", 1500, False), ("ondemand", 1500, True)],
+)
+def test_fixed_clock_that_fell_is_invalid(governor, clock_mhz, valid):
+    fell = Disturbance(
+        before=Conditions(clock_mhz=1800, governor=governor),
+        after=Conditions(clock_mhz=clock_mhz, governor=governor),
+    )
+    assert (why_invalid(STEADY, fell, 1, TWO_CORES) is None) is valid
+
+
+def test_emulated_machine_is_never_trusted_and_only_that_is_said():
+    emulated = Host("pi", cores=2, emulated=True)
+    reason = why_invalid(STEADY, Disturbance(throttled=True), 1, emulated)
+    assert reason == "emulated: its times and memory say nothing of a real device"
+
+
+def test_throughput_counts_every_inference_and_all_time():
+    summary = summarise([10, 20, 30], inferences=12, every=4, elapsed_ns=6_000_000_000)
+    assert (summary.runs, summary.inferences, summary.every) == (3, 12, 4)
+    assert summary.throughput_per_s == 2.0
+    assert summarise([10, 20]).throughput_per_s is None
+
+
+def test_single_stream_is_as_long_as_in_mlperf():
+    plan = plan_for("single-stream")
+    assert plan.min_runs >= 1024
+    assert plan.min_seconds >= 60
+    assert plan.cooldown_seconds > 0
+    # The longest that it takes by itself, with a warm-up that never gets steady.
+    assert plan.timeout_seconds > 60 + plan.cooldown_seconds + plan.warmup_seconds
+
+
+def test_plan_that_is_shorter_than_its_mode_is_not_called_so():
+    assert plan_for("single-stream", min_seconds=1.0).mode == "custom"
+    assert plan_for("single-stream", min_seconds=60.0, seed=5).mode == "single-stream"
+    assert plan_for("quick", min_runs=None) == MODES["quick"]
+
+
+def test_plan_keeps_the_buffer_even():
+    with pytest.raises(ValueError, match="even"):
+        Plan(max_samples=11)

@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from edge.row_files import RowWriter, read_rows
-from edge.rows import to_json
+from edge.row_json import to_json
 from onebit.errors import OnebitError, UsageError
 
 

@@ -2,13 +2,15 @@ import dataclasses
 import json
 import types
 import typing
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import rows
-from edge.rows import SCHEMA_VERSION, Row, from_json, to_json
+from edge.row_json import from_json, to_json
+from edge.rows import SCHEMA_VERSION, Row
 
 
 def any_of(kind):
@@ -93,3 +95,34 @@ def test_not_a_number_is_neither_written_nor_read(make_row):
     line = to_json(row).replace('"clock_mhz": null', '"clock_mhz": NaN')
     with pytest.raises(ValueError, match="NaN"):
         from_json(line)
+
+
+def test_rows_of_schema_1_are_read_with_what_they_tell():
+    path = Path(__file__).parents[2] / "results" / "demo.jsonl"
+    lines = path.read_text().splitlines()
+    assert lines
+    for line in lines:
+        content = json.loads(line)
+        row = from_json(line)
+        assert row.schema_version == SCHEMA_VERSION
+        assert row.samples_ns == tuple(content["samples_ns"])
+        if content["schema_version"] == 1:
+            assert row.disturbance.before.load_1min == content["disturbance"]["load_before"]
+            assert row.disturbance.after.load_1min == content["disturbance"]["load_after"]
+
+
+def test_disturbance_of_schema_1_keeps_its_temperatures(make_row):
+    content = json.loads(to_json(make_row()))
+    content["schema_version"] = 1
+    content["disturbance"] = {
+        "other_cores": 0.5,
+        "load_before": 1.0,
+        "load_after": 2.0,
+        "temperature_before_c": 50.0,
+        "temperature_after_c": None,
+        "throttled": False,
+    }
+    told = from_json(json.dumps(content)).disturbance
+    assert (told.other_cores, told.throttled) == (0.5, False)
+    assert (told.before.load_1min, told.before.temperature_c) == (1.0, 50.0)
+    assert (told.after.load_1min, told.after.temperature_c) == (2.0, None)

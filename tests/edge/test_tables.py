@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 
 from edge import units
-from edge.tables import bench_line, distinctly_named, flat, float_twin, headline, latest
+from edge.headline import float_twin, headline
+from edge.tables import bench_line, distinctly_named, flat, latest
 
 
 def model(make_row, name, **changes):

@@ -31,7 +31,18 @@ SMOKE_BATCH_SIZE = 32
 
 SCHEDULES = ("exponential", "linear", "cosine", "steps")
 LOSSES = ("squared_hinge", "cross_entropy")
-OPTIMIZERS = ("adam", "sgd")
+POSITIVE = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "real_learning_rate",
+    "bop_gamma",
+    "bop_threshold",
+    "samples",
+)
+"""The fields that must be above 0 where they are given."""
+
+OPTIMIZERS = ("adam", "sgd", "bop")
 COMPUTE = ("float32", "bfloat16")
 
 
@@ -59,7 +70,10 @@ class Recipe:
         loss: One of `LOSSES`; with a teacher, of validation only.
         teacher: The training whose model this one starts from and is distilled from
             (`zoo.distillation`), or None.
-        optimizer: One of `OPTIMIZERS`.
+        optimizer: One of `OPTIMIZERS`; "bop" flips the binary weights (`zoo.bop`), and Adam trains
+            the others.
+        bop_gamma: Of Bop: how fast its averages follow the gradients.
+        bop_threshold: Of Bop: what an average must reach for a flip.
         momentum: Of SGD.
         real_learning_rate: Of SGD, which then trains all weights that are not clipped to be binary,
             beside the optimizer for those that are; None for one optimizer.
@@ -90,6 +104,8 @@ class Recipe:
     loss: str = "squared_hinge"
     teacher: Recipe | None = None
     optimizer: str = "adam"
+    bop_gamma: float = 1e-4
+    bop_threshold: float = 1e-8
     momentum: float = 0.0
     real_learning_rate: float | None = None
     weight_decay: float = 0.0
@@ -102,7 +118,7 @@ class Recipe:
     smoke_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "real_learning_rate", "samples"):
+        for name in POSITIVE:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise UsageError(f"{self.name}: {name} must be above 0, not {value}")
@@ -172,6 +188,8 @@ SETTABLE = (
     "factors",
     "warmup_epochs",
     "optimizer",
+    "bop_gamma",
+    "bop_threshold",
     "momentum",
     "real_learning_rate",
     "weight_decay",

@@ -50,6 +50,9 @@ class Chooser {
     for (Candidate& c : nodes_) {
       if (is_residual_add(c)) c.taken = true;
     }
+    for (Candidate& c : nodes_) {
+      if (c.taken && c.builtin == kTfLiteBuiltinAdd) join_convolution(c);
+    }
     // Backwards, so that MUL -> ADD -> LceQuantize is taken whole.
     for (int i = nodes_.size() - 1; i >= 0; --i) {
       if (is_normalisation(nodes_[i])) nodes_[i].taken = true;
@@ -133,6 +136,26 @@ class Chooser {
       if (source && source->type == &kBconv) return a.dims->size > 0;
     }
     return false;
+  }
+
+  // Where an operator outside the delegate stands between a convolution and its residual ADD, the
+  // partitioner puts them into different partitions, which cannot be merged. It keeps them together
+  // if the convolution seems to need the ADD's other operand: this goes where its thresholds would
+  // stand, which a float output does not have.
+  void join_convolution(const Candidate& add) {
+    for (int side = 0; side < 2; ++side) {
+      const int value = add.node->inputs->data[side], other = add.node->inputs->data[1 - side];
+      Candidate *conv = producer(value), *source = producer(other);
+      int input = 0;
+      if (!conv || conv->type != &kBconv || !source || source->taken || source > conv ||
+          only_reader(value, &input) != &add || conv->node->inputs->size != 5) {
+        continue;
+      }
+      int* thresholds = &conv->node->inputs->data[4];
+      if (*thresholds != kTfLiteOptionalTensor) continue;
+      *thresholds = other;
+      return;
+    }
   }
 
   // A per-channel MUL or ADD whose result is only quantized, perhaps after another such step.

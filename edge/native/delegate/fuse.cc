@@ -51,6 +51,7 @@ bool merge_add(Partition& p, int add) {
     state.has_add = true;
     state.add_activation = sum.activation;
     merged.inputs[kBconvResidual] = p.ops[add].inputs[1 - side];
+    merged.inputs[kBconvThresholds] = -1;  // may stand for the residual (see choose.cc)
     merged.outputs[0] = p.ops[add].outputs[0];
     p.ops[add].type->release(p.ops[add]);
     p.ops[add] = merged;

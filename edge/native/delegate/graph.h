@@ -73,6 +73,8 @@ struct Delegate {
   int references = 1;
   Array<char> profile;  // JSON of partitions that were freed
   Array<char> foreign;  // JSON of nodes that were left to the interpreter
+  // What partitions that were freed held: values between operators, and packed constants.
+  size_t arena_bytes = 0, constant_bytes = 0;
 };
 
 struct Partition {
@@ -117,8 +119,9 @@ void fuse_ops(Partition& partition);
 extern const OpType kQuantize, kDequantize, kBconv, kBMaxPool, kAdd, kMul;
 extern const OpType kWeightOnlyDense, kWeightOnlyConv, kWeightOnlyDepthwise;
 
-// Writes the partition's operators and their times as JSON objects, each followed by a comma.
-void append_profile(const Partition& partition, Array<char>* json);
+// Adds the partition's operators and their times, as JSON objects that are each followed by a comma,
+// and its memory to the delegate's profile.
+void append_profile(const Partition& partition, Delegate* delegate);
 void append_foreign_node(const char* name, int node, Array<char>* json);
 bool write_profile(const Delegate& delegate);
 

@@ -135,6 +135,7 @@ bool prepare(Partition& p, Op& op) {
   if (filter == nullptr) return p.fail(op, "packed weights must be constant int32");
   const Options& options = p.delegate->options;
   state.kernel = b1::choose_wconv_kernel(options.forced, options.isa);
+  state.depthwise_kernel = b1::choose_wdepthwise_kernel(options.forced, options.isa);
   if (!state.depthwise && state.packed_for != state.kernel) {
     if (!state.filter.reserve(state.kernel->filter_words(s) * sizeof(uint32_t))) {
       return p.fail(op, "out of memory");
@@ -156,7 +157,7 @@ bool prepare(Partition& p, Op& op) {
   call.scale = state.channel_data.as<float>();
   call.bias = call.scale + s.channels_out;
   activation_range(state.activation, &call.low, &call.high);
-  op.kernel = state.depthwise ? "b1_wdepthwise__scalar" : state.kernel->name;
+  op.kernel = state.depthwise ? state.depthwise_kernel->name : state.kernel->name;
   op.macs = static_cast<int64_t>(s.pixels()) * s.channels_out * s.kernel_h * s.kernel_w *
             (state.depthwise ? 1 : s.channels_in);
   return true;
@@ -165,7 +166,7 @@ bool prepare(Partition& p, Op& op) {
 void compute(void* context, int first, int last) {
   const WeightOnlyState& state = *static_cast<WeightOnlyState*>(context);
   if (state.depthwise) {
-    b1::wdepthwise_rows(state.call, first, last);
+    state.depthwise_kernel->run(state.call, first, last);
   } else {
     state.kernel->run(state.call, first, last);
   }

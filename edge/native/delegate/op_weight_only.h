@@ -17,6 +17,7 @@ struct WeightOnlyState {
 
   b1::BconvShape shape;
   const b1::WconvKernel* kernel;
+  const b1::WdepthwiseKernel* depthwise_kernel;
   const b1::WconvKernel* packed_for;
   Buffer filter, channel_data;
   b1::WconvCall call;

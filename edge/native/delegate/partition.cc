@@ -62,7 +62,7 @@ void release(TfLiteContext*, void* data) {
   Partition* p = static_cast<Partition*>(data);
   Delegate* delegate = p->delegate;
   pthread_mutex_lock(&delegate->running);
-  append_profile(*p, &delegate->profile);
+  append_profile(*p, delegate);
   pthread_mutex_unlock(&delegate->running);
   for (Op& op : p->ops) op.type->release(op);
   p->~Partition();

@@ -43,7 +43,7 @@ bool read_option_pair(const char* key, const char* value, Options* o, ErrorRepor
     o->num_threads = static_cast<int>(threads);
   } else if (strcmp(key, "isa") == 0) {
     if (!b1::isa_from_name(value, &o->isa)) {
-      return reject(report, key, value, "expected scalar, avx2, avx512vpopcntdq or neon");
+      return reject(report, key, value, "expected scalar, avx2, avx512vpopcntdq, amx or neon");
     }
     if (!b1::cpu_has(o->isa)) return reject(report, key, value, "this CPU does not have it");
     o->forced = true;
@@ -163,7 +163,9 @@ ONEBIT_EXPORT TfLiteDelegate* tflite_plugin_create_delegate(const char* const* k
                                                             const char* const* values, size_t count,
                                                             void (*report_error)(const char*)) {
   using namespace onebit;
-  Delegate* delegate = new (calloc(1, sizeof(Delegate))) Delegate();
+  void* memory;  // its thread pool wants cache lines of its own
+  if (posix_memalign(&memory, alignof(Delegate), sizeof(Delegate)) != 0) return nullptr;
+  Delegate* delegate = new (memory) Delegate();
   for (size_t i = 0; i < count; ++i) {
     if (read_option_pair(keys[i], values[i], &delegate->options, report_error)) continue;
     delegate->options.profile[0] = 0;

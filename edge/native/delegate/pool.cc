@@ -19,65 +19,83 @@ void pause_briefly() {
 #endif
 }
 
+}  // namespace
+
 // Returns once `*word` differs from `value`.
-void wait_for_change(uint32_t* word, uint32_t value) {
+void Pool::wait_for_change(uint32_t* word, uint32_t value) {
   for (int i = 0; i < kSpins; ++i) {
     if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) return;
     pause_briefly();
   }
-  while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == value) {
+  // Either the kernel sees the new word, or whoever changes it sees the sleeper.
+  __atomic_fetch_add(&sleeping_, 1, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n(word, __ATOMIC_SEQ_CST) == value) {
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0);
   }
+  __atomic_fetch_sub(&sleeping_, 1, __ATOMIC_SEQ_CST);
 }
 
-void wake_all(uint32_t* word) {
+void Pool::wake_all(uint32_t* word) {
+  if (__atomic_load_n(&sleeping_, __ATOMIC_SEQ_CST) == 0) return;
   syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, nullptr, nullptr, 0);
 }
-
-}  // namespace
 
 void Pool::resize(int threads) {
   const int workers = threads - 1 < kMaxWorkers ? threads - 1 : kMaxWorkers;
   if (workers == started_ || workers < 0) return;
   stop();
   stopping_ = false;
-  while (started_ < workers && pthread_create(&workers_[started_], nullptr, enter, this) == 0) {
-    ++started_;
+  for (; started_ < workers; ++started_) {
+    Worker& worker = workers_[started_];
+    worker.pool = this;
+    worker.index = started_ + 1;
+    if (pthread_create(&worker.thread, nullptr, enter, &worker) != 0) return;
   }
 }
 
 void Pool::stop() {
   stopping_ = true;
-  __atomic_fetch_add(&round_, 1, __ATOMIC_RELEASE);
+  __atomic_fetch_add(&round_, 1, __ATOMIC_SEQ_CST);
   wake_all(&round_);
-  for (; started_ > 0; --started_) pthread_join(workers_[started_ - 1], nullptr);
+  for (; started_ > 0; --started_) pthread_join(workers_[started_ - 1].thread, nullptr);
   round_ = 0;
 }
 
-void* Pool::enter(void* pool) {
-  static_cast<Pool*>(pool)->serve();
+void* Pool::enter(void* argument) {
+  const Worker& worker = *static_cast<Worker*>(argument);
+  worker.pool->serve(worker.index);
   return nullptr;
 }
 
 // A worker joins a round by `active_` and leaves at once if it is closed; `run` closes it and waits
 // for those that joined. Either the worker sees the round closed or `run` sees the worker, as all
 // of this is sequentially consistent. So nobody waits for a worker that is still asleep.
-void Pool::serve() {
+void Pool::serve(int index) {
   for (uint32_t seen = 0;;) {
     wait_for_change(&round_, seen);
     seen = __atomic_load_n(&round_, __ATOMIC_ACQUIRE);
     if (stopping_) return;
     __atomic_fetch_add(&active_, 1, __ATOMIC_SEQ_CST);
-    if (!__atomic_load_n(&closed_, __ATOMIC_SEQ_CST)) take_parts();
+    if (!__atomic_load_n(&closed_, __ATOMIC_SEQ_CST)) take_parts(index);
     if (__atomic_sub_fetch(&active_, 1, __ATOMIC_SEQ_CST) == 0) wake_all(&active_);
   }
 }
 
-void Pool::take_parts() {
-  for (;;) {
-    const int first = __atomic_fetch_add(&next_, part_, __ATOMIC_RELAXED);
-    if (first >= count_) return;
-    work_(context_, first, count_ - first < part_ ? count_ : first + part_);
+// A thread takes half of what it owns at a time, then helps those that are behind: one that the
+// system interrupts leaves its rest to the others.
+void Pool::take_parts(int index) {
+  for (int i = 0; i < threads(); ++i) {
+    Share& share = shares_[(index + i) % threads()];
+    uint32_t next = __atomic_load_n(&share.next, __ATOMIC_RELAXED);
+    while (next < share.end) {
+      const uint32_t end = next + (share.end - next + 1) / 2;
+      if (!__atomic_compare_exchange_n(&share.next, &next, end, false, __ATOMIC_RELAXED,
+                                       __ATOMIC_RELAXED)) {
+        continue;
+      }
+      work_(context_, static_cast<int>(next), static_cast<int>(end));
+      next = __atomic_load_n(&share.next, __ATOMIC_RELAXED);
+    }
   }
 }
 
@@ -88,14 +106,18 @@ void Pool::run(int count, Work work, void* context) {
   }
   work_ = work;
   context_ = context;
-  count_ = count;
-  // Several parts a thread: one that the system interrupts leaves its rest to the others.
-  part_ = count / (8 * threads()) > 0 ? count / (8 * threads()) : 1;
-  __atomic_store_n(&next_, 0, __ATOMIC_RELAXED);
+  // Neighbouring items belong to one thread, and to the same one in each loop: what a layer writes
+  // is mostly read by the thread that wrote it.
+  for (int i = 0; i < threads(); ++i) {
+    const int64_t all = count;
+    __atomic_store_n(&shares_[i].next, static_cast<uint32_t>(all * i / threads()),
+                     __ATOMIC_RELAXED);
+    shares_[i].end = static_cast<uint32_t>(all * (i + 1) / threads());
+  }
   __atomic_store_n(&closed_, 0, __ATOMIC_SEQ_CST);
   __atomic_fetch_add(&round_, 1, __ATOMIC_SEQ_CST);
   wake_all(&round_);
-  take_parts();
+  take_parts(0);
   __atomic_store_n(&closed_, 1, __ATOMIC_SEQ_CST);
   for (;;) {
     const uint32_t active = __atomic_load_n(&active_, __ATOMIC_SEQ_CST);

@@ -27,21 +27,36 @@ class Pool {
  private:
   static constexpr int kMaxWorkers = 63;
 
-  static void* enter(void* pool);
-  void serve();
-  void take_parts();
-  void stop();
+  // The items that a thread owns: those from `next` on are not taken yet. On a cache line of its
+  // own, as the owner writes it all the time.
+  struct alignas(64) Share {
+    uint32_t next, end;
+  };
 
-  pthread_t workers_[kMaxWorkers];
+  struct Worker {
+    Pool* pool;
+    int index;
+    pthread_t thread;
+  };
+
+  static void* enter(void* worker);
+  void serve(int index);
+  void take_parts(int index);
+  void stop();
+  void wait_for_change(uint32_t* word, uint32_t value);
+  void wake_all(uint32_t* word);
+
+  Worker workers_[kMaxWorkers];
+  Share shares_[kMaxWorkers + 1];
   int started_ = 0;
   Work work_ = nullptr;
   void* context_ = nullptr;
-  int count_ = 0, part_ = 1;
-  int next_ = 0;         // first item that nobody has taken; atomic
-  uint32_t round_ = 0;   // grows with each loop; workers wait on it; atomic
-  uint32_t closed_ = 1;  // no more workers may join the round; atomic
-  uint32_t active_ = 0;  // workers that joined, or are about to see that it is closed; atomic
   bool stopping_ = false;
+  alignas(64) uint32_t round_ = 0;  // grows with each loop; workers wait on it; atomic
+  uint32_t closed_ = 1;             // no more workers may join the round; atomic
+  // Workers that joined, or are about to see that it is closed; atomic.
+  alignas(64) uint32_t active_ = 0;
+  uint32_t sleeping_ = 0;  // threads that wait in the kernel, or are about to; atomic
 };
 
 }  // namespace onebit

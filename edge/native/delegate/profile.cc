@@ -3,6 +3,8 @@
 
 #include "graph.h"
 #include "op_bconv.h"
+#include "op_elementwise.h"
+#include "op_weight_only.h"
 
 namespace onebit {
 namespace {
@@ -15,9 +17,30 @@ void append(Array<char>* text, const char* piece) {
 
 bool is_plain(char c) { return c >= ' ' && c < 127 && c != '"' && c != '\\'; }
 
+// What an operator holds beside its values: packed weights, and constants for each channel.
+size_t constant_bytes(const Op& op) {
+  if (op.state == nullptr) return 0;
+  if (op.type == &kBconv) {
+    const BconvState& s = *static_cast<const BconvState*>(op.state);
+    return s.filter.size() + s.channel_data.size() + s.correction_table.size() + s.classes.size();
+  }
+  if (op.type == &kAdd || op.type == &kMul) {
+    return static_cast<const ElementwiseState*>(op.state)->channel_values.size();
+  }
+  if (op.type == &kWeightOnlyDense || op.type == &kWeightOnlyConv ||
+      op.type == &kWeightOnlyDepthwise) {
+    const WeightOnlyState& s = *static_cast<const WeightOnlyState*>(op.state);
+    return s.filter.size() + s.channel_data.size();
+  }
+  return 0;
+}
+
 }  // namespace
 
-void append_profile(const Partition& partition, Array<char>* json) {
+void append_profile(const Partition& partition, Delegate* delegate) {
+  Array<char>* json = &delegate->profile;
+  delegate->arena_bytes += partition.arena.size();
+  for (const Op& op : partition.ops) delegate->constant_bytes += constant_bytes(op);
   for (const Op& op : partition.ops) {
     char line[512];
     const bool conv = op.type == &kBconv && op.state;
@@ -53,8 +76,10 @@ bool write_profile(const Delegate& delegate) {
   const int nodes = delegate.profile.size(), others = delegate.foreign.size();
   fprintf(file, "{\"schema_version\": 1,\n\"delegated\": [\n%.*s\n],\n", nodes > 2 ? nodes - 2 : 0,
           nodes ? &delegate.profile[0] : "");
-  fprintf(file, "\"not_delegated\": [\n%.*s\n]}\n", others > 2 ? others - 2 : 0,
+  fprintf(file, "\"not_delegated\": [\n%.*s\n],\n", others > 2 ? others - 2 : 0,
           others ? &delegate.foreign[0] : "");
+  fprintf(file, "\"memory\": {\"arena_bytes\": %zu, \"constant_bytes\": %zu}}\n",
+          delegate.arena_bytes, delegate.constant_bytes);
   return fclose(file) == 0;
 }
 

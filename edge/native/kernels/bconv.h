@@ -88,12 +88,14 @@ struct BconvCall {
 };
 
 // One row of the variant table. `stage` and `run` split their work into items that may run
-// concurrently; `run` needs all of `stage`.
+// concurrently; `run` needs all of `stage`. Items follow the pixels, so that a thread that takes
+// neighbouring ones mostly reads what it staged, and shares few cache lines of its outputs.
 struct BconvKernel {
   const char* name;
   Isa isa;
   int tile_pixels, tile_channels;
   bool (*applies)(const BconvShape&);
+  bool (*pays)(const BconvShape&);  // whether it beats the variants below it in the table
   size_t (*filter_words)(const BconvShape&);
   void (*pack_filter)(const BconvShape&, const uint32_t* filter, uint32_t* packed);
   size_t (*scratch_words)(const BconvShape&);

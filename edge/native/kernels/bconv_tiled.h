@@ -42,6 +42,64 @@ struct Finish {
   const int32_t* const* correction;  // of each pixel, at `channel`; nullptr without zero padding
 };
 
+// Tiles x blocks that are computed in one go.
+struct Rectangle {
+  int first_tile, last_tile, first_block, last_block;
+};
+
+// Into how many items a tile's blocks are split, so that threads find enough items.
+inline int splits_of(int tiles, int blocks) {
+  constexpr int kEnough = 8;
+  const int wanted = (kEnough + tiles - 1) / tiles;
+  return wanted < blocks ? wanted : blocks;
+}
+
+// Items [first, last) of tiles x splits, the tile being the slower index, as rectangles.
+template <class Function>
+void for_each_rectangle(int first, int last, int splits, int blocks, Function function) {
+  while (first < last) {
+    const int tile = first / splits, split = first % splits;
+    const bool whole = split == 0 && last - first >= splits;
+    const int end_split = whole || last - first > splits - split ? splits : split + last - first;
+    const int end_tile = whole ? tile + (last - first) / splits : tile + 1;
+    function(Rectangle{tile, end_tile, blocks * split / splits, blocks * end_split / splits});
+    first = whole ? end_tile * splits : first + end_split - split;
+  }
+}
+
+// Threads that compute different blocks of the same pixels write words of the same cache lines.
+// Then each computes its words here, and copies them once.
+template <int kPixels>
+class SplitBits {
+ public:
+  // `pixels` outputs from `first_pixel` on, of which `r` computes some blocks.
+  SplitBits(const BconvCall& call, const Rectangle& r, size_t first_pixel, int pixels)
+      : words_(words_for(call.shape->channels_out)), r_(r), pixels_(pixels), local_(call) {
+    out_ = call.out_bits + first_pixel * words_;
+    const bool some = r.last_block - r.first_block < words_;
+    used_ = call.out_bits && some && words_ <= kMaxWords && call.shape->groups == 1;
+    if (used_) local_.out_bits = bits_ - first_pixel * words_;
+  }
+  const BconvCall& call() const { return local_; }
+  void store() const {
+    if (!used_) return;
+    for (int i = 0; i < pixels_; ++i) {
+      const size_t at = static_cast<size_t>(i) * words_ + r_.first_block;
+      memcpy(out_ + at, bits_ + at, (r_.last_block - r_.first_block) * sizeof *out_);
+    }
+  }
+
+ private:
+  static constexpr int kMaxWords = 64;
+  const int words_;
+  const Rectangle r_;
+  const int pixels_;
+  bool used_;
+  BconvCall local_;
+  uint32_t* out_;
+  uint32_t bits_[kPixels * kMaxWords];
+};
+
 template <class Tile>
 struct TiledBconv {
   static constexpr int kP = Tile::kPixels, kC = Tile::kChannels;
@@ -49,6 +107,8 @@ struct TiledBconv {
 
   // A paired tile eats two words at a time (see the AVX-512 kernel).
   static bool applies(const BconvShape& s) { return !Tile::kPaired || s.group_words() % 2 == 0; }
+
+  static bool pays(const BconvShape&) { return true; }
 
   static int blocks_per_group(const BconvShape& s) {
     return (s.group_channels_out() + kBlock - 1) / kBlock;
@@ -130,9 +190,13 @@ struct TiledBconv {
     return s.groups > 1 && s.group_channels_out() % kBlock != 0;
   }
 
-  static int run_items(const BconvShape& s) {
-    return blocks_share_words(s) ? tiles(s) : tiles(s) * blocks_per_group(s) * s.groups;
+  static int blocks(const BconvShape& s) { return blocks_per_group(s) * s.groups; }
+
+  // Few tiles are split by their blocks too.
+  static int splits(const BconvShape& s) {
+    return blocks_share_words(s) ? 1 : splits_of(tiles(s), blocks(s));
   }
+  static int run_items(const BconvShape& s) { return tiles(s) * splits(s); }
 
   static Runs runs_of(const BconvShape& s, int frame_w) {
     const int words = s.words_in();
@@ -217,21 +281,40 @@ struct TiledBconv {
   }
 
   static void run(const BconvCall& call, int first, int last) {
+    for_each_rectangle(first, last, splits(*call.shape), blocks(*call.shape),
+                       [&](const Rectangle& r) { run_rectangle(call, r); });
+  }
+
+  // A block of filters is used for all tiles before the next.
+  static void run_rectangle(const BconvCall& call, const Rectangle& r) {
     const BconvShape& s = *call.shape;
-    const int count = tiles(s), total = s.pixels(), blocks = blocks_per_group(s) * s.groups;
+    const int total = s.pixels();
     const Runs runs = runs_of(s, staged(s) ? s.padded_w() : s.in_w);
-    const bool shared = blocks_share_words(s);
-    Walker walker(call, first % count * kP);
+    Walker walker(call, r.first_tile * kP);
     Pixels pixels;
-    for (int item = first; item < last; ++item) {
-      if (item % count == 0) walker.move_to(0);
-      take_pixels(call, total, &walker, &pixels);
-      if (!shared) {
-        run_tile(call, runs, pixels, item / count);
-        continue;
+    if (blocks_share_words(s)) {
+      for (int tile = r.first_tile; tile < r.last_tile; ++tile) {
+        take_pixels(call, total, &walker, &pixels);
+        clear_bits(call, pixels.first, pixels.count);
+        for (int block = 0; block < blocks(s); ++block) run_tile(call, runs, pixels, block);
       }
-      clear_bits(call, pixels.first, pixels.count);
-      for (int block = 0; block < blocks; ++block) run_tile(call, runs, pixels, block);
+      return;
+    }
+    if (r.last_block - r.first_block < blocks(s)) {  // of a single tile
+      take_pixels(call, total, &walker, &pixels);
+      SplitBits<kP> bits(call, r, pixels.first, pixels.count);
+      for (int block = r.first_block; block < r.last_block; ++block) {
+        run_tile(bits.call(), runs, pixels, block);
+      }
+      bits.store();
+      return;
+    }
+    for (int block = 0; block < r.last_block; ++block) {
+      walker.move_to(r.first_tile * kP);
+      for (int tile = r.first_tile; tile < r.last_tile; ++tile) {
+        take_pixels(call, total, &walker, &pixels);
+        run_tile(call, runs, pixels, block);
+      }
     }
   }
 
@@ -259,15 +342,18 @@ struct TiledBconv {
     for (int i = 0; call.correction && i < pixels.count; ++i) {
       correction[i] = pixels.correction[i] + out_channel;
     }
-    const size_t first = static_cast<size_t>(pixels.first);
-    const bool whole = channels == kBlock && out_channel % kBlock == 0;
-    if (whole && Tile::finish({call, first, pixels.count, out_channel, sums,
-                               call.correction ? correction : nullptr})) {
-      return;
-    }
-    for (int i = 0; i < pixels.count; ++i) {
-      finish(call, first + i, out_channel, channels, sums + i * kBlock,
-             call.correction ? correction[i] : nullptr);
+    finish_block({call, static_cast<size_t>(pixels.first), pixels.count, out_channel, sums,
+                  call.correction ? correction : nullptr},
+                 channels);
+  }
+
+  // Finishes up to a block of channels of neighbouring pixels.
+  static void finish_block(const Finish& f, int channels) {
+    const bool whole = channels == kBlock && f.channel % kBlock == 0;
+    if (whole && Tile::finish(f)) return;
+    for (int i = 0; i < f.pixels; ++i) {
+      finish(f.call, f.first_pixel + i, f.channel, channels, f.sums + i * kBlock,
+             f.correction ? f.correction[i] : nullptr);
     }
   }
 
@@ -339,7 +425,7 @@ struct TiledBconv {
   }
 
   static constexpr BconvKernel kernel(const char* name) {
-    return {name,        Tile::kIsa,    kP,          kC,    applies,   filter_words,
+    return {name,        Tile::kIsa,    kP,          kC,    applies,   pays, filter_words,
             pack_filter, scratch_words, stage_items, stage, run_items, run};
   }
 };

@@ -1,17 +1,21 @@
 #include "isa.h"
 
 #include <string.h>
+#if defined(__x86_64__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace b1 {
 
 namespace {
-constexpr const char* kNames[] = {"scalar", "avx2", "avx512vpopcntdq", "neon"};
+constexpr const char* kNames[kIsas] = {"scalar", "avx2", "avx512vpopcntdq", "neon", "amx"};
 }
 
 const char* isa_name(Isa isa) { return kNames[static_cast<int>(isa)]; }
 
 bool isa_from_name(const char* name, Isa* isa) {
-  for (int i = 0; i < 4; ++i) {
+  for (int i = 0; i < kIsas; ++i) {
     if (strcmp(name, kNames[i]) == 0) {
       *isa = static_cast<Isa>(i);
       return true;
@@ -41,6 +45,13 @@ unsigned saved_state() {
   return low;
 }
 
+// Linux 5.16 grants the 8 KB of tile state to a process that asks for it (Documentation/arch/x86/
+// xstate.rst); older kernels, and sandboxes that forbid it, answer with an error.
+bool may_use_tiles() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
 bool detect(Isa isa) {
   if (isa == Isa::kScalar) return true;
   if (isa == Isa::kNeon || cpuid(0, 0).eax < 7) return false;
@@ -52,8 +63,12 @@ bool detect(Isa isa) {
   constexpr unsigned kF = 1u << 16, kDq = 1u << 17, kBw = 1u << 30, kVl = 1u << 31;
   constexpr unsigned kVpopcntdq = 1u << 14;
   constexpr unsigned kNeeded = kF | kDq | kBw | kVl;
-  return avx2 && (saved_state() & kZmm) == kZmm && (extended.ebx & kNeeded) == kNeeded &&
-         (extended.ecx & kVpopcntdq);
+  const bool avx512 = avx2 && (saved_state() & kZmm) == kZmm &&
+                      (extended.ebx & kNeeded) == kNeeded && (extended.ecx & kVpopcntdq);
+  if (isa == Isa::kAvx512Vpopcntdq || !avx512) return avx512;
+  constexpr unsigned kTile = 1u << 24, kInt8 = 1u << 25, kTiles = 0x60000;
+  return (extended.edx & kTile) && (extended.edx & kInt8) && (saved_state() & kTiles) == kTiles &&
+         may_use_tiles();
 }
 
 }  // namespace
@@ -61,7 +76,7 @@ bool detect(Isa isa) {
 // Asks once: a virtual machine's supervisor answers CPUID, which takes tens of microseconds.
 // Threads that race here store the same answer.
 bool cpu_has(Isa isa) {
-  static int known[4];  // 0 not asked yet, 1 no, 2 yes
+  static int known[kIsas];  // 0 not asked yet, 1 no, 2 yes
   int* answer = &known[static_cast<int>(isa)];
   if (__atomic_load_n(answer, __ATOMIC_RELAXED) == 0) {
     __atomic_store_n(answer, detect(isa) ? 2 : 1, __ATOMIC_RELAXED);

@@ -3,7 +3,8 @@
 
 namespace b1 {
 
-enum class Isa { kScalar, kAvx2, kAvx512Vpopcntdq, kNeon };
+enum class Isa { kScalar, kAvx2, kAvx512Vpopcntdq, kNeon, kAmx };
+constexpr int kIsas = 5;
 
 // The name that the option `isa` takes and that ends a variant's name.
 const char* isa_name(Isa isa);
@@ -11,7 +12,15 @@ const char* isa_name(Isa isa);
 // Whether `name` names an instruction set; stores it in `isa`.
 bool isa_from_name(const char* name, Isa* isa);
 
-// Whether this CPU, and the operating system's register saving, offer `isa`.
+// Whether this CPU, and the operating system's register saving, offer `isa`. Linux saves AMX's
+// tiles only for processes that ask for it: this asks.
 bool cpu_has(Isa isa);
+
+// Whether a process restricted to `isa` may use kernels of `needed`: AMX only multiplies, so that
+// it comes with AVX-512.
+inline bool covers(Isa isa, Isa needed) {
+  return isa == needed || needed == Isa::kScalar ||
+         (isa == Isa::kAmx && needed == Isa::kAvx512Vpopcntdq);
+}
 
 }  // namespace b1

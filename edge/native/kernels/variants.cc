@@ -7,8 +7,10 @@ namespace {
 
 const BconvKernel* const kBconv[] = {
 #if defined(__x86_64__)
+    &kBconvAmx,
     &kBconvPairedAvx512,
     &kBconvAvx512,
+    &kBconvPairedAvx2,
     &kBconvAvx2,
 #elif defined(ONEBIT_NEON)
     &kBconvNeon,
@@ -36,9 +38,19 @@ const WconvKernel* const kWconv[] = {
     &kWconvScalar,
 };
 
+const WdepthwiseKernel* const kWdepthwise[] = {
+#if defined(__x86_64__)
+    &kWdepthwiseAvx512,
+    &kWdepthwiseAvx2,
+#elif defined(ONEBIT_NEON)
+    &kWdepthwiseNeon,
+#endif
+    &kWdepthwiseScalar,
+};
+
 template <class Kernel>
 bool usable(const Kernel& kernel, bool forced, Isa isa) {
-  if (forced && kernel.isa != isa && kernel.isa != Isa::kScalar) return false;
+  if (forced && !covers(isa, kernel.isa)) return false;
   return cpu_has(kernel.isa);
 }
 
@@ -55,7 +67,8 @@ const BconvKernel* choose_bconv_kernel(const BconvShape& shape, bool forced, Isa
   for (const BconvKernel* kernel : kBconv) {
     if (!usable(*kernel, forced, isa) || !kernel->applies(shape)) continue;
     if (strcmp(kernel->name, name) == 0) return kernel;
-    if (chosen == &kBconvScalar) chosen = kernel;
+    const bool pays = kernel->pays(shape) || (forced && kernel->isa == isa);
+    if (chosen == &kBconvScalar && pays) chosen = kernel;
   }
   return chosen;
 }
@@ -72,6 +85,13 @@ const WconvKernel* choose_wconv_kernel(bool forced, Isa isa) {
     if (usable(*kernel, forced, isa)) return kernel;
   }
   return &kWconvScalar;
+}
+
+const WdepthwiseKernel* choose_wdepthwise_kernel(bool forced, Isa isa) {
+  for (const WdepthwiseKernel* kernel : kWdepthwise) {
+    if (usable(*kernel, forced, isa)) return kernel;
+  }
+  return &kWdepthwiseScalar;
 }
 
 }  // namespace b1

@@ -9,18 +9,23 @@
 
 namespace b1 {
 
-extern const BconvKernel kBconvScalar, kBconvAvx2, kBconvAvx512, kBconvPairedAvx512, kBconvNeon;
+extern const BconvKernel kBconvScalar, kBconvAvx2, kBconvPairedAvx2, kBconvAvx512,
+    kBconvPairedAvx512, kBconvAmx, kBconvNeon;
 extern const PackKernel kPackScalar, kPackAvx2, kPackAvx512, kPackNeon;
+extern const WdepthwiseKernel kWdepthwiseScalar, kWdepthwiseAvx2, kWdepthwiseAvx512,
+    kWdepthwiseNeon;
 extern const WconvKernel kWconvScalar, kWconvAvx2, kWconvAvx512, kWconvNeon;
 
 // All variants that were compiled in, best first; the last is the scalar reference.
 const BconvKernel* const* bconv_kernels(int* count);
 
-// The best variant that this CPU runs and that takes `shape`. `forced` leaves only `isa` and the
-// scalar reference; `name`, where not empty, prefers that variant.
+// The best variant that this CPU runs and that takes `shape`. `forced` leaves only what
+// `isa` covers, and takes its own variant even where another would be faster; `name`, where not
+// empty, prefers that variant.
 const BconvKernel* choose_bconv_kernel(const BconvShape& shape, bool forced, Isa isa,
                                        const char* name);
 const PackKernel* choose_pack_kernel(bool forced, Isa isa);
 const WconvKernel* choose_wconv_kernel(bool forced, Isa isa);
+const WdepthwiseKernel* choose_wdepthwise_kernel(bool forced, Isa isa);
 
 }  // namespace b1

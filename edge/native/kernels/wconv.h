@@ -27,8 +27,12 @@ struct WconvKernel {
   void (*run)(const WconvCall&, int first, int last);
 };
 
-// Depthwise: filter [KH, KW, words of O], output channel o reads input channel o / (O / C). An item
-// is an output row.
-void wdepthwise_rows(const WconvCall& call, int first, int last);
+// Depthwise: filter [KH, KW, words of O] as the file has it, output channel o reads input channel
+// o / (O / C). Items are output rows.
+struct WdepthwiseKernel {
+  const char* name;
+  Isa isa;
+  void (*run)(const WconvCall& call, int first, int last);
+};
 
 }  // namespace b1

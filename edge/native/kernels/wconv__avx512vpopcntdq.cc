@@ -5,6 +5,7 @@
 
 #include "variants.h"
 #include "wconv_tiled.h"
+#include "wdepthwise_rows.h"
 
 namespace b1 {
 namespace {
@@ -57,5 +58,8 @@ struct Tile {
 }  // namespace
 
 const WconvKernel kWconvAvx512 = TiledWconv<Tile>::kernel("b1_wconv_1x64__avx512vpopcntdq");
+
+const WdepthwiseKernel kWdepthwiseAvx512 =
+    depthwise_kernel("b1_wdepthwise__avx512vpopcntdq", Isa::kAvx512Vpopcntdq);
 
 }  // namespace b1

@@ -1,9 +1,12 @@
 #include "variants.h"
 #include "wconv_tiled.h"
+#include "wdepthwise_rows.h"
 
 namespace b1 {
 
 const WconvKernel kWconvNeon =
     TiledWconv<FlippingTile<Isa::kNeon, 16>>::kernel("b1_wconv_1x16__neon");
+
+const WdepthwiseKernel kWdepthwiseNeon = depthwise_kernel("b1_wdepthwise__neon", Isa::kNeon);
 
 }  // namespace b1

@@ -35,10 +35,14 @@ def case(**changes):
     )
 
 
-# Tiles have 1, 2, 4 or 7 pixels and 1, 8, 16 or 32 channels; a word is 32 channels, a pair 64.
+# Tiles have 1, 2, 4, 7 or up to 64 pixels (AMX: in registers of 16) and 1, 8, 16 or 32 channels; a
+# word is 32 channels, a pair 64.
 PIXELS = [(1, 1), (1, 2), (1, 3), (1, 6), (1, 7), (1, 8), (2, 7), (3, 5), (7, 7)]
+PIXELS += [(1, 15), (2, 8), (1, 17), (4, 8), (3, 11), (7, 9), (8, 8), (5, 13), (9, 15)]
 CHANNELS_OUT = [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100]
 CHANNELS_IN = [1, 31, 32, 33, 64, 65, 96, 128, 200]
+# Variants that take what the best of their instruction set does not.
+SECOND_CHOICES = ["b1_bconv_7x32__avx512vpopcntdq", "b1_bconv_2x32__avx2"]
 OUTPUTS = ["float", "int8", "bits"]
 CASES = [
     *(case(size=s, output=o, kernel=(1, 1)) for s, o in itertools.product(PIXELS, OUTPUTS)),
@@ -64,7 +68,22 @@ CASES = [
         for v in (0, 1)
     ),
     *(case(batch=3, output=o, size=(3, 3)) for o in OUTPUTS),
-    # More than 31 steps, after which byte counters must have been widened.
+    # Threads that share a tile: each computes some words of its pixels.
+    *(
+        case(size=s, output=o, channels_out=c, kernel=(5, 5))
+        for s in [(2, 2), (3, 3), (4, 7)]
+        for o in ["float", "bits"]
+        for c in (96, 260, 512)
+    ),
+    *(
+        case(batch=3, output=o, size=(9, 10), stride=t, pad_values=v, kernel=k, channels_in=96)
+        for o, t, v, k in itertools.product(
+            ["float", "bits"], [(1, 1), (2, 2), (3, 1)], [0, 1], [(1, 1), (3, 3), (4, 2)]
+        )
+    ),
+    # More than 31 steps, after which byte counters must have been widened, and more than AMX
+    # expands at once.
+    *(case(channels_in=c, size=(6, 6), channels_out=40) for c in (128, 129, 192, 256)),
     case(channels_in=1024, kernel=(2, 2), size=(2, 4)),
     case(channels_in=2048, kernel=(1, 1), size=(2, 4), output="bits"),
     case(size=(4, 4), kernel=(7, 7), pad_values=0, dilation=(2, 2)),
@@ -158,9 +177,9 @@ def test_bconv_agrees_with_numpy_and_lce(params, run, lce, onebit_delegate, isas
     problem = Problem(params)
     model, expected = problem.model(), problem.expected()
     results = {isa: run(model, problem.x, isa=isa)[0] for isa in isas}
-    if "avx512vpopcntdq" in isas:
-        kernel = "b1_bconv_7x32__avx512vpopcntdq"
-        results[kernel] = run(model, problem.x, kernel=kernel)[0]
+    for kernel in SECOND_CHOICES:
+        if kernel.partition("__")[2] in isas:
+            results[kernel] = run(model, problem.x, kernel=kernel)[0]
     results["threads"] = run(model, problem.x, num_threads=3)[0]
     reference = results["scalar"]
     for name, result in results.items():

@@ -3,7 +3,8 @@
 import dataclasses
 
 from edge import benchmark
-from edge.rows import INVALID, OK, from_json, to_json
+from edge.row_json import from_json, to_json
+from edge.rows import INVALID, OK
 from edge.tables import profile_lines
 from onebit.delegate import find_delegate
 
@@ -38,6 +39,17 @@ def test_profile_tells_the_time_of_each_delegated_op(onebit_delegate, binary_fil
     lines = profile_lines(profile)
     assert [line["op"] for line in lines] == [*(op.op for op in profile.ops), "all else"]
     assert from_json(to_json(rows[1])) == rows[1]
+
+
+def test_memory_tells_what_the_delegate_holds(onebit_delegate, binary_file, quick_plan):
+    rows = benchmark([binary_file.path], runtimes=["lce", "litert:delegate"], plan=quick_plan)
+    assert rows[0].memory.delegate_constant_bytes is None
+    memory = rows[1].memory
+    # 3 x 3 x 32 x 32 filter bits, beside thresholds or multipliers; more than ten times is a leak.
+    assert 3 * 3 * 32 * 32 // 8 <= memory.delegate_constant_bytes < 10 * 3 * 3 * 32 * 32 // 8
+    # The arena holds at least the bits of the 8 x 8 x 32 input.
+    assert 8 * 8 * 32 // 8 <= memory.delegate_arena_bytes < 1e6
+    assert rows[1].profile is None
 
 
 def test_library_is_found_in_the_checkout(onebit_delegate):

@@ -9,7 +9,7 @@ import pytest
 
 from onebit.bits import pack
 
-from .graphs import ABSENT, Graph, bconv_options
+from .graphs import ABSENT, Graph, bconv_options, schema
 from .test_weight_only import elementwise
 
 
@@ -102,6 +102,25 @@ def test_residual_chain_becomes_one_operator_a_layer(run, tmp_path):
         [], ["ADD", "LceQuantize"], ["ADD", "LceQuantize"], ["ADD"],
     ]  # fmt: skip
     assert all(n["calls"] == 1 and n["time_ns"] > 0 for n in profile["delegated"])
+
+
+def test_residual_that_the_interpreter_computes_joins_its_convolution(run, lce, tmp_path):
+    """Otherwise the convolution lands in an earlier partition than the sum."""
+    builder = Builder(5)
+    g = builder.g
+    value = builder.conv(g.quantize(builder.x), builder.channels, builder.channels)
+    positive = g.tensor(builder.shape)
+    g.operator(schema.BuiltinOperator.RELU, [value], [positive])
+    out = g.add(builder.conv(g.quantize(value), builder.channels, builder.channels), positive)
+    model = g.build([builder.x], [out])
+    x = np.random.default_rng(6).standard_normal(builder.shape).astype(np.float32)
+    assert np.array_equal(run(model, x, profile=tmp_path / "p.json")[0], lce(model, x)[0])
+    gc.collect()
+    profile = json.loads((tmp_path / "p.json").read_text())
+    assert [(n["op"], n["merged"]) for n in profile["delegated"]] == [
+        ("LceQuantize", []), ("LceBconv2d", ["LceQuantize"]), ("LceBconv2d", ["ADD"]),
+    ]  # fmt: skip
+    assert [n["op"] for n in profile["not_delegated"]] == ["RELU"]
 
 
 def test_resized_input_gives_each_image_its_own_result(run):

@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 __all__ = ["features", "library_path", "load"]
 
 LIBRARY = "libonebit_delegate.so"
-ISAS = ("scalar", "avx2", "avx512vpopcntdq", "neon")
+ISAS = ("scalar", "avx2", "avx512vpopcntdq", "amx", "neon")
 # Where `load_delegate` lives, the newest runtime first.
 RUNTIMES = (
     "ai_edge_litert.interpreter",

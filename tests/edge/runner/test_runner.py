@@ -3,7 +3,6 @@
 import ast
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,16 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import edge
 from edge import runner
+from edge.runner import inputs as runner_inputs
+from edge.runner import timing
+from edge.runner_archive import runner_archive, write_runner
 
-SOURCE = Path(runner.__file__)
+SOURCES = sorted(Path(runner.__file__).parent.glob("*.py"))
 OLDEST_PYTHON = (3, 8)
 
 
 @pytest.fixture
 def run_runner(tmp_path):
-    """Returns a function that runs a copy of the runner in an empty folder."""
-    copy = shutil.copy(SOURCE, tmp_path / "runner.py")
+    """Returns a function that runs the runner's archive in an empty folder."""
+    copy = write_runner(tmp_path)
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
 
     def run(request, *arguments):
@@ -47,22 +50,31 @@ def bench_request(path, **changes):
         "seed": 7,
         "min_runs": 30,
         "min_seconds": 0.05,
-        "max_runs": 20_000,
+        "max_samples": 20_000,
         "warmup_seconds": 0.3,
         "parity_inputs": 4,
         "outputs_path": "outputs.npz",
     } | changes
 
 
-def test_runner_needs_only_numpy_and_an_old_python():
-    tree = ast.parse(SOURCE.read_text(), feature_version=OLDEST_PYTHON)
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_runner_needs_only_numpy_and_an_old_python(path):
+    tree = ast.parse(path.read_text(), feature_version=OLDEST_PYTHON)
     imported = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imported |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
             imported.add(node.module.split(".")[0])
     assert imported <= set(sys.stdlib_module_names) | {"numpy"}
+
+
+def test_archive_has_the_same_bytes_whenever_it_is_made(tmp_path):
+    first = runner_archive()
+    for path in SOURCES:
+        os.utime(path)
+    assert runner_archive() == first
+    assert write_runner(tmp_path).read_bytes() == first
 
 
 def test_probe_describes_this_machine(run_runner):
@@ -134,29 +146,29 @@ def test_memory_holds_at_least_the_file(run_runner, float_file):
 
 def test_warm_up_ends_when_steady():
     calls = []
-    runs, steady = runner.warm_up(calls.append, ["input"], limit_seconds=20)
+    runs, steady = timing.warm_up(calls.append, ["input"], limit_seconds=20)
     assert steady
-    assert runs == len(calls) >= 2 * runner.WARMUP_WINDOW_RUNS
+    assert runs == len(calls) >= 2 * timing.WARMUP_WINDOW_RUNS
 
 
 def test_warm_up_is_bounded_for_a_model_that_never_settles(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(runner.time, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(runner.time, "perf_counter_ns", lambda: int(now[0] * 1e9))
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(timing.time, "perf_counter_ns", lambda: int(now[0] * 1e9))
     step = [0.001]
 
     def slower_each_time(inputs):
         step[0] *= 1.05
         now[0] += step[0]
 
-    runs, steady = runner.warm_up(slower_each_time, [], limit_seconds=3.0)
+    runs, steady = timing.warm_up(slower_each_time, [], limit_seconds=3.0)
     assert not steady
-    assert runs > 2 * runner.WARMUP_WINDOW_RUNS
+    assert runs > 2 * timing.WARMUP_WINDOW_RUNS
     assert 3.0 <= now[0] < 3.0 + step[0]
 
 
 def test_no_warm_up_when_there_is_no_time_for_it():
-    assert runner.warm_up(pytest.fail, [], limit_seconds=0) == (0, False)
+    assert timing.warm_up(pytest.fail, [], limit_seconds=0) == (0, False)
 
 
 @pytest.mark.parametrize(
@@ -164,30 +176,64 @@ def test_no_warm_up_when_there_is_no_time_for_it():
     [([], False), ([100.0], False), ([200.0, 100.0], False), ([200.0, 100.0, 104.0], True)],
 )
 def test_steady_means_two_equal_windows(medians, steady):
-    assert runner.is_steady(medians) is steady
+    assert timing.is_steady(medians) is steady
 
 
 @pytest.mark.parametrize(
-    ("min_runs", "min_seconds", "expected"), [(3, 0.0, 3), (2, 0.1, 10), (1, 9.0, 50)]
+    ("min_runs", "min_seconds", "inferences", "every", "kept"),
+    [
+        (3, 0.0, 3, 1, 3),
+        (2, 0.05, 5, 1, 5),
+        # The buffer of 8 is full after 8, 16 and 32 inferences.
+        (8, 0.0, 8, 1, 8),
+        (9, 0.0, 9, 2, 5),
+        (1, 0.5, 50, 8, 7),
+    ],
 )
-def test_samples_reach_both_runs_and_seconds_or_fill_the_buffer(
-    monkeypatch, min_runs, min_seconds, expected
+def test_samples_reach_both_runs_and_seconds_and_stay_evenly_spread(
+    monkeypatch, min_runs, min_seconds, inferences, every, kept
 ):
-    now = [0]
-    monkeypatch.setattr(runner.time, "perf_counter_ns", lambda: now[0])
+    now, ran = [0], [0]
+    monkeypatch.setattr(timing.time, "perf_counter_ns", lambda: now[0])
 
     def ten_milliseconds(inputs):
-        now[0] += 10_000_000
+        now[0] += 10_000_000 + ran[0]  # so that a sample tells which inference it is
+        ran[0] += 1
 
-    buffer = np.zeros(50, np.int64)
-    assert runner.take_samples(ten_milliseconds, [], buffer, min_runs, min_seconds) == expected
-    assert set(buffer[:expected]) == {10_000_000}
+    buffer = np.zeros(8, np.int64)
+    taken = timing.take_samples(ten_milliseconds, [], buffer, min_runs, min_seconds)
+    assert taken == {
+        "kept": kept,
+        "every": every,
+        "inferences": inferences,
+        "elapsed_ns": now[0],
+    }
+    assert (buffer[:kept] - 10_000_000).tolist() == list(range(0, inferences, every))
+
+
+def test_cool_down_ends_when_it_gets_no_cooler(monkeypatch):
+    now, degrees = [0.0], iter([70.0, 64.0, 61.0, 60.6, 50.0])
+    monkeypatch.setattr(timing, "temperature", lambda: next(degrees))
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(timing.time, "sleep", lambda s: now.__setitem__(0, now[0] + s))
+    assert timing.cool_down(60.0) == 3 * timing.COOLING_STEP_SECONDS
+
+
+def test_cool_down_takes_its_whole_time_where_no_temperature_is_told(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(timing, "temperature", lambda: None)
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(timing.time, "sleep", lambda s: now.__setitem__(0, now[0] + s))
+    assert timing.cool_down(12.0) == 12.0
+    assert timing.cool_down(0.0) == 0.0
 
 
 def test_random_inputs_suit_their_types():
     kinds = [np.float32, np.int8, np.uint8, np.int32, np.bool_]
     inputs = [((1, 500), np.dtype(kind)) for kind in kinds]
-    floats, int8, uint8, int32, booleans = runner.random_inputs(np.random.default_rng(0), inputs)
+    floats, int8, uint8, int32, booleans = runner_inputs.random_inputs(
+        np.random.default_rng(0), inputs
+    )
     assert [a.dtype for a in (floats, int8, uint8, int32, booleans)] == kinds
     assert -1 <= floats.min() < -0.9
     assert 0.9 < floats.max() < 1
@@ -198,14 +244,46 @@ def test_random_inputs_suit_their_types():
     assert set(booleans.flat) == {False, True}
 
 
+def test_float_data_are_quantized_as_the_model_says():
+    samples = np.array([[-9.0, -1.0, 0.0, 0.26, 9.0]], np.float32)
+    inputs = [((1, 5), np.dtype(np.int8))]
+    ((array,),) = runner_inputs.data_inputs(samples, inputs, [(0.1, 3)])
+    assert array.dtype == np.int8
+    # x / 0.1 + 3, rounded, within [-128, 127].
+    assert array.tolist() == [[-87, -7, 3, 6, 93]]
+    ((array,),) = runner_inputs.data_inputs(samples * 5, inputs, [(0.1, 3)])
+    assert (array.min(), array.max()) == (-128, 127)
+
+
+def test_tokens_stay_as_they_are():
+    samples = np.array([[1, 500], [7, 9]])
+    fed = runner_inputs.data_inputs(samples, [((1, 2), np.dtype(np.int32))], [(0.0, 0)])
+    assert [array.tolist() for (array,) in fed] == [[[1, 500]], [[7, 9]]]
+
+
+@pytest.mark.parametrize(
+    ("samples", "inputs", "reason"),
+    [
+        (np.zeros((2, 4), np.float32), [((1, 4), np.dtype(np.int8))], "without a scale"),
+        (np.zeros((2, 4), np.uint8), [((1, 4), np.dtype(np.float32))], "preprocess them"),
+        (np.zeros((2, 3), np.float32), [((1, 4), np.dtype(np.float32))], r"takes \[1, 4\]"),
+        (np.zeros((2, 4), np.float32), [((2, 4), np.dtype(np.float32))], r"takes \[2, 4\]"),
+        (np.zeros((2, 4), np.float32), [((1, 4), np.dtype(np.float32))] * 2, "2 inputs"),
+    ],
+)
+def test_data_that_do_not_fit_the_model_are_refused(samples, inputs, reason):
+    with pytest.raises(ValueError, match=reason):
+        list(runner_inputs.data_inputs(samples, inputs, [(0.0, 0)] * len(inputs)))
+
+
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
         ("not JSON", "JSONDecodeError"),
         ({"action": "dance"}, "KeyError: 'dance'"),
         (bench_request("absent.tflite"), "FileNotFoundError"),
-        (bench_request("runner.py"), "Error"),
-        (bench_request("runner.py", runtime="abacus"), "unknown runtime 'abacus'"),
+        (bench_request("runner.pyz"), "Error"),
+        (bench_request("runner.pyz", runtime="abacus"), "unknown runtime 'abacus'"),
     ],
 )
 def test_failure_is_an_answer_with_a_reason(run_runner, request_, reason):
@@ -225,7 +303,7 @@ def test_request_may_be_a_file(run_runner, tmp_path):
 def test_answer_is_alone_on_standard_output():
     # What a native library would do: write to file descriptor 1, past Python.
     script = (
-        "import os, sys; from edge import runner;"
+        "import os, sys; from edge.runner import main as runner;"
         "runner.ACTIONS['noise'] = lambda request: os.write(1, b'INFO: chatter\\n') and {};"
         "print('before'); sys.exit(runner.main([]))"
     )
@@ -234,7 +312,7 @@ def test_answer_is_alone_on_standard_output():
         input='{"action": "noise"}',
         capture_output=True,
         text=True,
-        cwd=SOURCE.parent.parent,
+        cwd=Path(edge.__file__).parent.parent,
         timeout=60,
     )
     assert result.stdout == 'before\n{"status": "ok"}\n'

@@ -1,0 +1,65 @@
+"""What a user sees while devices run: a line for each of them, and one for each row that ended."""
+
+from collections.abc import Sequence
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from edge.campaign import Event
+from edge.fleet import Entry
+from edge.tables import setup_label
+from edge.units import milliseconds
+from onebit.cli import progress
+
+
+class DeviceProgress:
+    """A context in which `tell` shows events; the devices' lines only where there is a terminal."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._several = len(entries) > 1
+        self._live = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.fields[device]}", markup=False),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[now]}", markup=False),
+            console=progress,
+            transient=True,
+            disable=not progress.is_terminal,
+        )
+        self._tasks = {
+            entry.name: self._live.add_task("", total=None, device=entry.name, now="connecting")
+            for entry in entries
+        }
+        self._counts = {entry.name: (0, 0) for entry in entries}
+
+    def __enter__(self) -> "DeviceProgress":
+        self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._live.stop()
+
+    def tell(self, event: Event) -> None:
+        """Shows an event."""
+        task = self._tasks[event.device]
+        ended, total = self._counts[event.device]
+        if event.cells is not None:
+            total = event.cells
+            now = "" if total else "nothing is left to do"
+            self._live.update(task, total=total, now=now)
+        if event.cell is not None:
+            now = f"{event.cell.model.name} on {event.cell.setup_label}"
+            self._live.update(task, now=now)
+        if event.row is not None:
+            ended += 1
+            self._live.update(task, completed=ended, now="" if ended == total else "…")
+            row = event.row
+            told = row.summary if not row.host.emulated else None
+            parts = [f"p50 {milliseconds(told.p50_ns)}"] if told else []
+            if row.reason:
+                parts.append(f"{row.status}: {row.reason}")
+            where = f"{event.device}: " if self._several else ""
+            label = f"{where}{row.model.name} on {setup_label(row)}"
+            line = f"[{ended}/{total}] {label}: {'; '.join(parts)}"
+            progress.print(line, markup=False, soft_wrap=True)
+        self._counts[event.device] = (ended, total)

@@ -1,0 +1,193 @@
+"""Which devices are asked for: addresses on the command line, or a `fleet.toml`.
+
+[[device]]
+name = "pi4"                      # what rows call it; the host or serial number when absent
+address = "ssh://pi@raspberrypi"  # or adb:SERIAL, or local
+threads = [1, 4]                  # instead of --threads
+affinity = "big"                  # instead of --affinity
+python = "/opt/python/bin/python3"
+options = ["ProxyJump=gate"]      # ssh: settings of its config; with a tool: further flags
+
+[[device]]
+address = "adb:R58M12ABCDE"
+tool = "android_aarch64_benchmark_model"  # a local path, beside this file if it is relative
+
+Keys that are not known are refused.
+"""
+
+import dataclasses
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge.devices import Device
+from edge.devices.adb import AdbDevice, parse_serial
+from edge.devices.adb_shell import AdbShellDevice
+from edge.devices.local import LocalDevice
+from edge.devices.ssh import SshDevice, SshTarget
+from onebit.errors import UsageError, near_matches
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # the same library, which Python has taken over since
+    import tomli as tomllib
+
+LOCAL = "local"
+FORMS = "local, ssh://user@host:port or adb:SERIAL"
+AFFINITY = r"big|little|\d+(,\d+)*"
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One device that is asked for.
+
+    Attributes:
+        name: What rows call it; unique.
+        address: `local`, `ssh://user@host:port` or `adb:SERIAL`.
+        threads: Numbers of threads; the command's when empty.
+        affinity: `big`, `little`, or cores such as `0,2`; the command's when None.
+        tool: A local program to measure with in place of the runner, such as `benchmark_model`.
+        python: The device's Python.
+        options: Of ssh, or flags of the tool.
+    """
+
+    name: str
+    address: str
+    threads: tuple[int, ...] = ()
+    affinity: str | None = None
+    tool: Path | None = None
+    python: str | None = None
+    options: tuple[str, ...] = ()
+
+    def device(self) -> Device:
+        """The device, not connected yet.
+
+        Raises:
+            UsageError: The address or an option is malformed.
+        """
+        if self.address == LOCAL:
+            if self.options and self.tool is None:
+                raise UsageError(f"{self.name} has options, but {LOCAL} takes none without a tool")
+            return LocalDevice(python=self.python, name=self.name)
+        if self.address.startswith("adb:"):
+            if self.options and self.tool is None:
+                raise UsageError(f"{self.name} has options, but adb takes none without a tool")
+            if self.tool is not None:
+                return AdbShellDevice(self.address, self.name)
+            return AdbDevice(self.address, self.name, self.python)
+        options = self.options if self.tool is None else ()
+        return SshDevice(self.address, self.name, self.python, options)
+
+
+def parse_address(address: str) -> str:
+    """The name that an address gives its device.
+
+    Raises:
+        UsageError: It is of no known form, or holds what ssh or adb would take for an option.
+    """
+    if address == LOCAL:
+        return LOCAL
+    if address.startswith("ssh://"):
+        return SshTarget.parse(address).host
+    if address.startswith("adb:"):
+        return parse_serial(address)
+    raise UsageError(f"{address!r} is no device; write {FORMS}")
+
+
+def entries_of(addresses: Sequence[str], tool: Path | None, fleet: Path | None) -> list[Entry]:
+    """The devices of the command line and of a fleet's file; this machine when there are none.
+
+    Args:
+        addresses: Each `--device`.
+        tool: `--tool`, for the devices of the command line.
+        fleet: A TOML file.
+
+    Raises:
+        UsageError: An address or the file is malformed, or two devices have one name.
+    """
+    entries = [Entry(parse_address(a), a, tool=tool) for a in addresses]
+    names = [entry.name for entry in entries]
+    # Two ports of one host, or two users: the whole address tells them apart.
+    entries = [
+        dataclasses.replace(e, name=e.address.removeprefix("ssh://"))
+        if names.count(e.name) > 1
+        else e
+        for e in entries
+    ]
+    if fleet is not None:
+        entries += read_fleet(fleet)
+    elif not entries:
+        entries = [Entry(LOCAL, LOCAL, tool=tool)]
+    seen: set[str] = set()
+    for entry in entries:
+        if entry.name in seen:
+            raise UsageError(f"two devices are called {entry.name!r}; name each in a fleet file")
+        seen.add(entry.name)
+        entry.device()
+        if entry.tool is not None and not entry.tool.is_file():
+            raise UsageError(f"there is no tool {entry.tool}")
+    return entries
+
+
+def read_fleet(path: Path) -> list[Entry]:
+    """The devices of a `fleet.toml`.
+
+    Raises:
+        UsageError: The file is missing or malformed; the message names the device and the key.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+    _known(str(path), content, ["device"])
+    tables = content.get("device")
+    if not isinstance(tables, list) or not tables:
+        raise UsageError(f"{path} has no [[device]]")
+    return [_entry(path, number, table) for number, table in enumerate(tables, start=1)]
+
+
+def _entry(path: Path, number: int, table: Any) -> Entry:
+    where = f"{path}, device {number}"
+    if not isinstance(table, dict):
+        raise UsageError(f"{where} is not a table; write [[device]]")
+    _known(where, table, [field.name for field in dataclasses.fields(Entry)])
+
+    def text(key: str) -> str | None:
+        value = table.get(key)
+        if value is not None and (not isinstance(value, str) or not value):
+            raise UsageError(f"{where}: {key} is not a text")
+        return value
+
+    address = text("address")
+    if address is None:
+        raise UsageError(f"{where} has no address; write {FORMS}")
+    threads = table.get("threads", [])
+    threads = threads if isinstance(threads, list) else [threads]
+    if any(type(count) is not int or count < 1 for count in threads):
+        raise UsageError(f"{where}: threads are not positive whole numbers")
+    affinity = text("affinity")
+    if affinity is not None and not re.fullmatch(AFFINITY, affinity):
+        raise UsageError(f"{where}: affinity {affinity!r} is not big, little or cores such as 0,2")
+    options = table.get("options", [])
+    if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
+        raise UsageError(f"{where}: options are not a list of texts")
+    tool = text("tool")
+    return Entry(
+        name=text("name") or parse_address(address),
+        address=address,
+        threads=tuple(threads),
+        affinity=affinity,
+        tool=None if tool is None else path.parent / tool,
+        python=text("python"),
+        options=tuple(options),
+    )
+
+
+def _known(where: str, table: Iterable[str], names: Sequence[str]) -> None:
+    for key in table:
+        if key not in names:
+            raise UsageError(f"{where}: unknown key {key!r}; {near_matches(key, names)}")

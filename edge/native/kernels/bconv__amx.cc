@@ -1,0 +1,376 @@
+// AMX: 64 pixels x 16 channels in four tile registers, twice for a block, 64 inputs a step.
+//
+// A tile multiplication adds 16 x 64 unsigned bytes times 64 x 16 signed bytes. With an input bit
+// x as the byte 0 or 1 and a filter bit w as the byte 1 - 2w,
+//
+//   popcount(x XOR w) = sum(x + w - 2xw) = sum(w) + sum(x * (1 - 2w))
+//
+// so that the accumulators start at sum(w), and padding with +1, bit 0, is the byte 0.
+//
+// Inputs are expanded to bytes once, into a frame; the filter stays packed, one bit each, and is
+// expanded a block of channels at a time, or just ahead of the multiplication. A tile's rows lie at
+// one distance from each other, so a tile takes positions of the frame that follow each other,
+// those of its padding included, whose results are dropped. For strides the frame is split into
+// phases: position (y, x) of phase (i, j) is pixel (y * stride_h + i, x * stride_w + j), and each
+// tap reads one phase at stride 1.
+#include "vector_avx512.h"
+#include "variants.h"
+
+namespace b1 {
+namespace {
+
+struct TileAmx : EpilogueAvx512 {
+  static constexpr Isa kIsa = Isa::kAmx;
+  static constexpr int kPixels = 64, kChannels = 32;
+  static constexpr bool kPaired = false;
+};
+
+constexpr int kRows = 16;                  // of a tile register
+constexpr int kStep = 64;                  // inputs that one multiplication takes
+constexpr int kTileBytes = kRows * kStep;  // also one step of 16 channels, expanded
+constexpr int kMostParts = TileAmx::kPixels / kRows;
+constexpr int kPanelSteps = 18;  // a block that is expanded once: 36 KB of the first-level cache
+constexpr int kAhead = 4;        // else steps that are expanded before they are needed
+constexpr int kFewTiles = 3;     // for which expanding a block first does not pay
+constexpr int kMaxTaps = 256;
+constexpr size_t kMaxFrameBytes = size_t{1} << 28;
+
+// Where positions lie, in bytes.
+struct Frame {
+  int phases_h, phases_w, h, w, shared;
+  size_t pixel, image, phase;  // image: in positions
+
+  explicit Frame(const BconvShape& s) {
+    phases_h = phases(s.stride_h, s.kernel_h, s.dilation_h);
+    phases_w = phases(s.stride_w, s.kernel_w, s.dilation_w);
+    h = (s.padded_h() + s.stride_h - 1) / s.stride_h;
+    w = (s.padded_w() + s.stride_w - 1) / s.stride_w;
+    // The padding on the right of a line is that on the left of the next.
+    const int right = s.padded_w() - s.pad_left - s.in_w;
+    shared = s.stride_w > 1 ? 0 : right < s.pad_left ? right : s.pad_left;
+    w -= shared;
+    pixel = static_cast<size_t>(round_up(s.words_in(), 2)) * 32;
+    image = static_cast<size_t>(h) * w;
+    phase = image * s.batch * pixel;
+  }
+
+  // The last line shares its padding too, and the last register reads past the end.
+  size_t bytes() const { return phases_h * phases_w * phase + (shared + kRows) * pixel; }
+  size_t tap(const BconvShape& s, int ky, int kx) const {
+    const int y = ky * s.dilation_h, x = kx * s.dilation_w;
+    const size_t at = y % s.stride_h * phases_w + x % s.stride_w;
+    return at * phase + (static_cast<size_t>(y / s.stride_h) * w + x / s.stride_w) * pixel;
+  }
+
+ private:
+  // Taps touch no more phases than they have positions.
+  static int phases(int stride, int kernel, int dilation) {
+    const int reach = (kernel - 1) * dilation + 1;
+    return stride < reach ? stride : reach;
+  }
+};
+
+int blocks(const BconvShape& s) { return (s.channels_out + kBlock - 1) / kBlock; }
+int tap_steps(const BconvShape& s) { return (s.words_in() + 1) / 2; }
+int steps(const BconvShape& s) { return s.kernel_h * s.kernel_w * tap_steps(s); }
+
+// Positions from the first output of the first image to the last of the last.
+int positions(const BconvShape& s) {
+  const Frame f(s);
+  return static_cast<int>(f.image) * (s.batch - 1) + (s.out_h - 1) * f.w + s.out_w;
+}
+// Tiles of up to four registers of positions, of nearly one size: two alone would wait for each
+// other's results.
+int parts(const BconvShape& s) { return (positions(s) + kRows - 1) / kRows; }
+int tiles(const BconvShape& s) { return (parts(s) + kMostParts - 1) / kMostParts; }
+int first_part(const BconvShape& s, int tile) {
+  return static_cast<int>(static_cast<int64_t>(tile) * parts(s) / tiles(s));
+}
+
+bool applies(const BconvShape& s) {
+  if (s.groups != 1 || static_cast<int64_t>(s.kernel_h) * s.kernel_w > kMaxTaps) return false;
+  const size_t padded =
+      static_cast<size_t>(s.padded_h() + s.stride_h) * (s.padded_w() + s.stride_w);
+  return padded * s.batch <= kMaxFrameBytes / 64 && Frame(s).bytes() <= kMaxFrameBytes;
+}
+
+// A few pixels leave most of a tile empty, and 32 channels half of a step.
+bool pays(const BconvShape& s) { return applies(s) && s.pixels() >= kRows && s.channels_in > 32; }
+
+// The bits of 16 channels in a step, in the order of a tile register's bytes: row r has bit
+// 4 * channel + j for input 4 * r + j.
+struct PackedStep {
+  uint64_t rows[kRows];
+};
+
+// [O, KH, KW, words] -> [block]{[half][step] PackedStep, [32] sums of w}; missing channels are
+// zero.
+size_t block_words(const BconvShape& s) {
+  return 2 * steps(s) * (sizeof(PackedStep) / sizeof(uint32_t)) + kBlock;
+}
+size_t filter_words(const BconvShape& s) { return block_words(s) * blocks(s); }
+
+void pack_filter(const BconvShape& s, const uint32_t* filter, uint32_t* packed) {
+  const int words = s.words_in(), taps = s.kernel_h * s.kernel_w;
+  memset(packed, 0, filter_words(s) * sizeof *packed);
+  for (int o = 0; o < s.channels_out; ++o) {
+    uint32_t* block = packed + block_words(s) * (o / kBlock);
+    PackedStep* half = reinterpret_cast<PackedStep*>(block) + o % kBlock / kRows * steps(s);
+    const int lane = o % kRows;
+    for (int i = 0; i < taps * words; ++i) {
+      const uint32_t word = filter[static_cast<size_t>(o) * taps * words + i];
+      uint64_t* rows = half[i / words * tap_steps(s) + i % words / 2].rows + i % words % 2 * 8;
+      for (int quad = 0; quad < 8; ++quad) {
+        rows[quad] |= static_cast<uint64_t>(word >> (4 * quad) & 15) << (4 * lane);
+      }
+      block[block_words(s) - kBlock + o % kBlock] += __builtin_popcount(word);
+    }
+  }
+}
+
+size_t scratch_words(const BconvShape& s) { return Frame(s).bytes() / sizeof(uint32_t); }
+
+int stage_items(const BconvShape& s) {
+  const Frame f(s);
+  return f.phases_h * f.phases_w * s.batch * f.h;
+}
+
+// Expands one row of a phase; what lies outside the image is padding, 0.
+void stage(const BconvCall& call, int first, int last) {
+  const BconvShape& s = *call.shape;
+  const Frame f(s);
+  const int words = s.words_in();
+  uint8_t* frame = reinterpret_cast<uint8_t*>(call.scratch);
+  if (last == stage_items(s))
+    memset(frame + f.phases_h * f.phases_w * f.phase, 0, f.shared * f.pixel);
+  const __m512i one = _mm512_set1_epi8(1);
+  for (int row = first; row < last; ++row) {
+    const int n = row / f.h % s.batch, phase = row / f.h / s.batch;
+    const int y = row % f.h * s.stride_h + phase / f.phases_w - s.pad_top;
+    uint8_t* to = frame + f.phase * phase + f.pixel * f.w * (row - s.batch * f.h * phase);
+    if (y < 0 || y >= s.in_h) {
+      memset(to, 0, f.pixel * f.w);
+      continue;
+    }
+    const uint32_t* line = call.input + (static_cast<size_t>(n) * s.in_h + y) * s.in_w * words;
+    for (int i = 0; i < f.w; ++i, to += f.pixel) {
+      const int x = i * s.stride_w + phase % f.phases_w - s.pad_left;
+      if (x < 0 || x >= s.in_w) {
+        memset(to, 0, f.pixel);
+        continue;
+      }
+      const uint32_t* from = line + static_cast<size_t>(x) * words;
+      for (int word = 0; word < words; word += 2) {
+        uint64_t bits = 0;
+        memcpy(&bits, from + word, word + 1 < words ? 8 : 4);
+        _mm512_storeu_si512(to + 32 * word, _mm512_maskz_mov_epi8(bits, one));
+      }
+    }
+  }
+}
+
+// Compilers do not know that tile instructions read and write memory.
+inline void settle_memory() { __asm__ volatile("" : : : "memory"); }
+
+void configure_tiles() {
+  struct alignas(64) {
+    uint8_t palette = 1, start_row = 0, reserved[14] = {};
+    uint16_t row_bytes[16] = {};
+    uint8_t rows[16] = {};
+  } config;
+  for (int i = 0; i < 8; ++i) config.row_bytes[i] = kStep, config.rows[i] = kRows;
+  settle_memory();
+  _tile_loadconfig(&config);
+}
+
+// Filter bits to bytes 1 and -1.
+void expand(const PackedStep* from, int count, uint8_t* panel) {
+  const __m512i one = _mm512_set1_epi8(1), minus_one = _mm512_set1_epi8(-1);
+  for (int step = 0; step < count; ++step) {
+#pragma GCC unroll 16
+    for (int row = 0; row < kRows; ++row, panel += kStep) {
+      _mm512_store_si512(panel, _mm512_mask_blend_epi8(from[step].rows[row], one, minus_one));
+    }
+  }
+}
+
+// One call's view of the frame.
+struct Taps {
+  size_t offset[kMaxTaps];
+  int count, steps;  // steps of a tap
+
+  Taps(const BconvShape& s, const Frame& f) : count(0), steps(tap_steps(s)) {
+    for (int ky = 0; ky < s.kernel_h; ++ky) {
+      for (int kx = 0; kx < s.kernel_w; ++kx) offset[count++] = f.tap(s, ky, kx);
+    }
+  }
+};
+
+// Where a tile's inputs are, in the order of the filter's steps.
+struct Inputs {
+  const uint8_t* first;
+  const Taps& taps;
+  size_t pixel;
+};
+
+// One half of a block.
+struct Half {
+  const PackedStep* packed;
+  const int32_t* weight_sums;
+  uint8_t* panel;  // all steps, expanded; or room for twice kAhead
+  bool expanded;
+};
+
+// The sums of kParts * 16 positions.
+template <int kParts>
+void accumulate(const Inputs& in, const Half& half, int32_t* sums) {
+  const int total = in.taps.count * in.taps.steps;
+  const size_t part = kRows * in.pixel;
+  if (!half.expanded) expand(half.packed, total < kAhead ? total : kAhead, half.panel);
+  settle_memory();
+  _tile_loadd(0, half.weight_sums, 0);
+  if (kParts > 1) _tile_loadd(1, half.weight_sums, 0);
+  if (kParts > 2) _tile_loadd(2, half.weight_sums, 0);
+  if (kParts > 3) _tile_loadd(3, half.weight_sums, 0);
+  const uint8_t* weights = half.panel;
+  int step = 0;
+  for (int tap = 0; tap < in.taps.count; ++tap) {
+    const uint8_t* x = in.first + in.taps.offset[tap];
+    for (const uint8_t* end = x + in.taps.steps * kStep; x != end; x += kStep, ++step) {
+      if (!half.expanded && step % kAhead == 0) {
+        const int next = step + kAhead, left = total - next;
+        uint8_t* to = half.panel + next / kAhead % 2 * kAhead * kTileBytes;
+        expand(half.packed + next, left < kAhead ? left : kAhead, to);
+        settle_memory();
+        weights = half.panel + step / kAhead % 2 * kAhead * kTileBytes;
+      }
+      _tile_loadd(6, weights, kStep);
+      weights += kTileBytes;
+      _tile_loadd(4, x, in.pixel);
+      _tile_dpbusd(0, 4, 6);
+      if (kParts > 1) {
+        _tile_loadd(5, x + part, in.pixel);
+        _tile_dpbusd(1, 5, 6);
+      }
+      if (kParts > 2) {
+        _tile_loadd(7, x + 2 * part, in.pixel);
+        _tile_dpbusd(2, 7, 6);
+      }
+      if (kParts > 3) {
+        _tile_loadd(4, x + 3 * part, in.pixel);
+        _tile_dpbusd(3, 4, 6);
+      }
+    }
+  }
+  constexpr int kPitch = kBlock * sizeof(int32_t);
+  _tile_stored(0, sums, kPitch);
+  if (kParts > 1) _tile_stored(1, sums + kRows * kBlock, kPitch);
+  if (kParts > 2) _tile_stored(2, sums + 2 * kRows * kBlock, kPitch);
+  if (kParts > 3) _tile_stored(3, sums + 3 * kRows * kBlock, kPitch);
+  settle_memory();
+}
+
+// Finishes the outputs among a tile's positions, a line of the image at a time.
+void finish(const BconvCall& call, const Frame& f, int position, int count, int channel,
+            const int32_t* sums) {
+  const BconvShape& s = *call.shape;
+  const int left = s.channels_out - channel, channels = left < kBlock ? left : kBlock;
+  const int end = position + count;
+  for (int at = position; at < end;) {
+    const int n = at / static_cast<int>(f.image), within = at % static_cast<int>(f.image);
+    const int y = within / f.w, x = within % f.w;
+    if (x >= s.out_w || y >= s.out_h) {
+      at += y >= s.out_h ? static_cast<int>(f.image) - within : f.w - x;
+      continue;
+    }
+    const int run = end - at < s.out_w - x ? end - at : s.out_w - x;
+    const int32_t* correction[TileAmx::kPixels];
+    for (int i = 0; call.correction && i < run; ++i) {
+      const BconvCorrection& c = *call.correction;
+      const size_t entry = c.row_class[y] * c.col_classes + c.col_class[x + i];
+      correction[i] = c.table + entry * channel_capacity(s.channels_out) + channel;
+    }
+    const size_t pixel = (static_cast<size_t>(n) * s.out_h + y) * s.out_w + x;
+    TiledBconv<TileAmx>::finish_block({call, pixel, run, channel, sums + (at - position) * kBlock,
+                                       call.correction ? correction : nullptr},
+                                      channels);
+    at += run;
+  }
+}
+
+// How many outputs lie before a position.
+size_t pixels_before(const BconvShape& s, const Frame& f, int position) {
+  const int n = position / static_cast<int>(f.image), within = position % static_cast<int>(f.image);
+  const int y = within / f.w, x = within % f.w;
+  const size_t line = static_cast<size_t>(n) * s.out_h + (y < s.out_h ? y : s.out_h);
+  const size_t count = line * s.out_w + (y >= s.out_h ? 0 : x < s.out_w ? x : s.out_w);
+  const size_t all = s.pixels();
+  return count < all ? count : all;  // the last tile may reach past the last image
+}
+
+int splits(const BconvShape& s) { return splits_of(tiles(s), blocks(s)); }
+int run_items(const BconvShape& s) { return tiles(s) * splits(s); }
+
+void run_rectangle(const BconvCall& call, const Frame& f, const Taps& taps, const Rectangle& r) {
+  constexpr decltype(&accumulate<1>) kAccumulate[] = {accumulate<1>, accumulate<2>, accumulate<3>,
+                                                      accumulate<4>};
+  const BconvShape& s = *call.shape;
+  const int total = positions(s);
+  const bool whole = steps(s) <= kPanelSteps && r.last_tile - r.first_tile >= kFewTiles;
+  const size_t first_pixel = pixels_before(s, f, first_part(s, r.first_tile) * kRows);
+  const bool split = r.last_block - r.first_block < blocks(s);  // of a single tile
+  const size_t end_pixel = pixels_before(s, f, first_part(s, r.first_tile + 1) * kRows);
+  SplitBits<TileAmx::kPixels> bits(call, r, first_pixel,
+                                   split ? static_cast<int>(end_pixel - first_pixel) : 0);
+  alignas(64) uint8_t panel[2 * kPanelSteps * kTileBytes];
+  alignas(64) int32_t sums[TileAmx::kPixels * kBlock];
+  for (int block = r.first_block; block < r.last_block; ++block) {
+    const uint32_t* filter = call.filter + block_words(s) * block;
+    const PackedStep* packed = reinterpret_cast<const PackedStep*>(filter);
+    const int32_t* weight_sums = reinterpret_cast<const int32_t*>(filter + block_words(s) - kBlock);
+    if (whole) expand(packed, 2 * steps(s), panel);
+    for (int tile = r.first_tile; tile < r.last_tile; ++tile) {
+      const int part = first_part(s, tile), end_part = first_part(s, tile + 1);
+      const int position = part * kRows, end = end_part * kRows;
+      const Inputs inputs = {reinterpret_cast<const uint8_t*>(call.scratch) + f.pixel * position,
+                             taps, f.pixel};
+      for (int half = 0; half < 2; ++half) {
+        kAccumulate[end_part - part - 1](
+            inputs,
+            {packed + steps(s) * half, weight_sums + kRows * half,
+             panel + (whole ? steps(s) * half * kTileBytes : 0), whole},
+            sums + kRows * half);
+      }
+      finish(bits.call(), f, position, (end < total ? end : total) - position, block * kBlock,
+             sums);
+    }
+  }
+  bits.store();
+}
+
+void run(const BconvCall& call, int first, int last) {
+  const Frame f(*call.shape);
+  const Taps taps(*call.shape, f);
+  configure_tiles();
+  for_each_rectangle(first, last, splits(*call.shape), blocks(*call.shape),
+                     [&](const Rectangle& r) { run_rectangle(call, f, taps, r); });
+  _tile_release();
+}
+
+}  // namespace
+
+const BconvKernel kBconvAmx = {"b1_bconv_64x32__amx",
+                               Isa::kAmx,
+                               TileAmx::kPixels,
+                               TileAmx::kChannels,
+                               applies,
+                               pays,
+                               filter_words,
+                               pack_filter,
+                               scratch_words,
+                               stage_items,
+                               stage,
+                               run_items,
+                               run};
+
+}  // namespace b1

@@ -1,0 +1,221 @@
+"""Counts the instructions of the delegate on aarch64 and writes rows: `make arm-instructions`.
+
+There is no clock here, but an emulator that counts: the numbers are the same on every machine and
+in every run, so that a change in them is a change in the code. They are no times: how many cycles
+an instruction takes depends on the processor, and llvm-mca's estimate of the innermost loop assumes
+that all data lies in the first cache.
+"""
+
+import argparse
+import functools
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "edge/native/python"), str(ROOT / "tests/edge")]
+
+OUTPUT = ROOT / "results" / "arm_instructions.jsonl"
+CHANNELS, SIZE, KERNEL = 256, 14, 3
+CONVOLUTION = f"convolution {KERNEL}×{KERNEL}, {CHANNELS} channels, {SIZE}×{SIZE}"
+MODELS = ("larq_zoo:QuickNetSmall", "zoo:binary_net_mlp", "zoo:binary_connect_mlp")
+# Bits that one NEON register holds.
+REGISTER_BITS = 128
+
+
+def chain(layers: int) -> bytes:
+    """A file of equal binary convolutions, each of which gives the next one its bits."""
+    from native.graphs import ABSENT, Graph, bconv_options
+
+    from onebit.bits import pack
+
+    graph, rng = Graph(), np.random.default_rng(0)
+    x = graph.tensor((1, SIZE, SIZE, CHANNELS))
+    bits = graph.quantize(x)
+    case = {
+        "channels_in": CHANNELS, "dilation": (1, 1), "activation": 0, "pad_values": 1,
+        "same": True, "stride": (1, 1),
+    }  # fmt: skip
+    for _ in range(layers):
+        filters = graph.constant(pack(rng.choice([-1, 1], (CHANNELS, KERNEL, KERNEL, CHANNELS))))
+        middle = KERNEL * KERNEL * CHANNELS // 2
+        limits = graph.constant(np.full(CHANNELS, middle, np.int32))
+        out = graph.tensor((1, SIZE, SIZE, CHANNELS // 32), np.int32)
+        inputs = [bits, filters, ABSENT, ABSENT, limits]
+        graph.operator("LceBconv2d", inputs, [out], bconv_options(case))
+        bits = out
+    return graph.build([x], [bits])
+
+
+def file_of(name: str) -> bytes:
+    """The file of an architecture with random weights, as `python -m convert model` makes it."""
+    from conversions import build, calibrate
+
+    from convert.conversion import convert_model
+
+    model = build(name)
+    calibrate(model)
+    return convert_model(model).tflite
+
+
+def model_record(name: str, file: bytes, binary_macs: int) -> dict[str, Any]:
+    """What a row says of its model."""
+    return {
+        "name": name.partition(":")[2] or name,
+        "sha256": hashlib.sha256(file).hexdigest(),
+        "size_bytes": len(file),
+        "binary_macs": binary_macs,
+    }
+
+
+def rows() -> list[dict[str, Any]]:
+    """Counts everything.
+
+    Raises:
+        UnavailableError: This machine has no emulated boards.
+    """
+    from bench_delegate import binary_macs  # first: it sets Keras up
+
+    from tests.devices import instructions, recipes, userland
+
+    root, qemu = userland.build(recipes.AARCH64), userland.build(recipes.QEMU)
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = build_wheel(Path(folder))
+        count = functools.partial(instructions.count, root, qemu, wheel)
+        one, three = count(chain(1)), count(chain(3))
+        macs = (SIZE * SIZE * CHANNELS) * (KERNEL * KERNEL * CHANNELS)
+        spent = (three.delegate - one.delegate) / 2
+        context = {
+            "schema_version": 1,
+            "benchmark": "arm-instructions",
+            "status": "emulated",
+            "run": provenance_record(),
+            "setup": {
+                "target": "aarch64",
+                "threads": 1,
+                "runtime": one.runtime,
+                "compiler": compiler(),
+                "emulator": one.emulator,
+            },
+        }
+        found.append({
+            **context,
+            "model": model_record(CONVOLUTION, chain(3), macs),
+            "method": "a chain of three, less a chain of one, halved",
+            "instructions": {
+                "inference": None,
+                "delegate": spent,
+                "per_128_macs": round(spent / (macs / REGISTER_BITS), 3),
+            },
+            "loop": {
+                "instructions": len(one.hottest),
+                "assembly": list(one.hottest),
+                "llvm_mca": instructions.estimate_cycles(one.hottest),
+            },
+        })  # fmt: skip
+        for name in MODELS:
+            file = file_of(name)
+            counts = count(file)
+            macs = binary_macs(file, input_of(file), Path(folder))
+            found.append({
+                **context,
+                "model": model_record(name, file, macs),
+                "method": "one inference after two",
+                "instructions": {
+                    "inference": counts.inference,
+                    "delegate": counts.delegate,
+                    "per_128_macs": None,  # the delegate does more than convolve
+                },
+                "loop": None,
+            })  # fmt: skip
+    return found
+
+
+def input_of(file: bytes) -> np.ndarray:
+    """Some input of the right shape."""
+    import onebit_delegate
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(
+        model_content=file, experimental_delegates=[onebit_delegate.load(num_threads=1)]
+    )
+    return np.zeros(interpreter.get_input_details()[0]["shape"], np.float32)
+
+
+def build_wheel(folder: Path) -> Path:
+    """The delegate's aarch64 wheel, as `make wheels` builds it."""
+    command = [sys.executable, "edge/native/wheels.py", "-o", str(folder), "aarch64"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit("error: the aarch64 wheel cannot be built")
+    return Path(done.stdout.splitlines()[-1])
+
+
+def compiler() -> str:
+    """The compiler of the wheel."""
+    sys.path.insert(0, str(ROOT / "edge/native"))
+    import build_library
+
+    command = [*build_library.find_zig(), "version"]
+    version = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return f"zig c++ {version} -target {build_library.TARGETS['aarch64'][0]} -O3"
+
+
+def provenance_record() -> dict[str, str | None]:
+    """When, with which command and at which commit the rows are made."""
+    from onebit import provenance
+
+    return {
+        "time": provenance.utc_now(),
+        "command": "make arm-instructions",
+        "commit": provenance.commit(),
+    }
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """The rows as Markdown."""
+    lines = [
+        "| model | binary MACs | instructions of an inference | of these the delegate's | "
+        "per 128 binary MACs |",
+        "| --- " * 5 + "|",
+    ]
+    for row in found:
+        counts = row["instructions"]
+        whole = f"{counts['inference']:,}" if counts["inference"] else "–"
+        lines.append(
+            f"| {row['model']['name']} | {row['model']['binary_macs']:,} | {whole} "
+            f"| {counts['delegate']:,.0f} | {counts['per_128_macs'] or '–'} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Parses the command line, counts, writes the rows."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, default=OUTPUT, help="JSON Lines file")
+    parser.add_argument("--table", type=Path, help="print the rows of a file instead")
+    arguments = parser.parse_args()
+    if arguments.table:
+        text = arguments.table.read_text()
+        print(table([json.loads(line) for line in text.splitlines()]))
+        return
+    from onebit import files
+    from tests.devices.userland import UnavailableError
+
+    try:
+        found = rows()
+    except UnavailableError as error:
+        sys.exit(f"error: no emulated board: {error}")
+    files.write_text(arguments.output, "".join(json.dumps(row) + "\n" for row in found))
+    print(table(found))
+
+
+if __name__ == "__main__":
+    main()

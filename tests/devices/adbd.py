@@ -1,0 +1,129 @@
+"""A board with a genuine adbd, and an adb server of the tests' own that reaches it."""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from tests.devices.board import Board
+from tests.devices.foreign import install
+from tests.devices.ports import HOST, free_port, listens
+from tests.devices.userland import UnavailableError
+
+CPU = "cortex-a76"
+SHIM = Path(__file__).with_name("loopback_only.c")
+WRAPPER = """\
+#!/bin/sh
+HOME={home} TMPDIR={home} ANDROID_ADB_SERVER_PORT={port} exec {program} "$@"
+"""
+PR_SET_PDEATHSIG = 1
+START_SECONDS = 20
+
+
+class AdbServer:
+    """An adb server with its own port and keys: the user's devices stay out of the tests.
+
+    Attributes:
+        bin: A folder with an `adb` that talks to this server.
+    """
+
+    def __init__(self) -> None:
+        """Starts the server.
+
+        Raises:
+            UnavailableError: There is no adb.
+        """
+        program = shutil.which("adb")
+        if program is None:
+            raise UnavailableError("no adb: apt-get install adb")
+        self.folder = Path(tempfile.mkdtemp(prefix="onebit-adb-"))
+        self.port = free_port()
+        self.bin = self.folder / "bin"
+        self.bin.mkdir()
+        wrapper = self.bin / "adb"
+        wrapper.write_text(WRAPPER.format(home=self.folder, port=self.port, program=program))
+        wrapper.chmod(0o755)
+        libc = ctypes.CDLL(None)
+        # In the foreground: `adb start-server` would leave a daemon behind if the tests are killed.
+        with (self.folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [str(wrapper), "nodaemon", "server"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
+            )
+        end = time.monotonic() + START_SECONDS
+        while not listens(self.port):
+            if self._process.poll() is not None or time.monotonic() > end:
+                words = (self.folder / "log").read_text(errors="replace")
+                self.stop()
+                raise RuntimeError(f"the adb server did not start: {words}")
+            time.sleep(0.02)
+
+    def adb(self, *arguments: str, **options) -> subprocess.CompletedProcess:
+        """Runs the genuine client."""
+        options = {"capture_output": True, "text": True, "timeout": 60} | options
+        return subprocess.run([str(self.bin / "adb"), *arguments], **options)
+
+    def stop(self) -> None:
+        """Ends the server."""
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class AdbBoard(Board):
+    """A board that `adb -s <serial>` reaches once it is connected.
+
+    Attributes:
+        serial: The board's name for adb; known after `start_adbd`.
+    """
+
+    def __init__(self, root: Path, adbd: Path, *, python: bool = True, **options) -> None:
+        """Makes the board's files.
+
+        Args:
+            root: The userland.
+            adbd: The folder with adbd and its libraries.
+            python: Whether the shell finds Python, which Android has not.
+            options: As `Board` takes them.
+        """
+        super().__init__(root, **options)
+        self._python = python
+        (self.folder / "data/local/tmp").mkdir(parents=True)
+        self._build(adbd)
+
+    def _build(self, adbd: Path) -> None:
+        compiler = shutil.which("cc") or shutil.which("gcc")
+        if compiler is None:
+            raise UnavailableError("no C compiler: apt-get install gcc")
+        program = "usr/lib/android-sdk/platform-tools/adbd"
+        folder = self.folder / "run/adbd"
+        loader, *rest = install(adbd, program, folder, "/run/adbd")
+        self._command = [loader, "--preload", "/run/adbd/loopback_only.so", *rest]
+        shim = str(folder / "loopback_only.so")
+        subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", shim, str(SHIM)], check=True)
+
+    def start_adbd(self, server: AdbServer) -> "AdbBoard":
+        """Starts adbd on a free port, which nobody but this machine reaches, and connects to it."""
+        self.port = free_port()
+        self.serial = f"{HOST}:{self.port}"
+        search = "/system/bin:/usr/bin:/bin" if self._python else "/system/bin"
+        environment = {"ADBD_PORT": str(self.port), "QEMU_CPU": CPU, "PATH": search}
+        self.start(self._command, environment, lambda: listens(self.port))
+        connected = server.adb("connect", self.serial)
+        if "connected" not in connected.stdout or os.linesep not in connected.stdout:
+            self.stop()
+            raise RuntimeError(f"adb cannot connect: {connected.stdout}{connected.stderr}")
+        server.adb("-s", self.serial, "wait-for-device")
+        return self

@@ -1,0 +1,77 @@
+"""One library for all runtimes of x86: TensorFlow's, tflite-runtime's, and old and new LiteRT's."""
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.devices.userland import cache_folder
+
+from . import everywhere
+from .conftest import NATIVE
+
+pytestmark = pytest.mark.slow
+# The project's own environment has ai-edge-litert 2.3 and TensorFlow 2.19.
+RUNTIMES = {
+    "tflite_runtime.interpreter": ("tflite-runtime==2.14.0", "numpy==1.26.4"),
+    "ai_edge_litert.interpreter": ("ai-edge-litert==1.4.0", "numpy==1.26.4"),
+}
+
+
+def environment_of(requirements):
+    """The Python of a virtual environment with these packages, which is kept between test runs."""
+    content = f"{sys.version}\n{requirements}"
+    name = f"{requirements[0]}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+    cache = cache_folder().with_name("environments")
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = cache / name
+    with (cache / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(dir=cache) as scratch:
+                made = Path(scratch, "venv")
+                command = [sys.executable, "-m", "venv", "--without-pip", str(made)]
+                subprocess.run(command, check=True)
+                pip = [sys.executable, "-m", "pip", "--python", str(made / "bin/python")]
+                done = subprocess.run(
+                    [*pip, "install", "--quiet", *requirements], capture_output=True, text=True
+                )
+                if done.returncode:
+                    lines = [line for line in done.stderr.splitlines() if "ERROR" in line]
+                    pytest.skip(f"pip cannot install {requirements[0]} here: {lines[-1]}")
+                made.rename(folder)
+    return folder / "bin/python"
+
+
+def check(python, runtime, isas, run, lce, folder):
+    """Runs the models with a Python and one of its runtimes."""
+    names = everywhere.write(folder)
+    # Of several runtimes the delegate takes that which is imported already.
+    (folder / "run.py").write_text(f"import {runtime}\n{everywhere.SCRIPT}")
+    done = subprocess.run(
+        [str(python), "run.py", isas[-1], *names], cwd=folder, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(NATIVE / "python"), "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == runtime
+    # The kernels of the machine sum floats in an order of their own.
+    everywhere.check(folder, run, lce, isa=None)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_runtime_agrees(runtime, isas, run, lce, tmp_path):
+    python = environment_of(RUNTIMES[runtime])
+    check(python, runtime, isas, run, lce, tmp_path)
+
+
+def test_newest_litert_agrees(isas, run, lce, tmp_path):
+    check(sys.executable, "ai_edge_litert.interpreter", isas, run, lce, tmp_path)
+
+
+def test_tensorflow_agrees(isas, run, lce, tmp_path):
+    check(sys.executable, "tensorflow.lite.python.interpreter", isas, run, lce, tmp_path)

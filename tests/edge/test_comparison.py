@@ -1,0 +1,253 @@
+"""Old rows against new ones: which are paired, and when a difference is believed."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from edge import measurement
+from edge.__main__ import cli
+from edge.comparison import (
+    APART,
+    BROKEN,
+    FASTER,
+    KEYS,
+    SAME,
+    SLOWER,
+    STUDIES,
+    compare,
+    ratio_of_medians,
+)
+from edge.row_json import to_json
+
+QUIET_SPREAD = 0.02
+
+
+def with_samples(row, median_ns, seed, spread=QUIET_SPREAD, count=200):
+    """The row with other samples: lognormal ones around this median."""
+    rng = np.random.default_rng(seed)
+    samples = tuple(int(s) for s in median_ns * np.exp(spread * rng.standard_normal(count)))
+    return dataclasses.replace(row, samples_ns=samples, summary=measurement.summarise(samples))
+
+
+@pytest.fixture
+def change(make_row):
+    """Returns a function that makes a row with `part__field=value` changed."""
+
+    def make(median_ns=500_000, seed=0, **changes):
+        row = with_samples(make_row(), median_ns, seed)
+        for name, value in changes.items():
+            part, _, field = name.partition("__")
+            if field:
+                inner = dataclasses.replace(getattr(row, part), **{field: value})
+                row = dataclasses.replace(row, **{part: inner})
+        whole = {name: value for name, value in changes.items() if "__" not in name}
+        return dataclasses.replace(row, **whole)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [(1.0, SAME), (1.001, SAME), (1.05, SLOWER), (0.95, FASTER)]
+)
+def test_difference_beyond_noise_is_told(change, factor, verdict):
+    # The standard error of a median of 200 samples that scatter by 2% is 1.25 * 2% / 14 = 0.18%.
+    (found,) = compare([change(seed=1)], [change(500_000 * factor, seed=2)])
+    assert found.verdict == verdict
+    assert found.ratio == pytest.approx(factor, abs=4 * math.sqrt(2) * 0.0018)
+    assert found.ratio_low < found.ratio < found.ratio_high
+    assert (found.old_rows, found.new_rows) == (1, 1)
+
+
+def test_interval_covers_the_true_ratio_as_often_as_it_says():
+    rng = np.random.default_rng(7)
+    trials = 150
+    covered = 0
+    for trial in range(trials):
+        old, new = (1e6 * np.exp(0.05 * rng.standard_normal(150)) for _ in range(2))
+        _, low, high = ratio_of_medians([old], [new], seed=trial)
+        covered += low <= 1 <= high
+    # Binomial(150, 0.95): below 0.87 with a probability of 1e-4.
+    assert covered / trials > 0.87
+
+
+def test_interval_widens_where_neighbours_are_alike():
+    rng = np.random.default_rng(8)
+    independent = 1e6 * np.exp(0.05 * rng.standard_normal(400))
+    # The same values in blocks: what a machine does that is slow for a while.
+    alike = np.repeat(independent[:40], 10)
+    widths = []
+    for samples in (independent, alike):
+        _, low, high = ratio_of_medians([samples], [samples])
+        widths.append(math.log(high / low))
+    # 40 independent values instead of 400: sqrt(10) = 3.2 times as wide, of which blocks of 20
+    # samples, two of these, see a good part.
+    assert widths[1] > 1.8 * widths[0]
+
+
+def test_repeated_rows_count_as_observations_of_their_own(change):
+    # Each process is precise in itself, but they differ by 3%: a change of 2% is not shown.
+    old = [change(500_000 * f, seed=i) for i, f in enumerate((1.0, 1.03, 0.97, 1.01))]
+    new = [change(510_000 * f, seed=i + 9) for i, f in enumerate((1.02, 0.98, 1.0, 1.03))]
+    (found,) = compare(old, new)
+    assert found.verdict == SAME
+    assert (found.old_rows, found.new_rows) == (4, 4)
+    (single,) = compare(old[:1], new[:1])
+    assert single.verdict == SLOWER
+
+
+def test_welch_interval_agrees_with_scipy(change):
+    from scipy import stats
+
+    old = [[100] * 9, [104] * 9, [99] * 9]
+    new = [[110] * 9, [118] * 9]
+    ratio, low, high = ratio_of_medians(old, new)
+    logs = [np.log([side[0] for side in rows]) for rows in (old, new)]
+    expected = stats.ttest_ind(logs[1], logs[0], equal_var=False).confidence_interval(0.95)
+    assert math.log(ratio) == pytest.approx(logs[1].mean() - logs[0].mean())
+    assert (math.log(low), math.log(high)) == pytest.approx((expected.low, expected.high))
+
+
+def test_figures_do_not_depend_on_when_they_are_computed(change):
+    rows = [change(seed=1)], [change(seed=2)]
+    assert compare(*rows) == compare(*rows)
+
+
+DIFFERENT = {
+    "device": {"host__device": "pi"},
+    "processor": {"host__cpu": "Cortex-A76"},
+    "model": {"model__name": "other"},
+    "file": {"model__sha256": "other"},
+    "setup": {"setup__name": "litert"},
+    "runtime": {"setup__runtime_version": "9.9"},
+    "delegate": {"setup__delegate": "onebit-delegate 9"},
+    "threads": {"setup__threads": 4},
+    "affinity": {"setup__affinity": "big"},
+    "mode": {"setup__mode": "single-stream"},
+    "emulated": {"host__emulated": True},
+}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_rows_that_differ_in_anything_else_have_no_partner(change, key):
+    old, new = change(), change(**DIFFERENT[key])
+    found = compare([old], [new], study=())
+    assert [line.verdict for line in found] == [APART, APART]
+    assert "only in the new rows" in found[0].reason
+    assert "only in the old rows" in found[1].reason
+    if key != "model":
+        assert f"the nearest row differs in {key}" in found[0].reason
+
+
+@pytest.mark.parametrize("key", STUDIES)
+def test_what_is_under_study_may_differ(change, key):
+    (found,) = compare([change()], [change(**DIFFERENT[key])], study=[key])
+    assert found.verdict == SAME
+
+
+def test_several_cells_that_would_fit_are_not_mixed(change):
+    new = [change(setup__name="lce"), change(setup__name="litert")]
+    (found,) = compare([change()], new, study=["setup"])
+    assert found.verdict == APART
+    assert "2 different cells" in found.reason
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_rows_that_are_not_trusted_are_not_compared(change, side):
+    rows = [[change()], [change()]]
+    rows[side] = [change(status="invalid", reason="noisy")]
+    (found,) = compare(*rows)
+    assert found.verdict == APART
+    assert found.reason == f"the {('old', 'new')[side]} row is invalid: noisy"
+    assert found.ratio is None
+
+
+def test_cell_that_worked_and_fails_now_is_broken(change, failed):
+    (found,) = compare([change()], [failed()])
+    assert found.verdict == BROKEN
+    (found,) = compare([failed()], [change()])
+    assert found.verdict == APART
+
+
+def test_rows_without_samples_are_not_compared(change):
+    row = dataclasses.replace(change(), samples_ns=(), summary=None)
+    (found,) = compare([change()], [row])
+    assert found.verdict == APART
+    assert "no samples" in found.reason
+
+
+def test_changed_outputs_are_told(change):
+    digest = {"parity__output_sha256": "1" * 64}
+    assert compare([change()], [change()])[0].same_outputs is True
+    assert compare([change()], [change(**digest)])[0].same_outputs is False
+    assert compare([change()], [change(setup__seed=5, **digest)])[0].same_outputs is None
+
+
+@pytest.fixture
+def invoke(tmp_path, change):
+    """Returns a function that compares files of these rows on the command line."""
+
+    def run(old, new, *options):
+        for name, rows in (("old", old), ("new", new)):
+            (tmp_path / name).write_text("".join(to_json(row) + "\n" for row in rows))
+        return CliRunner().invoke(
+            cli, ["compare", str(tmp_path / "old"), str(tmp_path / "new"), *options]
+        )
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("factor", "limit", "code"),
+    [
+        (1.08, "5%", 1),
+        (1.08, "0.05", 1),
+        (1.08, "10%", 0),
+        # Slower by more than 5% on average, but the interval reaches below: noise.
+        (1.0505, "5%", 0),
+        (1.0, "5%", 0),
+        (0.5, "5%", 0),
+    ],
+)
+def test_command_fails_only_beyond_noise(invoke, change, factor, limit, code):
+    result = invoke([change(seed=1)], [change(500_000 * factor, seed=2)], "--fail-if-slower", limit)
+    assert result.exit_code == code
+    assert ("regression: binary_net_mlp on lce, local is" in result.stderr) is bool(code)
+
+
+def test_command_that_could_compare_nothing_does_not_pass(invoke, change):
+    rows = [change()], [change(setup__threads=2)]
+    assert invoke(*rows).exit_code == 0
+    result = invoke(*rows, "--fail-if-slower", "5%")
+    assert result.exit_code == 1
+    assert "nothing could be compared" in result.stderr
+
+
+def test_command_warns_of_single_rows(invoke, change):
+    several = [change(seed=1), change(seed=2)]
+    assert "one row on a side" in invoke(several, several[:1]).stderr
+    assert "one row on a side" not in invoke(several, several).stderr
+
+
+def test_command_fails_for_a_cell_that_broke(invoke, change, failed):
+    result = invoke([change()], [failed()], "--fail-if-slower", "5%")
+    assert result.exit_code == 1
+    assert "regression: binary_net_mlp on lce, local: the new row is failed" in result.stderr
+
+
+@pytest.mark.parametrize("format_", ["table", "md", "json", "jsonl", "csv"])
+def test_every_format_lists_rows_without_a_partner(invoke, change, format_):
+    new = [change(seed=2), change(setup__threads=2)]
+    result = invoke([change(seed=1)], new, "--format", format_)
+    assert result.exit_code == 0
+    assert "only in the new rows" in result.stdout
+    assert SAME in result.stdout
+
+
+@pytest.mark.parametrize(
+    "options", [["--fail-if-slower", "x"], ["--fail-if-slower", "-5%"], ["--study", "weather"]]
+)
+def test_wrong_options_are_usage_errors(invoke, change, options):
+    assert invoke([change()], [change()], *options).exit_code == 2

@@ -1,0 +1,136 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+import zoo
+from onebit.errors import UsageError
+from zoo.distribution import make_distribution, parse_tf_config
+from zoo.run import read_history
+
+RECIPE = "binary_connect_mlp_mnist_5k"  # Glorot-scaled latent weights, normalised activations
+WORKER_LIMIT_S = 300
+
+
+def _addresses():
+    """Two free addresses of this machine; the ports are free again when this returns."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
+    for s in sockets:
+        s.close()
+    return addresses
+
+
+class _Worker:
+    """One of two processes that train RECIPE's smoke run together."""
+
+    def __init__(self, folder, addresses, index, epochs):
+        config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        command = [sys.executable, "-m", "zoo", "train", RECIPE, "-o", str(folder), "--smoke"]
+        self._log = folder.parent / f"worker{index}.log"
+        self.process = subprocess.Popen(
+            [*command, "--set", f"epochs={epochs}", "--strategy", "multi-worker"],
+            env={**os.environ, "TF_CONFIG": json.dumps(config)},
+            stdout=subprocess.DEVNULL,
+            stderr=self._log.open("a"),
+        )
+
+    def finish(self):
+        try:
+            assert self.process.wait(WORKER_LIMIT_S) == 0, self.log()
+        finally:
+            self.process.kill()
+
+    def log(self):
+        return self._log.read_text()
+
+
+def _alone(folder, epochs):
+    return zoo.train(zoo.resolve_recipe(RECIPE, {"epochs": str(epochs)}, smoke=True), folder)
+
+
+def _assert_as_alone(folder, alone):
+    run = zoo.load_run(folder)
+    assert len(run.history) == len(alone.history)
+    for epoch, expected in zip(run.history, alone.history, strict=True):
+        # The workers' sums are added in another order: float32 rounding, and what few steps make
+        # of it while no sign flips.
+        assert epoch == pytest.approx(expected, rel=1e-4)
+    assert run.card["accuracy"] == alone.card["accuracy"]
+
+
+def test_two_workers_give_the_result_of_one(tmp_path):
+    folder, addresses = tmp_path / "two", _addresses()
+    workers = [_Worker(folder, addresses, index, epochs=3) for index in (0, 1)]
+    for worker in workers:
+        worker.finish()
+    _assert_as_alone(folder, _alone(tmp_path / "one", 3))
+    assert "epoch 3/3" in workers[0].log()
+    assert "worker 1 of 2" in workers[1].log()
+    assert "epoch" not in workers[1].log()
+
+
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
+def test_a_worker_that_dies_and_comes_back_resumes(victim, tmp_path):
+    folder, addresses, epochs = tmp_path / "two", _addresses(), 12
+    workers = [_Worker(folder, addresses, index, epochs) for index in (0, 1)]
+    try:
+        deadline = time.monotonic() + WORKER_LIMIT_S
+        while len(read_history(folder)) < 3:
+            assert time.monotonic() < deadline
+            assert all(worker.process.poll() is None for worker in workers), workers[0].log()
+            time.sleep(0.02)
+        workers[victim].process.send_signal(signal.SIGKILL)
+        workers[victim].process.wait()
+        assert 3 <= len(read_history(folder)) < epochs
+        workers[victim] = _Worker(folder, addresses, victim, epochs)
+        for worker in workers:
+            worker.finish()
+    finally:
+        for worker in workers:
+            worker.process.kill()
+    assert "resuming after epoch" in workers[0].log()
+    _assert_as_alone(folder, _alone(tmp_path / "one", epochs))
+
+
+CLUSTER = {"worker": ["a:1", "b:2"]}
+
+
+def test_the_cluster_is_read_from_tf_config():
+    text = json.dumps({"cluster": CLUSTER, "task": {"type": "worker", "index": 1}})
+    assert parse_tf_config(text) == (1, ["a:1", "b:2"])
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (None, "Expecting value"),
+        ({"cluster": CLUSTER}, "'task'"),
+        ({"cluster": CLUSTER, "task": {"type": "worker", "index": 2}}, "no worker 2 among 2"),
+        ({"cluster": CLUSTER, "task": {"type": "ps", "index": 0}}, "only tasks of type worker"),
+        (
+            {"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker", "index": 0}},
+            "two workers have one address",
+        ),
+    ],
+)
+def test_a_wrong_tf_config_is_said_with_an_example(config, reason):
+    text = "" if config is None else json.dumps(config)
+    with pytest.raises(UsageError, match=rf"needs .* TF_CONFIG .*host1:2222.*\(.*{reason}"):
+        parse_tf_config(text)
+
+
+def test_an_unknown_strategy_raises():
+    with pytest.raises(UsageError, match="strategy is one of auto, mirrored, multi-worker"):
+        make_distribution("horovod")
+
+
+def test_a_mirrored_training_on_one_device_is_the_ordinary_one(tmp_path):
+    recipe = zoo.resolve_recipe(RECIPE, {"epochs": "2"}, smoke=True)
+    mirrored = zoo.train(recipe, tmp_path / "mirrored", strategy="mirrored")
+    assert mirrored.history == _alone(tmp_path / "one", 2).history
