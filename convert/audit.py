@@ -6,11 +6,22 @@ from collections.abc import Callable
 from typing import Any
 
 from convert.filters import FILTERED, binary_filter_shape, stored_filter
-from convert.flatbuffer import FLOAT32, Graph
+from convert.flatbuffer import FLOAT32, INT8, Graph
 from convert.passes.pack_binary_tables import is_row_lookup, table_bytes
 from convert.passes.pack_binary_weights import packed_bytes, packing_scales
 from convert.reasons import judge, judge_table, product_reason
 from convert.report import KINDS, Audit, File, Kind, Layer, Totals
+
+RECURRENT = (
+    "BIDIRECTIONAL_SEQUENCE_LSTM",
+    "BIDIRECTIONAL_SEQUENCE_RNN",
+    "LSTM",
+    "RNN",
+    "SVDF",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+    "UNIDIRECTIONAL_SEQUENCE_RNN",
+)
+"""Operators that hold several weight matrices, each multiplied at every step."""
 
 _SAME = 0
 _ZERO_PADDED = "pad_values=1 lets LCE join what follows and spares a correction at the border"
@@ -38,6 +49,8 @@ def audit(content: bytes, name: str = "the file") -> Audit:
             layers.append(_table(graph, op, counted))
         elif graph.op_name(op) == "BATCH_MATMUL":
             layers.append(_product(graph, op, counted))
+        elif graph.op_name(op) in RECURRENT:
+            layers.append(_recurrent_layer(graph, op, counted))
     file = File(hashlib.sha256(content).hexdigest(), len(content))
     return Audit(file, layers, _totals(layers, len(content)))
 
@@ -207,6 +220,32 @@ def _product(graph: Graph, op: Any, counted: set[int]) -> Layer:
         size_bytes=size_bytes,
         predicted_bytes=size_bytes,
         float32_bytes=4 * math.prod(right) if constant else 0,
+    )
+
+
+def _recurrent_layer(graph: Graph, op: Any, counted: set[int]) -> Layer:
+    name, inputs, output = graph.op_name(op), graph.inputs(op), graph.outputs(op)[0]
+    matrices = [i for i in inputs if graph.is_constant(i) and len(graph.shape(i)) == 2]
+    weights = sum(math.prod(graph.shape(i)) for i in matrices)
+    constants = [i for i in inputs if graph.is_constant(i)]
+    numbers = sum(math.prod(graph.shape(i)) for i in constants)
+    units = graph.shape(output)[-1]
+    quantized = bool(matrices) and all(graph.subgraph.tensors[i].type == INT8 for i in matrices)
+    size_bytes = _size_bytes(graph, constants, counted)
+    return Layer(
+        name=_tensor_label(graph, output),
+        op=name,
+        kind="int8" if quantized else "float",
+        reason=f"LCE has no binary {name}",
+        mend=None,
+        # The matrices side by side, one row per unit; those of a projection don't fit.
+        filter_shape=[units, weights // units] if weights % units == 0 else [weights],
+        output_shape=graph.shape(output),
+        # Both [N, T, …] and [T, N, …] have N·T steps.
+        macs=math.prod(graph.shape(inputs[0])[:-1]) * weights,
+        size_bytes=size_bytes,
+        predicted_bytes=size_bytes,
+        float32_bytes=4 * numbers,
     )
 
 

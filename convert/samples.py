@@ -105,7 +105,7 @@ def random_samples(model: keras.Model, count: int, seed: int = 0) -> Samples:
 
     Raises:
         ConversionError: A shape has unknown sizes.
-        SourceError: The model takes integers that are no token ids.
+        SourceError: The model takes integers, and which is not known.
     """
     generator = np.random.default_rng(seed)
     inputs: list[NDArray[Any]] = []

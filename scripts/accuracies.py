@@ -2,7 +2,8 @@
 
     python scripts/accuracies.py [RECIPE …]   # what results/accuracies.jsonl has is not done again
 
-An interrupted training resumes; runs lie in runs/accuracies. `--table` and `--plot` show the rows.
+An interrupted training resumes; runs lie in runs/accuracies. `--table`, `--errors` and `--latent`
+show the rows.
 Training multiplies in bfloat16 where the processor can; every accuracy is measured in float32, on
 the test split, of the last epoch's weights.
 """
@@ -13,11 +14,16 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 ROOT = Path(__file__).parent.parent
 OUTPUT = ROOT / "results" / "accuracies.jsonl"
 RUNS = ROOT / "runs" / "accuracies"
 COMPUTE = "bfloat16"
+BINS = 50
 
 MLPS = (
     "float_mlp",
@@ -28,11 +34,21 @@ MLPS = (
 )
 CNNS = ("binary_net_cnn", "float_cnn")
 PLAN = [
-    *((f"{model}_{data}", seed) for data in ("mnist_5k",) for seed in (1, 2, 3) for model in MLPS),
     *((f"{model}_fashion_mnist", 1) for model in (*MLPS, *CNNS)),
+    *((f"{model}_mnist_5k", seed) for seed in (1, 2, 3) for model in MLPS),
     *((f"{model}_fashion_mnist", seed) for seed in (2, 3) for model in MLPS),
 ]
 """What is trained, in order: (recipe, seed)."""
+
+REPORTED = {
+    ("float_mlp", "accuracy"): "98.70 ± 0.04",
+    ("float_mlp_dropout", "accuracy"): "98.99 ± 0.04",
+    ("binary_connect_mlp", "accuracy"): "98.71 ± 0.08",
+    ("binary_connect_mlp_stochastic", "real_weights_accuracy"): "98.82 ± 0.04",
+    ("binary_net_mlp", "accuracy"): "98.60 (Torch7), 99.04 (Theano)",
+}
+"""100 − the errors of BinaryConnect (arXiv 1511.00363), table 2, and of BNN (arXiv 1602.02830),
+table 1, whose network has 3×4096 units; both see 50,000 digits for up to 1000 epochs."""
 
 sys.path.insert(0, str(ROOT))
 
@@ -65,12 +81,27 @@ def row_of(recipe: str, seed: int) -> dict:
             for key in ("loss", "accuracy", "val_accuracy")
             if history and key in history[0]
         },
+        "latent_histogram": latent_histogram(folder),
         "model_sha256": card["model_sha256"],
         "versions": config["versions"],
         "commit": config["commit"],
         "date": card["created"],
         "command": " ".join(command),
     }
+
+
+def latent_histogram(folder: Path) -> list[int] | None:
+    """How many latent weights of the first layer lie in each of `BINS` parts of [-1, 1]."""
+    import numpy as np
+
+    import zoo
+    from zoo.latent import latent_kernels
+
+    kernels = latent_kernels(zoo.load_run(folder).model)
+    if not kernels:
+        return None
+    values = next(iter(kernels.values())).numpy()
+    return [int(count) for count in np.histogram(values, BINS, (-1, 1))[0]]
 
 
 def read_rows(path: Path) -> list[dict]:
@@ -89,56 +120,89 @@ def groups(rows: list[dict]) -> list[list[dict]]:
 
 
 def table(rows: list[dict]) -> str:
-    """Test accuracies as a Markdown table: the mean over seeds, ± the standard deviation."""
+    """Test accuracies as a Markdown table: the mean over seeds ± the standard deviation.
+
+    What is reported stands in a column of its own: another data set, and longer trainings.
+    """
 
     def percent(values: list[float | None]) -> str:
         known = [100 * value for value in values if value is not None]
         if not known:
             return "–"
         spread = f" ± {statistics.stdev(known):.2f}" if len(known) > 1 else ""
-        return f"{statistics.mean(known):.2f}{spread}"
+        return f"{statistics.mean(known):.2f}{spread} ({len(known)})"
 
-    lines = [
-        ["data set", "recipe", "epochs", "seeds", "test accuracy, %", "with real weights, %"],
-        ["---"] * 6,
-    ]
-    for group in groups(rows):
-        first = group[0]
-        lines.append(
-            [
-                first["dataset"],
-                first["recipe"].removesuffix(f"_{first['dataset']}"),
-                str(first["epochs"]),
-                ", ".join(str(row["seed"]) for row in group),
-                percent([row["accuracy"] for row in group]),
-                percent([row["real_weights_accuracy"] for row in group]),
+    found = {(group[0]["dataset"], _network(group[0])): group for group in groups(rows)}
+    datasets = [name for name in ("mnist_5k", "fashion_mnist") if any(d == name for d, _ in found)]
+    header = ["network", *(f"measured, {name}, %" for name in datasets), "reported, MNIST, %"]
+    lines = [header, ["---"] * len(header)]
+    for network in dict.fromkeys(network for _, network in found):
+        cells = {
+            "accuracy": f"`{network}`",
+            "real_weights_accuracy": f"`{network}`, real weights at test",
+        }
+        for key, label in cells.items():
+            measured = [
+                percent([row[key] for row in found.get((name, network), [])]) for name in datasets
             ]
-        )
+            reported = REPORTED.get((network, key), "–")
+            if any(cell != "–" for cell in measured):
+                lines.append([label, *measured, reported])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def plot(rows: list[dict], dataset: str, path: Path) -> None:
+def _network(row: dict) -> str:
+    return row["recipe"].removesuffix(f"_{row['dataset']}")
+
+
+def plot_errors(rows: list[dict], dataset: str, axes: "Axes") -> None:
     """Draws the validation error of each epoch, one line a recipe: the mean over its seeds."""
+    for group in groups([row for row in rows if row["dataset"] == dataset]):
+        curves = [row["history"].get("val_accuracy") for row in group]
+        if not all(curves):
+            continue
+        errors = [100 - 100 * statistics.mean(epoch) for epoch in zip(*curves, strict=True)]
+        seeds = f"{len(curves)} seed{'s' if len(curves) > 1 else ''}"
+        label = f"{_network(group[0])}, {seeds}"
+        axes.plot(range(1, len(errors) + 1), errors, label=label)
+    axes.set(xlabel="epoch", ylabel="validation error, %", title=dataset, yscale="log")
+    axes.set_yticks([5, 6, 7, 8, 10, 12, 15, 20, 30])
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+
+
+def plot_latent(rows: list[dict], dataset: str, axes: "Axes") -> None:
+    """Draws where the first layer's latent weights lie, one line a recipe, of its first seed."""
+    for group in groups([row for row in rows if row["dataset"] == dataset]):
+        counts = group[0].get("latent_histogram")
+        if counts is None:
+            continue
+        centres = [-1 + (2 * place + 1) / len(counts) for place in range(len(counts))]
+        shares = [100 * count / sum(counts) for count in counts]
+        axes.plot(centres, shares, label=_network(group[0]))
+    title = f"{dataset}: latent weights of the first layer"
+    axes.set(xlabel="weight", ylabel="share of the weights, %", title=title, yscale="log")
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+
+
+def draw(plot, rows: list[dict], dataset: str, path: Path) -> None:
+    """Writes a plot as SVG; equal rows give an equal file."""
     import matplotlib
 
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "onebit"  # equal rows give an equal file
+    matplotlib.rcParams["svg.hashsalt"] = "onebit"
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
-    for group in groups([row for row in rows if row["dataset"] == dataset]):
-        curves = [
-            row["history"]["val_accuracy"] for row in group if "val_accuracy" in row["history"]
-        ]
-        if curves:
-            errors = [100 - 100 * statistics.mean(epoch) for epoch in zip(*curves, strict=True)]
-            label = group[0]["recipe"].removesuffix(f"_{dataset}")
-            axes.plot(range(1, len(errors) + 1), errors, label=f"{label} ({len(curves)} seeds)")
-    axes.set(xlabel="epoch", ylabel="validation error, %", title=dataset, yscale="log")
-    axes.grid(visible=True, which="both", alpha=0.3)
-    axes.legend()
+    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    plot(rows, dataset, axes)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
+
+
+PLOTS = {"errors": plot_errors, "latent": plot_latent}
 
 
 def main() -> None:
@@ -146,13 +210,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipes", nargs="*", help="of the plan; all when absent")
     parser.add_argument("--table", metavar="FILE", type=Path, help="print a file's rows")
-    parser.add_argument("--plot", nargs=2, metavar=("DATASET", "FILE"), help="draw its rows")
+    for option in PLOTS:
+        parser.add_argument(f"--{option}", nargs=2, metavar=("DATASET", "FILE.svg"), help="draw")
     options = parser.parse_args()
     if options.table:
         print(table(read_rows(options.table)), end="")
         return
-    if options.plot:
-        plot(read_rows(OUTPUT), options.plot[0], Path(options.plot[1]))
+    asked = [(plot, getattr(options, option)) for option, plot in PLOTS.items()]
+    for plot, place in asked:
+        if place:
+            draw(plot, read_rows(OUTPUT), place[0], Path(place[1]))
+    if any(place for _, place in asked):
         return
     done = {(row["recipe"], row["seed"]) for row in read_rows(OUTPUT)}
     OUTPUT.parent.mkdir(exist_ok=True)

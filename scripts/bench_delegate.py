@@ -30,7 +30,8 @@ from without_amx import Worker  # noqa: E402
 
 import onebit.keras  # noqa: E402, F401  (before LCE, which imports TensorFlow)
 
-WARM_UP, ROUNDS, CALLS, PROFILED_CALLS = 3, 12, 4, 30
+WARM_UP, ROUNDS, CALLS, PROFILED_CALLS = 3, 8, 8, 30
+PAUSE_SECONDS = 0.05
 
 
 def litert(file: bytes, x: np.ndarray, threads: int, delegates: list[Any]) -> Callable[[], Any]:
@@ -105,12 +106,11 @@ def timed(call: Callable[[], Any] | Worker) -> int:
 def measure(calls: dict[str, Callable[[], Any] | Worker], rounds: int) -> dict[str, list[int]]:
     """Nanoseconds of each call; contenders take turns."""
     samples: dict[str, list[int]] = {name: [] for name in calls}
-    for call in calls.values():
-        for _ in range(WARM_UP):
-            timed(call)
     for _ in range(rounds):
         for name, call in calls.items():
-            timed(call)  # not kept: its data left the caches while the others ran
+            time.sleep(PAUSE_SECONDS)  # until waiting threads of the one before stop spinning
+            for _ in range(WARM_UP):  # its data left the caches while the others ran
+                timed(call)
             samples[name] += [timed(call) for _ in range(CALLS)]
     return samples
 
@@ -286,6 +286,38 @@ def table(path: Path) -> str:
     return "\n".join(lines)
 
 
+def bounds(path: Path) -> str:
+    """How far LiteRT's int8 could be beaten on one thread, as Markdown.
+
+    The operators that the delegate leaves to LiteRT take their time in any case, and the binary
+    ones at least that of their products at the rate that the instructions allow in registers.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        if row["setup"]["threads"] == 1:
+            found.setdefault(row["model"]["name"], {})[row["setup"]["contender"]] = row
+    lines = [
+        "| model | left to LiteRT | binary at AMX's rate | LiteRT int8 | at most | "
+        "binary at VPOPCNTD's rate | LiteRT int8 without AMX | at most |",
+        "| --- " * 8 + "|",
+    ]
+    for name, rows in found.items():
+        if not rows["delegate"].get("profile") or "litert int8" not in rows:
+            continue
+        row = rows["delegate"]
+        left, macs = row["profile"]["not_delegated_ns"], row["profile"]["macs"]
+        cells = [name, milliseconds(left)]
+        for limit, key in (("amx_limit", "litert int8"), ("limit", "litert int8 without amx")):
+            rate = row[f"{limit}_macs_per_s"]
+            binary = macs / rate * 1e9 if rate else None
+            int8 = rows[key]["summary"]["median_ns"] if key in rows else None
+            least = left + binary if binary else None
+            cells += [milliseconds(binary), milliseconds(int8), times(int8, least)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def milliseconds(nanoseconds: float | None) -> str:
     """A cell with a time."""
     return f"{nanoseconds / 1e6:.3f} ms" if nanoseconds else "–"
@@ -305,7 +337,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="JSON Lines file to append to")
     parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "bench")
     parser.add_argument("--table", type=Path, help="print the rows of a file instead")
+    parser.add_argument("--bounds", type=Path, help="print how far int8 can be beaten instead")
     arguments = parser.parse_args()
+    if arguments.bounds:
+        print(bounds(arguments.bounds))
+        return
     if arguments.table:
         print(table(arguments.table))
         return

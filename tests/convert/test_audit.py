@@ -180,6 +180,19 @@ def test_int8_file_of_another_converter():
     assert (layer.kind, layer.macs) == ("int8", 6 * 6 * 4 * 27)
 
 
+def test_recurrent_layer_of_another_converter_is_counted():
+    image = keras.Input((5, 3), batch_size=1)
+    layer = keras.layers.LSTM(7, return_sequences=True)
+    model = randomise(keras.Model(image, layer(image)))
+    (layer,) = audit(tf.lite.TFLiteConverter.from_keras_model(model).convert()).layers
+    assert (layer.op, layer.kind) == ("UNIDIRECTIONAL_SEQUENCE_LSTM", "float")
+    assert layer.reason == "LCE has no binary UNIDIRECTIONAL_SEQUENCE_LSTM"
+    # Four gates of 7 units, each with 3 inputs and 7 states, at 5 steps.
+    assert layer.filter_shape == [7, 4 * (3 + 7)]
+    assert layer.macs == 5 * 7 * 4 * (3 + 7)
+    assert layer.size_bytes == layer.float32_bytes == 4 * (7 * 4 * (3 + 7) + 4 * 7)
+
+
 def test_report_is_json_without_nan(ours):
     text = json.dumps(ours.report.to_dict(), allow_nan=False)
     assert json.loads(text)["file"]["size_bytes"] == len(ours.tflite)

@@ -12,7 +12,7 @@ import pytest
 from tests.devices import recipes, userland
 from tests.devices.adbd import AdbBoard, AdbServer
 from tests.devices.board import Board
-from tests.devices.sshd import SshBoard
+from tests.devices.sshd import CPUS, SshBoard
 from tests.devices.userland import UnavailableError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,13 +81,14 @@ def board(request):
 
 
 @pytest.fixture
-def ssh_board(aarch64_root):
-    """Starts boards with sshd: ssh_board(name=..., runtime=..., disk_bytes=...)."""
+def ssh_board(request):
+    """Starts boards with sshd: ssh_board("armv7", name=..., runtime=..., disk_bytes=...)."""
     with contextlib.ExitStack() as boards:
 
-        def start(**options):
+        def start(target="aarch64", **options):
+            root = request.getfixturevalue(f"{target}_root")
             with skipping():
-                board = SshBoard(aarch64_root, **options)
+                board = SshBoard(root, cpu=CPUS[target], **options)
                 boards.callback(board.stop)
                 return board.start_sshd()
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from tests.devices.board import Board
 from tests.devices.foreign import install
+from tests.devices.sshd import CPUS
 from tests.devices.userland import UnavailableError
 
 BENCH = Path(__file__).resolve().parents[2] / "edge" / "native" / "bench"
-CPU = "cortex-a72"
+CPU = CPUS["aarch64"]
 RUNTIME = "ai-edge-litert-2.3"
 MCA_ITERATIONS = 100
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.devices.board import Board
 from tests.devices.ports import HOST, free_port, listens
 
-CPU = "cortex-a72"
+CPUS = {"aarch64": "cortex-a72", "armv7": "cortex-a7"}
 SERVER = """\
 Port {port}
 ListenAddress 127.0.0.1
@@ -44,9 +44,17 @@ class SshBoard(Board):
         config: The client's configuration.
     """
 
-    def __init__(self, root: Path, name: str = "pi", **options) -> None:
+    def __init__(self, root: Path, name: str = "pi", cpu: str = CPUS["aarch64"], **options) -> None:
+        """Makes the board's files.
+
+        Args:
+            root: The userland.
+            name: The host's name in the client's configuration.
+            cpu: What the emulator emulates.
+            options: As `Board` takes them.
+        """
         super().__init__(root, **options)
-        self.name = name
+        self.name, self._cpu = name, cpu
         self.client = self.folder / "client"
         self.config = self.client / "config"
         self.client.mkdir()
@@ -59,12 +67,12 @@ class SshBoard(Board):
     def start_sshd(self) -> "SshBoard":
         """Starts sshd on a free port, which nobody but this machine reaches."""
         self.port = free_port()
-        server = SERVER.format(port=self.port, cpu=CPU)
+        server = SERVER.format(port=self.port, cpu=self._cpu)
         (self.folder / "run/sshd_config").write_text(server)
         self.config.write_text(CLIENT.format(name=self.name, port=self.port, folder=self.client))
         self.trust(self.folder / "run/host_key.pub")
         command = ["/usr/sbin/sshd", "-D", "-e", "-f", "/run/sshd_config"]
-        self.start(command, {"QEMU_CPU": CPU}, lambda: listens(self.port))
+        self.start(command, {"QEMU_CPU": self._cpu}, lambda: listens(self.port))
         return self
 
     def trust(self, public_key: Path) -> None:

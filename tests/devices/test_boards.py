@@ -141,3 +141,17 @@ def test_missing_package_is_told(tmp_path, monkeypatch):
     with pytest.raises(userland.UnavailableError, match="apt-get failed: E: "):
         userland.build(recipe)
     assert [path.name for path in userland.cache_folder().iterdir()] == ["none.lock"]
+
+
+def test_userlands_that_nobody_uses_any_more_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(userland, "unpack_packages", lambda recipe, root, state: root.mkdir())
+    cache = userland.cache_folder()
+    for name in ("board-old", "board-new", "other-old"):
+        (cache / name).mkdir(parents=True)
+    for name in ("board-old", "other-old"):
+        os.utime(cache / name, (0, 0))
+    made = userland.build(Recipe("board", "amd64", "bookworm", ()))
+    assert userland.build(Recipe("board", "amd64", "bookworm", ())) == made
+    left = {path.name for path in cache.iterdir() if path.is_dir()}
+    assert left == {"board-new", "other-old", made.name}

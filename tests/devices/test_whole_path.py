@@ -6,7 +6,11 @@ import pytest
 from tests.devices.sshd import write_client
 
 pytestmark = pytest.mark.emulated
-RUNTIMES = ("tflite-runtime-2.14", "ai-edge-litert-2.3")
+BOARDS = (
+    ("aarch64", "tflite-runtime-2.14"),
+    ("aarch64", "ai-edge-litert-2.3"),
+    ("armv7", "tflite-runtime-2.14"),
+)
 DELEGATE = ("--runtime", "litert:delegate")
 
 
@@ -30,20 +34,21 @@ def check_rows(rows, devices):
 
 
 def test_ssh_boards_answer_as_this_machine_does(ssh_board, harness, residual_file, tmp_path):
-    boards = [ssh_board(name=f"board{i}", runtime=runtime) for i, runtime in enumerate(RUNTIMES)]
+    boards = [
+        ssh_board(target, name=f"board{i}", runtime=runtime)
+        for i, (target, runtime) in enumerate(BOARDS)
+    ]
     before = [board.files() for board in boards]
     run = harness(write_client(tmp_path / "bin", boards))
     devices = [word for board in boards for word in ("--device", ssh_of(board))]
     rows = run.bench(str(residual_file), *DELEGATE, "--device", "local", *devices)
-    check_rows(rows, ["local", "board0", "board1"])
-    for row in rows:
-        if row["host"]["device"] == "local":
-            continue
-        runtime = RUNTIMES[int(row["host"]["device"][-1])]
+    check_rows(rows, ["local", *(board.name for board in boards)])
+    by_name = {row["host"]["device"]: row for row in rows}
+    for board, (target, runtime), files in zip(boards, BOARDS, before, strict=True):
+        row = by_name[board.name]
         assert row["setup"]["runtime_version"].replace(" ", "-").startswith(runtime)
         assert row["host"]["emulated"] is True
-        assert row["host"]["architecture"] == "aarch64"
-    for board, files in zip(boards, before, strict=True):
+        assert row["host"]["architecture"] == {"armv7": "armv7l"}.get(target, target)
         assert board.files() == files
         assert all("sshd -D" in words for words in board.processes().values())
 

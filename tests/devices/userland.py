@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.devices.recipes import Recipe
 
 # Part of the folder's name: raise it when the code below makes something else of a recipe.
 VERSION = 2
+UNUSED_SECONDS = 30 * 24 * 3600
 MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 PYTHON = (3, 11)  # bookworm's
@@ -71,6 +73,7 @@ def build(recipe: Recipe) -> Path:
     cache = cache_folder()
     folder = cache / f"{recipe.name}-{digest}"
     if folder.is_dir():
+        os.utime(folder)
         return folder
     _require_tools()
     try:
@@ -87,7 +90,16 @@ def build(recipe: Recipe) -> Path:
                 _unpack_wheels(recipe, requirements, root / "opt" / "runtimes" / name)
             _compile(root)
             root.rename(folder)
+            os.utime(folder)
+        _remove_unused(cache, recipe.name)
     return folder
+
+
+def _remove_unused(cache: Path, name: str) -> None:
+    """Removes what earlier recipes left and no test run has used for a long time."""
+    for folder in cache.glob(f"{name}-*"):
+        if time.time() - folder.stat().st_mtime > UNUSED_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -43,9 +43,9 @@ class Chooser {
     }
   }
 
-  void take_neighbours() {
+  void take_neighbours(Array<FlatFilter>* flat_filters) {
     for (Candidate& c : nodes_) {
-      if (is_weight_only(c)) take_weight_only(c);
+      if (is_weight_only(c)) take_weight_only(c, flat_filters);
     }
     for (Candidate& c : nodes_) {
       if (is_residual_add(c)) c.taken = true;
@@ -195,9 +195,19 @@ class Chooser {
       return false;
     }
     const Candidate* source = producer(c.node->inputs->data[1]);
+    if (source && is_filter_reshape(*source)) source = producer(source->node->inputs->data[0]);
     if (!source || source->type != &kDequantize || source->node->inputs->size != 1) return false;
     const TfLiteTensor* packed = tensor(source->node->inputs, 0);
     return packed && packed->type == kTfLiteInt32 && is_constant(packed);
+  }
+  // [O, K] -> [O, KH, KW, C], floats.
+  bool is_filter_reshape(const Candidate& c) const {
+    if (c.builtin != kTfLiteBuiltinReshape || c.node->inputs->size < 1 ||
+        c.node->outputs->size != 1) {
+      return false;
+    }
+    const TfLiteTensor *in = tensor(c.node->inputs, 0), *out = tensor(c.node->outputs, 0);
+    return is_float(in) && is_float(out) && in->dims->size == 2 && out->dims->size == 4;
   }
   static int layer_activation(const Candidate& c) {
     if (c.builtin == kTfLiteBuiltinFullyConnected) {
@@ -212,9 +222,15 @@ class Chooser {
   // Takes the layer and the per-channel MUL and ADD that follow it. The layer then reads the packed
   // constant itself: left as it was, the partitioner could put LceDequantize into an earlier
   // partition, whose output, the unpacked weights, would need memory.
-  void take_weight_only(Candidate& c) {
+  void take_weight_only(Candidate& c, Array<FlatFilter>* flat_filters) {
     c.taken = true;
-    c.node->inputs->data[1] = producer(c.node->inputs->data[1])->node->inputs->data[0];
+    Candidate* source = producer(c.node->inputs->data[1]);
+    if (source->builtin == kTfLiteBuiltinReshape) {
+      flat_filters->push({c.index, c.node->inputs->data[1]});
+      source->taken = true;
+      source = producer(source->node->inputs->data[0]);
+    }
+    c.node->inputs->data[1] = source->node->inputs->data[0];
     Candidate* last = &c;
     bool active = layer_activation(c) != kTfLiteActNone;
     constexpr int kSteps[] = {kTfLiteBuiltinMul, kTfLiteBuiltinAdd};
@@ -244,6 +260,8 @@ const OpType* find_op_type(const TfLiteRegistration& registration) {
         return &kAdd;
       case kTfLiteBuiltinMul:
         return &kMul;
+      case kTfLiteBuiltinReshape:
+        return &kReshape;
       case kTfLiteBuiltinFullyConnected:
         return &kWeightOnlyDense;
       case kTfLiteBuiltinConv2d:
@@ -260,10 +278,11 @@ const OpType* find_op_type(const TfLiteRegistration& registration) {
   return nullptr;
 }
 
-void choose_nodes(TfLiteContext* context, const TfLiteIntArray& plan, const Options& options,
+void choose_nodes(TfLiteContext* context, const TfLiteIntArray& plan, Delegate* delegate,
                   Array<int>* nodes) {
   Chooser chooser(context, plan);
-  if (options.fuse) chooser.take_neighbours();
+  delegate->flat_filters.resize(0);
+  if (delegate->options.fuse) chooser.take_neighbours(&delegate->flat_filters);
   chooser.list(nodes);
 }
 

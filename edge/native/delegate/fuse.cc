@@ -112,10 +112,12 @@ int residual_of(const Op& op) { return op.type == &kBconv ? op.inputs[kBconvResi
 
 void fuse_ops(Partition& p) {
   if (!p.delegate->options.fuse) return;
-  // An LceDequantize whose reader took the packed constant has none left.
+  // An LceDequantize, and the RESHAPE after it, whose reader took the packed constant has none
+  // left.
   for (int i = p.ops.size() - 1; i >= 0; --i) {
     int reader;
-    if (p.ops[i].type == &kDequantize && readers(p, p.ops[i].outputs[0], &reader) == 0) {
+    const bool unpacks = p.ops[i].type == &kDequantize || p.ops[i].type == &kReshape;
+    if (unpacks && readers(p, p.ops[i].outputs[0], &reader) == 0) {
       remove_op(p, i);
     }
   }

@@ -63,6 +63,12 @@ struct Op {
   uint64_t calls, time_ns;
 };
 
+// A weight-only layer whose filter was packed flat, as [O, K], and reshaped behind LceDequantize:
+// its node, and the tensor that has the filter's shape.
+struct FlatFilter {
+  int node, tensor;
+};
+
 struct Delegate {
   TfLiteDelegate interface;
   Options options;
@@ -71,8 +77,9 @@ struct Delegate {
   // Python's garbage collector may free a delegate before the interpreter that uses it: whoever
   // created it and each partition hold a reference, and the last one to let go frees it.
   int references = 1;
-  Array<char> profile;  // JSON of partitions that were freed
-  Array<char> foreign;  // JSON of nodes that were left to the interpreter
+  Array<char> profile;             // JSON of partitions that were freed
+  Array<char> foreign;             // JSON of nodes that were left to the interpreter
+  Array<FlatFilter> flat_filters;  // of the interpreter that is being prepared
   // What partitions that were freed held: values between operators, and packed constants.
   size_t arena_bytes = 0, constant_bytes = 0;
 };
@@ -107,7 +114,7 @@ const char* type_name(TfLiteType type);
 const OpType* find_op_type(const TfLiteRegistration& registration);
 
 // Which nodes of the plan the delegate takes.
-void choose_nodes(TfLiteContext* context, const TfLiteIntArray& plan, const Options& options,
+void choose_nodes(TfLiteContext* context, const TfLiteIntArray& plan, Delegate* delegate,
                   Array<int>* nodes);
 
 // The value that an operator may overwrite with its first output, or -1.
@@ -116,7 +123,7 @@ int residual_of(const Op& op);
 // Merges operators of a partition (see fuse.cc).
 void fuse_ops(Partition& partition);
 
-extern const OpType kQuantize, kDequantize, kBconv, kBMaxPool, kAdd, kMul;
+extern const OpType kQuantize, kDequantize, kBconv, kBMaxPool, kAdd, kMul, kReshape;
 extern const OpType kWeightOnlyDense, kWeightOnlyConv, kWeightOnlyDepthwise;
 
 // Adds the partition's operators and their times, as JSON objects that are each followed by a comma,

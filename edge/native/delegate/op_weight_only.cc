@@ -26,7 +26,10 @@ bool in_range(int value) { return value >= 1 && value <= kMaxWindow; }
 bool parse(Partition& p, Op& op, const TfLiteNode& node) {
   WeightOnlyState* state = new (calloc(1, sizeof(WeightOnlyState))) WeightOnlyState();
   op.state = state;
-  state->scale = state->add = -1;
+  state->scale = state->add = state->flat_filter = -1;
+  for (const FlatFilter& flat : p.delegate->flat_filters) {
+    if (flat.node == op.node) state->flat_filter = flat.tensor;
+  }
   state->depth_multiplier = 1;
   Window& w = state->window;
   w.stride_h = w.stride_w = w.dilation_h = w.dilation_w = 1;
@@ -65,20 +68,31 @@ bool find_shape(Partition& p, Op& op, WeightOnlyState& state) {
     s.in_h = s.in_w = w.kernel_h = w.kernel_w = 1;
     s.channels_out = packed.dims[0];
   } else {
-    if (packed.rank != 4 || in.rank != 4) return p.fail(op, "needs a [N, H, W, C] input");
+    const TfLiteIntArray* flat =
+        state.flat_filter < 0 ? nullptr : p.context->tensors[state.flat_filter].dims;
+    if (packed.rank != (flat ? 2 : 4) || in.rank != 4) {
+      return p.fail(op, "needs a [N, H, W, C] input and a filter of four dimensions");
+    }
     s.batch = in.dims[0], s.in_h = in.dims[1], s.in_w = in.dims[2];
-    w.kernel_h = packed.dims[1], w.kernel_w = packed.dims[2];
+    w.kernel_h = flat ? flat->data[1] : packed.dims[1];
+    w.kernel_w = flat ? flat->data[2] : packed.dims[2];
+    if (w.kernel_h < 1 || w.kernel_w < 1) return p.fail(op, "its filter has no taps");
     const int64_t outputs = static_cast<int64_t>(s.channels_in) * state.depth_multiplier;
     if (outputs > 1 << 24) return p.fail(op, "too many channels");
     s.channels_out = state.depthwise ? static_cast<int>(outputs) : packed.dims[0];
   }
-  const int channels = state.depthwise ? s.channels_out : s.channels_in;
-  if (packed.dims[packed.rank - 1] != b1::words_for(channels) ||
-      (state.depthwise && packed.dims[0] != 1)) {
-    return p.fail(op, "weights of %d words do not fit %d channels", packed.dims[packed.rank - 1],
-                  channels);
+  if (w.kernel_h > kMaxWindow || w.kernel_w > kMaxWindow || s.channels_in > 1 << 24) {
+    return p.fail(op, "its window is too large");
   }
-  if (w.kernel_h > kMaxWindow || w.kernel_w > kMaxWindow || !w.place(s.in_h, s.in_w, state.same)) {
+  const int64_t depth = state.depthwise ? s.channels_out : s.channels_in;
+  const int64_t bits = state.flat_filter < 0 ? depth : depth * w.kernel_h * w.kernel_w;
+  if (bits > INT32_MAX - 32 ||
+      packed.dims[packed.rank - 1] != b1::words_for(static_cast<int>(bits)) ||
+      (state.depthwise && packed.dims[0] != 1)) {
+    return p.fail(op, "weights of %d words do not fit %lld channels", packed.dims[packed.rank - 1],
+                  static_cast<long long>(bits));
+  }
+  if (!w.place(s.in_h, s.in_w, state.same)) {
     return p.fail(op, "its window does not fit the input");
   }
   s.out_h = w.out_h, s.out_w = w.out_w;
@@ -124,6 +138,20 @@ bool make_channel_data(Partition& p, Op& op, WeightOnlyState& state) {
   return true;
 }
 
+// [rows, taps * depth] bits -> [rows, taps, depth] bits, each last dimension in whole words.
+void unflatten(const uint32_t* flat, int rows, int taps, int depth, uint32_t* out) {
+  const size_t from_words = b1::words_for(taps * depth), to_words = b1::words_for(depth);
+  memset(out, 0, rows * taps * to_words * sizeof *out);
+  for (int row = 0; row < rows; ++row, flat += from_words) {
+    for (int tap = 0; tap < taps; ++tap, out += to_words) {
+      for (int i = 0; i < depth; ++i) {
+        const int bit = tap * depth + i;
+        out[i / 32] |= (flat[bit / 32] >> (bit % 32) & 1) << (i % 32);
+      }
+    }
+  }
+}
+
 bool prepare(Partition& p, Op& op) {
   WeightOnlyState& state = state_of(op);
   const b1::BconvShape& s = state.shape;
@@ -133,6 +161,15 @@ bool prepare(Partition& p, Op& op) {
   const uint32_t* filter =
       static_cast<const uint32_t*>(p.constant(op.inputs[kWeights], kTfLiteInt32, elements(packed)));
   if (filter == nullptr) return p.fail(op, "packed weights must be constant int32");
+  Buffer unflattened;
+  if (state.flat_filter >= 0) {
+    const int taps = s.kernel_h * s.kernel_w;
+    const int depth = state.depthwise ? s.channels_out : s.channels_in;
+    const size_t words = static_cast<size_t>(packed.dims[0]) * taps * b1::words_for(depth);
+    if (!unflattened.reserve(words * sizeof(uint32_t))) return p.fail(op, "out of memory");
+    unflatten(filter, packed.dims[0], taps, depth, unflattened.as<uint32_t>());
+    filter = unflattened.as<uint32_t>();
+  }
   const Options& options = p.delegate->options;
   state.kernel = b1::choose_wconv_kernel(options.forced, options.isa);
   state.depthwise_kernel = b1::choose_wdepthwise_kernel(options.forced, options.isa);
@@ -142,6 +179,12 @@ bool prepare(Partition& p, Op& op) {
     }
     state.kernel->pack_filter(s, filter, state.filter.as<uint32_t>());
     state.packed_for = state.kernel;
+  }
+  if (state.depthwise) {
+    if (!state.filter.reserve(state.depthwise_kernel->signs(s) * sizeof(float))) {
+      return p.fail(op, "out of memory");
+    }
+    state.depthwise_kernel->expand_filter(s, filter, state.filter.as<float>());
   }
   int dims[Value::kMaxRank] = {s.batch, s.out_h, s.out_w, s.channels_out};
   int rank = 4;
@@ -153,7 +196,8 @@ bool prepare(Partition& p, Op& op) {
   p.set_shape(op.outputs[0], rank, dims, kTfLiteFloat32);
   b1::WconvCall& call = state.call;
   call.shape = &s;
-  call.filter = state.depthwise ? filter : state.filter.as<uint32_t>();
+  call.filter = state.filter.as<uint32_t>();
+  call.signs = state.filter.as<float>();
   call.scale = state.channel_data.as<float>();
   call.bias = call.scale + s.channels_out;
   activation_range(state.activation, &call.low, &call.high);

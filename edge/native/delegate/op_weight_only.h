@@ -12,6 +12,7 @@ struct WeightOnlyState {
   Window window;
   bool same, depthwise, dense, keep_dims;
   int depth_multiplier, activation;
+  int flat_filter;  // the tensor with the shape of a filter that was packed as [O, K], or -1
   // Merged operators: values of their constants, or -1. The result is clamp(sum * scale + bias).
   int scale, add;
 

@@ -132,7 +132,7 @@ TfLiteStatus prepare_delegate(TfLiteContext* context, TfLiteDelegate* interface)
   for (int i = 0; i < current->size; ++i) copy.push(current->data[i]);
   const TfLiteIntArray& plan = *reinterpret_cast<TfLiteIntArray*>(copy.data());
   Array<int> nodes;
-  choose_nodes(context, plan, delegate.options, &nodes);
+  choose_nodes(context, plan, &delegate, &nodes);
   if (delegate.options.profile[0]) list_foreign_nodes(context, plan, nodes, &delegate.foreign);
   if (nodes.size() == 0) return kTfLiteOk;
   Array<int> list;

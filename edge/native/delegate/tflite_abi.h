@@ -34,6 +34,7 @@ enum {
   kTfLiteBuiltinDepthwiseConv2d = 4,
   kTfLiteBuiltinFullyConnected = 9,
   kTfLiteBuiltinMul = 18,
+  kTfLiteBuiltinReshape = 22,
 };
 
 enum { kTfLitePaddingSame = 1, kTfLitePaddingValid = 2 };

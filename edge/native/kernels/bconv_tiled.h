@@ -20,9 +20,7 @@
 // linker must not merge those copies.
 #pragma once
 
-#include <string.h>
-
-#include "bconv.h"
+#include "rectangles.h"
 
 namespace b1 {
 namespace {
@@ -40,64 +38,6 @@ struct Finish {
   int pixels, channel;
   const int32_t* sums;
   const int32_t* const* correction;  // of each pixel, at `channel`; nullptr without zero padding
-};
-
-// Tiles x blocks that are computed in one go.
-struct Rectangle {
-  int first_tile, last_tile, first_block, last_block;
-};
-
-// Into how many items a tile's blocks are split, so that threads find enough items.
-inline int splits_of(int tiles, int blocks) {
-  constexpr int kEnough = 8;
-  const int wanted = (kEnough + tiles - 1) / tiles;
-  return wanted < blocks ? wanted : blocks;
-}
-
-// Items [first, last) of tiles x splits, the tile being the slower index, as rectangles.
-template <class Function>
-void for_each_rectangle(int first, int last, int splits, int blocks, Function function) {
-  while (first < last) {
-    const int tile = first / splits, split = first % splits;
-    const bool whole = split == 0 && last - first >= splits;
-    const int end_split = whole || last - first > splits - split ? splits : split + last - first;
-    const int end_tile = whole ? tile + (last - first) / splits : tile + 1;
-    function(Rectangle{tile, end_tile, blocks * split / splits, blocks * end_split / splits});
-    first = whole ? end_tile * splits : first + end_split - split;
-  }
-}
-
-// Threads that compute different blocks of the same pixels write words of the same cache lines.
-// Then each computes its words here, and copies them once.
-template <int kPixels>
-class SplitBits {
- public:
-  // `pixels` outputs from `first_pixel` on, of which `r` computes some blocks.
-  SplitBits(const BconvCall& call, const Rectangle& r, size_t first_pixel, int pixels)
-      : words_(words_for(call.shape->channels_out)), r_(r), pixels_(pixels), local_(call) {
-    out_ = call.out_bits + first_pixel * words_;
-    const bool some = r.last_block - r.first_block < words_;
-    used_ = call.out_bits && some && words_ <= kMaxWords && call.shape->groups == 1;
-    if (used_) local_.out_bits = bits_ - first_pixel * words_;
-  }
-  const BconvCall& call() const { return local_; }
-  void store() const {
-    if (!used_) return;
-    for (int i = 0; i < pixels_; ++i) {
-      const size_t at = static_cast<size_t>(i) * words_ + r_.first_block;
-      memcpy(out_ + at, bits_ + at, (r_.last_block - r_.first_block) * sizeof *out_);
-    }
-  }
-
- private:
-  static constexpr int kMaxWords = 64;
-  const int words_;
-  const Rectangle r_;
-  const int pixels_;
-  bool used_;
-  BconvCall local_;
-  uint32_t* out_;
-  uint32_t bits_[kPixels * kMaxWords];
 };
 
 template <class Tile>
@@ -333,6 +273,7 @@ struct TiledBconv {
     for (int i = 0; i < kP; ++i) taps[i] = pixels.first_tap[i] + group * s.group_words();
     const uint32_t* filter = call.filter + block_words(s) * block;
     alignas(64) int32_t sums[kP * kBlock];
+    if (channels < kBlock) memset(sums, 0, sizeof sums);  // the epilogue computes whole blocks
     for (int c = 0; c < channels; c += kC) {
       Tile::accumulate(taps, runs, filter, sums + c);
       filter += block_words(s) / (kBlock / kC);

@@ -10,6 +10,7 @@ namespace b1 {
 struct WconvCall {
   const BconvShape* shape;  // groups 1, zero padding
   const uint32_t* filter;   // as `pack_filter` of the variant made it
+  const float* signs;       // depthwise: as `expand_filter` made it
   const float* input;       // [N, H, W, C]
   const float* scale;       // [O]
   const float* bias;        // [O]
@@ -27,11 +28,12 @@ struct WconvKernel {
   void (*run)(const WconvCall&, int first, int last);
 };
 
-// Depthwise: filter [KH, KW, words of O] as the file has it, output channel o reads input channel
-// o / (O / C). Items are output rows.
+// Depthwise: output channel o reads input channel o / (O / C). Items are output rows.
 struct WdepthwiseKernel {
   const char* name;
   Isa isa;
+  size_t (*signs)(const BconvShape&);  // how many floats `expand_filter` writes
+  void (*expand_filter)(const BconvShape&, const uint32_t* filter, float* signs);
   void (*run)(const WconvCall& call, int first, int last);
 };
 

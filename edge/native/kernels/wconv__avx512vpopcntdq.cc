@@ -60,6 +60,6 @@ struct Tile {
 const WconvKernel kWconvAvx512 = TiledWconv<Tile>::kernel("b1_wconv_1x64__avx512vpopcntdq");
 
 const WdepthwiseKernel kWdepthwiseAvx512 =
-    depthwise_kernel("b1_wdepthwise__avx512vpopcntdq", Isa::kAvx512Vpopcntdq);
+    DepthwiseRows<16>::kernel("b1_wdepthwise__avx512vpopcntdq", Isa::kAvx512Vpopcntdq);
 
 }  // namespace b1

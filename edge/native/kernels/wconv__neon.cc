@@ -7,6 +7,7 @@ namespace b1 {
 const WconvKernel kWconvNeon =
     TiledWconv<FlippingTile<Isa::kNeon, 16>>::kernel("b1_wconv_1x16__neon");
 
-const WdepthwiseKernel kWdepthwiseNeon = depthwise_kernel("b1_wdepthwise__neon", Isa::kNeon);
+const WdepthwiseKernel kWdepthwiseNeon =
+    DepthwiseRows<4>::kernel("b1_wdepthwise__neon", Isa::kNeon);
 
 }  // namespace b1

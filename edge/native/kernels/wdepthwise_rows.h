@@ -1,8 +1,8 @@
-// Depthwise weight-only convolution; each file compiles it with its own instruction set.
+// Depthwise weight-only convolution; each file compiles it with its own instruction set and width
+// of vectors.
 //
-// Channels stand side by side in both the input and the filter's bits, so that a vector of inputs
-// meets a word's bits, shifted to where floats keep their signs. Written so that compilers
-// vectorise the inner loops: 32 channels with constant bounds, without branches.
+// A depthwise filter has a few bits a channel, against thousands of inputs: it is expanded to ±1
+// once, and the sums of 32 channels stay in registers over all taps.
 #pragma once
 
 #include <string.h>
@@ -12,66 +12,110 @@
 namespace b1 {
 namespace {
 
-// sums[i] += +-x[i] for the 32 channels of a word of bits.
-inline void add_signed(const float* x, uint32_t bits, float* sums) {
-  for (int i = 0; i < 32; ++i) {
-    uint32_t value;
-    memcpy(&value, x + i, sizeof value);
-    value ^= bits << (31 - i) & 0x80000000u;
-    float signed_value;
-    memcpy(&signed_value, &value, sizeof signed_value);
-    sums[i] += signed_value;
-  }
-}
+template <int kLanes>
+struct DepthwiseRows {
+  typedef float Vector __attribute__((vector_size(4 * kLanes)));
+  static constexpr int kVectors = kBlock / kLanes;
 
-// The 32 (or, at the end, fewer) channels of one output pixel from `channel` on.
-inline void depthwise_word(const WconvCall& call, int n, int y, int x, int channel, float* out) {
-  const BconvShape& s = *call.shape;
-  const int words = words_for(s.channels_out), multiplier = s.channels_out / s.channels_in;
-  const int left = s.channels_out - channel, channels = left < 32 ? left : 32;
-  float sums[32] = {}, inputs[32] = {};
-  for (int ky = 0; ky < s.kernel_h; ++ky) {
-    const int iy = y * s.stride_h - s.pad_top + ky * s.dilation_h;
-    if (iy < 0 || iy >= s.in_h) continue;
-    for (int kx = 0; kx < s.kernel_w; ++kx) {
-      const int ix = x * s.stride_w - s.pad_left + kx * s.dilation_w;
-      if (ix < 0 || ix >= s.in_w) continue;
-      const float* in =
-          call.input + ((static_cast<size_t>(n) * s.in_h + iy) * s.in_w + ix) * s.channels_in;
-      const float* from = in + channel;
-      if (multiplier != 1) {
-        for (int i = 0; i < channels; ++i) inputs[i] = in[(channel + i) / multiplier];
-        from = inputs;
-      } else if (channels < 32) {
-        memcpy(inputs, in + channel, channels * sizeof *in);
-        from = inputs;
-      }
-      const size_t tap = static_cast<size_t>(ky) * s.kernel_w + kx;
-      add_signed(from, call.filter[tap * words + channel / 32], sums);
+  static Vector load(const float* from) {
+    Vector v;
+    memcpy(&v, from, sizeof v);
+    return v;
+  }
+
+  static size_t signs(const BconvShape& s) {
+    return static_cast<size_t>(s.kernel_h) * s.kernel_w * round_up(s.channels_out, kBlock);
+  }
+
+  // [KH, KW, words of O] -> ±1 as [KH * KW, O rounded up to whole words].
+  static void expand_filter(const BconvShape& s, const uint32_t* filter, float* signs) {
+    const int words = words_for(s.channels_out);
+    for (int i = 0; i < s.kernel_h * s.kernel_w * words; ++i) {
+      for (int bit = 0; bit < kBlock; ++bit) *signs++ = filter[i] >> bit & 1 ? -1.0f : 1.0f;
     }
   }
-  for (int i = 0; i < channels; ++i) {
-    float value = sums[i] * call.scale[channel + i] + call.bias[channel + i];
-    value = value < call.low ? call.low : value;
-    out[channel + i] = value > call.high ? call.high : value;
-  }
-}
 
-inline void depthwise_rows(const WconvCall& call, int first, int last) {
-  const BconvShape& s = *call.shape;
-  for (int row = first; row < last; ++row) {
-    for (int x = 0; x < s.out_w; ++x) {
-      float* out = call.out + (static_cast<size_t>(row) * s.out_w + x) * s.channels_out;
-      for (int channel = 0; channel < s.channels_out; channel += 32) {
-        depthwise_word(call, row / s.out_h, row % s.out_h, x, channel, out);
+  // Taps [first, end) along one axis that lie inside the image.
+  struct Inside {
+    int first, end;
+    Inside(int start, int in, int kernel, int dilation) : first(0), end(kernel) {
+      while (first < end && start + first * dilation < 0) ++first;
+      while (end > first && start + (end - 1) * dilation >= in) --end;
+    }
+  };
+
+  // The taps of one output pixel: `in` and `signs` at the first.
+  struct Taps {
+    const float *in, *signs;
+    int rows, columns;
+    size_t in_row, in_column, sign_row, sign_column;
+  };
+
+  // The block of channels from `channel` on of one output pixel.
+  static void block(const WconvCall& call, const Taps& taps, int channel, float* out) {
+    const BconvShape& s = *call.shape;
+    const int multiplier = s.channels_out / s.channels_in, left = s.channels_out - channel;
+    const int channels = left < kBlock ? left : kBlock;
+    const bool direct = multiplier == 1 && channels == kBlock;
+    float inputs[kBlock] = {};
+    Vector sum[kVectors] = {};
+    for (int row = 0; row < taps.rows; ++row) {
+      const float* in = taps.in + row * taps.in_row;
+      const float* signs = taps.signs + row * taps.sign_row + channel;
+      for (int column = 0; column < taps.columns; ++column) {
+        const float* from = direct ? in + channel : inputs;
+        for (int i = 0; !direct && i < channels; ++i) inputs[i] = in[(channel + i) / multiplier];
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; ++v) {
+          sum[v] += load(from + kLanes * v) * load(signs + kLanes * v);
+        }
+        in += taps.in_column;
+        signs += taps.sign_column;
+      }
+    }
+    float sums[kBlock];
+    memcpy(sums, sum, sizeof sums);
+    for (int i = 0; i < channels; ++i) {
+      float value = sums[i] * call.scale[channel + i] + call.bias[channel + i];
+      value = value < call.low ? call.low : value;
+      out[channel + i] = value > call.high ? call.high : value;
+    }
+  }
+
+  static void run(const WconvCall& call, int first, int last) {
+    const BconvShape& s = *call.shape;
+    Taps taps;
+    taps.in_column = static_cast<size_t>(s.dilation_w) * s.channels_in;
+    taps.in_row = static_cast<size_t>(s.dilation_h) * s.in_w * s.channels_in;
+    taps.sign_column = round_up(s.channels_out, kBlock);
+    taps.sign_row = taps.sign_column * s.kernel_w;
+    for (int row = first; row < last; ++row) {
+      const int top = row % s.out_h * s.stride_h - s.pad_top;
+      const Inside y(top, s.in_h, s.kernel_h, s.dilation_h);
+      const float* image =
+          call.input + static_cast<size_t>(row / s.out_h) * s.in_h * s.in_w * s.channels_in;
+      taps.rows = y.end - y.first;
+      for (int i = 0; i < s.out_w; ++i) {
+        const int left = i * s.stride_w - s.pad_left;
+        const Inside x(left, s.in_w, s.kernel_w, s.dilation_w);
+        taps.columns = x.end - x.first;
+        if (taps.rows == 0 || taps.columns == 0) taps.rows = taps.columns = 0;
+        const ptrdiff_t iy = top + y.first * s.dilation_h, ix = left + x.first * s.dilation_w;
+        taps.in = taps.rows ? image + (iy * s.in_w + ix) * s.channels_in : image;
+        taps.signs = call.signs + y.first * taps.sign_row + x.first * taps.sign_column;
+        float* out = call.out + (static_cast<size_t>(row) * s.out_w + i) * s.channels_out;
+        for (int channel = 0; channel < s.channels_out; channel += kBlock) {
+          block(call, taps, channel, out);
+        }
+        taps.rows = y.end - y.first;
       }
     }
   }
-}
 
-constexpr WdepthwiseKernel depthwise_kernel(const char* name, Isa isa) {
-  return {name, isa, depthwise_rows};
-}
+  static constexpr WdepthwiseKernel kernel(const char* name, Isa isa) {
+    return {name, isa, signs, expand_filter, run};
+  }
+};
 
 }  // namespace
 }  // namespace b1

@@ -45,7 +45,13 @@ def base_model(rng):
         out = elementwise(g, "ADD", out, rng.standard_normal(o).astype(np.float32), 1)
         filters = rng.choice([-1, 1], (o, 2, 2, c))
         second = g.tensor([1, 4, 5, o])
-        unpacked = g.dequantize(g.constant(pack(filters)), c)
+        if rng.integers(0, 2):  # packed flat, as the converter packs few channels
+            signs = g.dequantize(g.constant(pack(filters.reshape(o, -1))), 4 * c)
+            unpacked = g.tensor([o, 2, 2, c])
+            shape = g.constant(np.array([o, 2, 2, c], np.int32))
+            g.operator(schema.BuiltinOperator.RESHAPE, [signs, shape], [unpacked])
+        else:
+            unpacked = g.dequantize(g.constant(pack(filters)), c)
         zero = g.constant(np.zeros(o, np.float32))
         g.operator(
             schema.BuiltinOperator.CONV_2D,

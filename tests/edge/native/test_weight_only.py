@@ -1,5 +1,8 @@
 """Layers of floats with packed ±1 weights, as `pack_binary_weights` writes them."""
 
+import gc
+import json
+
 import numpy as np
 import pytest
 
@@ -204,3 +207,59 @@ def test_weights_with_another_reader_are_still_unpacked(run):
     results = run(graph.build([value], [out, floats]), x)
     assert (results[1] == weights).all()
     np.testing.assert_allclose(results[0], x @ weights.T, atol=44 * EPSILON * np.abs(x).sum())
+
+
+def converted(layers, shape):
+    """A Keras model through Onebit's converter."""
+    import convert
+    from onebit.keras import keras
+
+    keras.utils.set_random_seed(4)
+    inputs = x = keras.Input(shape)
+    for layer in layers:
+        x = layer(x)
+    model = keras.Model(inputs, x)
+    for weights in model.weights:
+        if "moving" not in weights.name:
+            weights.assign_add(0.1 * np.random.default_rng(0).standard_normal(weights.shape))
+    return convert.convert_model(model).tflite
+
+
+@pytest.mark.parametrize("kind", ["conv", "depthwise", "dense"])
+def test_converted_layer_is_computed_from_its_bits(kind, run, lce, isas, tmp_path):
+    """What `pack_binary_weights` writes, RESHAPE of a flat filter included, is recognised whole."""
+    from onebit.keras import keras, lq
+
+    binary = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip"}
+    normal = keras.layers.BatchNormalization
+    layers, shape = {
+        "conv": (
+            [lq.layers.QuantConv2D(64, 3, padding="same", **binary), normal(), keras.layers.ReLU(),
+             lq.layers.QuantConv2D(48, 3, strides=2, **binary), normal()],
+            (12, 13, 3),
+        ),
+        "depthwise": (
+            [lq.layers.QuantDepthwiseConv2D(
+                5, padding="same", depthwise_quantizer="ste_sign",
+                depthwise_constraint="weight_clip"), normal()],
+            (20, 20, 200),
+        ),
+        "dense": (
+            [lq.layers.QuantDense(300, **binary), normal(), keras.layers.ReLU(),
+             lq.layers.QuantDense(90, **binary), normal()],
+            (200,),
+        ),
+    }[kind]  # fmt: skip
+    file = converted(layers, shape)
+    x = np.random.default_rng(1).standard_normal((1, *shape)).astype(np.float32)
+    theirs = lce(file, x)[0]
+    for isa in isas:
+        ours = run(file, x, isa=isa, profile=tmp_path / "p.json")[0]
+        # Sums of up to 9 * 64 products of order 1, in any order, twice.
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+        gc.collect()
+        profile = json.loads((tmp_path / "p.json").read_text())
+        names = {n["op"] for n in profile["delegated"]}
+        assert names <= {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}, profile
+        assert profile["delegated"], profile
+        assert not {n["op"] for n in profile["not_delegated"]} & {"RESHAPE", *names}, profile
