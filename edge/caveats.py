@@ -33,7 +33,8 @@ def caveats(rows: Sequence[Row], superseded: int = 0) -> list[str]:
 
 def host_notes(rows: Sequence[Row]) -> list[str]:
     """What qualifies figures by the machines that they come from."""
-    hosts = list(dict.fromkeys(row.host for row in rows))
+    # A device that was not reached told nothing, and there is nothing to doubt.
+    hosts = list(dict.fromkeys(row.host for row in rows if row.host.architecture is not None))
     notes = []
     others = sorted({h.architecture for h in hosts if h.architecture not in ARM} - {None}, key=str)
     if others:

@@ -13,10 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from edge.svg import CHARACTER_PX, Axis, drawing, element, line, log_range, vertical_grid
+from edge.svg import (
+    CHARACTER_PX,
+    Axis,
+    drawing,
+    element,
+    line,
+    log_range,
+    shortened,
+    vertical_grid,
+)
 
 MAX_DOTS = 240
 LABELS_BESIDE_PX = 700
+MOST_LABELS = 0.5  # of the width; longer ones stand above their rows
 LINE_PX = 15
 NARROW_NOTE_PX = 16  # half of the number at the last tick
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -70,11 +80,11 @@ SIDE_PX, TOP_PX = 10, 4
 
 def _lay_out(rows: Sequence[Strip | Bar], width: int, row_px: int, note_px: int) -> _Layout:
     """Places the rows, with their groups' headings, labels and notes."""
-    beside = width >= LABELS_BESIDE_PX
     heading_px = 30
-    group_px = max(len(row.group) for row in rows) * CHARACTER_PX + 14 if beside else 0.0
-    label_px = max(len(row.label) for row in rows) * CHARACTER_PX if beside else 0.0
-    left = SIDE_PX + group_px + label_px
+    group_px = max(len(row.group) for row in rows) * CHARACTER_PX + 14
+    label_px = max(len(row.label) for row in rows) * CHARACTER_PX
+    beside = width >= LABELS_BESIDE_PX and group_px + label_px <= MOST_LABELS * width
+    left = SIDE_PX + (group_px + label_px if beside else 0.0)
     y, places, parts = float(TOP_PX), [], []
     for index, row in enumerate(rows):
         if index == 0 or row.group != rows[index - 1].group:
@@ -83,7 +93,7 @@ def _lay_out(rows: Sequence[Strip | Bar], width: int, row_px: int, note_px: int)
             parts.append(
                 element(
                     "text",
-                    row.group,
+                    shortened(row.group, width - 2 * SIDE_PX),
                     x=SIDE_PX,
                     y=y + (row_px / 2 + 8 if beside else 22),
                     class_="label",

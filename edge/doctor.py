@@ -94,7 +94,7 @@ def _user_space(host: Host, told: Mapping[str, Any]) -> Iterator[Finding]:
             "install a 64-bit system",
         )
     elif host.user_space_bits is not None:
-        yield Finding("user space", FINE, f"{host.user_space_bits} bits, {host.os}")
+        yield Finding("user space", FINE, f"{host.user_space_bits} bits")
 
 
 def _governor(host: Host, told: Mapping[str, Any]) -> Iterator[Finding]:

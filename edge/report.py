@@ -51,6 +51,11 @@ class DeviceSection:
     memory: figures.Figure | None
     profiles: list[tuple[str, figures.Figure | None]]
 
+    @property
+    def reached(self) -> bool:
+        """Whether the device could be asked what it is."""
+        return self.host.architecture is not None
+
 
 def shown_rows(rows: Sequence[Row]) -> list[Row]:
     """The latest row of each cell, those of a model together, under names that tell files apart."""

@@ -5,9 +5,20 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from edge.svg import CHARACTER_PX, Axis, drawing, element, line, log_range, marker, vertical_grid
+from edge.svg import (
+    CHARACTER_PX,
+    Axis,
+    drawing,
+    element,
+    line,
+    log_range,
+    marker,
+    shortened,
+    vertical_grid,
+)
 
 LINE_PX = 15.0
+LONGEST_LABEL = 0.7  # of the area's width: the rest has room for marks beside it
 
 
 @dataclass(frozen=True)
@@ -123,7 +134,8 @@ def place_labels(
     left, top, right, bottom = area
     taken = [(x - 7, y - 7, x + 7, y + 7) for marks in groups.values() for x, y in marks]
     parts = []
-    for name, marks in groups.items():
+    for group, marks in groups.items():
+        name = shortened(group, LONGEST_LABEL * (right - left))
         w, best = len(name) * CHARACTER_PX, None
         for distance in (12.0, 18.0, 28.0, 40.0, 56.0, 74.0):
             for x, y in marks:

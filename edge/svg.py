@@ -21,6 +21,17 @@ def element(name: str, *children: Any, **attributes: Any) -> Markup:
     return Markup(f"<{name}{written}>") + inner + Markup(f"</{name}>")  # noqa: S704
 
 
+def shortened(text: str, width_px: float) -> str:
+    """The text, with an ellipsis for its middle where it is wider than that.
+
+    Names of one family differ at their ends, and files of one name at their beginnings.
+    """
+    most = max(3, int(width_px / CHARACTER_PX))
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]}…{text[len(text) - (most - 1 - most // 2) :]}"
+
+
 def _number(value: Any) -> Any:
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
 

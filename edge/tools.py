@@ -206,9 +206,7 @@ def run_tool_cells(
     host = device.probe()
     for cell in cells:
         on_start(cell)
-        row = dataclasses.replace(
-            unmeasured_row(cell, run, host, plan, "not run"), status=rows.FAILED
-        )
+        row = unmeasured_row(cell, run, host, plan, "nothing was measured")
         library = None
         try:
             program, model = device.put(tool), device.put(cell.model.file)

@@ -2,7 +2,8 @@
 
     python scripts/accuracies.py [RECIPE …]   # what results/accuracies.jsonl has is not done again
 
-An interrupted training resumes; runs lie in runs/accuracies. `--table` and `--plot` show the rows.
+An interrupted training resumes; runs lie in runs/accuracies. `--table`, `--errors` and `--latent`
+show the rows.
 Training multiplies in bfloat16 where the processor can; every accuracy is measured in float32, on
 the test split, of the last epoch's weights.
 """
@@ -13,11 +14,16 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 ROOT = Path(__file__).parent.parent
 OUTPUT = ROOT / "results" / "accuracies.jsonl"
 RUNS = ROOT / "runs" / "accuracies"
 COMPUTE = "bfloat16"
+BINS = 50
 
 MLPS = (
     "float_mlp",
@@ -65,12 +71,27 @@ def row_of(recipe: str, seed: int) -> dict:
             for key in ("loss", "accuracy", "val_accuracy")
             if history and key in history[0]
         },
+        "latent_histogram": latent_histogram(folder),
         "model_sha256": card["model_sha256"],
         "versions": config["versions"],
         "commit": config["commit"],
         "date": card["created"],
         "command": " ".join(command),
     }
+
+
+def latent_histogram(folder: Path) -> list[int] | None:
+    """How many latent weights of the first layer lie in each of `BINS` parts of [-1, 1]."""
+    import numpy as np
+
+    import zoo
+    from zoo.latent import latent_kernels
+
+    kernels = latent_kernels(zoo.load_run(folder).model)
+    if not kernels:
+        return None
+    values = next(iter(kernels.values())).numpy()
+    return [int(count) for count in np.histogram(values, BINS, (-1, 1))[0]]
 
 
 def read_rows(path: Path) -> list[dict]:
@@ -117,28 +138,54 @@ def table(rows: list[dict]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def plot(rows: list[dict], dataset: str, path: Path) -> None:
+def plot_errors(rows: list[dict], dataset: str, axes: "Axes") -> None:
     """Draws the validation error of each epoch, one line a recipe: the mean over its seeds."""
+    for group in groups([row for row in rows if row["dataset"] == dataset]):
+        curves = [row["history"].get("val_accuracy") for row in group]
+        if not all(curves):
+            continue
+        errors = [100 - 100 * statistics.mean(epoch) for epoch in zip(*curves, strict=True)]
+        seeds = f"{len(curves)} seed{'s' if len(curves) > 1 else ''}"
+        label = f"{group[0]['recipe'].removesuffix(f'_{dataset}')}, {seeds}"
+        axes.plot(range(1, len(errors) + 1), errors, label=label)
+    axes.set(xlabel="epoch", ylabel="validation error, %", title=dataset, yscale="log")
+    axes.set_yticks([5, 6, 7, 8, 10, 12, 15, 20, 30])
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+
+
+def plot_latent(rows: list[dict], dataset: str, axes: "Axes") -> None:
+    """Draws where the first layer's latent weights lie, one line a recipe, of its first seed."""
+    for group in groups([row for row in rows if row["dataset"] == dataset]):
+        counts = group[0].get("latent_histogram")
+        if counts is None:
+            continue
+        centres = [-1 + (2 * place + 1) / len(counts) for place in range(len(counts))]
+        shares = [100 * count / sum(counts) for count in counts]
+        axes.plot(centres, shares, label=group[0]["recipe"].removesuffix(f"_{dataset}"))
+    title = f"{dataset}: latent weights of the first layer"
+    axes.set(xlabel="weight", ylabel="share of the weights, %", title=title, yscale="log")
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+
+
+def draw(plot, rows: list[dict], dataset: str, path: Path) -> None:
+    """Writes a plot as SVG; equal rows give an equal file."""
     import matplotlib
 
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "onebit"  # equal rows give an equal file
+    matplotlib.rcParams["svg.hashsalt"] = "onebit"
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
-    for group in groups([row for row in rows if row["dataset"] == dataset]):
-        curves = [
-            row["history"]["val_accuracy"] for row in group if "val_accuracy" in row["history"]
-        ]
-        if curves:
-            errors = [100 - 100 * statistics.mean(epoch) for epoch in zip(*curves, strict=True)]
-            label = group[0]["recipe"].removesuffix(f"_{dataset}")
-            axes.plot(range(1, len(errors) + 1), errors, label=f"{label} ({len(curves)} seeds)")
-    axes.set(xlabel="epoch", ylabel="validation error, %", title=dataset, yscale="log")
-    axes.grid(visible=True, which="both", alpha=0.3)
-    axes.legend()
+    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    plot(rows, dataset, axes)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
+
+
+PLOTS = {"errors": plot_errors, "latent": plot_latent}
 
 
 def main() -> None:
@@ -146,13 +193,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipes", nargs="*", help="of the plan; all when absent")
     parser.add_argument("--table", metavar="FILE", type=Path, help="print a file's rows")
-    parser.add_argument("--plot", nargs=2, metavar=("DATASET", "FILE"), help="draw its rows")
+    for option in PLOTS:
+        parser.add_argument(f"--{option}", nargs=2, metavar=("DATASET", "FILE.svg"), help="draw")
     options = parser.parse_args()
     if options.table:
         print(table(read_rows(options.table)), end="")
         return
-    if options.plot:
-        plot(read_rows(OUTPUT), options.plot[0], Path(options.plot[1]))
+    asked = [(plot, getattr(options, option)) for option, plot in PLOTS.items()]
+    for plot, place in asked:
+        if place:
+            draw(plot, read_rows(OUTPUT), place[0], Path(place[1]))
+    if any(place for _, place in asked):
         return
     done = {(row["recipe"], row["seed"]) for row in read_rows(OUTPUT)}
     OUTPUT.parent.mkdir(exist_ok=True)

@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -16,7 +16,7 @@ from edge.caveats import host_notes
 from edge.commands.device_options import device_options
 from edge.commands.progress import DeviceProgress
 from edge.data import read_data
-from edge.fleet import AFFINITY, LOCAL, entries_of
+from edge.fleet import AFFINITY, LOCAL, Entry, entries_of
 from edge.install import install_missing
 from edge.measurement import MODES, plan_for
 from edge.models import describe
@@ -163,6 +163,11 @@ def bench(
     models = [describe(file) for file in files]
     if runtimes is not None:
         find_setups(runtimes)
+    _refuse_for_tools(
+        entries,
+        {"--runtime": runtimes, "--data": data_path, "--profile-ops": profile_ops},
+        affinity,
+    )
     for entry in entries:
         if entry.address == LOCAL and entry.tool is None:
             plan_cells(models, runtimes, entry.threads or threads)
@@ -206,6 +211,24 @@ def bench(
         progress.print(f"note: {note}", markup=False, soft_wrap=True)
     if any(row.status == row_module.FAILED for row in results):
         raise SystemExit(1)
+
+
+def _refuse_for_tools(
+    entries: Sequence[Entry], of_the_runner: Mapping[str, object], affinity: str | None
+) -> None:
+    """Refuses options that would be ignored because a tool measures.
+
+    Raises:
+        UsageError: A device with a tool has an affinity, or all have tools and one of the runner's
+            options is set.
+    """
+    for entry in entries:
+        if entry.tool is not None and (entry.affinity or affinity):
+            raise UsageError(f"{entry.name} is measured by {entry.tool.name}: it has no affinity")
+    if all(entry.tool is not None for entry in entries):
+        for option, value in of_the_runner.items():
+            if value:
+                raise UsageError(f"{option} is for the runner, and every device here has a tool")
 
 
 def print_rows(results: Iterable[Row], format_: str) -> None:

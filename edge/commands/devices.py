@@ -9,14 +9,12 @@ import click
 
 from edge.commands.device_options import device_options
 from edge.devices import RunnerError
-from edge.devices.adb import adb
+from edge.devices.adb import TOOL_HINT, adb
 from edge.devices.adb_shell import AdbShellDevice
 from edge.doctor import SPOILS, examine
 from edge.fleet import LOCAL, Entry, entries_of
 from onebit.cli import emit, format_option, progress
 from onebit.errors import OnebitError
-
-NO_PYTHON = "without Python"
 
 DEVICE_COLUMNS = {
     "device": "device",
@@ -78,7 +76,7 @@ def _look(entry: Entry) -> dict[str, Any]:
             record["processor"] = device.probe().cpu
     except OnebitError as error:
         record["reason"] = str(error)
-        if record["state"] != "reachable" and NO_PYTHON in str(error):
+        if record["state"] != "reachable" and TOOL_HINT in str(error):
             record["state"] = "reachable"
     return record
 
@@ -105,7 +103,7 @@ def doctor(address: str, fleet: Path | None, format_: str) -> None:
         with entry.device() as device:
             findings = list(examine(device))
     except RunnerError as error:
-        if not entry.address.startswith("adb:") or NO_PYTHON not in str(error):
+        if not entry.address.startswith("adb:") or TOOL_HINT not in str(error):
             raise
         with AdbShellDevice(entry.address, entry.name) as shell:
             findings = list(examine(shell))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from edge.campaign import Event
 from edge.fleet import Entry
@@ -17,13 +17,13 @@ class DeviceProgress:
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._several = len(entries) > 1
         self._live = Progress(
-            SpinnerColumn(),
             TextColumn("{task.fields[device]}", markup=False),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TextColumn("{task.fields[now]}", markup=False),
             console=progress,
             transient=True,
+            auto_refresh=False,  # drawing would disturb what is measured here
             disable=not progress.is_terminal,
         )
         self._tasks = {
@@ -56,6 +56,8 @@ class DeviceProgress:
             row = event.row
             told = row.summary if not row.host.emulated else None
             parts = [f"p50 {milliseconds(told.p50_ns)}"] if told else []
+            if row.aggregates is not None and not row.host.emulated:
+                parts = [f"mean {milliseconds(row.aggregates.mean_ns)}"]
             if row.reason:
                 parts.append(f"{row.status}: {row.reason}")
             where = f"{event.device}: " if self._several else ""
@@ -63,3 +65,4 @@ class DeviceProgress:
             line = f"[{ended}/{total}] {label}: {'; '.join(parts)}"
             progress.print(line, markup=False, soft_wrap=True)
         self._counts[event.device] = (ended, total)
+        self._live.refresh()

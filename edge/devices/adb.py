@@ -15,6 +15,8 @@ from onebit.errors import UsageError
 
 VENV = "/data/local/tmp/onebit-venv"
 ADB_SECONDS = 30
+TOOL_HINT = "--tool PATH/TO/benchmark_model"
+"""Ends the message about a device without Python."""
 
 STATES = {
     "unauthorized": "unlock it and allow USB debugging for this computer",
@@ -116,7 +118,7 @@ class AdbDevice(AgentDevice):
         if NO_PYTHON in reason:
             asked = self._python or "python3"
             return (
-                f"{self.name} has no {asked}; measure without Python, by TensorFlow Lite's own "
-                "program: --tool PATH/TO/benchmark_model"
+                f"{self.name} has no {asked}; measure with TensorFlow Lite's own program instead: "
+                f"{TOOL_HINT}"
             )
         return f"cannot reach {self.name}: {reason}"

@@ -36,6 +36,7 @@ from importlib import metadata
 
 MARK = "onebit-agent 1"
 SILENCE_SECONDS = 300
+GONE_SECONDS = 2
 MAX_OUTPUT_BYTES = 1 << 26
 MAX_ERROR_BYTES = 4000
 ANDROID_FOLDER = "/data/local/tmp"
@@ -166,9 +167,14 @@ def get(request, source, folder):
 
 
 def end_group(process):
-    """Kills a command with all that it started."""
-    with contextlib.suppress(OSError):
+    """Kills a command with all that it started, and waits until they are gone."""
+    with contextlib.suppress(OSError):  # no such group any more
         os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        deadline = time.monotonic() + GONE_SECONDS
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(0.01)
     process.wait()
 
 

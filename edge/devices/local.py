@@ -44,6 +44,17 @@ class LocalDevice(AgentDevice):
         """The file's absolute path: the runner reads it where it lies."""
         return str(Path(path).resolve())
 
+    def get(self, name: str) -> Path:
+        """The file where it lies.
+
+        Raises:
+            RunnerError: There is none.
+        """
+        path = Path(self.facts["folder"]) / Path(name).name
+        if not path.is_file():
+            raise RunnerError(f"the runner wrote no {name}")
+        return path
+
     def delegate(self) -> Delegate:
         """The library that is installed or was built here.
 

@@ -15,9 +15,8 @@ from edge.cross_delegate import delegate_for, target_of
 from edge.devices import Completed, RunnerError, host_from_probe
 from edge.devices.channel import GRACE_SECONDS, Channel, ConnectionLostError, last_line
 from edge.rows import Host
-from edge.runner_archive import write_runner
+from edge.runner_archive import FILE, runner_archive
 from onebit.delegate import Delegate
-from onebit.files import sha256
 
 PROBE_SECONDS = 60
 MAX_QUOTED = 200
@@ -70,7 +69,6 @@ class AgentDevice:
         return reason
 
     def __enter__(self) -> "AgentDevice":
-        self._received = tempfile.TemporaryDirectory(prefix="onebit-edge-")
         try:
             self._connect()
         except BaseException:
@@ -167,9 +165,7 @@ class AgentDevice:
 
     def runner_command(self) -> list[str]:
         """The command that runs the runner on the device."""
-        if self._received is None:
-            raise RuntimeError(f"{self.name} is used outside its with block")
-        return [self.facts["executable"], self._put(write_runner(self._received.name))]
+        return [self.facts["executable"], self._put_content(runner_archive(), ".pyz")]
 
     def execute(self, command: Sequence[str], timeout_seconds: float, text: str = "") -> Completed:
         """Runs a command in the temporary folder, with `text` on its standard input.
@@ -193,9 +189,9 @@ class AgentDevice:
         Raises:
             RunnerError: There is no such file, or the connection was cut.
         """
-        if self._received is None:
-            raise RuntimeError(f"{self.name} is used outside its with block")
         _, content = self._call({"op": "get", "name": name})
+        if self._received is None:
+            self._received = tempfile.TemporaryDirectory(prefix="onebit-edge-")
         path = Path(self._received.name) / Path(name).name
         path.write_bytes(content)
         return path
@@ -226,6 +222,7 @@ class AgentDevice:
         if self._received is not None:
             self._received.cleanup()
             self._received = None
+        self._facts = None
 
     def _connect(self) -> None:
         channel = Channel(self.agent_command())
@@ -243,6 +240,8 @@ class AgentDevice:
     def _call(
         self, request: Mapping[str, Any], payload: bytes = b"", timeout_seconds: float = 0.0
     ) -> tuple[dict[str, Any], bytes]:
+        if self._facts is None:
+            raise RuntimeError(f"{self.name} is used outside its with block")
         if self._lost is not None:
             raise ConnectionLostError(f"{self.name} was lost: {self._lost}")
         if self._channel is None:
@@ -265,26 +264,32 @@ class AgentDevice:
         Raises:
             RunnerError: It did not arrive; the disk may be full.
         """
-        content = Path(path).read_bytes()
+        return self._send(Path(path).read_bytes(), name, Path(path).name)
+
+    def _put(self, path: PathLike) -> str:
+        # The name is of our making, so that no character of the user's reaches the device.
+        suffix = re.sub(r"[^.\w]", "", Path(path).suffix, flags=re.ASCII)
+        return self._put_content(Path(path).read_bytes(), suffix, Path(path).name)
+
+    def _put_content(self, content: bytes, suffix: str, said: str = FILE) -> str:
+        digest = hashlib.sha256(content).hexdigest()
+        if self._channel is None:
+            self._sent = {}
+        if digest not in self._sent:
+            there = self._send(content, digest[:20] + suffix, said)
+            self._sent[digest] = there
+        return self._sent[digest]
+
+    def _send(self, content: bytes, name: str, said: str) -> str:
+        """Sends content as the file `name`; messages call it as the user does."""
         digest = hashlib.sha256(content).hexdigest()
         try:
             answer, _ = self._call({"op": "put", "name": name, "sha256": digest}, content)
         except ConnectionLostError:
             raise
         except RunnerError as error:
-            raise RunnerError(f"cannot put {Path(path).name} on {self.name}: {error}") from error
+            raise RunnerError(f"cannot put {said} on {self.name}: {error}") from error
         return str(answer["path"])
-
-    def _put(self, path: PathLike) -> str:
-        digest = sha256(path)
-        if self._channel is None:
-            self._sent = {}
-        if digest not in self._sent:
-            # The name is of our making, so that no character of the user's reaches the device.
-            suffix = re.sub(r"[^.\w]", "", Path(path).suffix, flags=re.ASCII)
-            there = self.send(path, digest[:20] + suffix)
-            self._sent[digest] = there
-        return self._sent[digest]
 
 
 def runner_answer(done: Completed) -> dict[str, Any]:

@@ -1,12 +1,11 @@
 """What `edge doctor` wants to know of the machine beyond what every row says."""
 
-import glob
 import os
 import shutil
 import time
 
 from .conditions import active_cooling, cpu_seconds, pi_throttle_flags
-from .files import read_number, read_text
+from .files import find, read_number, read_text
 
 WATCH_SECONDS = 1.0
 PI_FLAGS = ("under-voltage", "clock capped", "throttled", "soft temperature limit")
@@ -59,7 +58,7 @@ def swapped_bytes():
 
 def battery():
     """`{"percent", "state"}` of the first battery, or None without any."""
-    for folder in sorted(glob.glob("/sys/class/power_supply/*")):
+    for folder in sorted(find("/sys/class/power_supply/*")):
         if (read_text(folder + "/type") or "") == "Battery":
             percent = read_number(folder + "/capacity")
             return {

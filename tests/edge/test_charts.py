@@ -7,7 +7,7 @@ import pytest
 
 from edge.charts import MAX_DOTS, Bar, Strip, bar_chart, strip_chart
 from edge.scatter import Point, _overlap, pareto_front, place_labels, scatter
-from edge.svg import Axis, element, log_range, marker
+from edge.svg import Axis, element, log_range, marker, shortened
 
 
 def parse(drawing):
@@ -194,3 +194,23 @@ def test_front_of_one_point_has_no_line_and_doubtful_points_are_faint():
     (front,) = of_class(scatter([best, more], 400, ("ms", "%"), (str, str), (7.0, 10.0)), "front")
     xs = [float(pair.split(",")[0]) for pair in front.get("points").split()]
     assert xs == sorted(xs)
+
+
+@pytest.mark.parametrize("width", [10, 80, 156, 157, 400])
+def test_names_are_shortened_to_fit_and_keep_both_ends(width):
+    name = "binary_net_mlp_wide2"
+    short = shortened(name, width)
+    assert len(short) <= max(3, width / 7.8)
+    if short != name:
+        start, _, end = short.partition("…")
+        assert name.startswith(start)
+        assert name.endswith(end)
+        assert len(short) == max(3, int(width / 7.8))
+
+
+def test_long_labels_of_a_wide_chart_stand_above_their_rows():
+    short, long = (strip([1.0, 2.0], label=label) for label in ("lce", "l" * 90))
+    for label, beside in ((short, True), (long, False)):
+        (text,) = of_class(strip_chart([label], 1000, "ms", str), "setup")
+        (box,) = of_class(strip_chart([label], 1000, "ms", str), "box")
+        assert (float(text.get("y")) > float(box.get("y"))) is beside

@@ -131,6 +131,16 @@ def test_page_of_several_devices_keeps_them_apart(some_rows, full_row):
     assert "litert: delegate, 3 threads, big cores, single-stream on kitchen" in text
 
 
+def test_device_that_was_not_reached_is_named_with_its_reason(some_rows, failed):
+    lost = failed(reason="the connection was refused", accuracy=None)
+    lost = dataclasses.replace(lost, host=Host("attic", "ssh"))
+    text = words(render_report([*some_rows, lost]))
+    assert "attic: not reached" in text
+    assert "Not reached: it could not even be asked" in text
+    assert "None" not in text
+    assert not [note for note in caveats([lost]) if "governor" in note]
+
+
 def emulated(row):
     reason = measurement.why_invalid(row.samples_ns, row.disturbance, 1, BOARD)
     return dataclasses.replace(row, host=BOARD, status="invalid", reason=reason)
@@ -333,7 +343,7 @@ def test_caveats_name_files_that_disagreed_with_keras(make_row):
 
 def test_latest_rows_are_shown_and_older_ones_counted(make_row):
     page = render_report([make_row(median_ns=10**9), make_row(median_ns=10**6)])
-    assert "1 model,\n    1 measurement" in page
+    assert "1 model, 1 measurement " in words(page)
     assert "left out: 1" in page
 
 
@@ -386,7 +396,8 @@ addEventListener("message", e => document.getElementById("probe").textContent = 
 
 @pytest.mark.parametrize("width", [360, 375, 768, 941, 1101])
 def test_page_in_a_browser(browser, tmp_path, some_rows, full_row, width):
-    rows = [*some_rows, full_row, emulated(full_row)]
+    model = dataclasses.replace(full_row.model, name="a_name_that_is_much_longer_than_any_phone_is")
+    rows = [*some_rows, full_row, emulated(full_row), dataclasses.replace(full_row, model=model)]
     (tmp_path / "page.html").write_text(render_report(rows).replace("</body>", PROBE))
     frame = tmp_path / "frame.html"
     frame.write_text(FRAME % width)

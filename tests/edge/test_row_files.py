@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from edge.row_files import RowWriter, read_rows
+from edge.row_files import RowWriter, cut_torn_line, read_rows
 from edge.row_json import to_json
 from onebit.errors import OnebitError, UsageError
 
@@ -80,3 +80,24 @@ def test_unreadable_file_is_one_line(tmp_path, content):
     with pytest.raises(OnebitError, match=str(path)) as raised:
         read_rows([path])
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kept", [1, 5, 60])
+def test_torn_line_is_cut_and_whole_ones_stay(make_row, tmp_path, kept):
+    path = tmp_path / "rows.jsonl"
+    line = to_json(make_row()).encode()
+    path.write_bytes(line + b"\n" + line[:kept])
+    cut_torn_line(path)
+    assert path.read_bytes() == line + b"\n"
+    cut_torn_line(path)
+    assert path.read_bytes() == line + b"\n"
+
+
+def test_file_that_never_held_rows_is_not_cut(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("first\nsecond")
+    with pytest.raises(OnebitError, match="does not end with a result row"):
+        cut_torn_line(path)
+    assert path.read_text() == "first\nsecond"
+    path.write_text("")
+    cut_torn_line(path)

@@ -1,9 +1,13 @@
 """Devices behind adb, with and without Python; the fake adb runs commands here."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from edge.__main__ import cli
 from edge.devices import RunnerError
 from edge.devices.adb import AdbDevice
 from edge.devices.adb_shell import AdbShellDevice
@@ -112,3 +116,22 @@ def test_shell_ends_a_program_at_its_time_limit(fake, device_folder):
         assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
         assert device.execute(["echo", "on"], 20).output == b"on\n"
     assert list(device_folder.iterdir()) == []
+
+
+def test_doctor_and_devices_do_without_python(fake, tmp_path):
+    programs = tmp_path / "toybox"
+    programs.mkdir()
+    commands = "sh mktemp uname grep tail df cat rm sha256sum chmod readlink sleep"
+    for name in commands.split():
+        (programs / name).symlink_to(shutil.which(name))
+    listed = 'case "$1" in devices) echo List; echo "X1\tdevice"; exit 0;; esac\n'
+    fake("adb", before=listed + server() + f"\nexport PATH={programs}")
+    run = CliRunner().invoke
+    doctor = run(cli, ["doctor", "adb:X1", "--format", "json"])
+    found = {finding["check"]: finding for finding in json.loads(doctor.stdout)}
+    assert "MB available" in found["memory"]["found"]
+    assert "MB free" in found["disk"]["found"]
+    listing = run(cli, ["devices", "--format", "json"])
+    (phone,) = [d for d in json.loads(listing.stdout) if d["device"] == "X1"]
+    assert phone["state"] == "reachable"
+    assert "--tool" in phone["reason"]

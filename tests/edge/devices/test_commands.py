@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from edge.__main__ import cli
 from edge.row_files import read_rows
+from tests.edge.test_tools import OLD
 
 QUICK = ["--runs", "10", "--seconds", "0.02", "--warmup", "0.2"]
 
@@ -83,13 +84,33 @@ def test_resume_never_cuts_a_file_of_something_else(invoke, float_file, tmp_path
         (["--fleet", "no.toml"], "cannot read no.toml"),
         (["--tool", "no"], "there is no tool"),
         (["--device", "local", "--device", "local"], "two devices"),
+        (["--tool", "TOOL", "--affinity", "0"], "it has no affinity"),
+        (["--tool", "TOOL", "--runtime", "litert"], "--runtime is for the runner"),
+        (["--tool", "TOOL", "--profile-ops"], "--profile-ops is for the runner"),
     ],
 )
-def test_wrong_options_are_refused_before_anything_runs(invoke, float_file, options, words):
+def test_wrong_options_are_refused_before_anything_runs(
+    invoke, float_file, options, words, tmp_path
+):
+    (tmp_path / "tool").touch()
+    options = [str(tmp_path / "tool") if option == "TOOL" else option for option in options]
     result = invoke("bench", float_file.path, *options)
     assert result.exit_code == 2
     assert result.stdout == ""
     assert words in result.stderr.splitlines()[-1]
+
+
+def test_tool_measures_on_a_board_behind_ssh(invoke, float_file, tmp_path):
+    path, tool = tmp_path / "rows.jsonl", tmp_path / "my benchmark_model"
+    tool.write_text("#!/bin/sh\ncat <<X\n" + OLD + "X\n")
+    result = invoke("bench", float_file.path, "--device", "ssh://board", "--tool", tool,
+                    "--threads", "2", "-o", path)  # fmt: skip
+    assert result.exit_code == 0, result.output
+    (row,) = read_rows([path])
+    assert (row.setup.name, row.setup.threads) == ("benchmark_model", 2)
+    assert row.aggregates.mean_ns == 14_290_900
+    assert row.host.architecture == "x86_64"
+    assert "14.3 ms (mean)" in result.stdout
 
 
 def test_devices_lists_what_is_reachable(invoke):
