@@ -6,10 +6,22 @@ from collections.abc import Callable
 from typing import Any
 
 from convert.filters import FILTERED, binary_filter_shape, stored_filter
-from convert.flatbuffer import Graph
+from convert.flatbuffer import FLOAT32, INT8, Graph
+from convert.passes.pack_binary_tables import is_row_lookup, table_bytes
 from convert.passes.pack_binary_weights import packed_bytes, packing_scales
-from convert.reasons import judge
+from convert.reasons import judge, judge_table, product_reason
 from convert.report import KINDS, Audit, File, Kind, Layer, Totals
+
+RECURRENT = (
+    "BIDIRECTIONAL_SEQUENCE_LSTM",
+    "BIDIRECTIONAL_SEQUENCE_RNN",
+    "LSTM",
+    "RNN",
+    "SVDF",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+    "UNIDIRECTIONAL_SEQUENCE_RNN",
+)
+"""Operators that hold several weight matrices, each multiplied at every step."""
 
 _SAME = 0
 _ZERO_PADDED = "pad_values=1 lets LCE join what follows and spares a correction at the border"
@@ -33,8 +45,12 @@ def audit(content: bytes, name: str = "the file") -> Audit:
             layers.append(_binary_layer(graph, op, counted))
         elif graph.op_name(op) in (*FILTERED, "CONV_3D"):
             layers.append(_other_layer(graph, op, counted))
+        elif is_table(graph, op):
+            layers.append(_table(graph, op, counted))
         elif graph.op_name(op) == "BATCH_MATMUL":
             layers.append(_product(graph, op, counted))
+        elif graph.op_name(op) in RECURRENT:
+            layers.append(_recurrent_layer(graph, op, counted))
     file = File(hashlib.sha256(content).hexdigest(), len(content))
     return Audit(file, layers, _totals(layers, len(content)))
 
@@ -119,7 +135,68 @@ def _other_layer(graph: Graph, op: Any, counted: set[int]) -> Layer:
         macs=_macs(name, filter_shape, output_shape, graph.shape(data_index)),
         size_bytes=size_bytes,
         predicted_bytes=size_bytes - saved,
-        float32_bytes=4 * (math.prod(filter_shape) + output_shape[-1]),
+        # The product of two activations has no weights.
+        float32_bytes=0
+        if unpacking == "computed"
+        else 4 * (math.prod(filter_shape) + output_shape[-1]),
+    )
+
+
+def is_table(graph: Graph, op: Any) -> bool:
+    """Whether an operator looks up rows of an embedding's table, packed or float32."""
+    if graph.op_name(op) != "GATHER" or not is_row_lookup(graph, op):
+        return False
+    index, (output,) = graph.inputs(op)[0], graph.outputs(op)
+    if not graph.is_constant(index):
+        return False
+    if graph.subgraph.tensors[index].type == FLOAT32:
+        # A packed table's scales are looked up too; they have one column.
+        return graph.shape(index)[1] > 1
+    consumers = graph.consumers(output)
+    return len(consumers) == 1 and graph.op_name(consumers[0]) == "LceDequantize"
+
+
+def table_constants(graph: Graph, op: Any) -> list[int]:
+    """The constants of a table that is looked up: its rows and, when packed, their scales."""
+    ids = graph.inputs(op)[1]
+    scaled = graph.consumers(_table_output(graph, op))
+    if len(scaled) != 1 or graph.op_name(scaled[0]) != "MUL":
+        return [graph.inputs(op)[0]]
+    factors = [graph.producer(i) for i in graph.inputs(scaled[0])]
+    lookups = [f for f in factors if f is not None and graph.op_name(f) == "GATHER" and f is not op]
+    return [graph.inputs(op)[0], *(graph.inputs(f)[0] for f in lookups if ids in graph.inputs(f))]
+
+
+def _table_output(graph: Graph, op: Any) -> int:
+    """What a look-up gives, unpacked."""
+    (output,) = graph.outputs(op)
+    if graph.subgraph.tensors[graph.inputs(op)[0]].type == FLOAT32:
+        return output
+    return graph.outputs(graph.consumers(output)[0])[0]
+
+
+def _table(graph: Graph, op: Any, counted: set[int]) -> Layer:
+    index, output = graph.inputs(op)[0], _table_output(graph, op)
+    judgement = judge_table(graph, op)
+    constants = table_constants(graph, op)
+    size_bytes = _size_bytes(graph, constants, counted)
+    shape = [graph.shape(index)[0], graph.shape(output)[-1]]
+    table = graph.constant(index)
+    predicted = size_bytes
+    if judgement.mend is not None and table is not None and size_bytes:
+        predicted = table_bytes(table)
+    return Layer(
+        name=_tensor_label(graph, output),
+        op="GATHER",
+        kind=judgement.kind,
+        reason=judgement.reason,
+        mend=judgement.mend,
+        filter_shape=shape,
+        output_shape=graph.shape(output),
+        macs=0,
+        size_bytes=size_bytes,
+        predicted_bytes=predicted,
+        float32_bytes=4 * math.prod(shape),
     )
 
 
@@ -133,8 +210,9 @@ def _product(graph: Graph, op: Any, counted: set[int]) -> Layer:
         name=_tensor_label(graph, output),
         op="BATCH_MATMUL",
         kind="float",
-        reason=("" if constant else "both operands are activations: ")
-        + "LCE has no binary matrix product",
+        reason="LCE has no binary matrix product"
+        if constant
+        else product_reason(graph, *graph.inputs(op)[:2]),
         mend=None,
         filter_shape=right,
         output_shape=graph.shape(output),
@@ -142,6 +220,32 @@ def _product(graph: Graph, op: Any, counted: set[int]) -> Layer:
         size_bytes=size_bytes,
         predicted_bytes=size_bytes,
         float32_bytes=4 * math.prod(right) if constant else 0,
+    )
+
+
+def _recurrent_layer(graph: Graph, op: Any, counted: set[int]) -> Layer:
+    name, inputs, output = graph.op_name(op), graph.inputs(op), graph.outputs(op)[0]
+    matrices = [i for i in inputs if graph.is_constant(i) and len(graph.shape(i)) == 2]
+    weights = sum(math.prod(graph.shape(i)) for i in matrices)
+    constants = [i for i in inputs if graph.is_constant(i)]
+    numbers = sum(math.prod(graph.shape(i)) for i in constants)
+    units = graph.shape(output)[-1]
+    quantized = bool(matrices) and all(graph.subgraph.tensors[i].type == INT8 for i in matrices)
+    size_bytes = _size_bytes(graph, constants, counted)
+    return Layer(
+        name=_tensor_label(graph, output),
+        op=name,
+        kind="int8" if quantized else "float",
+        reason=f"LCE has no binary {name}",
+        mend=None,
+        # The matrices side by side, one row per unit; those of a projection don't fit.
+        filter_shape=[units, weights // units] if weights % units == 0 else [weights],
+        output_shape=graph.shape(output),
+        # Both [N, T, …] and [T, N, …] have N·T steps.
+        macs=math.prod(graph.shape(inputs[0])[:-1]) * weights,
+        size_bytes=size_bytes,
+        predicted_bytes=size_bytes,
+        float32_bytes=4 * numbers,
     )
 
 

@@ -14,7 +14,7 @@ from convert.audit import audit
 from convert.errors import ConversionError
 from convert.flatbuffer import Graph
 from convert.int8.compare import verify_int8
-from convert.int8.quantize import is_quantized, quantize
+from convert.int8.quantize import is_quantized, left_float, quantize
 from convert.int8.settings import Int8
 from convert.lce import VERSION, LceInterpreter, convert_with_lce
 from convert.matching import name_tensors
@@ -39,7 +39,7 @@ class Samples:
         split: What they are called in the report, such as `test`.
     """
 
-    inputs: Sequence[NDArray[np.float32]]
+    inputs: Sequence[NDArray[Any]]
     labels: NDArray[np.integer[Any]] | None = None
     split: str = "given"
 
@@ -129,8 +129,6 @@ def convert_model(
         quantized = quantize(graph, int8)
         graph, fired = quantized.graph, quantized.fired
         notes += quantized.warnings
-        if not is_quantized(graph):
-            notes.append("nothing became int8: no layer has real weights")
     if passes:
         on_stage("packing")
         # int8 has packed some layers before.
@@ -143,6 +141,8 @@ def convert_model(
 
     on_stage("auditing")
     parts = audit(content)
+    if int8 is not None:
+        notes += left_float(graph, parts.layers)
     report = Report(
         file=parts.file,
         layers=parts.layers,

@@ -83,6 +83,7 @@ def name_tensors(graph: Graph, model: keras.Model) -> None:
 
     LCE's own names join those of all operators that it fused and are cut after 50 characters.
     """
+    _name_tables(graph, model)
     layers = layers_by_filter(model)
     # Seldom needed, and a pass over all weights.
     by_rows = functools.cache(lambda: layers_by_filter(model, any_columns=True))
@@ -93,6 +94,21 @@ def name_tensors(graph: Graph, model: keras.Model) -> None:
         layer = layers.get(fingerprint(signs)) or by_rows().get(fingerprint(signs, True))
         if layer is not None:
             graph.subgraph.tensors[graph.outputs(op)[0]].name = layer.name.encode()
+
+
+def _name_tables(graph: Graph, model: keras.Model) -> None:
+    """Gives each look-up of an embedding's table the name of the Keras layer."""
+    tables = {}
+    for layer in flat_layers(model):
+        table = getattr(layer, "embeddings", None)
+        if table is not None and len(table.shape) == 2:
+            with lq.context.quantized_scope(True):
+                tables[fingerprint(table.numpy() < 0)] = layer.name
+    for op in graph.operators:
+        stored = graph.constant(graph.inputs(op)[0]) if graph.op_name(op) == "GATHER" else None
+        name = None if stored is None or stored.ndim != 2 else tables.get(fingerprint(stored < 0))
+        if name is not None:
+            graph.subgraph.tensors[graph.outputs(op)[0]].name = name.encode()
 
 
 def signs_of(graph: Graph, op: Any) -> NDArray[np.bool_] | None:

@@ -95,6 +95,9 @@ def _print_quantization(quantization: Quantization) -> None:
             f"noise of 8 bits: {worst.snr_db:.0f} dB below the signal or less, in {worst.name}; "
             f"{len(quantization.pieces)} tensors compared one by one"
         )
+    if quantization.flipped_bits:
+        layer, share = max(quantization.flipped_bits.items(), key=lambda item: item[1])
+        click.echo(f"input bits of binary layers turned round: {share:.2%} or less, in {layer}")
     for fault in quantization.faults:
         click.echo(f"fault in {fault}")
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.filters import stored_filter
-from convert.flatbuffer import INT8, Graph
+from convert.flatbuffer import INT8, INT32, Graph
 from convert.magnitudes import channels_first, has_binary_rows
 from convert.passes.pack_binary_weights import PACKABLE, packing_scales
 from convert.report import Kind
@@ -20,6 +20,7 @@ from convert.report import Kind
 CONVERT = "convert the Keras model with Onebit"
 _USE_SIGN = 'binarise the inputs with a Larq sign such as input_quantizer="ste_sign"'
 _MOVES = ("RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS", "STRIDED_SLICE", "SPLIT")
+_NO_PRODUCT = "LCE has no binary matrix product"
 _PADS = ("PAD", "PADV2")
 _MAX_LEVELS = 16
 
@@ -55,7 +56,7 @@ def judge(graph: Graph, op: Any) -> Judgement:
     source, unpacking = stored_filter(graph, filter_index)
     origin = _origin(graph, data)
     if unpacking == "computed":
-        return Judgement("float", "both operands are activations: LCE has no binary matrix product")
+        return Judgement("float", product_reason(graph, data, filter_index))
     if unpacking == "DEQUANTIZE":
         return Judgement(
             "float", "its filter is stored in fewer bits and computed with in float32", CONVERT
@@ -81,6 +82,35 @@ def judge(graph: Graph, op: Any) -> Judgement:
         reason, mend = _broken_rule(graph, op, name, origin, data)
         return Judgement("float", f"binary weights, stored as float32: {reason}", mend or CONVERT)
     return Judgement("float", *_real_weights(rows, origin))
+
+
+def product_reason(graph: Graph, left: int, right: int) -> str:
+    """Why a product of two activations, such as attention's, is float."""
+    if all(_is_binarised(graph, index) for index in (left, right)):
+        return "both operands are binarised activations, multiplied in float32: " + _NO_PRODUCT
+    return "both operands are activations: " + _NO_PRODUCT
+
+
+def _is_binarised(graph: Graph, index: int) -> bool:
+    """Whether a tensor holds two levels: signs that were scaled, shifted and moved about."""
+    op = graph.producer(index)
+    while op is not None and graph.op_name(op) in (*_MOVES, "MUL", "ADD"):
+        computed = [i for i in graph.inputs(op) if not graph.is_constant(i)]
+        if len(computed) != 1:
+            return False
+        op = graph.producer(computed[0])
+    return op is not None and graph.op_name(op) == "LceDequantize"
+
+
+def judge_table(graph: Graph, op: Any) -> Judgement:
+    """What a look-up of rows is: an embedding's table, packed or not."""
+    index = graph.inputs(op)[0]
+    if graph.subgraph.tensors[index].type == INT32:
+        return Judgement("binary_weights", "its rows are looked up, not multiplied")
+    table = graph.constant(index)
+    if table is not None and has_binary_rows(table) and table.shape[1] > 1:
+        return Judgement("float", "binary rows, stored as float32", CONVERT)
+    return Judgement("float", "its rows are real numbers")
 
 
 def _origin(graph: Graph, index: int) -> _Inputs:

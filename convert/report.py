@@ -120,7 +120,8 @@ class Piece:
         snr_db: Signal to noise in dB: its variance to the mean square of the difference. None
             where either is zero.
         cut_off: The share of its numbers beyond its range; None for a float tensor.
-        range_used: What share of its range its numbers span; None where the range is fixed.
+        range_used: What share of its range is spanned by its numbers and those of the tensors that
+            share the range; None where the range is fixed.
         fault: What is wrong with it, or None.
     """
 
@@ -141,12 +142,14 @@ class Quantization:
         float_file: The verdict on the float file, against Keras.
         difference_in_steps: The largest difference from Keras' outputs in steps of the int8
             output; None where the output comes from a float operator.
+        flipped_bits: Binary layer → the share of its input bits that differ from the float file's.
         pieces: The tensors that were compared, in the file's order.
         faults: What is wrong, with the name of the layer or tensor.
     """
 
     float_file: str
     difference_in_steps: float | None
+    flipped_bits: dict[str, float]
     pieces: list[Piece]
     faults: list[str]
 

@@ -3,6 +3,7 @@
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +11,14 @@ from numpy.typing import NDArray
 from convert.conversion import Samples
 from convert.errors import SourceError
 from convert.inputs import input_specs
+from convert.rewrites.topology import flat_layers
 from onebit.keras import keras
 
 
 def read_samples(path: Path, model: keras.Model) -> Samples:
-    """Samples of an `.npz` file: float `inputs` `[N, …]` and, if it has them, `labels` `[N]`.
+    """Samples of an `.npz` file: `inputs` `[N, …]` and, if it has them, `labels` `[N]`.
+
+    Inputs are floats, or integers for a model that takes token ids.
 
     Raises:
         SourceError: The file is missing, no `.npz`, or its arrays don't fit the model.
@@ -35,9 +39,12 @@ def read_samples(path: Path, model: keras.Model) -> Samples:
         known = ", ".join(content) or "none"
         raise SourceError(f"{path} has no array named inputs; its arrays: {known}")
     inputs, labels = content["inputs"], content.get("labels")
-    if inputs.dtype.kind != "f":
+    dtype = np.dtype(input_specs(model)[0].dtype.as_numpy_dtype)
+    if dtype.kind == "i" and inputs.dtype.kind not in "iu":
+        raise SourceError(f"{path}: inputs are {inputs.dtype}; the model takes token ids ({dtype})")
+    if dtype.kind == "f" and inputs.dtype.kind != "f":
         raise SourceError(f"{path}: inputs are {inputs.dtype}; preprocess them to float32 first")
-    samples = Samples([inputs.astype(np.float32)], labels, path.name)
+    samples = Samples([inputs.astype(dtype)], labels, path.name)
     check_samples(samples, model, str(path))
     return samples
 
@@ -94,12 +101,39 @@ def spread_samples(samples: Samples, most: int) -> list[NDArray[np.float32]]:
 
 
 def random_samples(model: keras.Model, count: int, seed: int = 0) -> Samples:
-    """Uniform random numbers in [-1, 1) of the shapes that a model takes.
+    """Uniform random inputs of the shapes that a model takes: in [-1, 1), or token ids.
 
     Raises:
         ConversionError: A shape has unknown sizes.
+        SourceError: The model takes integers, and which is not known.
     """
     generator = np.random.default_rng(seed)
-    shapes = [spec.shape.as_list()[1:] for spec in input_specs(model)]
-    inputs = [generator.uniform(-1, 1, (count, *s)).astype(np.float32) for s in shapes]
+    inputs: list[NDArray[Any]] = []
+    for spec in input_specs(model):
+        shape, dtype = (count, *spec.shape.as_list()[1:]), spec.dtype.as_numpy_dtype
+        if np.issubdtype(dtype, np.integer):
+            inputs.append(generator.integers(_rows(model), size=shape).astype(dtype))
+        else:
+            inputs.append(generator.uniform(-1, 1, shape).astype(np.float32))
     return Samples(inputs, None, "random")
+
+
+def _rows(model: keras.Model) -> int:
+    """How many ids the smallest embedding of a model knows.
+
+    Raises:
+        SourceError: It has none, and what its integers mean is not known.
+    """
+    names = ("vocabulary", "input_dim")
+    sizes = [
+        getattr(layer, name)
+        for layer in flat_layers(model)
+        for name in names
+        if isinstance(getattr(layer, name, None), int)
+    ]
+    if not sizes:
+        raise SourceError(
+            f"{model.name} takes integers, and no embedding tells which: give samples with "
+            "--verify-data"
+        )
+    return min(sizes)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from convert.filters import binary_filter_shape
 from convert.flatbuffer import Graph
 from convert.matching import fingerprint, layers_by_filter, signs_of
+from convert.rewrites.levels import levels_of
 from convert.rewrites.topology import Wiring, nested_models
 from onebit import bits
 from onebit.keras import keras, lq, tf
@@ -54,7 +55,8 @@ class Tap:
 
     def keras_levels(self, values: NDArray[np.float32]) -> NDArray[Any]:
         """What the quantizer makes of pre-activations, in the form of `file_levels`."""
-        return np.asarray(self.quantize(values)) < 0
+        levels = levels_of(self.sign)
+        return np.asarray(self.quantize(values)) < (0.0 if levels is None else levels.middle)
 
     def file_levels(self, stored: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
         """The same in the file: whether an input is negative."""
@@ -91,7 +93,11 @@ def taps(model: keras.Model, content: bytes) -> list[Tap]:
     """The layers of a file whose quantized inputs are known on both sides, in the file's order."""
     graph = Graph.from_bytes(content)
     known = layers_by_filter(model)
-    tapped = _sign_taps(graph, model, known) + _step_taps(graph, known)
+    return in_file_order(graph, _sign_taps(graph, model, known) + _step_taps(graph, known))
+
+
+def in_file_order(graph: Graph, tapped: list[Tap]) -> list[Tap]:
+    """The taps in the order in which the file computes their bits."""
     order = {tensor: i for i, op in enumerate(graph.operators) for tensor in graph.outputs(op)}
     # An input of the model has no operator.
     return sorted(tapped, key=lambda tap: order.get(tap.tensors[0], -1))

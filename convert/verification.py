@@ -29,7 +29,8 @@ from convert.lce import LceInterpreter
 from convert.litert import running_on_delegate, usable_delegate
 from convert.matching import layers_by_filter
 from convert.report import Comparison, Verification
-from convert.taps import Tap, listening, taps, with_outputs
+from convert.sign_pairs import sign_taps
+from convert.taps import Tap, in_file_order, listening, taps, with_outputs
 from onebit.keras import keras, tf
 
 _BATCH = 64
@@ -63,6 +64,8 @@ def verify(
     """
     _check_inputs(content, inputs)
     tapped = taps(model, content)
+    tapped += sign_taps(model, content, inputs, tapped, _KERNEL)
+    tapped = in_file_order(Graph.from_bytes(content), tapped)
     steps = _rounding_steps(model)
     # The file itself gives the outputs; its bits come from a copy that also outputs those.
     bits_content = with_outputs(content, tapped) if tapped else None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.audit import audit
+from convert.audit import audit, is_table, table_constants
 from convert.errors import ConversionError
 from convert.filters import FILTERED, binary_filter_shape, filter_signs, stored_filter
 from convert.flatbuffer import Graph
@@ -42,13 +42,19 @@ def packed_weights(content: bytes, name: str = "the file") -> dict[str, NDArray[
     described = []
     for op in graph.operators:
         kind = graph.op_name(op)
-        if kind not in ("LceBconv2d", *FILTERED, "CONV_3D", "BATCH_MATMUL"):
+        listed = kind in ("LceBconv2d", *FILTERED, "CONV_3D", "BATCH_MATMUL")
+        if not listed and not is_table(graph, op):
             continue
         layer = next(layers)  # the audit lists these operators in the same order
         if layer.kind not in ("binary", "binary_weights"):
             continue
         label = _unused(layer.name, arrays)
-        found = _binary(graph, op) if kind == "LceBconv2d" else _weight_only(graph, op, layer)
+        if kind == "LceBconv2d":
+            found = _binary(graph, op)
+        elif kind == "GATHER":
+            found = _rows(graph, op)
+        else:
+            found = _weight_only(graph, op, layer)
         arrays |= {f"{label}/{key}": value for key, value in found.items()}
         described.append(_description(graph, op, layer, label))
     if not described:
@@ -122,6 +128,16 @@ def _weight_only(graph: Graph, op: Any, layer: Layer) -> dict[str, NDArray[Any]]
         scales = [c for i in graph.inputs(before) if (c := graph.constant(i)) is not None]
         if scales and scales[0].shape == (shape[-1],):
             found["input_scale"] = scales[0]
+    return found
+
+
+def _rows(graph: Graph, op: Any) -> dict[str, NDArray[Any]]:
+    """Bits and scales of a packed table, one row an output channel."""
+    constants = [graph.constant(i) for i in table_constants(graph, op)]
+    stored = [constant for constant in constants if constant is not None]
+    found = {"bits": stored[0][:, np.newaxis, np.newaxis]}
+    if len(stored) > 1:
+        found["multiplier"] = stored[1].reshape(-1)
     return found
 
 

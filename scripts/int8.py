@@ -15,13 +15,21 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 ROOT = Path(__file__).parent.parent
 OUTPUT = ROOT / "results" / "int8.jsonl"
 CALIBRATION_SAMPLES, RANDOM_CALIBRATION, RANDOM_SAMPLES = 200, 32, 4
 ROUNDS = 10
-SETTINGS = [("layers", "mse"), ("layers", "minmax"), ("layers", "percentile"), ("all", "mse")]
-RANDOM_SETTINGS = [("layers", "mse"), ("all", "mse")]
+# Scope, ranges, and whether signs are centered (`convert/int8/center_signs.py`).
+SETTINGS = [
+    ("layers", "mse", True),
+    ("layers", "minmax", True),
+    ("layers", "percentile", True),
+    ("all", "mse", True),
+    ("all", "mse", False),
+]
+RANDOM_SETTINGS = [("layers", "mse", True), ("all", "mse", True)]
 
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts"), str(ROOT / "edge" / "native" / "python")]
 
@@ -81,21 +89,29 @@ def rows_of(name: str, most: int, known: set[tuple]) -> list[dict]:
     from bench_delegate import host
 
     from convert.conversion import convert_model
+    from convert.int8 import quantize
+    from convert.int8.center_signs import center_signs
     from convert.int8.settings import Int8
     from onebit import provenance
 
     random = name.startswith(("larq_zoo:", "zoo:"))
     model, inputs, test, said = untrained(name) if random else trained(Path(name), most)
     rows: list[dict] = []
-    plain = None
-    for scope, ranges in RANDOM_SETTINGS if random else SETTINGS:
-        if (said["model"], said["model_sha256"], scope, ranges) in known:
+    plain, centered_file = None, b""
+    for scope, ranges, centered in RANDOM_SETTINGS if random else SETTINGS:
+        if (said["model"], said["model_sha256"], scope, ranges, centered) in known:
             continue
         plain = plain or convert_model(model)
-        conversion = convert_model(model, samples=test, int8=Int8(inputs, ranges, "float", scope))
+        passes = [step for step in quantize.PASSES if centered or step is not center_signs]
+        with patch.object(quantize, "PASSES", passes):
+            settings = Int8(inputs, ranges, "float", scope)
+            conversion = convert_model(model, samples=test, int8=settings)
+        if not centered and conversion.tflite == centered_file:
+            continue  # no sign reads an int8 layer alone
+        centered_file = conversion.tflite
         verification, layers = conversion.report.verification, conversion.report.layers
         pieces = verification.quantization.pieces if verification.quantization else []
-        timed = ranges == "mse" and conversion.tflite != plain.tflite
+        timed = ranges == "mse" and centered and conversion.tflite != plain.tflite
         shape = [1, *test.inputs[0].shape[1:]]
         row = {
             "schema_version": 1,
@@ -106,6 +122,7 @@ def rows_of(name: str, most: int, known: set[tuple]) -> list[dict]:
             "host": host(),
             "scope": scope,
             "ranges": ranges,
+            "center_signs": centered,
             "calibration_samples": len(inputs[0]),
             "split": verification.split,
             "samples": verification.samples,
@@ -119,6 +136,7 @@ def rows_of(name: str, most: int, known: set[tuple]) -> list[dict]:
             "accuracy_file": verification.accuracy_file,
             "agreement": verification.agreement,
             "verdict": verification.summary(),
+            "flipped_bits": verification.quantization and verification.quantization.flipped_bits,
             "least_snr_db": min((p.snr_db for p in pieces if p.snr_db is not None), default=None),
             "samples_ns": latencies(plain.tflite, conversion.tflite, shape) if timed else None,
         }
@@ -130,7 +148,7 @@ def rows_of(name: str, most: int, known: set[tuple]) -> list[dict]:
 def table(rows: list[dict]) -> str:
     """The rows as Markdown: sizes in kB of 1000 bytes, median times in ms, float → int8."""
     headings = ["model", "data", "scope", "ranges", "layers", "file, kB", "accuracy, %"]
-    headings += ["argmax agrees", "LCE, ms", "delegate, ms"]
+    headings += ["argmax agrees", "bits turned round", "LCE, ms", "delegate, ms"]
     lines = [headings, ["---"] * len(headings)]
 
     def times(row: dict, runtime: str) -> str:
@@ -142,17 +160,19 @@ def table(rows: list[dict]) -> str:
         )
 
     for row in sorted(rows, key=lambda row: (row["dataset"] or "~", row["model"])):
+        flips = row["flipped_bits"]
         accuracies = [row["accuracy_keras"], row["accuracy_file"]]
         lines.append(
             [
                 row["model"].removeprefix("larq_zoo:"),
                 row["dataset"] or "random weights",
                 row["scope"],
-                row["ranges"],
+                row["ranges"] if row["center_signs"] else f"{row['ranges']}, signs not centered",
                 ", ".join(f"{n} {k.replace('_', ' ')}" for k, n in row["layers"].items()),
                 f"{row['float_bytes'] / 1e3:.0f} → {row['bytes'] / 1e3:.0f}",
                 "–" if None in accuracies else " → ".join(f"{100 * a:.2f}" for a in accuracies),
                 "–" if row["dataset"] is None else f"{row['agreement']:.2%}",
+                f"{max(flips.values()):.2%}" if flips else "–",
                 times(row, "lce"),
                 times(row, "delegate"),
             ]
@@ -171,7 +191,8 @@ def main() -> None:
     if options.table:
         print(table(rows), end="")
         return
-    known = {(row["model"], row["model_sha256"], row["scope"], row["ranges"]) for row in rows}
+    keys = ("model", "model_sha256", "scope", "ranges", "center_signs")
+    known = {tuple(row[key] for key in keys) for row in rows}
     for name in options.models:
         new = rows_of(name, options.samples, known)
         with OUTPUT.open("a") as file:

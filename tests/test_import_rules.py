@@ -22,8 +22,9 @@ EXCEPTIONS = {
     "onebit/keras.py": {"larq", "tensorflow"},
     # The command line looks names and run folders up.
     "convert/__main__.py": {"zoo"},
-    # TensorFlow's schema of the file format, and LCE itself.
+    # TensorFlow's schema of the file format and its quantizer, and LCE itself.
     "convert/flatbuffer.py": {"tensorflow"},
+    "convert/int8/quantize.py": {"tensorflow"},
     "convert/lce.py": {"larq_compute_engine"},
     # Run folders are read by the stage that wrote them.
     "edge/data.py": {"zoo"},

@@ -82,6 +82,7 @@ def show(name: str, format_: str) -> None:
         if rows:
             print_table(rows, [heading, "Value"])
     total = {"layer": "total", **document["totals"]}
+    sample = "text" if "vocabulary" in document["options"] else "image"
     headings = {
         "layer": "Layer",
         "type": "Type",
@@ -95,12 +96,14 @@ def show(name: str, format_: str) -> None:
     print_table(
         [[_text(record.get(key)) for key in headings] for record in [*document["layers"], total]],
         headings.values(),
-        title=f"{document['model']}, one image",
+        title=f"{document['model']}, one {sample}",
     )
 
 
 def _text(value: Any) -> str | None:
     """A value as a table shows it."""
+    if isinstance(value, dict) and "dataset" in value:
+        return value["name"]  # a teacher
     if isinstance(value, list | tuple):
         return "×".join(map(str, value))
     if isinstance(value, int) and not isinstance(value, bool):

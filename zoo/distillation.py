@@ -16,6 +16,9 @@ from onebit.keras import keras, lq, tf
 HIDDEN_STATE = "hidden_state"
 """How the names of the layers end whose outputs are compared."""
 
+VOLUME = "_out"
+"""How the names of the layers end whose attention is compared, in Real-to-Binary networks."""
+
 OWN_WEIGHTS = ("scale", "calibrated")
 """What a student does not take over: the scale of an elastic quantizer means another thing with
 another number of bits, and is set by the first batch."""
@@ -68,31 +71,48 @@ def _weights(layer: keras.layers.Layer, prefix: str = "") -> dict[str, tf.Variab
 class Distiller(keras.Model):
     """A student that `fit` trains to answer as its teacher.
 
-    L = −Σ_c softmax(t)_c·log softmax(z)_c + Σ_l mean (h_l − h'_l)²
+    L = −w_z·Σ_c softmax(t)_c·log softmax(z)_c + Σ_l mean (h_l − h'_l)² + w_a·A + w_y·Y
 
-    with the logits z and t of student and teacher, averaged over samples, and the outputs h and h'
-    of the layers whose names end in `HIDDEN_STATE`. The history has both terms as `logits_loss` and
-    `hidden_loss`; its `loss` is the one that `compile` was given, on the labels, which nothing is
-    fitted to.
+    with the logits z and t of student and teacher, averaged over samples, the outputs h and h' of
+    the layers whose names end in `HIDDEN_STATE`, and `attention_loss` A on those that end in
+    `VOLUME`. Y is the loss that `compile` was given, on the labels; the history has it as `loss`,
+    and the other terms as `logits_loss`, `hidden_loss` and `attention_loss`.
 
-    BiT, arXiv 2205.13016, section 3.4, which has no loss on attention scores.
+    BiT, arXiv 2205.13016, section 3.4, has the first two terms; ReActNet, arXiv 2003.03488, the
+    first alone (its distributional loss, but for the teacher's entropy, which is constant);
+    Real-to-Binary, arXiv 2003.11535, all but the second.
 
     Args:
         student: What is trained.
         teacher: What it learns from; is not changed.
+        label_weight: w_y.
+        logits_weight: w_z.
+        attention_weight: w_a.
     """
 
-    def __init__(self, student: keras.Model, teacher: keras.Model):
+    def __init__(
+        self,
+        student: keras.Model,
+        teacher: keras.Model,
+        *,
+        label_weight: float = 0.0,
+        logits_weight: float = 1.0,
+        attention_weight: float = 0.0,
+    ):
         super().__init__(student.inputs, student.outputs, name=student.name)
         # As plain attributes, models would add their variables and layers to this one.
-        answers, students = _answers(teacher), _answers(student)
+        volumes = VOLUME if attention_weight else None
+        answers, students = _answers(teacher, volumes), _answers(student, volumes)
         self._teach = lambda inputs: answers(inputs, training=False)
         self._answer = lambda inputs, training: students(inputs, training=training)
-        self._parts = {key: keras.metrics.Mean(key) for key in ("logits_loss", "hidden_loss")}
+        names = ["logits_loss", "hidden_loss", *(["attention_loss"] if attention_weight else [])]
+        self._parts = {key: keras.metrics.Mean(key) for key in names}
+        self._label_weight = label_weight
+        self._weights_of = {"logits_loss": logits_weight, "attention_loss": attention_weight}
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Those of `compile` and the two parts of the loss; Keras resets them each epoch."""
+        """Those of `compile` and the parts of the loss; Keras resets them each epoch."""
         return [*super().metrics, *self._parts.values()]
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
@@ -111,22 +131,28 @@ class Distiller(keras.Model):
     ) -> tuple[tf.Tensor, dict[str, Any]]:
         """The loss of a batch, and the figures of all batches since the metrics were reset."""
         inputs, labels = data
-        target, *target_states = self._teach(inputs)
-        logits, *states = self._answer(inputs, training)
+        target, target_states, target_volumes = self._teach(inputs)
+        logits, states, volumes = self._answer(inputs, training)
         parts = {
             "logits_loss": soft_cross_entropy(target, logits),
             "hidden_loss": hidden_loss(target_states, states),
         }
+        if "attention_loss" in self._parts:
+            parts["attention_loss"] = attention_loss(target_volumes, volumes)
+        loss = self._label_weight * self.compute_loss(inputs, labels, logits)
         for key, value in parts.items():
             self._parts[key].update_state(value)
-        self.compute_loss(inputs, labels, logits)
-        return tf.add_n(list(parts.values())), self.compute_metrics(inputs, labels, logits, None)
+            loss += self._weights_of.get(key, 1.0) * value
+        return loss, self.compute_metrics(inputs, labels, logits, None)
 
 
-def _answers(model: keras.Model) -> keras.Model:
-    """The model's logits, then its hidden states in order."""
-    states = [layer.output for layer in model.layers if layer.name.endswith(HIDDEN_STATE)]
-    return keras.Model(model.inputs, [*model.outputs, *states])
+def _answers(model: keras.Model, volumes: str | None) -> keras.Model:
+    """The model's logits, its hidden states and what it pays attention with, each in order."""
+
+    def outputs(ending: str | None) -> list[tf.Tensor]:
+        return [layer.output for layer in model.layers if ending and layer.name.endswith(ending)]
+
+    return keras.Model(model.inputs, [model.outputs[0], outputs(HIDDEN_STATE), outputs(volumes)])
 
 
 def soft_cross_entropy(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -141,3 +167,25 @@ def hidden_loss(targets: list[tf.Tensor], states: list[tf.Tensor]) -> tf.Tensor:
     pairs = zip(targets, states, strict=True)
     parts = [tf.reduce_mean(tf.square(target - state)) for target, state in pairs]
     return tf.add_n(parts) if parts else tf.zeros([])
+
+
+def attention_loss(targets: list[tf.Tensor], volumes: list[tf.Tensor]) -> tf.Tensor:
+    """How differently two networks weigh an image's places, averaged over layers and samples.
+
+    A = mean over layers and places of (q − q')², q = Σ_c a_c² / max over places of Σ_c a_c²
+
+    Training Binary Neural Networks with Real-to-Binary Convolutions, arXiv 2003.11535, section 4.2,
+    in the form of larq-zoo, which divides by the largest place instead of the norm.
+
+    Args:
+        targets: The teacher's activations, `[N, H, W, C]` each.
+        volumes: The student's, of the same heights and widths.
+    """
+
+    def places(volume: tf.Tensor) -> tf.Tensor:
+        weight = tf.reduce_sum(tf.square(volume), axis=-1)
+        return weight / tf.reduce_max(weight, axis=(1, 2), keepdims=True)
+
+    pairs = zip(targets, volumes, strict=True)
+    parts = [tf.reduce_mean(tf.square(places(t) - places(v))) for t, v in pairs]
+    return tf.add_n(parts) / len(parts)

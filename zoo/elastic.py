@@ -175,8 +175,10 @@ def centred_sign(w: tf.Tensor, *, per_row: bool = False) -> tf.Tensor:
     @tf.custom_gradient
     def call(w: tf.Tensor) -> tuple[tf.Tensor, Any]:
         axis = list(range(1, len(w.shape))) if per_row else None
-        magnitude = tf.reduce_mean(tf.abs(w), axis, keepdims=True)
-        return lq.math.sign(w - tf.reduce_mean(w)) * magnitude, lambda upstream: upstream
+        # In float64 the mean of equal magnitudes is that magnitude: ±m is quantized to itself.
+        wide = tf.reduce_mean(tf.cast(tf.abs(w), tf.float64), axis, keepdims=True)
+        signs = lq.math.sign(w - tf.reduce_mean(w))
+        return signs * tf.cast(wide, w.dtype), lambda upstream: upstream
 
     return call(w)
 

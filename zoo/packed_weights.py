@@ -3,7 +3,8 @@
 FILE.npz holds, of the weight of that number in `model.weights`,
 
     0007.bits     int32 `[…, ⌈O/32⌉]`, the signs of a binary kernel as `onebit.bits` packs them
-    0007.scale    float32 `[O]`, the magnitude of each output channel; absent where it is 1
+    0007.scale    float32 `[O]`, the magnitude of each output channel, or `[R, 1]`, that of each row
+                  of a table; absent where it is 1
     0007.values   any other weight as it is
 
 and a few labelled samples of the test split, raw, as `images` or `tokens` and `labels`. FILE.json
@@ -39,8 +40,8 @@ def export(run: Run, path: Path) -> None:
     """Writes a run's weights to `path` (`.npz`) and its card beside it (`.json`).
 
     Raises:
-        OnebitError: A binary kernel is no sign times one magnitude per output channel, the run has
-            fitted preprocessing, or the files cannot be written.
+        OnebitError: A binary weight is no sign times one magnitude per output channel or row, the
+            run has fitted preprocessing, or the files cannot be written.
     """
     if run.preprocessing is not None and run.preprocessing.arrays:
         raise OnebitError(
@@ -68,7 +69,7 @@ def pack(model: keras.Model) -> Arrays:
     """The weights of a model, binary kernels as bits.
 
     Raises:
-        OnebitError: A binary kernel is no sign times one magnitude per output channel.
+        OnebitError: A binary kernel is no sign times one magnitude per output channel or row.
     """
     arrays: Arrays = {}
     for number, weight in enumerate(model.weights):
@@ -78,14 +79,16 @@ def pack(model: keras.Model) -> Arrays:
             arrays[f"{number:04}.values"] = values
             continue
         quantized = np.asarray(quantizer(weight.value()))
-        scale = np.abs(quantized).reshape(-1, quantized.shape[-1])[0]
+        magnitudes = np.abs(quantized).reshape(-1, quantized.shape[-1])
+        by_channel = quantized.ndim != 2 or bool((magnitudes == magnitudes[0]).all())
+        scale = magnitudes[0] if by_channel else magnitudes[:, :1]
         signs = bits.unpack(bits.pack(quantized), quantized.shape[-1])
         # The quantizer must give these values back, whatever the latent weights were.
         restored = np.asarray(quantizer((signs * scale).astype(np.float32)))
         if not np.array_equal(restored, quantized):
             raise OnebitError(
-                f"{weight.name} is no sign times one magnitude per output channel; only such "
-                "weights are exported as bits"
+                f"{weight.name} is no sign times one magnitude per output channel or row; only "
+                "such weights are exported as bits"
             )
         arrays[f"{number:04}.bits"] = bits.pack(quantized)
         if np.any(scale != 1):

@@ -45,6 +45,7 @@ SAMPLES = "samples.npz"
 PREPROCESSING = "preprocessing.npz"
 TOKENIZER = "tokenizer.model"
 TEACHER = "teacher"
+START = "start"
 CARD = "card.json"
 
 

@@ -15,7 +15,7 @@ HIDDEN_SCORE = -1e4
 
 
 @keras.utils.register_keras_serializable(package="onebit")
-class TokenEmbedding(keras.layers.Layer):
+class TokenEmbedding(lq.layers_base.BaseLayer):
     """Rows of a table, quantized: ids `[N, S]` → `[N, S, units]`.
 
     Args:
@@ -49,10 +49,12 @@ class TokenEmbedding(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """The rows that the ids name."""
-        table = tf.convert_to_tensor(self.embeddings)
-        if self.embeddings_quantizer is not None:
-            table = self.embeddings_quantizer(table)
-        return tf.gather(table, inputs)
+        with lq.context.quantized_scope(True):
+            return tf.gather(tf.convert_to_tensor(self.embeddings), inputs)
+
+    def _get_quantizer(self, name: str) -> Any:
+        """What Larq has a weight of that name go through when it is read."""
+        return self.embeddings_quantizer if name == "embeddings" else None
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal layer."""
@@ -178,6 +180,12 @@ class Attention(keras.layers.Layer):
         if channels % self.heads:
             raise ValueError(f"{self.heads} heads do not divide {channels} channels")
         super().build(input_shape)
+
+    @property
+    def product_macs(self) -> int:
+        """Multiply-accumulates of both products for one text: 2·S²·C."""
+        _, length, channels = self.input_shape[0]
+        return 2 * length * length * channels
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         """The attended values."""

@@ -33,7 +33,7 @@ from zoo.preprocessing import Preprocessor
 from zoo.progress import Progress
 from zoo.recipes import Recipe, resolve_recipe
 from zoo.registry import build, models
-from zoo.run import CHECKPOINTS, LOGS, TEACHER, Run, load_run, read_history
+from zoo.run import CHECKPOINTS, LOGS, START, TEACHER, Run, load_run, read_history
 from zoo.run_writer import claim, finish, is_finished, write_history
 
 
@@ -98,11 +98,20 @@ def _train(
     if distribution.is_chief:
         claim(folder, recipe, options, dataset, command=command, restart=restart)
     distribution.barrier()
-    teacher = None
-    if recipe.teacher is not None:
-        if not is_finished(folder / TEACHER, recipe.teacher) or restart:
-            _train(recipe.teacher, folder / TEACHER, data, restart, command, distribution)
-        teacher = load_run(folder / TEACHER).model
+
+    def earlier(stage: Recipe | None, place: Path) -> keras.Model | None:
+        """The model of a training before this one, which runs now unless it is finished."""
+        if stage is None:
+            return None
+        if not is_finished(place, stage) or restart:
+            _train(stage, place, data, restart, command, distribution)
+        return load_run(place).model
+
+    start = earlier(recipe.start, folder / START)
+    shared = recipe.start is not None and recipe.start.teacher == recipe.teacher
+    # A teacher that taught the earlier training too is finished there; --restart has remade it.
+    restart = restart and not shared
+    teacher = earlier(recipe.teacher, folder / START / TEACHER if shared else folder / TEACHER)
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
     # Rewrites the traced training step only: evaluation calls the model itself, in float32.
@@ -113,10 +122,12 @@ def _train(
     if recipe.preprocessing is not None:
         seen = len(dataset.train) if recipe.preprocessing.whitening else 1
         preprocessor = recipe.preprocessing.fit(dataset.train.first(seen).images)
+    if start is None and recipe.from_teacher:
+        start = teacher
     with distribution.scope():
         student = build(recipe.model, **options)
-        if teacher is not None:
-            start_from(student, teacher)
+        if start is not None:
+            start_from(student, start)
         training = _Training(recipe, student, dataset, preprocessor, folder, distribution, teacher)
     model = training.run()
     if distribution.replicas > 1:
@@ -188,7 +199,13 @@ class _Training:
         self._trainer = (
             keras.Model(model.inputs, model.outputs)
             if teacher is None
-            else Distiller(model, teacher)
+            else Distiller(
+                model,
+                teacher,
+                label_weight=recipe.label_weight,
+                logits_weight=recipe.logits_weight,
+                attention_weight=recipe.attention_weight,
+            )
         )
         self._trainer.compile(
             self._optimizer, make_loss(recipe.loss, recipe.label_smoothing), metrics=["accuracy"]

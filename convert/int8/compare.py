@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from convert.comparison import accuracy, agreement
 from convert.flatbuffer import Graph
+from convert.int8.flips import flipped_bits
 from convert.int8.pieces import compare_pieces, foreign_layers
 from convert.int8.values import from_file, step_of, to_file
 from convert.lce import LceInterpreter
@@ -58,7 +59,8 @@ def verify_int8(
     difference = max(
         float(np.abs(k - f).max()) for k, f in zip(keras_outputs, outputs, strict=True)
     )
-    pieces = compare_pieces(float_graph, graph, [array[:PIECE_SAMPLES] for array in inputs])
+    few = [array[:PIECE_SAMPLES] for array in inputs]
+    pieces = compare_pieces(float_graph, graph, few)
     foreign = foreign_layers(float_graph, graph)
     faults = [f"{name}: its weights are none of the model's" for name in foreign]
     faults += [f"{piece.name}: {piece.fault}" for piece in pieces if piece.fault is not None]
@@ -66,6 +68,7 @@ def verify_int8(
     quantization = Quantization(
         float_file=base.summary(),
         difference_in_steps=None if step is None else difference / step,
+        flipped_bits=flipped_bits(float_graph, graph, few),
         pieces=pieces,
         faults=faults,
     )

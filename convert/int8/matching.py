@@ -68,3 +68,11 @@ def matched_layers(reference: Graph, graph: Graph) -> list[tuple[Any, Any]]:
                 del left[index]
                 break
     return pairs
+
+
+def binary_constants(graph: Graph, op: Any) -> tuple[bytes, ...] | None:
+    """Filter, multiplier, bias and thresholds of an LceBconv2d, bit for bit; None for others."""
+    if graph.op_name(op) != "LceBconv2d":
+        return None
+    constants = [graph.constant(i) if i >= 0 else None for i in graph.inputs(op)[1:]]
+    return tuple(b"" if c is None else c.tobytes() for c in constants)

@@ -11,7 +11,7 @@ from convert.flatbuffer import Graph
 from convert.int8.ranges import BINS, Histogram
 from convert.lce import LceInterpreter
 
-Inputs = Sequence[NDArray[np.float32]]
+Inputs = Sequence[NDArray[Any]]
 
 
 def observe(graph: Graph, tensors: Sequence[int], inputs: Inputs) -> dict[int, Histogram]:

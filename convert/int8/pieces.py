@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.flatbuffer import FLOAT32, INT8, Graph
-from convert.int8.matching import int8_filter, matched_layers
+from convert.int8.matching import binary_constants, int8_filter, matched_layers
 from convert.int8.observe import with_outputs
 from convert.int8.select import MOVES
 from convert.int8.values import dequantized, limits, step_of, to_file
@@ -34,6 +34,21 @@ MIN_USED = 0.5
 
 _FIXED_RANGES = ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC", "TANH", "L2_NORMALIZATION", "LceDequantize")
 """Operators whose range in int8 does not follow from samples."""
+
+
+_SAME_RANGE = (
+    *MOVES,
+    "AVERAGE_POOL_2D",
+    "CONCATENATION",
+    "MAXIMUM",
+    "MAX_POOL_2D",
+    "MINIMUM",
+    "PAD",
+    "PADV2",
+    "RESIZE_BILINEAR",
+    "RESIZE_NEAREST_NEIGHBOR",
+)
+"""Operators whose inputs and outputs share one range, which has to hold the numbers of all."""
 
 
 @dataclass
@@ -77,7 +92,31 @@ def compare_pieces(
         recomputed = float_side.run([*one, *fed])
         for entry, (_, new), q, f in zip(sums, pairs, found, recomputed, strict=True):
             _add(entry, f.reshape(q.shape), q, limits(graph, new))
-    return [_piece(graph, new, entry) for (_, new), entry in zip(pairs, sums, strict=True)]
+    shared = _shared_ranges(graph)
+    spans: dict[int, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
+    for (_, new), entry in zip(pairs, sums, strict=True):
+        low, high = spans[shared.get(new, new)]
+        spans[shared.get(new, new)] = min(low, entry.low), max(high, entry.high)
+    return [
+        _piece(graph, new, entry, spans[shared.get(new, new)])
+        for (_, new), entry in zip(pairs, sums, strict=True)
+    ]
+
+
+def _shared_ranges(graph: Graph) -> dict[int, int]:
+    """int8 tensor → one that stands for all whose range it shares."""
+    stands: dict[int, int] = {}
+    for op in graph.operators:
+        if graph.op_name(op) not in _SAME_RANGE:
+            continue
+        output = graph.outputs(op)[0]
+        for index in graph.inputs(op):
+            own = limits(graph, index) if index >= 0 else None
+            if own is not None and own == limits(graph, output):
+                old, new = stands.get(output, output), stands.get(index, index)
+                stands |= {i: new for i, root in stands.items() if root == old}
+                stands[output], stands[index] = new, new
+    return stands
 
 
 def _pairs(reference: Graph, graph: Graph) -> list[tuple[int, int]]:
@@ -138,7 +177,7 @@ def _add(
         sums.cut_count += int((cut > 0).sum())
 
 
-def _piece(graph: Graph, index: int, sums: _Sums) -> Piece:
+def _piece(graph: Graph, index: int, sums: _Sums, span: tuple[float, float]) -> Piece:
     signal = sums.squares / sums.count - (sums.total / sums.count) ** 2
     noise = sums.noise / sums.count
     snr = None
@@ -151,7 +190,7 @@ def _piece(graph: Graph, index: int, sums: _Sums) -> Piece:
     op = graph.producer(index)
     free = op is not None and graph.op_name(op) not in _FIXED_RANGES
     if ends is not None and step is not None and free and signal > 0:
-        used = (sums.high - sums.low) / (ends[1] - ends[0])
+        used = (span[1] - span[0]) / (ends[1] - ends[0])
         if sums.cut / sums.count > MAX_CUT * step**2 / 12:
             fault = (
                 f"its range is too narrow: {ends[0]:.3g} to {ends[1]:.3g}, its numbers go from "
@@ -160,7 +199,7 @@ def _piece(graph: Graph, index: int, sums: _Sums) -> Piece:
         elif used < MIN_USED:
             fault = (
                 f"its range is too wide: {ends[0]:.3g} to {ends[1]:.3g}, its numbers go from "
-                f"{sums.low:.3g} to {sums.high:.3g}"
+                f"{span[0]:.3g} to {span[1]:.3g}"
             )
     return Piece(
         name=graph.tensor_name(index),
@@ -181,16 +220,8 @@ def foreign_layers(reference: Graph, graph: Graph) -> list[str]:
         for op in graph.operators
         if int8_filter(graph, op) is not None and id(op) not in matched
     ]
-    known = {_binary_constants(reference, op) for op in reference.operators}
+    known = {binary_constants(reference, op) for op in reference.operators}
     for op in graph.operators:
-        if graph.op_name(op) == "LceBconv2d" and _binary_constants(graph, op) not in known:
+        if graph.op_name(op) == "LceBconv2d" and binary_constants(graph, op) not in known:
             foreign.append(graph.tensor_name(graph.outputs(op)[0]))
     return foreign
-
-
-def _binary_constants(graph: Graph, op: object) -> tuple[bytes, ...] | None:
-    """Filter, multiplier, bias and thresholds of an LceBconv2d, bit for bit."""
-    if graph.op_name(op) != "LceBconv2d":
-        return None
-    constants = [graph.constant(i) if i >= 0 else None for i in graph.inputs(op)[1:]]
-    return tuple(b"" if c is None else c.tobytes() for c in constants)

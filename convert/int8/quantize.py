@@ -8,6 +8,7 @@ DEQUANTIZE at the borders of what it does not know, LCE's operators among it
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +20,12 @@ from convert.int8.matching import matched_layers
 from convert.int8.observe import observe
 from convert.int8.pack_int8_weights import pack_int8_weights
 from convert.int8.ranges import Histogram, choose_range
-from convert.int8.select import probabilities, select
+from convert.int8.select import select
 from convert.int8.settings import Int8, check_inputs
 from convert.int8.skip_idle_steps import skip_idle_steps
 from convert.passes.cancel_quantize_pairs import cancel_quantize_pairs
 from convert.passes.pack_binary_weights import pack_binary_weights
+from convert.report import Layer
 from onebit.errors import first_line
 from onebit.keras import tf
 from onebit.streams import held_stderr
@@ -81,14 +83,15 @@ def quantize(graph: Graph, settings: Int8) -> Quantized:
     fired["pack_binary_weights"] = pack_binary_weights(
         graph, only_if=None if settings.scope == "layers" else lambda s: not s.fits_int8
     )
-    groups = select(graph, settings)
+    selection = select(graph, settings)
+    groups = selection.groups
     if groups:
         reference = Graph.from_bytes(graph.to_bytes())
         histograms = observe(graph, [group[0] for group in groups], settings.inputs)
         warnings += _dead_tensors(graph, histograms)
         for group in groups:
             _note_range(graph, group, _range_of(graph, group, histograms[group[0]], settings))
-        graph = _run_quantizer(graph, settings)
+        graph = _run_quantizer(graph, settings, selection.kept)
         for step in PASSES:
             fired[step.__name__] = step(graph)
         _name_layers(reference, graph)
@@ -100,6 +103,25 @@ def is_quantized(graph: Graph) -> bool:
     return any(
         graph.subgraph.tensors[i].type == INT8 for op in graph.operators for i in graph.outputs(op)
     )
+
+
+def left_float(graph: Graph, layers: Sequence[Layer]) -> list[str]:
+    """What int8 left float in a file, and why, in words for its report."""
+    packed = [
+        layer.name
+        for layer in layers
+        if layer.kind == "binary_weights" and layer.reason == "its inputs are real numbers"
+    ]
+    rest = [layer.name for layer in layers if layer.kind == "float"]
+    said = [] if is_quantized(graph) else ["nothing became int8"]
+    if packed:
+        said.append(
+            f"float, with packed weights: {', '.join(packed)}; the delegate computes them from "
+            "their bits (scope all makes them int8 where that keeps the bits)"
+        )
+    if rest:
+        said.append(f"float: {', '.join(rest)}; TensorFlow Lite's quantizer does not take them")
+    return said
 
 
 def _name_layers(reference: Graph, graph: Graph) -> None:
@@ -136,12 +158,11 @@ def _note_range(graph: Graph, group: Sequence[int], limits: tuple[float, float])
         graph.subgraph.tensors[index].quantization = quantization
 
 
-def _run_quantizer(graph: Graph, settings: Int8) -> Graph:
+def _run_quantizer(graph: Graph, settings: Int8, kept: Sequence[Any]) -> Graph:
     for tensor in graph.subgraph.tensors:
         tensor.name = (tensor.name or b"") + _MARK.encode()
     type_ = tf.int8 if settings.io == "int8" else tf.float32
-    # Their range is known without samples, so that the quantizer has to be told.
-    kept_float = {graph.tensor_name(graph.outputs(op)[0]) for op in probabilities(graph, settings)}
+    kept_float = {graph.tensor_name(graph.outputs(op)[0]) for op in kept}
     with held_stderr() as held:
         try:
             content = mlir_quantize(

@@ -15,6 +15,7 @@ In the scope `all` these three become int8 as well, for processors that have no 
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from convert.filters import FILTERED, stored_filter
@@ -52,8 +53,23 @@ AROUND = (
 """Operators besides layers that TensorFlow Lite and its quantizer know in int8."""
 
 
-def select(graph: Graph, settings: Int8) -> list[list[int]]:
-    """The groups of tensors that get a range; the tensors of a group hold the same numbers.
+@dataclass(frozen=True)
+class Selection:
+    """What becomes int8.
+
+    Attributes:
+        groups: The tensors that get a range, in groups that hold the same numbers.
+        kept: The operators in `AROUND` that stay float. The quantizer has to be told: it knows the
+            range of probabilities without samples, and gives the inputs of poolings and the like
+            the range of their outputs.
+    """
+
+    groups: list[list[int]]
+    kept: list[Any]
+
+
+def select(graph: Graph, settings: Int8) -> Selection:
+    """Chooses what becomes int8.
 
     Args:
         graph: The float file; layers that shall stay packed are packed already.
@@ -68,7 +84,8 @@ def select(graph: Graph, settings: Int8) -> list[list[int]]:
     int8_io = settings.io == "int8"
     chosen = inputs | outputs if int8_io else set()
     born = set(inputs) if int8_io else set()
-    apart = {id(op) for op in [*packed_layers(graph), *probabilities(graph, settings)]}
+    kept = [*packed_layers(graph), *_probabilities(graph, settings)]
+    apart = {id(op) for op in kept}
     for op in graph.operators:
         name = graph.op_name(op)
         read = {group_of[i] for i in graph.inputs(op) if i in group_of}
@@ -78,10 +95,15 @@ def select(graph: Graph, settings: Int8) -> list[list[int]]:
         if name in FILTERED or settings.scope == "all" or read <= born:
             chosen |= read | written
             born |= written
-    return [groups[number] for number in sorted(chosen)]
+        else:
+            kept.append(op)
+    return Selection(
+        [groups[number] for number in sorted(chosen)],
+        [op for op in kept if graph.op_name(op) in AROUND],
+    )
 
 
-def probabilities(graph: Graph, settings: Int8) -> list[Any]:
+def _probabilities(graph: Graph, settings: Int8) -> list[Any]:
     """The operators whose probabilities leave the file as floats: no rounding to 1/256 for them."""
     outputs = {int(i) for i in graph.subgraph.outputs}
     return [

@@ -10,6 +10,7 @@ from convert.flatbuffer import Graph
 from convert.passes.cancel_quantize_pairs import cancel_quantize_pairs
 from convert.passes.drop_unused import drop_unused
 from convert.passes.merge_equal_constants import merge_equal_constants
+from convert.passes.pack_binary_tables import pack_binary_tables
 from convert.passes.pack_binary_weights import pack_binary_weights
 
 Pass = Callable[[Graph], list[str]]
@@ -19,6 +20,7 @@ PASSES: list[Pass] = [
     cancel_quantize_pairs,
     # Works on what LCE folded (batch normalisation into the filter), so it comes after LCE.
     pack_binary_weights,
+    pack_binary_tables,
     # After packing, whose bits, scales and shapes are constants too.
     merge_equal_constants,
     # Last: the passes before it leave the filters and tensors that they replaced behind.

@@ -7,7 +7,8 @@ convolution of the image `[N, 1, S, D]` with S the product of the dimensions bet
 
 The reshape must come before the sign: between a sign and its convolution the converter tolerates
 nothing but a padding. Sums of ±1 are exact in float32 up to 2^24 terms, so both forms agree to the
-bit, whatever the order of summation.
+bit, whatever the order of summation. Quantizers with two other levels (BiT's {−α, α} and {0, α})
+become a sign first, as `convert/rewrites/levels.py` derives.
 """
 
 import math
@@ -15,6 +16,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.rewrites.levels import Levels, fold_levels, levels_of
 from convert.rewrites.rebuild import Replaced, Substitute, rebuild
 from convert.rewrites.topology import flat_layers, gives_signs
 from onebit.keras import keras, lq, tf
@@ -24,7 +26,8 @@ def dense_to_pointwise_conv(model: keras.Model) -> tuple[keras.Model, list[str]]
     """Replaces every QuantDense with binary inputs and binary weights by a `PointwiseConv`.
 
     It does not fire for plain dense layers, for layers of which only the weights or only the inputs
-    are binary, nor for ternary, {0, 1} and multi-bit quantizers.
+    are binary, nor for ternary and multi-bit quantizers, nor for a {0, 1} that does not tell its
+    levels (`levels_of`).
 
     Raises:
         CannotRebuildError: The model cannot be taken apart.
@@ -36,19 +39,25 @@ def dense_to_pointwise_conv(model: keras.Model) -> tuple[keras.Model, list[str]]
     def replacement(layer: keras.layers.Layer) -> Replaced | None:
         if not is_binary_dense(layer):
             return None
-        weights = [quantized_kernel(layer)[np.newaxis, np.newaxis]]
-        return PointwiseConv(layer), [*weights, layer.bias.numpy()] if layer.use_bias else weights
+        kernel, bias = quantized_kernel(layer), layer.bias.numpy() if layer.use_bias else None
+        levels = levels_of(layer.input_quantizer)
+        if levels is not None:
+            kernel, bias = fold_levels(levels, kernel, bias)
+        weights = [kernel[np.newaxis, np.newaxis]]
+        if bias is not None:
+            weights.append(bias)
+        return PointwiseConv(layer, levels, use_bias=bias is not None), weights
 
     return rebuild(model, replacement), [layer.name for layer in layers]
 
 
 def is_binary_dense(layer: keras.layers.Layer) -> bool:
-    """Whether a layer multiplies ±1 inputs with weights of one magnitude per output."""
+    """Whether a layer multiplies inputs of two levels with weights of one magnitude per output."""
     return (
         isinstance(layer, lq.layers.QuantDense)
         and layer.built
         and layer.kernel_quantizer is not None
-        and is_input_binary(layer)
+        and (levels_of(layer.input_quantizer) is not None or is_input_binary(layer))
         and has_one_magnitude(quantized_kernel(layer))
     )
 
@@ -78,12 +87,18 @@ class PointwiseConv(Substitute):
 
     Args:
         dense: The layer whose place it takes, built.
+        levels: What its input quantizer gives, when that is folded into the weights; then its
+            inputs go through the sign of their distance from the threshold.
+        use_bias: Whether it adds a bias.
     """
 
-    def __init__(self, dense: lq.layers.QuantDense) -> None:
-        super().__init__(dense.name, again=lambda: PointwiseConv(dense))
-        self.units, self.use_bias = dense.units, dense.use_bias
-        self.input_quantizer = dense.input_quantizer
+    def __init__(
+        self, dense: lq.layers.QuantDense, levels: Levels | None, *, use_bias: bool
+    ) -> None:
+        super().__init__(dense.name, again=lambda: PointwiseConv(dense, levels, use_bias=use_bias))
+        self.units, self.use_bias = dense.units, use_bias
+        self.threshold = None if levels is None else levels.threshold
+        self.input_quantizer = dense.input_quantizer if levels is None else lq.quantizers.SteSign()
         self.activation = dense.activation
 
     def build(self, input_shape: tf.TensorShape) -> None:
@@ -94,9 +109,11 @@ class PointwiseConv(Substitute):
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Computes `activation(sign(inputs) · kernel + bias)`."""
+        """Computes `activation(sign(inputs − threshold) · kernel + bias)`."""
         inner = inputs.shape[1:-1].as_list()
         image = tf.reshape(inputs, [-1, 1, math.prod(inner), inputs.shape[-1]])
+        if self.threshold is not None:
+            image = image - self.threshold
         outputs = tf.nn.conv2d(self.input_quantizer(image), self.kernel, 1, "VALID")
         if self.bias is not None:
             outputs = tf.nn.bias_add(outputs, self.bias)

@@ -103,4 +103,9 @@ def is_sign(layer: keras.layers.Layer) -> bool:
 
 def gives_signs(function: keras.layers.Layer) -> bool:
     """Whether a function of numbers gives -1 and +1 and nothing else."""
-    return set(np.unique(function(tf.constant(PROBES)))) == {-1.0, 1.0}
+    # A learned threshold per channel wants inputs with as many channels.
+    channels = [
+        weight.shape[-1] for weight in getattr(function, "weights", []) if weight.shape.rank
+    ]
+    probes = np.repeat(PROBES[:, np.newaxis], channels[0], 1) if channels else PROBES
+    return set(np.unique(function(tf.constant(probes)))) == {-1.0, 1.0}

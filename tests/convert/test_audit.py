@@ -140,10 +140,13 @@ def test_three_dimensional_convolution_is_counted():
 
 def test_product_of_activations_is_named():
     image = keras.Input((8, 32))
-    signs = keras.layers.Activation(lq.math.sign)(image)
-    model = keras.Model(image, keras.layers.Dot(axes=(2, 2))([signs, signs]))
-    (audited,) = audit(convert_with_lce(model)).layers
-    assert "both operands are activations: LCE has no binary matrix product" in audited.reason
+    for x, are in ((image, "activations"),
+                   (keras.layers.Activation(lq.math.sign)(image),
+                    "binarised activations, multiplied in float32")):  # fmt: skip
+        model = keras.Model(image, keras.layers.Dot(axes=(2, 2))([x, x]))
+        (audited,) = audit(convert_with_lce(model)).layers
+        assert audited.reason == f"both operands are {are}: LCE has no binary matrix product"
+        assert (audited.float32_bytes, audited.size_bytes) == (0, 0)
 
 
 def test_zero_padding_of_a_binary_layer_is_pointed_out():
@@ -175,6 +178,19 @@ def test_int8_file_of_another_converter():
     )
     (layer,) = audit(converter.convert()).layers
     assert (layer.kind, layer.macs) == ("int8", 6 * 6 * 4 * 27)
+
+
+def test_recurrent_layer_of_another_converter_is_counted():
+    image = keras.Input((5, 3), batch_size=1)
+    layer = keras.layers.LSTM(7, return_sequences=True)
+    model = randomise(keras.Model(image, layer(image)))
+    (layer,) = audit(tf.lite.TFLiteConverter.from_keras_model(model).convert()).layers
+    assert (layer.op, layer.kind) == ("UNIDIRECTIONAL_SEQUENCE_LSTM", "float")
+    assert layer.reason == "LCE has no binary UNIDIRECTIONAL_SEQUENCE_LSTM"
+    # Four gates of 7 units, each with 3 inputs and 7 states, at 5 steps.
+    assert layer.filter_shape == [7, 4 * (3 + 7)]
+    assert layer.macs == 5 * 7 * 4 * (3 + 7)
+    assert layer.size_bytes == layer.float32_bytes == 4 * (7 * 4 * (3 + 7) + 4 * 7)
 
 
 def test_report_is_json_without_nan(ours):

@@ -15,7 +15,7 @@ from convert.lce import convert_with_lce
 from convert.passes import PASSES
 from convert.rewrites import REWRITES, rewrite
 from convert.rewrites.fix_large_kernels import fix_large_kernels
-from onebit.keras import keras, lq
+from onebit.keras import keras, lq, tf
 from tests.convert.dumps import dump_file, dump_model
 from tests.convert.models import BINARY, randomise
 
@@ -80,6 +80,15 @@ def two_branches():
     return randomise(keras.Model(image, keras.layers.Add(name="add")([c(image) for c in convs])))
 
 
+def token_table():
+    """The look-up of token ids in a table of ±1."""
+    ids = keras.Input((6,), dtype="int32", name="ids")
+    table = keras.layers.Embedding(
+        300, 40, embeddings_initializer=lambda shape, dtype: lq.math.sign(tf.random.normal(shape))
+    )
+    return keras.Model(ids, table(ids))
+
+
 MODEL_OF_REWRITE = {
     "norm_before_pool": pooled_conv,
     "repeat_sign": separate_sign,
@@ -90,6 +99,7 @@ MODEL_OF_REWRITE = {
 MODEL_OF_PASS = {
     "cancel_quantize_pairs": separate_sign,
     "pack_binary_weights": weights_only,
+    "pack_binary_tables": token_table,
     "merge_equal_constants": two_branches,
     "drop_unused": weights_only,
 }

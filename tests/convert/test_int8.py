@@ -7,6 +7,7 @@ from convert.flatbuffer import FLOAT32, INT8, Graph
 from convert.int8.settings import Int8, check_inputs
 from convert.int8.values import from_file, to_file
 from convert.lce import LceInterpreter
+from onebit.keras import keras, lq
 from tests.convert.int8_models import (
     SHAPE,
     binary_connect,
@@ -17,7 +18,7 @@ from tests.convert.int8_models import (
     noise_db,
     zero_padded_net,
 )
-from tests.convert.models import images
+from tests.convert.models import BINARY, images, randomise
 
 
 def op_names(content):
@@ -106,7 +107,8 @@ def test_weight_only_layers_stay_packed_and_float():
     assert set(kinds(conversion).values()) == {"binary_weights"}
     assert len(conversion.tflite) == len(convert_model(model).tflite)
     assert conversion.report.verification.verdict == "exact"
-    assert "nothing became int8" in conversion.report.notes[-1]
+    assert conversion.report.notes[-2] == "nothing became int8"
+    assert "float, with packed weights: conv, dense;" in conversion.report.notes[-1]
 
 
 def test_weight_only_layers_in_int8_keep_their_bits():
@@ -169,3 +171,26 @@ def test_few_samples_are_warned_about():
     (warning,) = check_inputs(Int8([images(1, SHAPE)]), [[1, *SHAPE]])
     assert "int8 ranges come from 1 sample only" in warning
     assert check_inputs(Int8([images(32, SHAPE)]), [[1, *SHAPE]]) == []
+
+
+def pooled_shortcut():
+    """A binary layer with a shortcut, its average, and a dense layer."""
+    x = image = keras.Input(SHAPE, name="image")
+    x = keras.layers.Conv2D(32, 3, use_bias=False, name="stem")(x)
+    x = shortcut = keras.layers.BatchNormalization()(x)
+    x = lq.layers.QuantConv2D(
+        32, 3, input_quantizer="ste_sign", padding="same", pad_values=1, name="binary", **BINARY
+    )(x)
+    x = keras.layers.Add()([keras.layers.BatchNormalization()(x), shortcut])
+    x = keras.layers.AveragePooling2D(10, name="average")(keras.layers.ReLU()(x))
+    x = keras.layers.Dense(5, name="head")(keras.layers.Flatten()(x))
+    return randomise(keras.Model(image, x, name="pooled_shortcut"), 8)
+
+
+def test_pooling_of_floats_stays_float():
+    """TensorFlow Lite's quantizer would give the sum the narrow range of its average."""
+    conversion = converted(pooled_shortcut)
+    graph = Graph.from_bytes(conversion.tflite)
+    (pool,) = (op for op in graph.operators if graph.op_name(op) in ("AVERAGE_POOL_2D", "MEAN"))
+    assert graph.subgraph.tensors[graph.inputs(pool)[0]].type == FLOAT32
+    assert conversion.report.verification.verdict == "quantised"

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from convert.flatbuffer import INT8, Graph
+from convert.int8 import quantize
+from convert.int8.center_signs import center_signs
 from convert.int8.matching import int8_filter, is_same_filter
 from convert.int8.observe import TensorReader
 from convert.int8.ranges import (
@@ -124,10 +126,11 @@ def test_mse_range_is_no_worse_than_the_others():
 
 
 def test_outlier_does_not_make_every_step_coarse():
-    values = np.append(np.random.default_rng(0).normal(0, 1, 1_000_000), 40.0)
+    values = np.append(np.random.default_rng(0).normal(0, 1, 1_000_000), 20.0)
     (low, high), _ = best_range(histogram(values))
-    assert choose_range(histogram(values), "minmax")[1] == 40
-    assert high < 10
+    assert choose_range(histogram(values), "minmax")[1] == 20
+    # At h the outlier costs (20 − h)²/10⁶, the steps about ((h + 4)/255)²/12: least at h ≈ 6.5.
+    assert 5 < high < 11
     assert low < -3
 
 
@@ -137,3 +140,17 @@ def test_range_contains_zero(method, values):
     low, high = choose_range(histogram(values), method)
     assert low <= 0 <= high
     assert low < high
+
+
+def test_flipped_bits_are_counted():
+    shares = converted(sign_net).report.verification.quantization.flipped_bits
+    assert list(shares) == ["binary"]
+    # 8 bits leave noise of about a hundredth of the spread: that many numbers are near the sign.
+    assert 0 < shares["binary"] < 0.03
+
+
+def test_lowered_biases_keep_more_signs(monkeypatch):
+    centered = converted(sign_net).report.verification.quantization.flipped_bits["binary"]
+    monkeypatch.setattr(quantize, "PASSES", [p for p in quantize.PASSES if p is not center_signs])
+    plain = converted.__wrapped__(sign_net).report.verification.quantization.flipped_bits["binary"]
+    assert centered < 0.9 * plain

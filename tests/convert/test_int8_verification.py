@@ -6,8 +6,9 @@ import pytest
 from convert.conversion import Samples, convert_model, verify_file
 from convert.flatbuffer import Graph
 from convert.int8.compare import verify_int8
+from onebit.keras import keras
 from tests.convert.int8_models import SHAPE, converted, float_net, mixed_net, reference
-from tests.convert.models import images
+from tests.convert.models import images, randomise
 
 
 def layer_op(graph, name):
@@ -87,3 +88,15 @@ def test_float_file_is_verified_as_before():
     model = float_net()
     result = verify_file(model, convert_model(model).tflite, Samples([images(4, SHAPE)]))
     assert (result.verdict, result.quantization) == ("exact", None)
+
+
+def pool_before_relu():
+    """conv → MaxPool → ReLU: the pooling's range holds numbers below zero, its output none."""
+    x = image = keras.Input(SHAPE, name="image")
+    x = keras.layers.ReLU()(keras.layers.MaxPooling2D()(keras.layers.Conv2D(8, 3, name="conv")(x)))
+    x = keras.layers.Dense(5, name="dense")(keras.layers.Flatten()(x))
+    return randomise(keras.Model(image, x, name="pool_before_relu"), 7)
+
+
+def test_shared_range_is_not_too_wide():
+    assert converted(pool_before_relu, ranges="minmax").report.verification.verdict == "quantised"

@@ -13,6 +13,7 @@ from tests.convert.models import images, randomise
     ("name", "options", "shape", "most_bytes", "kinds"),
     [
         ("binary_connect_mlp", {}, (28, 28, 1), 450_000, {"binary_weights"}),
+        ("binary_connect_cnn", {}, (32, 32, 3), 14_037_416 * 4 / 25, {"binary_weights"}),
         ("binary_net_mlp", {"units": 2048}, (28, 28, 1), 1_350_000, {"binary", "binary_weights"}),
         ("binary_net_cnn", {}, (32, 32, 3), 14_037_416 * 4 / 25, {"binary", "binary_weights"}),
     ],

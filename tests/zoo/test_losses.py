@@ -60,3 +60,20 @@ def test_smoothed_cross_entropy_is_its_closed_form():
         np.testing.assert_allclose(loss, expected, rtol=64 * 2**-24)
     config = keras.losses.serialize(SmoothedCrossEntropy(0.2))
     assert keras.losses.deserialize(config).smoothing == 0.2
+
+
+def test_attention_is_compared_place_by_place():
+    from zoo.distillation import attention_loss
+
+    generator = np.random.default_rng(6)
+    teacher, student = generator.normal(size=(2, 3, 4, 5, 7)).astype(np.float32)
+
+    def places(volume):
+        weight = np.square(volume.astype(np.float64)).sum(-1)
+        return weight / weight.max((1, 2), keepdims=True)
+
+    expected = np.square(places(teacher) - places(student)).mean()
+    # Sums of 7 squares, a quotient, a mean of 60: relative rounding below 80 · 2^-24.
+    found = attention_loss([teacher, teacher], [student, student])
+    np.testing.assert_allclose(found, expected, rtol=80 * 2**-24)
+    assert attention_loss([teacher], [3 * teacher]) < 1e-12

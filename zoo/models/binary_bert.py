@@ -76,7 +76,7 @@ def bert_tiny(
     units: int = 128,
     heads: int = 2,
 ) -> keras.Model:
-    """The float twin of `binary_bert_tiny`: the same layers in Keras' own form.
+    """The float twin of `binary_bert_tiny`: the same layers without quantizers.
 
     Args:
         input_shape: `[S]`, tokens of a text.
@@ -191,8 +191,8 @@ def _bert(
     def initial() -> keras.initializers.Initializer:
         return keras.initializers.TruncatedNormal(stddev=INITIAL_DEVIATION)
 
-    def activation(signed: bool = True, per_channel: bool = True) -> Quantizer:
-        return None if bits is None else Elastic(bits, signed, per_channel)
+    def activation(name: str, signed: bool = True, per_channel: bool = True) -> Quantizer:
+        return None if bits is None else Elastic(bits, signed, per_channel, name=name)
 
     def project(
         x: keras.KerasTensor, outputs: int, name: str, *, signed: bool = True, then: str = "linear"
@@ -202,7 +202,7 @@ def _bert(
             return keras.layers.Dense(outputs, **options)(x)
         return lq.layers.QuantDense(
             outputs,
-            input_quantizer=activation(signed),
+            input_quantizer=activation(f"{name}_inputs", signed),
             kernel_quantizer=CentredSign(),
             # Never reached by weights of this size; without it Larq warns of vanishing gradients.
             kernel_constraint=lq.constraints.WeightClip(1.0),
@@ -224,10 +224,12 @@ def _bert(
         operands = [project(x, units, f"{layer}_{kind}") for kind in ("query", "key", "value")]
         y = Attention(
             heads,
-            query_quantizer=activation(),
-            key_quantizer=activation(),
-            value_quantizer=activation(),
-            probability_quantizer=activation(signed=False, per_channel=False),
+            query_quantizer=activation(f"{layer}_queries"),
+            key_quantizer=activation(f"{layer}_keys"),
+            value_quantizer=activation(f"{layer}_values"),
+            probability_quantizer=activation(
+                f"{layer}_probabilities", signed=False, per_channel=False
+            ),
             name=f"{layer}_attention",
         )([*operands, mask])
         y = project(y, units, f"{layer}_attention_output")

@@ -68,8 +68,13 @@ class Recipe:
         factors: What `learning_rate` is multiplied by from each boundary on.
         warmup_epochs: Epochs in which the rate first rises to `learning_rate`.
         loss: One of `LOSSES`; with a teacher, of validation only.
-        teacher: The training whose model this one starts from and is distilled from
-            (`zoo.distillation`), or None.
+        teacher: The training whose model this one is distilled from (`zoo.distillation`), or None.
+        from_teacher: Whether it also starts from its teacher's weights.
+        start: The training whose weights this one starts from, or None. It is trained first; where
+            it has the same teacher, both share it.
+        label_weight: With a teacher, the factor of the loss on labels.
+        logits_weight: The factor of the distributional loss, on the teacher's logits.
+        attention_weight: The factor of the loss on where both pay attention.
         optimizer: One of `OPTIMIZERS`; "bop" flips the binary weights (`zoo.bop`), and Adam trains
             the others.
         bop_gamma: Of Bop: how fast its averages follow the gradients.
@@ -87,6 +92,7 @@ class Recipe:
         samples: How many images of each split are used; None for all.
         preprocessing: From raw pixels to the model's input; None for token ids.
         smoke_options: What `options` become in a smoke run.
+        smoke_dataset: What takes the data set's place in a smoke run; None for itself.
     """
 
     model: str
@@ -103,6 +109,11 @@ class Recipe:
     warmup_epochs: int = 0
     loss: str = "squared_hinge"
     teacher: Recipe | None = None
+    from_teacher: bool = True
+    start: Recipe | None = None
+    label_weight: float = 0.0
+    logits_weight: float = 1.0
+    attention_weight: float = 0.0
     optimizer: str = "adam"
     bop_gamma: float = 1e-4
     bop_threshold: float = 1e-8
@@ -116,13 +127,22 @@ class Recipe:
     samples: int | None = None
     preprocessing: Preprocessing | None = MINUS_ONE_TO_ONE
     smoke_options: Mapping[str, Any] = field(default_factory=dict)
+    smoke_dataset: str | None = None
 
     def __post_init__(self) -> None:
         for name in POSITIVE:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise UsageError(f"{self.name}: {name} must be above 0, not {value}")
-        for name in ("final_learning_rate", "weight_decay", "label_smoothing", "warmup_epochs"):
+        for name in (
+            "final_learning_rate",
+            "weight_decay",
+            "label_smoothing",
+            "warmup_epochs",
+            "label_weight",
+            "logits_weight",
+            "attention_weight",
+        ):
             value = getattr(self, name)
             if not 0 <= value < math.inf:
                 raise UsageError(f"{self.name}: {name} must not be negative, not {value}")
@@ -174,7 +194,11 @@ class Recipe:
             epochs=min(self.epochs, SMOKE_EPOCHS),
             batch_size=min(self.batch_size, SMOKE_BATCH_SIZE),
             samples=SMOKE_SAMPLES,
+            dataset=self.smoke_dataset or self.dataset,
+            boundaries=tuple(range(1, len(self.boundaries) + 1)),
+            warmup_epochs=min(self.warmup_epochs, 1),
             teacher=self.teacher and self.teacher.smoke(),
+            start=self.start and self.start.smoke(),
         )
 
 
@@ -201,8 +225,8 @@ SETTABLE = (
 )
 """The fields that `--set` reaches, beside the model's options."""
 
-TEACHER_PREFIX = "teacher."
-"""What a setting of the teacher begins with."""
+STAGES = ("teacher", "start")
+"""The trainings before this one; `teacher.KEY` and `start.KEY` are settings of theirs."""
 
 recipes: Registry[Callable[[], Recipe]] = Registry("recipe", __name__)
 
@@ -235,8 +259,8 @@ def resolve_recipe(
     Args:
         name: Registry name of the recipe.
         settings: Key → value as text, converted to the type of the recipe's field or of the model's
-            option; `teacher.KEY` sets one of the teacher.
-        seed: Replaces the recipe's seed, and its teachers'.
+            option; `teacher.KEY` and `start.KEY` set one of an earlier training.
+        seed: Replaces the recipe's seed, and those of earlier trainings.
         smoke: Shrink the run first.
 
     Raises:
@@ -247,18 +271,17 @@ def resolve_recipe(
 
 
 def _with_settings(recipe: Recipe, settings: Mapping[str, str], seed: int | None) -> Recipe:
-    """The recipe with settings of its own and, behind `teacher.`, of its teacher."""
-    teacher = recipe.teacher
-    if teacher is not None:
-        theirs = {
-            key.removeprefix(TEACHER_PREFIX): text
-            for key, text in settings.items()
-            if key.startswith(TEACHER_PREFIX)
-        }
-        teacher = _with_settings(teacher, theirs, seed)
-        settings = {k: text for k, text in settings.items() if not k.startswith(TEACHER_PREFIX)}
-    field_types = typing.get_type_hints(Recipe)
+    """The recipe with settings of its own and, behind a prefix, of the trainings before it."""
     fields: dict[str, Any] = {}
+    for stage in STAGES:
+        earlier, prefix = getattr(recipe, stage), f"{stage}."
+        if earlier is not None:
+            theirs = {
+                k.removeprefix(prefix): v for k, v in settings.items() if k.startswith(prefix)
+            }
+            fields[stage] = _with_settings(earlier, theirs, seed)
+            settings = {key: v for key, v in settings.items() if not key.startswith(prefix)}
+    field_types = typing.get_type_hints(Recipe)
     options = dict(recipe.options)
     for key, text in settings.items():
         if key in SETTABLE:
@@ -278,7 +301,7 @@ def _with_settings(recipe: Recipe, settings: Mapping[str, str], seed: int | None
         options[key] = _parse(key, text, option_types[key])
     if seed is not None:
         fields["seed"] = seed
-    return dataclasses.replace(recipe, options=options, teacher=teacher, **fields)
+    return dataclasses.replace(recipe, options=options, **fields)
 
 
 def _parse(key: str, text: str, type_: Any) -> Any:

@@ -1,0 +1,215 @@
+"""Distillation, and chains of stages that end the same whether they are interrupted or not."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import zoo
+from onebit.errors import OnebitError, UsageError
+from onebit.keras import keras, lq, tf
+from tests.zoo.test_debian_sections import index
+from zoo import training
+from zoo.distillation import Distiller, hidden_loss, soft_cross_entropy, start_from
+from zoo.run import CARD, CONFIG, TEACHER
+
+# A chain of two; the whole one has a third, which does the same.
+CHAIN = "binary_bert_tiny_2_bit_debian_sections"
+TINY = {"layers": 1, "units": 32, "vocabulary": 50, "input_shape": (8,), "classes": 3}
+
+
+def bert(name, **options):
+    keras.utils.set_random_seed(7)
+    return zoo.build(name, **{**TINY, **options})
+
+
+def tokens(count=6):
+    return np.random.default_rng(8).integers(1, 50, size=(count, 8)).astype(np.int32)
+
+
+def test_soft_cross_entropy_is_its_closed_form():
+    target, logits = np.random.default_rng(9).normal(size=(2, 5, 4), scale=3).astype(np.float32)
+    p = np.exp(target) / np.exp(target).sum(1, keepdims=True)
+    log_q = logits - np.log(np.exp(logits.astype(float)).sum(1, keepdims=True))
+    # 20 terms of at most 20.
+    np.testing.assert_allclose(
+        soft_cross_entropy(target, logits), -(p * log_q).sum(1).mean(), atol=400 * 2.0**-24
+    )
+
+
+def test_hidden_loss_adds_mean_squares_and_is_zero_without_states():
+    a, b = np.arange(6, dtype=np.float32).reshape(2, 3), np.ones((2, 3), np.float32)
+    assert hidden_loss([a, b], [b, b]).numpy() == np.float32(((a - b) ** 2).mean())
+    assert hidden_loss([], []).numpy() == 0
+
+
+def test_a_student_starts_from_its_teachers_weights_but_not_its_scales():
+    teacher, student = bert("binary_bert_tiny", activation_bits=2), bert("binary_bert_tiny")
+    teacher(tokens(), training=True)
+    quantizer = teacher.get_layer("layer_1_query").input_quantizer
+    quantizer.threshold.assign(np.arange(32) / 8)
+    with lq.context.quantized_scope(False):
+        teacher.get_layer("pooler").kernel.assign_add(tf.ones((32, 32)))
+    start_from(student, teacher)
+    for layer in ("layer_1_query", "pooler", "logits", "token_embedding", "add_positions"):
+        with lq.context.quantized_scope(False):
+            theirs, mine = (m.get_layer(layer).get_weights()[0] for m in (teacher, student))
+        np.testing.assert_array_equal(theirs, mine)
+    again = student.get_layer("layer_1_query").input_quantizer
+    np.testing.assert_array_equal(again.threshold, quantizer.threshold)
+    assert quantizer.scale.numpy() != 1
+    assert (again.scale.numpy(), again.calibrated.numpy()) == (1, 0)
+
+
+def test_a_float_teacher_and_a_loaded_one_hand_on_the_same_weights(tmp_path):
+    teacher = bert("bert_tiny")
+    teacher.save(tmp_path / "teacher.keras")
+    loaded = keras.models.load_model(tmp_path / "teacher.keras")
+    students = [bert("binary_bert_tiny"), bert("binary_bert_tiny")]
+    students[1].get_layer("logits").bias.assign([1, 2, 3])
+    for student, source in zip(students, (teacher, loaded), strict=True):
+        start_from(student, source)
+    for mine, other in zip(students[0].get_weights(), students[1].get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, other)
+    with lq.context.quantized_scope(False):
+        np.testing.assert_array_equal(
+            students[0].get_layer("layer_1_key").get_weights()[0],
+            teacher.get_layer("layer_1_key").get_weights()[0],
+        )
+
+
+def test_a_teacher_of_another_shape_is_refused():
+    with pytest.raises(UsageError, match=r"in the teacher, .* in the student: give both the same"):
+        start_from(bert("binary_bert_tiny"), bert("bert_tiny", units=64))
+    with pytest.raises(UsageError, match="has a layer layer_2_query, the student none"):
+        start_from(bert("binary_bert_tiny"), bert("bert_tiny", layers=2))
+
+
+def test_a_step_lowers_the_distance_to_the_teacher_and_leaves_it_alone():
+    teacher, student = bert("bert_tiny"), bert("binary_bert_tiny")
+    start_from(student, teacher)
+    before = [w.copy() for w in teacher.get_weights()]
+    distiller = Distiller(student, teacher)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    distiller.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
+    assert {w.ref() for w in distiller.trainable_weights} == {
+        w.ref() for w in student.trainable_weights
+    }
+    x = tokens(32)
+    labels = np.zeros(32, np.int64)
+    history = distiller.fit(x, labels, epochs=8, validation_data=(x, labels), verbose=0).history
+    assert {"loss", "accuracy", "logits_loss", "hidden_loss", "val_hidden_loss"} <= set(history)
+    assert history["hidden_loss"][-1] < history["hidden_loss"][0]
+    answers, expected = student(x), teacher(x)
+    cross_entropy = soft_cross_entropy(expected, answers)
+    # The validation's figure is of the same weights, averaged over one batch.
+    np.testing.assert_allclose(history["val_logits_loss"][-1], cross_entropy, rtol=1e-5)
+    np.testing.assert_allclose(history["val_loss"][-1], loss(labels, answers), rtol=1e-5)
+    for old, new in zip(before, teacher.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "debian_sections").mkdir()
+    (folder / "debian_sections" / "Packages").write_bytes(index(20))
+    return folder
+
+
+def chain(**settings):
+    return zoo.resolve_recipe(CHAIN, settings, smoke=True)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, data):
+    return zoo.train(chain(), tmp_path_factory.mktemp("runs") / "whole", data=data)
+
+
+def stages(folder):
+    return [folder, folder / TEACHER]
+
+
+def test_a_chain_leaves_a_run_folder_and_an_accuracy_for_each_stage(uninterrupted):
+    runs = [zoo.load_run(folder) for folder in stages(uninterrupted.folder)]
+    assert [run.card["recipe"] for run in runs] == [
+        CHAIN,
+        "bert_tiny_debian_sections",
+    ]
+    assert not (runs[-1].folder / TEACHER).exists()
+    for run in runs:
+        result = zoo.evaluate(run)
+        assert result.accuracy == result.card_accuracy
+        assert "hidden_loss" in run.history[-1] or run is runs[-1]
+
+
+def test_a_run_on_texts_encodes_texts(uninterrupted, finished_run):
+    assert uninterrupted.preprocessing is None
+    assert uninterrupted.samples.images.dtype == np.int32
+    ids = uninterrupted.encode(["fast small parser of kind3 number 17"])
+    assert ids.shape == (1, 32)
+    assert uninterrupted.model(ids).shape == (1, 12)
+    with pytest.raises(OnebitError, match="a model of images, which takes no texts"):
+        zoo.load_run(finished_run).encode(["text"])
+
+
+class Crash(BaseException):
+    """Stands for the process' end."""
+
+
+@pytest.mark.parametrize(
+    "epoch",
+    [pytest.param(2, id="teacher", marks=pytest.mark.slow), pytest.param(4, id="student")],
+)
+def test_a_chain_that_is_killed_resumes_to_the_same_end(
+    epoch, uninterrupted, data, tmp_path, monkeypatch
+):
+    folder, calls = tmp_path / "killed", iter(range(1, 100))
+    original = training.write_history
+
+    def crashing(*args):
+        if next(calls) == epoch:  # two epochs each: 1 and 2 are the teacher's
+            raise Crash
+        return original(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "write_history", crashing)
+        with pytest.raises(Crash):
+            zoo.train(chain(), folder, data=data)
+    assert not (folder / CARD).exists()
+    resumed = zoo.train(chain(), folder, data=data)
+    for mine, theirs in zip(stages(resumed.folder), stages(uninterrupted.folder), strict=True):
+        assert zoo.load_run(mine).history == zoo.load_run(theirs).history
+    for mine, theirs in zip(
+        resumed.model.get_weights(), uninterrupted.model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_another_teacher_is_another_training_and_restart_replaces_both(
+    uninterrupted, data, tmp_path
+):
+    folder = tmp_path / "run"
+    shutil.copytree(uninterrupted.folder, folder)
+    other = chain(**{"teacher.epochs": "1", "epochs": "1"})
+    assert other.teacher.epochs == 1
+    with pytest.raises(UsageError, match="holds a run with epochs 2, not 1"):
+        zoo.train(other, folder, data=data)
+    zoo.train(other, folder, data=data, restart=True)
+    assert len(zoo.load_run(stages(folder)[1]).history) == 1
+    assert json.loads((folder / CONFIG).read_text())["recipe"]["teacher"]["epochs"] == 1
+
+
+def test_settings_seed_and_smoke_reach_the_teachers():
+    recipe = zoo.resolve_recipe(
+        "binary_bert_tiny_debian_sections", {"teacher.learning_rate": "0.5"}, seed=4
+    )
+    assert recipe.teacher.learning_rate == 0.5
+    assert recipe.learning_rate != 0.5
+    assert (recipe.seed, recipe.teacher.seed, recipe.teacher.teacher.seed) == (4, 4, 4)
+    assert chain().teacher.samples == chain().samples
+    with pytest.raises(UsageError, match="no setting 'epoch'"):
+        zoo.resolve_recipe(CHAIN, {"teacher.epoch": "1"})
+    with pytest.raises(UsageError, match=r"no setting 'teacher\.epochs'"):
+        zoo.resolve_recipe("bert_tiny_debian_sections", {"teacher.epochs": "1"})

@@ -1,0 +1,90 @@
+"""Trainings that build on each other, and those that read ImageNet's file format."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo import training
+from zoo.recipes import Recipe
+from zoo.run import CARD
+
+
+class Crash(BaseException):
+    """Stands for the process' end at a chosen line."""
+
+
+def _stages(**fields):
+    """A last training that starts from a first one; both have the same teacher."""
+    common = {"dataset": "mnist_5k", "epochs": 1, "samples": 64, "options": {"units": 8}}
+    teacher = Recipe("float_mlp", name="teacher", **common)
+    first = Recipe(
+        "float_mlp", name="first", teacher=teacher, from_teacher=False, **{**common, "epochs": 2}
+    )
+    return dataclasses.replace(first, name="last", start=first, epochs=1, **fields)
+
+
+def test_a_training_starts_from_an_earlier_one_and_shares_its_teacher(tmp_path):
+    # Adam moves a weight by at most about the learning rate a step; 64 images are one step.
+    rate = 1e-6
+    run = zoo.train(_stages(learning_rate=rate, final_learning_rate=rate), tmp_path / "run")
+    first = zoo.load_run(tmp_path / "run" / "start")
+    assert (tmp_path / "run" / "start" / "teacher" / CARD).exists()
+    assert not (tmp_path / "run" / "teacher").exists()
+    assert set(run.history[0]) >= {"loss", "logits_loss", "hidden_loss"}
+    kernels = [model.get_layer("hidden_2").kernel.numpy() for model in (run.model, first.model)]
+    assert 0 < np.max(np.abs(kernels[0] - kernels[1])) <= 2 * rate
+
+
+def test_settings_reach_earlier_trainings_and_another_teacher_is_trained_apart():
+    recipe = zoo.resolve_recipe("react_resnet18_imagenet", {"start.epochs": "3"}, smoke=True)
+    assert (recipe.epochs, recipe.start.epochs, recipe.start.teacher.epochs) == (2, 3, 2)
+    assert recipe.teacher == recipe.start.teacher
+    assert recipe.options["binary_weights"] is True
+    assert recipe.start.options["binary_weights"] is False
+    assert {recipe.dataset, recipe.start.dataset, recipe.teacher.dataset} == {"noise_records"}
+    recipe = zoo.resolve_recipe("react_resnet18_imagenet", {"teacher.epochs": "1"}, smoke=True)
+    assert recipe.teacher != recipe.start.teacher
+
+
+def test_an_imagenet_recipe_trains_on_records_and_resumes(tmp_path, monkeypatch):
+    settings = {"epochs": "2", "width": "2"}
+    recipe = zoo.resolve_recipe("float_resnet18_imagenet", settings, smoke=True)
+    whole = zoo.train(recipe, tmp_path / "whole")
+    assert whole.card["dataset"]["name"] == "noise_records"
+    assert whole.card["preprocessing"]["scale"] == pytest.approx(
+        [1 / 58.395, 1 / 57.12, 1 / 57.375]
+    )
+    assert zoo.evaluate(whole).agrees
+
+    save, saved = training.tf.train.CheckpointManager.save, []
+
+    def save_once(*arguments, **options):
+        if saved:
+            raise Crash
+        saved.append(save(*arguments, **options))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.tf.train.CheckpointManager, "save", save_once)
+        with pytest.raises(Crash):
+            zoo.train(recipe, tmp_path / "cut")
+    resumed = zoo.train(recipe, tmp_path / "cut")
+    assert resumed.history == whole.history
+    for mine, theirs in zip(resumed.model.get_weights(), whole.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("name", ["quicknet_imagenet", "bwn_alexnet_imagenet"])
+@pytest.mark.slow
+def test_other_optimizers_and_families_train_on_records(name, tmp_path):
+    run = zoo.train(zoo.resolve_recipe(name, smoke=True), tmp_path / "run")
+    assert len(run.history) == 2
+    assert all(np.isfinite(line["loss"]) for line in run.history)
+
+
+@pytest.mark.slow
+def test_real_to_binary_networks_teach_each_other(tmp_path):
+    name = "real_to_binary_net_fp_imagenet"
+    run = zoo.train(zoo.resolve_recipe(name, {"epochs": "1"}, smoke=True), tmp_path / "run")
+    assert {"logits_loss", "attention_loss"} <= set(run.history[0])
