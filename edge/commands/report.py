@@ -21,7 +21,7 @@ from onebit.errors import OnebitError, UsageError
     metavar="PAGE",
     help="Also write a report: PAGE.html with charts, PAGE.md without, or PAGE.png, charts alone.",
 )
-@format_option("table", "md", "json", "jsonl", "csv")
+@format_option("table", "md", "json", "jsonl", "csv", "png")
 def report(files: tuple[str, ...], output: str | None, format_: str) -> None:
     """Puts models side by side: accuracy, size, latency and memory.
 
@@ -32,16 +32,20 @@ def report(files: tuple[str, ...], output: str | None, format_: str) -> None:
     \b
     Example:
       python -m edge report rows.jsonl -o report.html
-      python -m edge report pi.jsonl phone.jsonl -o report.png
+      python -m edge report pi.jsonl phone.jsonl --format png -o report.png
     """
     results = read_rows(files)
     if not results:
         raise OnebitError(f"no rows in {', '.join(files)}: measure with `python -m edge bench`")
+    if format_ == "png" and not (output or "").endswith(".png"):
+        raise UsageError("--format png draws into a file: give it with -o, such as -o report.png")
     if output is not None:
         if Path(output).is_dir():
             raise UsageError(f"{output} is a folder; give the page a name, such as report.html")
         write_report(results, output)
         progress.print(f"wrote {output}", markup=False, soft_wrap=True)
+    if format_ == "png":
+        return
     lines = headline(distinctly_named(latest(results)))
     if format_ in ("table", "md"):
         emit([line.cells() for line in lines], format_, columns=headline_columns(lines))

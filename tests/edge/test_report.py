@@ -8,11 +8,14 @@ import shutil
 import subprocess
 
 import pytest
+from click.testing import CliRunner
 
 from edge import measurement
 from edge.caveats import caveats
+from edge.commands.report import report as report_command
 from edge.findings import fastest_lines, findings, wilson_interval
 from edge.report import render_report, write_report
+from edge.row_json import to_json
 from edge.rows import (
     Aggregates,
     Cluster,
@@ -432,3 +435,16 @@ def test_page_in_a_browser(browser, tmp_path, some_rows, full_row, width):
     # All drawings of each chart are in the page; those for this width are visible and readable.
     assert answer["texts"] > 20
     assert answer["smallest"] >= 10
+
+
+def test_png_format_needs_a_file_to_draw_into(some_rows, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps(to_json(row)) + "\n" for row in some_rows))
+    result = CliRunner().invoke(report_command, [str(rows), "--format", "png"])
+    assert isinstance(result.exception, UsageError)
+    assert "give it with -o" in str(result.exception)
+    picture = tmp_path / "report.png"
+    result = CliRunner().invoke(report_command, [str(rows), "--format", "png", "-o", str(picture)])
+    assert result.exception is None
+    assert result.stdout == ""
+    assert picture.read_bytes().startswith(b"\x89PNG")
