@@ -439,12 +439,11 @@ def test_page_in_a_browser(browser, tmp_path, some_rows, full_row, width):
 
 def test_png_format_needs_a_file_to_draw_into(some_rows, tmp_path):
     rows = tmp_path / "rows.jsonl"
-    rows.write_text("".join(json.dumps(to_json(row)) + "\n" for row in some_rows))
+    rows.write_text("".join(f"{to_json(row)}\n" for row in some_rows))
     result = CliRunner().invoke(report_command, [str(rows), "--format", "png"])
     assert isinstance(result.exception, UsageError)
     assert "give it with -o" in str(result.exception)
     picture = tmp_path / "report.png"
     result = CliRunner().invoke(report_command, [str(rows), "--format", "png", "-o", str(picture)])
     assert result.exception is None
-    assert result.stdout == ""
     assert picture.read_bytes().startswith(b"\x89PNG")
