@@ -184,12 +184,13 @@ def provenance_record() -> dict[str, str | None]:
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """The rows as Markdown."""
+    """The rows as Markdown, and what there is to say of the innermost loop."""
     lines = [
         "| model | binary MACs | instructions of an inference | of these the delegate's | "
         "per 128 binary MACs |",
         "| --- " * 5 + "|",
     ]
+    said = "The innermost loop was not looked at"
     for row in found:
         counts = row["instructions"]
         whole = f"{counts['inference']:,}" if counts["inference"] else "–"
@@ -197,6 +198,15 @@ def table(found: list[dict[str, Any]]) -> str:
             f"| {row['model']['name']} | {row['model']['binary_macs']:,} | {whole} "
             f"| {counts['delegate']:,.0f} | {counts['per_128_macs'] or '–'} |"
         )
+        if row["loop"] is not None:
+            loop, estimate = row["loop"], row["loop"]["llvm_mca"]
+            products = sum(line.startswith("cnt ") for line in loop["assembly"])
+            said = f"The convolution's innermost loop has {loop['instructions']} instructions for "
+            said += f"{products} products of {REGISTER_BITS} bits"
+            if estimate is not None:
+                said += f"; llvm-mca (LLVM {estimate['llvm_version']}) estimates "
+                said += f"{estimate['cycles_per_iteration']:.1f} cycles on a {estimate['cpu']}"
+    lines += ["", f"{said}."]
     return "\n".join(lines)
 
 

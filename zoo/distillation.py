@@ -6,6 +6,7 @@ starts from its teacher's weights, and each student is the next one's teacher.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -103,8 +104,8 @@ class Distiller(keras.Model):
         # As plain attributes, models would add their variables and layers to this one.
         volumes = VOLUME if attention_weight else None
         answers, students = _answers(teacher, volumes), _answers(student, volumes)
-        self._teach = lambda inputs: answers(inputs, training=False)
-        self._answer = lambda inputs, training: students(inputs, training=training)
+        self._teach = lambda inputs: answers(inputs, False)
+        self._answer = lambda inputs, training: students(inputs, training)
         names = ["logits_loss", "hidden_loss", *(["attention_loss"] if attention_weight else [])]
         self._parts = {key: keras.metrics.Mean(key) for key in names}
         self._label_weight = label_weight
@@ -146,13 +147,24 @@ class Distiller(keras.Model):
         return loss, self.compute_metrics(inputs, labels, logits, None)
 
 
-def _answers(model: keras.Model, volumes: str | None) -> keras.Model:
-    """The model's logits, its hidden states and what it pays attention with, each in order."""
+Answer = Callable[..., tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]]
+
+
+def _answers(model: keras.Model, volumes: str | None) -> Answer:
+    """What gives a model's logits, its hidden states and what it pays attention with, in order."""
 
     def outputs(ending: str | None) -> list[tf.Tensor]:
         return [layer.output for layer in model.layers if ending and layer.name.endswith(ending)]
 
-    return keras.Model(model.inputs, [model.outputs[0], outputs(HIDDEN_STATE), outputs(volumes)])
+    states = outputs(HIDDEN_STATE)
+    whole = keras.Model(model.inputs, [model.outputs[0], *states, *outputs(volumes)])
+
+    def answer(inputs: tf.Tensor, training: bool) -> Any:
+        # A model of one output gives a tensor instead of a list.
+        logits, *others = tf.nest.flatten(whole(inputs, training=training))
+        return logits, others[: len(states)], others[len(states) :]
+
+    return answer
 
 
 def soft_cross_entropy(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

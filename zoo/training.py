@@ -220,10 +220,10 @@ class _Training:
             random_states=list(_random_states(model)),
         )
         # Every worker takes part in saving; what the others write is of no use.
-        self._scratch = tempfile.TemporaryDirectory(prefix="onebit-")
+        self._scratch = None if distribution.is_chief else tempfile.TemporaryDirectory()
         self._checkpoints = tf.train.CheckpointManager(
             checkpoint,
-            str(folder / CHECKPOINTS) if distribution.is_chief else self._scratch.name,
+            self._scratch.name if self._scratch else str(folder / CHECKPOINTS),
             max_to_keep=1,
         )
         newest = tf.train.latest_checkpoint(str(folder / CHECKPOINTS))

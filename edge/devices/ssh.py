@@ -26,7 +26,7 @@ OPTIONS = (
     "RemoteCommand=none",
     "RequestTTY=no",
     "ClearAllForwardings=yes",
-    "LogLevel=ERROR",
+    "LogLevel=INFO",  # tells why a connection ended, such as a device that is silent
 )
 
 MENDS = {

@@ -425,7 +425,7 @@ def test_page_in_a_browser(browser, tmp_path, some_rows, full_row, width):
     assert found, result.stderr[-2000:]
     answer = json.loads(html.unescape(found[1]))
     assert answer["inner"] == width
-    assert answer["scroll"] <= width
+    assert answer["scroll"] <= width, answer["wide"]
     assert answer["wide"] == []
     assert answer["clipped"] == []
     assert answer["requests"] == []
