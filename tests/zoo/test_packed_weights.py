@@ -53,7 +53,7 @@ def test_a_binary_kernel_takes_a_bit_a_weight():
 
 @keras.utils.register_keras_serializable(package="tests")
 class Scaled(lq.quantizers.Quantizer):
-    """The sign times a magnitude per channel, or per row, which no scale per channel holds."""
+    """The sign times a magnitude per channel (axis 0), per row (1), or per weight (None)."""
 
     precision = 1
 
@@ -62,7 +62,9 @@ class Scaled(lq.quantizers.Quantizer):
         self.axis = axis
 
     def call(self, inputs):
-        scale = tf.reduce_max(tf.abs(inputs), axis=self.axis, keepdims=True)
+        scale = tf.abs(inputs)
+        if self.axis is not None:
+            scale = tf.reduce_max(scale, axis=self.axis, keepdims=True)
         return tf.sign(inputs) * scale
 
 
@@ -72,11 +74,12 @@ def _scaled(axis):
     return keras.Sequential([keras.Input((7,)), layer])
 
 
-def test_magnitudes_of_output_channels_are_kept():
-    model, other = _scaled(0), _scaled(0)
+@pytest.mark.parametrize(("axis", "shape"), [(0, (40,)), (1, (7, 1))])
+def test_magnitudes_of_channels_or_rows_are_kept(axis, shape):
+    model, other = _scaled(axis), _scaled(axis)
     arrays = pack(model)
     assert arrays["0000.bits"].shape == (7, 2)
-    assert arrays["0000.scale"].shape == (40,)
+    assert arrays["0000.scale"].shape == shape
     other.set_weights([2 * weight for weight in model.get_weights()])
     unpack(other, arrays)
     inputs = np.random.default_rng(1).normal(size=(5, 7)).astype(np.float32)
@@ -85,7 +88,7 @@ def test_magnitudes_of_output_channels_are_kept():
 
 def test_other_magnitudes_are_refused():
     with pytest.raises(OnebitError, match=r"kernel.* is no sign times one magnitude per output"):
-        pack(_scaled(1))
+        pack(_scaled(None))
 
 
 def test_weights_of_another_model_are_refused():
