@@ -2,6 +2,7 @@
 
 import dataclasses
 import typing
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -271,6 +272,10 @@ class Report(Audit):
     verification: Verification | None = None
     card: dict[str, Any] | None = None
     schema_version: int = SCHEMA_VERSION
+
+    def kinds(self) -> dict[str, int]:
+        """Kind → how many layers are of it, in alphabetical order."""
+        return dict(sorted(Counter(layer.kind for layer in self.layers).items()))
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON holds it."""

@@ -145,14 +145,13 @@ def _load(host: Host, told: Mapping[str, Any]) -> Iterator[Finding]:
     if busy is None:
         return
     cores = host.cores or 1
-    if busy > 0.5 * cores:
-        mend = "end what runs there: see `top`"
-        yield Finding("load", SPOILS, f"{busy:.1f} of {cores} cores are busy", mend)
-    elif busy > 0.15:
-        mend = "end what runs there: see `top`"
-        yield Finding("load", WARNING, f"{busy:.1f} of {cores} cores are busy", mend)
-    else:
-        yield Finding("load", FINE, f"{busy:.1f} of {cores} cores are busy")
+    verdict = SPOILS if busy > 0.5 * cores else WARNING if busy > 0.15 else FINE
+    yield Finding(
+        "load",
+        verdict,
+        f"{busy:.1f} of {cores} cores are busy",
+        None if verdict == FINE else "end what runs there: see `top`",
+    )
 
 
 def _memory(host: Host, told: Mapping[str, Any]) -> Iterator[Finding]:

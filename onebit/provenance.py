@@ -16,7 +16,10 @@ def utc_now() -> str:
 
 
 def commit() -> str | None:
-    """The checked-out commit of Onebit; "+" follows it when files differ; None without git."""
+    """The checked-out commit of Onebit; None without git.
+
+    "+" follows it when files differ, but for `results/`, which the commands themselves write.
+    """
     root = Path(onebit.__file__).parent.parent
 
     def git(*arguments: str) -> str:
@@ -26,7 +29,8 @@ def commit() -> str | None:
     try:
         # An installed copy may lie in a foreign repository, whose commit would say nothing.
         git("ls-files", "--error-unmatch", "onebit/__init__.py")
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+        changed = git("status", "--porcelain", "-uno", "--", ".", ":!results")
+        return git("rev-parse", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 

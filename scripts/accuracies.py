@@ -124,6 +124,7 @@ def table(rows: list[dict]) -> str:
 
     What is reported stands in a column of its own: another data set, and longer trainings.
     """
+    from onebit.cli import markdown_table
 
     def percent(values: list[float | None]) -> str:
         known = [100 * value for value in values if value is not None]
@@ -134,8 +135,8 @@ def table(rows: list[dict]) -> str:
 
     found = {(group[0]["dataset"], _network(group[0])): group for group in groups(rows)}
     datasets = [name for name in ("mnist_5k", "fashion_mnist") if any(d == name for d, _ in found)]
-    header = ["network", *(f"measured, {name}, %" for name in datasets), "reported, MNIST, %"]
-    lines = [header, ["---"] * len(header)]
+    headings = ["network", *(f"measured, {name}, %" for name in datasets), "reported, MNIST, %"]
+    lines = []
     for network in dict.fromkeys(network for _, network in found):
         cells = {
             "accuracy": f"`{network}`",
@@ -148,7 +149,7 @@ def table(rows: list[dict]) -> str:
             reported = REPORTED.get((network, key), "–")
             if any(cell != "–" for cell in measured):
                 lines.append([label, *measured, reported])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown_table(lines, headings)
 
 
 def _network(row: dict) -> str:

@@ -69,10 +69,7 @@ def row_of(folder: Path) -> dict[str, Any]:
         "file": {
             "bytes": len(conversion.tflite),
             "sha256": conversion.report.file.sha256,
-            "layers": {
-                kind: sum(layer.kind == kind for layer in layers)
-                for kind in sorted({layer.kind for layer in layers})
-            },
+            "layers": conversion.report.kinds(),
             "binary_macs": conversion.report.totals.binary_macs,
             "macs": sum(layer.macs for layer in layers),
             "verdict": checked.summary(),
@@ -88,10 +85,10 @@ def row_of(folder: Path) -> dict[str, Any]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as Markdown, a recipe and seed a line."""
-    lines = [
-        ["network", "trained", "epochs", "seed", "test accuracy", "file", "Keras and file"],
-        ["---"] * 7,
-    ]
+    from onebit.cli import markdown_table
+
+    headings = ["network", "trained", "epochs", "seed", "test accuracy", "file", "Keras and file"]
+    lines = []
     trained = {
         "bert_tiny_debian_sections": "on the labels",
         "binary_bert_tiny_2_bit_debian_sections": "from the float network",
@@ -111,7 +108,7 @@ def table(rows: list[dict[str, Any]]) -> str:
                 row["file"]["verdict"],
             ]
         )
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown_table(lines, headings)
 
 
 def main() -> None:

@@ -132,10 +132,7 @@ def row_of(name: str) -> dict:
     row.update(
         status="converted",
         bytes=len(conversion.tflite),
-        layers={
-            kind: sum(layer.kind == kind for layer in report.layers)
-            for kind in sorted({layer.kind for layer in report.layers})
-        },
+        layers=report.kinds(),
         binary_mac_share=round(report.totals.binary_macs / sum(macs), 4),
         binary_weight_mac_share=round(report.totals.binary_weight_macs / sum(macs), 4),
         float_reasons=reasons,
@@ -213,13 +210,14 @@ def seconds_of(name: str, rounds: int = 4) -> dict:
 
 def table(rows: list[dict]) -> str:
     """The rows as a Markdown table: sizes in MB of 10^6 bytes, times in seconds."""
+    from onebit.cli import markdown_table
 
     def number(value: float | None, form: str) -> str:
         return "–" if value is None else format(value, form)
 
     headings = ["architecture", "LCE alone", "Onebit", "binary layers", "binary MACs"]
     headings += ["±1 weights alone", "verdict", "LCE alone, s", "Onebit, s"]
-    lines = [headings, ["---"] * len(headings)]
+    lines = []
     for row in sorted(rows, key=lambda row: row["model"].lower()):
         if row["status"] != "converted":
             lines.append([row["model"], "–", row["reason"], *["–"] * 6])
@@ -239,7 +237,7 @@ def table(rows: list[dict]) -> str:
                 number(row.get("cpu_seconds"), ".1f"),
             ]
         )
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown_table(lines, headings)
 
 
 def run(option: str, name: str) -> dict:

@@ -109,7 +109,7 @@ def rows_of(name: str, most: int, known: set[tuple]) -> list[dict]:
         if not centered and conversion.tflite == centered_file:
             continue  # no sign reads an int8 layer alone
         centered_file = conversion.tflite
-        verification, layers = conversion.report.verification, conversion.report.layers
+        verification = conversion.report.verification
         pieces = verification.quantization.pieces if verification.quantization else []
         timed = ranges == "mse" and centered and conversion.tflite != plain.tflite
         shape = [1, *test.inputs[0].shape[1:]]
@@ -128,10 +128,7 @@ def rows_of(name: str, most: int, known: set[tuple]) -> list[dict]:
             "samples": verification.samples,
             "float_bytes": len(plain.tflite),
             "bytes": len(conversion.tflite),
-            "layers": {
-                kind: sum(layer.kind == kind for layer in layers)
-                for kind in sorted({layer.kind for layer in layers})
-            },
+            "layers": conversion.report.kinds(),
             "accuracy_keras": verification.accuracy_keras,
             "accuracy_file": verification.accuracy_file,
             "agreement": verification.agreement,
@@ -147,9 +144,11 @@ def rows_of(name: str, most: int, known: set[tuple]) -> list[dict]:
 
 def table(rows: list[dict]) -> str:
     """The rows as Markdown: sizes in kB of 1000 bytes, median times in ms, float → int8."""
+    from onebit.cli import markdown_table
+
     headings = ["model", "data", "scope", "ranges", "layers", "file, kB", "accuracy, %"]
     headings += ["argmax agrees", "bits turned round", "LCE, ms", "delegate, ms"]
-    lines = [headings, ["---"] * len(headings)]
+    lines = []
 
     def times(row: dict, runtime: str) -> str:
         if row["samples_ns"] is None:
@@ -177,7 +176,7 @@ def table(rows: list[dict]) -> str:
                 times(row, "delegate"),
             ]
         )
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown_table(lines, headings)
 
 
 def main() -> None:

@@ -1,15 +1,13 @@
 """What may disturb a measurement, read before and after it."""
 
 import os
-import shutil
-import subprocess
 import time
 
 from .cores import CPU
 from .files import find, read_number, read_text
+from .pi import vcgencmd
 
 PI_FLAGS = "/sys/devices/platform/soc/soc:firmware/get_throttled"
-VCGENCMD_SECONDS = 5
 CPU_COOLING = ("cpufreq", "cpu", "processor")
 
 
@@ -80,19 +78,10 @@ def pi_throttle_flags():
     bits 16 to 19: the same at some time since boot.
     """
     text = read_text(PI_FLAGS)
-    if text is None and shutil.which("vcgencmd"):
-        try:
-            told = subprocess.run(
-                ["vcgencmd", "get_throttled"],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                timeout=VCGENCMD_SECONDS,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        text = told.stdout.decode(errors="replace").strip().rpartition("=")[2]
+    if text is None:
+        text = (vcgencmd("get_throttled") or "").strip().rpartition("=")[2]
     try:
-        return int(text or "", 16)
+        return int(text, 16)
     except ValueError:
         return None
 

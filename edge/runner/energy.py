@@ -6,16 +6,14 @@ discharged (the whole device). They differ in what they count: compare only equa
 """
 
 import re
-import shutil
-import subprocess
 import threading
 import time
 
 from .files import find, read_number, read_text
+from .pi import vcgencmd
 
 POLL_SECONDS = 0.1
 IDLE_SECONDS = 1.0
-VCGENCMD_SECONDS = 5
 RAIL = re.compile(r"^\s*(\w+)_([AV])\s.*=([0-9.]+)[AV]\s*$")
 
 
@@ -97,19 +95,8 @@ def pi_watts():
 
     The sum of current times voltage over the rails of which both are told.
     """
-    if not shutil.which("vcgencmd"):
-        return None
-    try:
-        told = subprocess.run(
-            ["vcgencmd", "pmic_read_adc"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=VCGENCMD_SECONDS,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
     rails: dict = {}
-    for line in told.stdout.decode(errors="replace").splitlines():
+    for line in (vcgencmd("pmic_read_adc") or "").splitlines():
         match = RAIL.match(line)
         if match:
             rails.setdefault(match.group(1), {})[match.group(2)] = float(match.group(3))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -84,6 +84,14 @@ class Split:
     def first(self, count: int) -> Split:
         """The first so many images, raw."""
         return self[:count]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Split]) -> Split:
+        """The parts, one behind the other."""
+        return cls(
+            np.concatenate([part.images for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+        )
 
 
 @dataclass(frozen=True)

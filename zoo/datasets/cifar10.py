@@ -46,14 +46,15 @@ def cifar10(folder: Path) -> Dataset:
 
     The last 5,000 training images are for validation, as in the BinaryConnect paper.
     """
-    train = _split(folder, TRAIN_FILES)
+    contents = _contents(folder)
+    train = Split.joined([parse_records(contents[name], name) for name in TRAIN_FILES])
     held_out = min(VALIDATION_IMAGES, len(train) // 10)
     return Dataset(
         name="cifar10",
         classes=CLASSES,
         train=train[: len(train) - held_out],
         validation=train[len(train) - held_out :],
-        test=_split(folder, TEST_FILES),
+        test=Split.joined([parse_records(contents[name], name) for name in TEST_FILES]),
     )
 
 
@@ -76,27 +77,25 @@ def parse_records(content: bytes, name: str) -> Split:
     return Split(np.ascontiguousarray(images), labels)
 
 
-def _split(folder: Path, names: tuple[str, ...]) -> Split:
-    parts = [parse_records(_content(folder, name), name) for name in names]
-    return Split(
-        np.concatenate([part.images for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-    )
-
-
-def _content(folder: Path, name: str) -> bytes:
-    """A batch file's bytes: as it lies in the folder, unpacked or in the archive."""
-    for path in (folder / name, folder / UNPACKED / name):
-        if path.is_file():
-            return path.read_bytes()
+def _contents(folder: Path) -> dict[str, bytes]:
+    """The batch files' bytes: as they lie in the folder, unpacked, or else in the archive."""
+    found = {}
+    for name in (*TRAIN_FILES, *TEST_FILES):
+        for path in (folder / name, folder / UNPACKED / name):
+            if name not in found and path.is_file():
+                found[name] = path.read_bytes()
+    packed = [name for name in (*TRAIN_FILES, *TEST_FILES) if name not in found]
+    if not packed:
+        return found
     (archive,) = fetch("cifar10", [ARCHIVE], folder)
     try:
         with tarfile.open(archive) as members:
-            member = members.extractfile(f"{UNPACKED}/{name}")
-            if member is None:
-                raise KeyError(f"{name} is no file")
-            return member.read()
+            for name in packed:
+                member = members.extractfile(f"{UNPACKED}/{name}")
+                if member is None:
+                    raise KeyError(f"{name} is no file")
+                found[name] = member.read()
     except (tarfile.TarError, zlib.error, OSError, EOFError, KeyError) as error:
-        raise OnebitError(
-            f"cannot read {archive}: {first_line(error)}; download it again"
-        ) from error
+        reason = first_line(error)
+        raise OnebitError(f"cannot read {archive}: {reason}; download it again") from error
+    return found

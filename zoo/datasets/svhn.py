@@ -50,8 +50,8 @@ def svhn(folder: Path) -> Dataset:
     return Dataset(
         name="svhn",
         classes=tuple(str(digit) for digit in range(10)),
-        train=_joined(train),
-        validation=_joined(validation),
+        train=Split.joined(train),
+        validation=Split.joined(validation),
         test=splits[2],
     )
 
@@ -70,10 +70,3 @@ def read_mat(path: Path) -> Split:
         return Split(np.ascontiguousarray(np.moveaxis(images, -1, 0)), labels)
     except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
         raise OnebitError(f"cannot read {path}: {first_line(error)}; download it again") from error
-
-
-def _joined(parts: list[Split]) -> Split:
-    return Split(
-        np.concatenate([part.images for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-    )

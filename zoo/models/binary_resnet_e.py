@@ -8,9 +8,8 @@ Differs from larq-zoo: logits instead of probabilities.
 
 from onebit.keras import keras
 from zoo.larq_models import larq_model
-from zoo.registry import Paper, register_model
-
-PAPER = Paper("Back to Simplicity: How to Train Accurate BNNs from Scratch?", "1906.08637")
+from zoo.models.binary_densenet import PAPER
+from zoo.registry import register_model
 
 
 @register_model(family="BinaryResNetE", kind="binary weights and activations", paper=PAPER)

@@ -3,7 +3,8 @@
 import pytest
 
 from edge.runner import conditions as conditions_module
-from edge.runner import cores, energy, files, machine
+from edge.runner import cores, files, machine, pi
+from edge.runner import energy as energy_module
 from edge.runner.conditions import conditions
 from edge.runner.cores import chosen_cpus, clusters, pin
 from edge.runner.energy import battery_watts, find_meter, measure_energy, pi_watts
@@ -15,8 +16,7 @@ CPU = "/sys/devices/system/cpu/cpu"
 def board(tmp_path, monkeypatch):
     """Returns a function that writes files of a machine, on which the runner then is."""
     monkeypatch.setattr(files, "ROOT", str(tmp_path))
-    for module in (conditions_module, energy):
-        monkeypatch.setattr(module.shutil, "which", lambda name: None)
+    monkeypatch.setattr(pi.shutil, "which", lambda name: None)
 
     def write(content):
         for path, text in content.items():
@@ -130,8 +130,8 @@ def test_flags_of_a_pi_come_from_the_kernel_or_its_tool(board, sysfs, monkeypatc
         board({conditions_module.PI_FLAGS: "50005"})
     else:
         answer = type("Told", (), {"stdout": b"throttled=0x50005\n"})
-        monkeypatch.setattr(conditions_module.shutil, "which", lambda name: name)
-        monkeypatch.setattr(conditions_module.subprocess, "run", lambda *a, **k: answer)
+        monkeypatch.setattr(pi.shutil, "which", lambda name: name)
+        monkeypatch.setattr(pi.subprocess, "run", lambda *a, **k: answer)
     assert conditions()["throttle_flags"] == 0x50005
 
 
@@ -200,10 +200,8 @@ def test_power_of_a_pi_5_is_the_sum_of_its_rails(board, monkeypatch):
         b" 3V3_SYS_V volt(9)=3.30000000V\n VDD_CORE_V volt(15)=0.80000000V\n"
         b" EXT5V_V volt(24)=5.10000000V\n"
     )
-    monkeypatch.setattr(energy.shutil, "which", lambda name: name)
-    monkeypatch.setattr(
-        energy.subprocess, "run", lambda *a, **k: type("Told", (), {"stdout": told})
-    )
+    monkeypatch.setattr(pi.shutil, "which", lambda name: name)
+    monkeypatch.setattr(pi.subprocess, "run", lambda *a, **k: type("Told", (), {"stdout": told}))
     # The last rail has no current; its voltage alone is no power.
     assert pi_watts() == pytest.approx(0.1 * 3.7 + 0.05 * 3.3 + 2.0 * 0.8)
     assert find_meter().source == "pi-pmic"
@@ -224,7 +222,7 @@ def test_energy_is_the_mean_power_times_the_time(board, monkeypatch):
     battery = "/sys/class/power_supply/BAT0"
     board({f"{battery}/type": "Battery", f"{battery}/status": "Discharging"})
     board({f"{battery}/power_now": 3_000_000})
-    monkeypatch.setattr(energy, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(energy_module, "IDLE_SECONDS", 0.05)
     ran = []
     told = measure_energy(ran.append, ["inputs"], 0.2)
     assert told["source"] == "battery"
