@@ -40,6 +40,27 @@ void Pool::wake_all(uint32_t* word) {
   syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, nullptr, nullptr, 0);
 }
 
+// A thread that is woken here is not put behind the one that wakes it. The scheduler would avoid
+// that itself, but takes a virtual machine's halted CPU for one that its host preempted, and then
+// lets both threads take turns on one CPU until the load is balanced, some milliseconds later. A
+// worker takes back its CPUs as soon as it runs.
+void Pool::keep_off_this_cpu() {
+  const int cpu = sched_getcpu();
+  if (cpu < 0 || cpu >= CPU_SETSIZE) return;
+  for (int i = 0; i < started_; ++i) {
+    Worker& worker = workers_[i];
+    const pid_t id = __atomic_load_n(&worker.id, __ATOMIC_ACQUIRE);
+    if (id == 0 || __atomic_load_n(&worker.moved, __ATOMIC_ACQUIRE)) continue;
+    cpu_set_t& allowed = worker.allowed;
+    if (sched_getaffinity(id, sizeof allowed, &allowed) != 0) continue;
+    if (!CPU_ISSET(cpu, &allowed) || CPU_COUNT(&allowed) == 1) continue;
+    __atomic_store_n(&worker.moved, 1, __ATOMIC_RELEASE);
+    cpu_set_t others = allowed;
+    CPU_CLR(cpu, &others);
+    sched_setaffinity(id, sizeof others, &others);
+  }
+}
+
 void Pool::resize(int threads) {
   const int workers = threads - 1 < kMaxWorkers ? threads - 1 : kMaxWorkers;
   if (workers == started_ || workers < 0) return;
@@ -49,6 +70,8 @@ void Pool::resize(int threads) {
     Worker& worker = workers_[started_];
     worker.pool = this;
     worker.index = started_ + 1;
+    worker.id = 0;
+    worker.moved = 0;
     if (pthread_create(&worker.thread, nullptr, enter, &worker) != 0) return;
   }
 }
@@ -62,33 +85,38 @@ void Pool::stop() {
 }
 
 void* Pool::enter(void* argument) {
-  const Worker& worker = *static_cast<Worker*>(argument);
-  worker.pool->serve(worker.index);
+  Worker& worker = *static_cast<Worker*>(argument);
+  __atomic_store_n(&worker.id, static_cast<pid_t>(syscall(SYS_gettid)), __ATOMIC_RELEASE);
+  worker.pool->serve(worker);
   return nullptr;
 }
 
 // A worker joins a round by `active_` and leaves at once if it is closed; `run` closes it and waits
 // for those that joined. Either the worker sees the round closed or `run` sees the worker, as all
 // of this is sequentially consistent. So nobody waits for a worker that is still asleep.
-void Pool::serve(int index) {
+void Pool::serve(Worker& self) {
   for (uint32_t seen = 0;;) {
     wait_for_change(&round_, seen);
+    if (__atomic_load_n(&self.moved, __ATOMIC_ACQUIRE)) {
+      sched_setaffinity(0, sizeof self.allowed, &self.allowed);
+      __atomic_store_n(&self.moved, 0, __ATOMIC_RELEASE);
+    }
     seen = __atomic_load_n(&round_, __ATOMIC_ACQUIRE);
     if (stopping_) return;
     __atomic_fetch_add(&active_, 1, __ATOMIC_SEQ_CST);
-    if (!__atomic_load_n(&closed_, __ATOMIC_SEQ_CST)) take_parts(index);
+    if (!__atomic_load_n(&closed_, __ATOMIC_SEQ_CST)) take_parts(self.index);
     if (__atomic_sub_fetch(&active_, 1, __ATOMIC_SEQ_CST) == 0) wake_all(&active_);
   }
 }
 
-// A thread takes half of what it owns at a time, then helps those that are behind: one that the
+// A thread takes three quarters of what it owns at a time, then helps those that are behind: one that the
 // system interrupts leaves its rest to the others.
 void Pool::take_parts(int index) {
   for (int i = 0; i < threads(); ++i) {
     Share& share = shares_[(index + i) % threads()];
     uint32_t next = __atomic_load_n(&share.next, __ATOMIC_RELAXED);
     while (next < share.end) {
-      const uint32_t end = next + (share.end - next + 1) / 2;
+      const uint32_t end = share.end - (share.end - next) / 4;
       if (!__atomic_compare_exchange_n(&share.next, &next, end, false, __ATOMIC_RELAXED,
                                        __ATOMIC_RELAXED)) {
         continue;
@@ -116,6 +144,7 @@ void Pool::run(int count, Work work, void* context) {
   }
   __atomic_store_n(&closed_, 0, __ATOMIC_SEQ_CST);
   __atomic_fetch_add(&round_, 1, __ATOMIC_SEQ_CST);
+  if (__atomic_load_n(&sleeping_, __ATOMIC_SEQ_CST)) keep_off_this_cpu();
   wake_all(&round_);
   take_parts(0);
   __atomic_store_n(&closed_, 1, __ATOMIC_SEQ_CST);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 
 namespace onebit {
@@ -37,12 +38,16 @@ class Pool {
     Pool* pool;
     int index;
     pthread_t thread;
+    pid_t id;        // as the kernel names it; 0 until it runs; atomic
+    uint32_t moved;  // whether it must take back the CPUs of `allowed`; atomic
+    cpu_set_t allowed;
   };
 
   static void* enter(void* worker);
-  void serve(int index);
+  void serve(Worker& self);
   void take_parts(int index);
   void stop();
+  void keep_off_this_cpu();
   void wait_for_change(uint32_t* word, uint32_t value);
   void wake_all(uint32_t* word);
 

@@ -2,7 +2,9 @@
 
 import gc
 import json
+import os
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -192,6 +194,31 @@ def test_interpreter_threads_are_used_without_the_option(run):
     model, shape = residual_model()
     x = np.random.default_rng(4).standard_normal(shape).astype(np.float32)
     assert np.array_equal(run(model, x, interpreter_threads=4)[0], run(model, x)[0])
+
+
+def test_workers_keep_the_processors_that_they_may_use(onebit_delegate):
+    """A worker that is woken is kept off its waker's processor, for that moment alone."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    model, _ = residual_model()
+    before = set(os.listdir("/proc/self/task"))
+    interpreter = Interpreter(
+        model_content=model, experimental_delegates=[onebit_delegate.load(num_threads=3)]
+    )
+    interpreter.allocate_tensors()
+    workers = [int(task) for task in set(os.listdir("/proc/self/task")) - before]
+    assert len(workers) == 2
+    pinned, free = workers
+    mine = os.sched_getaffinity(0)
+    os.sched_setaffinity(pinned, {min(mine)})
+    for _ in range(20):
+        interpreter.invoke()
+        time.sleep(0.002)  # until the workers sleep
+    deadline = time.monotonic() + 10
+    while os.sched_getaffinity(free) != mine and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert os.sched_getaffinity(free) == mine
+    assert os.sched_getaffinity(pinned) == {min(mine)}
 
 
 def test_converted_keras_model_agrees_with_lce(run, lce):
