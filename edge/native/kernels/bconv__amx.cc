@@ -30,7 +30,7 @@ constexpr int kStep = 64;                  // inputs that one multiplication tak
 constexpr int kTileBytes = kRows * kStep;  // also one step of 16 channels, expanded
 constexpr int kMostParts = TileAmx::kPixels / kRows;
 constexpr int kPanelSteps = 18;  // a block that is expanded once: 36 KB of the first-level cache
-constexpr int kAhead = 4;        // else steps that are expanded before they are needed
+constexpr int kAhead = 2;        // else steps that are expanded before they are needed
 constexpr int kFewTiles = 3;     // for which expanding a block first does not pay
 constexpr int kMaxTaps = 256;
 constexpr size_t kMaxFrameBytes = size_t{1} << 28;
@@ -183,14 +183,19 @@ void configure_tiles() {
   _tile_loadconfig(&config);
 }
 
-// Filter bits to bytes 1 and -1.
-void expand(const PackedStep* from, int count, uint8_t* panel) {
+// Filter bits to bytes 1 and -1: part `kPart` of `kParts` of a step.
+template <int kPart, int kParts>
+inline void expand_part(const PackedStep& from, uint8_t* to) {
   const __m512i one = _mm512_set1_epi8(1), minus_one = _mm512_set1_epi8(-1);
-  for (int step = 0; step < count; ++step) {
 #pragma GCC unroll 16
-    for (int row = 0; row < kRows; ++row, panel += kStep) {
-      _mm512_store_si512(panel, _mm512_mask_blend_epi8(from[step].rows[row], one, minus_one));
-    }
+  for (int row = kPart * kRows / kParts; row < (kPart + 1) * kRows / kParts; ++row) {
+    _mm512_store_si512(to + row * kStep, _mm512_mask_blend_epi8(from.rows[row], one, minus_one));
+  }
+}
+
+void expand(const PackedStep* from, int count, uint8_t* panel) {
+  for (int step = 0; step < count; ++step) {
+    expand_part<0, 1>(from[step], panel + step * kTileBytes);
   }
 }
 
@@ -218,15 +223,14 @@ struct Half {
   const PackedStep* packed;
   const int32_t* weight_sums;
   uint8_t* panel;  // all steps, expanded; or room for twice kAhead
-  bool expanded;
 };
 
 // The sums of kParts * 16 positions.
-template <int kParts>
+template <int kParts, bool kExpanded>
 void accumulate(const Inputs& in, const Half& half, int32_t* sums) {
   const int total = in.taps.count * in.taps.steps;
   const size_t part = kRows * in.pixel;
-  if (!half.expanded) expand(half.packed, total < kAhead ? total : kAhead, half.panel);
+  if (!kExpanded) expand(half.packed, total < kAhead ? total : kAhead, half.panel);
   settle_memory();
   _tile_loadd(0, half.weight_sums, 0);
   if (kParts > 1) _tile_loadd(1, half.weight_sums, 0);
@@ -237,29 +241,31 @@ void accumulate(const Inputs& in, const Half& half, int32_t* sums) {
   for (int tap = 0; tap < in.taps.count; ++tap) {
     const uint8_t* x = in.first + in.taps.offset[tap];
     for (const uint8_t* end = x + in.taps.steps * kStep; x != end; x += kStep, ++step) {
-      if (!half.expanded && step % kAhead == 0) {
-        const int next = step + kAhead, left = total - next;
-        uint8_t* to = half.panel + next / kAhead % 2 * kAhead * kTileBytes;
-        expand(half.packed + next, left < kAhead ? left : kAhead, to);
-        settle_memory();
-        weights = half.panel + step / kAhead % 2 * kAhead * kTileBytes;
-      }
+      // A part of a later step is expanded behind each multiplication, which hides it.
+      const PackedStep& later = half.packed[step + kAhead < total ? step + kAhead : step];
+      uint8_t* to = half.panel + (step + kAhead) % (2 * kAhead) * kTileBytes;
+      if (!kExpanded) weights = half.panel + step % (2 * kAhead) * kTileBytes;
       _tile_loadd(6, weights, kStep);
       weights += kTileBytes;
       _tile_loadd(4, x, in.pixel);
       _tile_dpbusd(0, 4, 6);
+      if (!kExpanded) expand_part<0, kParts>(later, to);
       if (kParts > 1) {
         _tile_loadd(5, x + part, in.pixel);
         _tile_dpbusd(1, 5, 6);
+        if (!kExpanded) expand_part<1, kParts>(later, to);
       }
       if (kParts > 2) {
         _tile_loadd(7, x + 2 * part, in.pixel);
         _tile_dpbusd(2, 7, 6);
+        if (!kExpanded) expand_part<2, kParts>(later, to);
       }
       if (kParts > 3) {
         _tile_loadd(4, x + 3 * part, in.pixel);
         _tile_dpbusd(3, 4, 6);
+        if (!kExpanded) expand_part<3, kParts>(later, to);
       }
+      if (!kExpanded) settle_memory();
     }
   }
   constexpr int kPitch = kBlock * sizeof(int32_t);
@@ -270,7 +276,7 @@ void accumulate(const Inputs& in, const Half& half, int32_t* sums) {
   settle_memory();
 }
 
-// Finishes the outputs among a tile's positions, a line of the image at a time.
+// Finishes the outputs among a tile's positions, those of a line with one correction at a time.
 void finish(const BconvCall& call, const Frame& f, int position, int count, int channel,
             const int32_t* sums) {
   const BconvShape& s = *call.shape;
@@ -283,17 +289,19 @@ void finish(const BconvCall& call, const Frame& f, int position, int count, int 
       at += y >= s.out_h ? static_cast<int>(f.image) - within : f.w - x;
       continue;
     }
-    const int run = end - at < s.out_w - x ? end - at : s.out_w - x;
-    const int32_t* correction[TileAmx::kPixels];
-    for (int i = 0; call.correction && i < run; ++i) {
-      const BconvCorrection& c = *call.correction;
-      const size_t entry = c.row_class[y] * c.col_classes + c.col_class[x + i];
-      correction[i] = c.table + entry * channel_capacity(s.channels_out) + channel;
+    int run = end - at < s.out_w - x ? end - at : s.out_w - x;
+    const int32_t* correction = nullptr;
+    if (const BconvCorrection* c = call.correction) {
+      const uint8_t* col_class = c->col_class + x;
+      // Positions of a class are neighbours, and all but a few are of one class.
+      if (run > 1 && col_class[1] != col_class[0]) run = 1;
+      while (col_class[run - 1] != col_class[0]) --run;
+      const size_t entry = c->row_class[y] * c->col_classes + col_class[0];
+      correction = c->table + entry * channel_capacity(s.channels_out) + channel;
     }
     const size_t pixel = (static_cast<size_t>(n) * s.out_h + y) * s.out_w + x;
-    TiledBconv<TileAmx>::finish_block({call, pixel, run, channel, sums + (at - position) * kBlock,
-                                       call.correction ? correction : nullptr},
-                                      channels);
+    TiledBconv<TileAmx>::finish_block(
+        {call, pixel, run, channel, sums + (at - position) * kBlock, correction}, channels);
     at += run;
   }
 }
@@ -312,8 +320,9 @@ int splits(const BconvShape& s) { return splits_of(tiles(s), blocks(s)); }
 int run_items(const BconvShape& s) { return tiles(s) * splits(s); }
 
 void run_rectangle(const BconvCall& call, const Frame& f, const Taps& taps, const Rectangle& r) {
-  constexpr decltype(&accumulate<1>) kAccumulate[] = {accumulate<1>, accumulate<2>, accumulate<3>,
-                                                      accumulate<4>};
+  constexpr decltype(&accumulate<1, true>) kAccumulate[][kMostParts] = {
+      {accumulate<1, false>, accumulate<2, false>, accumulate<3, false>, accumulate<4, false>},
+      {accumulate<1, true>, accumulate<2, true>, accumulate<3, true>, accumulate<4, true>}};
   const BconvShape& s = *call.shape;
   const int total = positions(s);
   const bool whole = steps(s) <= kPanelSteps && r.last_tile - r.first_tile >= kFewTiles;
@@ -335,10 +344,10 @@ void run_rectangle(const BconvCall& call, const Frame& f, const Taps& taps, cons
       const Inputs inputs = {reinterpret_cast<const uint8_t*>(call.scratch) + f.pixel * position,
                              taps, f.pixel};
       for (int half = 0; half < 2; ++half) {
-        kAccumulate[end_part - part - 1](
+        kAccumulate[whole][end_part - part - 1](
             inputs,
             {packed + steps(s) * half, weight_sums + kRows * half,
-             panel + (whole ? steps(s) * half * kTileBytes : 0), whole},
+             panel + (whole ? steps(s) * half * kTileBytes : 0)},
             sums + kRows * half);
       }
       finish(bits.call(), f, position, (end < total ? end : total) - position, block * kBlock,

@@ -31,13 +31,13 @@ struct Runs {
   int rows, row_step, taps, tap_step, words;
 };
 
-// One block of channels of a tile, accumulated and waiting for its epilogue.
+// One block of channels of neighbouring pixels, accumulated and waiting for its epilogue.
 struct Finish {
   const BconvCall& call;
   size_t first_pixel;
   int pixels, channel;
   const int32_t* sums;
-  const int32_t* const* correction;  // of each pixel, at `channel`; nullptr without zero padding
+  const int32_t* correction;  // of all these pixels, at `channel`; nullptr without zero padding
 };
 
 template <class Tile>
@@ -279,13 +279,19 @@ struct TiledBconv {
       filter += block_words(s) / (kBlock / kC);
     }
     const int out_channel = group * s.group_channels_out() + channel;
-    const int32_t* correction[kP];
-    for (int i = 0; call.correction && i < pixels.count; ++i) {
-      correction[i] = pixels.correction[i] + out_channel;
+    for (int i = 0, end; i < pixels.count; i = end) {
+      const int32_t* correction = nullptr;
+      end = pixels.count;
+      if (call.correction) {
+        correction = pixels.correction[i] + out_channel;
+        for (end = i + 1; end < pixels.count && pixels.correction[end] == pixels.correction[i];) {
+          ++end;
+        }
+      }
+      finish_block({call, static_cast<size_t>(pixels.first) + i, end - i, out_channel,
+                    sums + i * kBlock, correction},
+                   channels);
     }
-    finish_block({call, static_cast<size_t>(pixels.first), pixels.count, out_channel, sums,
-                  call.correction ? correction : nullptr},
-                 channels);
   }
 
   // Finishes up to a block of channels of neighbouring pixels.
@@ -294,7 +300,7 @@ struct TiledBconv {
     if (whole && Tile::finish(f)) return;
     for (int i = 0; i < f.pixels; ++i) {
       finish(f.call, f.first_pixel + i, f.channel, channels, f.sums + i * kBlock,
-             f.correction ? f.correction[i] : nullptr);
+             f.correction);
     }
   }
 

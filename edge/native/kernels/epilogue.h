@@ -48,26 +48,24 @@ struct VectorEpilogue {
     }
   }
 
-  // 2a + correction of a vector of channels of pixel `i`.
-  static Int doubled(const Finish& f, int i, int v) {
-    const Int sum = V::twice(V::load(f.sums + i * kBlock + kLanes * v));
-    return f.correction ? V::add(sum, V::load(f.correction[i] + kLanes * v)) : sum;
-  }
-
   template <bool kCorrected>
-  static void finish_bits(const Finish& f) {
+  __attribute__((noinline)) static void finish_bits(const Finish& f) {
     const size_t words = words_for(f.call.shape->channels_out);
     uint32_t* out = f.call.out_bits + f.first_pixel * words + f.channel / 32;
-    Int limits[kVectors];
+    Int limits[kVectors], correction[kVectors];
     for (int v = 0; v < kVectors; ++v) {
       limits[v] = V::load(f.call.epilogue->thresholds + f.channel + kLanes * v);
-      if (kCorrected) limits[v] = V::twice(limits[v]);
+      if (!kCorrected) continue;
+      limits[v] = V::twice(limits[v]);
+      correction[v] = V::load(f.correction + kLanes * v);
     }
-    for (int i = 0; i < f.pixels; ++i, out += words) {
+    const int32_t* sums = f.sums;
+    for (int i = 0, pixels = f.pixels; i < pixels; ++i, out += words, sums += kBlock) {
       Mask masks[kVectors];
       for (int v = 0; v < kVectors; ++v) {
-        masks[v] = V::above(
-            kCorrected ? doubled(f, i, v) : V::load(f.sums + i * kBlock + kLanes * v), limits[v]);
+        Int t = V::load(sums + kLanes * v);
+        if (kCorrected) t = V::add(V::twice(t), correction[v]);
+        masks[v] = V::above(t, limits[v]);
       }
       *out = V::word(masks);
     }
@@ -76,6 +74,14 @@ struct VectorEpilogue {
   template <bool kAdd>
   static void finish_float(const Finish& f) {
     const BconvEpilogue& e = *f.call.epilogue;
+    const bool clamps = e.has_clamp || (kAdd && e.has_add_clamp);
+    clamps ? finish_float<kAdd, true>(f) : finish_float<kAdd, false>(f);
+  }
+
+  // Not inlined, as a tile's loop leaves no registers.
+  template <bool kAdd, bool kClamps>
+  __attribute__((noinline)) static void finish_float(const Finish& f) {
+    const BconvEpilogue& e = *f.call.epilogue;
     const size_t channels = f.call.shape->channels_out,
                  words = words_for(f.call.shape->channels_out);
     const size_t at = f.first_pixel * channels + f.channel;
@@ -83,19 +89,25 @@ struct VectorEpilogue {
     const float* residual = kAdd ? f.call.residual + at : nullptr;
     uint32_t* bits =
         f.call.out_bits ? f.call.out_bits + f.first_pixel * words + f.channel / 32 : nullptr;
+    const bool has_clamp = e.has_clamp, has_add_clamp = e.has_add_clamp;
     const Int low = V::set(e.clamp_min), high = V::set(e.clamp_max);
     const Float add_low = V::set(e.add_min), add_high = V::set(e.add_max);
-    for (int i = 0; i < f.pixels; ++i) {
+    Float multiplier[kVectors], bias[kVectors];
+    Int correction[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      correction[v] = f.correction ? V::load(f.correction + kLanes * v) : V::set(0);
+      multiplier[v] = V::load(e.multiplier + f.channel + kLanes * v);
+      bias[v] = V::load(e.bias + f.channel + kLanes * v);
+    }
+    const int32_t* sums = f.sums;
+    for (int i = 0, pixels = f.pixels; i < pixels; ++i, sums += kBlock) {
       Mask masks[kVectors];
       for (int v = 0; v < kVectors; ++v) {
-        Int t = doubled(f, i, v);
-        if (e.has_clamp) t = V::max(V::min(t, high), low);
-        Float y = V::multiply(V::to_float(t), V::load(e.multiplier + f.channel + kLanes * v));
-        y = V::add(y, V::load(e.bias + f.channel + kLanes * v));
-        if (kAdd) {
-          y = V::add(y, V::load(residual + i * channels + kLanes * v));
-          if (e.has_add_clamp) y = V::clamp(y, add_low, add_high);
-        }
+        Int t = V::add(V::twice(V::load(sums + kLanes * v)), correction[v]);
+        if (kClamps && has_clamp) t = V::max(V::min(t, high), low);
+        Float y = V::add(V::multiply(V::to_float(t), multiplier[v]), bias[v]);
+        if (kAdd) y = V::add(y, V::load(residual + i * channels + kLanes * v));
+        if (kAdd && kClamps && has_add_clamp) y = V::clamp(y, add_low, add_high);
         if (out) V::store(out + i * channels + kLanes * v, y);
         masks[v] = V::below_zero(y);
       }
