@@ -109,8 +109,8 @@ void Pool::serve(Worker& self) {
   }
 }
 
-// A thread takes three quarters of what it owns at a time, then helps those that are behind: one that the
-// system interrupts leaves its rest to the others.
+// A thread takes three quarters of what it owns at a time, then helps those that are behind: one
+// that the system interrupts leaves its rest to the others.
 void Pool::take_parts(int index) {
   for (int i = 0; i < threads(); ++i) {
     Share& share = shares_[(index + i) % threads()];
