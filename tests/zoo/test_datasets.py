@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 import shutil
 
 import numpy as np
@@ -8,6 +9,7 @@ import zoo
 from onebit.errors import OnebitError, UsageError
 from onebit.keras import keras
 from zoo.datasets import Split, data_folder
+from zoo.datasets import mnist as mnist_module
 from zoo.datasets.idx import TEST_FILES, TRAIN_FILES, read_idx
 
 NAMES = ("mnist", "fashion_mnist")
@@ -126,40 +128,86 @@ def test_labels_must_fit_images_and_classes(idx_folder, write_idx):
         zoo.load_dataset("mnist", idx_folder)
 
 
-def test_a_missing_file_among_others_is_named_and_not_downloaded(idx_folder, monkeypatch):
-    monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: pytest.fail("downloaded"))
+@pytest.fixture
+def offline(monkeypatch):
+    def fail(*arguments, **options):
+        raise Exception("URL fetch failure: None -- unreachable\nmore")  # as Keras raises it
+
+    monkeypatch.setattr(keras.utils, "get_file", fail)
+
+
+@pytest.fixture
+def published(idx_folder, monkeypatch):
+    """MNIST, small, as its publisher would have it: fetched addresses are collected."""
+    fetched = []
+
+    def get_file(name, origin, cache_dir, cache_subdir, file_hash):
+        print("Downloading data from somewhere")
+        fetched.append(origin)
+        source = idx_folder / "mnist" / origin.rpartition("/")[2].removesuffix(".gz")
+        content = gzip.compress(source.read_bytes(), mtime=0)
+        if hashlib.sha256(content).hexdigest() != file_hash:
+            raise ValueError("hash mismatch")
+        (cache_dir / name).write_bytes(content)
+
+    hashes = {
+        file: hashlib.sha256(
+            gzip.compress((idx_folder / "mnist" / file).read_bytes(), mtime=0)
+        ).hexdigest()
+        for file in (*TRAIN_FILES, *TEST_FILES)
+    }
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    monkeypatch.setattr(mnist_module, "SHA256", hashes)
+    return fetched
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_missing_file_among_others_is_named(idx_folder):
     (idx_folder / "mnist" / TRAIN_FILES[1]).unlink()
-    with pytest.raises(OnebitError, match="mnist lacks train-labels-idx1-ubyte"):
+    with pytest.raises(OnebitError, match=r"put train-labels-idx1-ubyte\.gz from https"):
         zoo.load_dataset("mnist", idx_folder)
 
 
-def test_without_files_and_network_one_line_says_where_to_put_what(tmp_path, monkeypatch):
-    def offline():
-        raise Exception("URL fetch failure: None -- unreachable\nmore")  # as Keras raises it
+def test_an_interrupted_download_goes_on(published, idx_folder, tmp_path):
+    whole = zoo.load_dataset("mnist", idx_folder).sha256
+    (tmp_path / "half" / "mnist").mkdir(parents=True)
+    for file in TRAIN_FILES:
+        shutil.copy(idx_folder / "mnist" / file, tmp_path / "half" / "mnist")
+    assert zoo.load_dataset("mnist", tmp_path / "half").sha256 == whole
+    assert [url.rpartition("/")[2] for url in published] == [f"{name}.gz" for name in TEST_FILES]
 
-    monkeypatch.setattr(keras.datasets.mnist, "load_data", offline)
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize("name", NAMES)
+def test_without_files_and_network_one_line_says_where_to_put_what(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("zoo.datasets.fashion_mnist.DEBIAN_FOLDER", tmp_path / "absent")
     with pytest.raises(OnebitError) as caught:
-        zoo.load_dataset("mnist", tmp_path)
+        zoo.load_dataset(name, tmp_path)
     message = str(caught.value)
     assert "\n" not in message
-    assert all(file in message for file in (*TRAIN_FILES, *TEST_FILES))
-    assert str(tmp_path / "mnist") in message
+    assert all(f"{file}.gz" in message for file in (*TRAIN_FILES, *TEST_FILES))
+    assert str(tmp_path / name) in message
     assert "unreachable" in message
 
 
-def test_without_files_the_download_is_used_and_reports_to_stderr(tmp_path, monkeypatch, capsys):
-    def download():
-        print("Downloading data from somewhere")
-        images = np.arange(6 * 4, dtype=np.uint8).reshape(6, 2, 2)
-        labels = np.arange(6, dtype=np.uint8)
-        return (images, labels), (images[:2], labels[:2])
-
-    monkeypatch.setattr(keras.datasets.mnist, "load_data", download)
-    dataset = zoo.load_dataset("mnist", tmp_path)
-    assert [len(s) for s in (dataset.train, dataset.validation, dataset.test)] == [5, 1, 2]
+def test_without_files_the_download_is_used_and_reports_to_stderr(
+    published, idx_folder, tmp_path, capsys
+):
+    dataset = zoo.load_dataset("mnist", tmp_path / "new")
+    assert dataset.sha256 == zoo.load_dataset("mnist", idx_folder).sha256
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "Downloading" in printed.err
+    zoo.load_dataset("mnist", tmp_path / "new")
+    assert len(published) == 4
+
+
+@pytest.mark.usefixtures("published")
+def test_a_download_with_another_hash_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(mnist_module.SHA256, TRAIN_FILES[0], "0" * 64)
+    with pytest.raises(OnebitError, match="hash mismatch"):
+        zoo.load_dataset("mnist", tmp_path / "new")
+    assert not list((tmp_path / "new").rglob("*.gz"))
 
 
 def test_debians_copy_of_fashion_mnist_is_found(idx_folder, tmp_path, monkeypatch):

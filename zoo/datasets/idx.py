@@ -1,4 +1,4 @@
-"""Reads data sets in MNIST's file format, IDX, from a local folder or else through Keras.
+"""Reads data sets in MNIST's file format, IDX, from a local folder or else from the network.
 
 An IDX file is big-endian: two zero bytes, a type (8 is uint8), the number of dimensions, one
 32-bit size per dimension, then the values in row-major order.
@@ -6,28 +6,24 @@ An IDX file is big-endian: two zero bytes, a type (8 is uint8), the number of di
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import math
 import struct
-import sys
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onebit.errors import OnebitError, first_line
 from zoo.datasets import Dataset, Split
+from zoo.datasets.download import RemoteFile, fetch
 
 TRAIN_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 UINT8 = 8
 VALIDATION_IMAGES = 10_000
-
-Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
@@ -63,29 +59,32 @@ def load_idx_dataset(
     name: str,
     classes: Sequence[str],
     folders: Sequence[Path],
-    download: Callable[[], tuple[Arrays, Arrays]],
+    url: str,
+    sha256: Mapping[str, str],
 ) -> Dataset:
-    """The data set in the first of `folders` that holds any of its files, else the download.
+    """The data set in the first of `folders` that holds any of its files.
 
-    The last 10,000 training images are for validation, as in the BinaryConnect and BNN papers.
+    What the first folder lacks is downloaded into it. The last 10,000 training images are for
+    validation, as in the BinaryConnect and BNN papers.
 
     Args:
         name: Registry name.
         classes: Class names in the order of the labels.
         folders: Where to look for the four files; the first is where a user is told to put them.
-        download: Fetches ((images, labels), (images, labels)), train first.
+        url: The address below which the compressed files are published.
+        sha256: File name without `.gz` → SHA-256 of the published compressed file.
 
     Raises:
-        OnebitError: A file is missing or damaged, or there are none and the download failed.
+        OnebitError: A file is damaged, or missing and cannot be downloaded.
     """
-    for folder in folders:
-        names = [*TRAIN_FILES, *TEST_FILES]
-        if any(_find(folder, file) for file in names):
-            train, test = (_read_split(folder, pair, classes) for pair in (TRAIN_FILES, TEST_FILES))
-            break
-    else:
-        fetched = _downloaded(name, folders[0], download)
-        train, test = (_split(name, images, labels, classes) for images, labels in fetched)
+    names = (*TRAIN_FILES, *TEST_FILES)
+    found = (folder for folder in folders if any(_find(folder, file) for file in names))
+    folder = next(found, folders[0])
+    if folder == folders[0]:
+        missing = [file for file in names if _find(folder, file) is None]
+        remote = [RemoteFile(f"{url}/{file}.gz", sha256[file]) for file in missing]
+        fetch(name, remote, folder)
+    train, test = (_read_split(folder, pair, classes) for pair in (TRAIN_FILES, TEST_FILES))
     held_out = min(VALIDATION_IMAGES, len(train) // 6)
     return Dataset(
         name=name,
@@ -118,16 +117,3 @@ def _split(
     if labels.max() >= len(classes):
         raise OnebitError(f"{source} has a label {labels.max()} but {len(classes)} classes")
     return Split(images[..., np.newaxis], labels.astype(np.int64))
-
-
-def _downloaded(name: str, folder: Path, download: Callable[[], Any]) -> tuple[Arrays, Arrays]:
-    try:
-        # Keras reports on standard output, which is for results.
-        with contextlib.redirect_stdout(sys.stderr):
-            return download()
-    except Exception as error:  # Keras wraps every failure to fetch in a plain Exception
-        files = ", ".join(f"{file}[.gz]" for file in (*TRAIN_FILES, *TEST_FILES))
-        raise OnebitError(
-            f"{name} is not here and cannot be downloaded ({first_line(error)}); put {files} into "
-            f"{folder}"
-        ) from error
