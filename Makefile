@@ -24,8 +24,9 @@ demo: $(STAMP)  ## train, convert, verify and measure on real digits; writes run
 	@$(MAKE) --no-print-directory delegate >/dev/null || echo "Going on without the delegate." >&2
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" scripts/demo runs/demo
 
+# A file's tests stay in one process, since they share what takes seconds to make.
 test: $(STAMP)  ## the offline test suite (make test-slow: the long tests)
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -n auto --dist loadfile
 
 test-slow: $(STAMP)
 	@$(RUN) -m pytest -m slow

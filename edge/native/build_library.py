@@ -6,12 +6,15 @@ environment.
 """
 
 import argparse
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -80,6 +83,15 @@ def zig_compilers(folder: Path, triple: str, flags: list[str]) -> list[str]:
     return options
 
 
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Waits until nobody else builds in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def build(target: str | None = None, *, zig: bool = False, sanitize: bool = False) -> Path:
     """Builds the library for `target`, or for this machine, and returns its path.
 
@@ -87,6 +99,11 @@ def build(target: str | None = None, *, zig: bool = False, sanitize: bool = Fals
         ToolsMissingError: There is no CMake or compiler, and PyPI cannot be reached.
         subprocess.CalledProcessError: CMake or the compiler failed.
     """
+    with alone(HERE / "build"):
+        return _build(target, zig, sanitize)
+
+
+def _build(target: str | None, zig: bool, sanitize: bool) -> Path:
     name = target or "native"
     folder = HERE / "build" / (name + ("-sanitize" if sanitize else "") + ("-zig" if zig else ""))
     options = ["-DCMAKE_BUILD_TYPE=Release", f"-DONEBIT_SANITIZE={'ON' if sanitize else 'OFF'}"]
