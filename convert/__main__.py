@@ -277,9 +277,7 @@ def _load(source: str, custom_objects: Path | None, allow_code: bool) -> _Loaded
         name, _, weights = source.removeprefix("zoo:").partition("@")
         if not weights:
             return _Loaded(zoo.build(name), name)
-        from zoo.packed_weights import load
-
-        return _of_run(load(name, weights))
+        return _of_run(zoo.load_trained(name, weights))
     path = Path(source)
     if _is_run(path):
         return _of_run(zoo.load_run(path))

@@ -15,7 +15,7 @@ from onebit.lazy import lazy_names
 if TYPE_CHECKING:
     from zoo.datasets import Dataset, load_dataset
     from zoo.evaluation import evaluate
-    from zoo.packed_weights import export
+    from zoo.packed_weights import export, load_trained
     from zoo.recipes import Recipe, resolve_recipe
     from zoo.registry import build, names
     from zoo.run import Run, load_run
@@ -30,6 +30,7 @@ _MODULE_OF = {
     "export": "zoo.packed_weights",
     "load_dataset": "zoo.datasets",
     "load_run": "zoo.run",
+    "load_trained": "zoo.packed_weights",
     "names": "zoo.registry",
     "resolve_recipe": "zoo.recipes",
     "train": "zoo.training",
@@ -44,6 +45,7 @@ __all__ = [
     "export",
     "load_dataset",
     "load_run",
+    "load_trained",
     "names",
     "resolve_recipe",
     "train",

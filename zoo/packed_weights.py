@@ -7,8 +7,9 @@ FILE.npz holds, of the weight of that number in `model.weights`,
                   of a table; absent where it is 1
     0007.values   any other weight as it is
 
-and a few labelled samples of the test split, raw, as `images` or `tokens` and `labels`. FILE.json
-is its card: a model card with the hash of FILE.npz.
+what preprocessing was fitted with as `preprocessing.*`, the `tokenizer` of texts as bytes, and a
+few labelled samples of the test split, raw, as `images` or `tokens` and `labels`. FILE.json is its
+card: a model card with the hash of FILE.npz.
 """
 
 from __future__ import annotations
@@ -25,13 +26,18 @@ from numpy.typing import NDArray
 from onebit import bits, files
 from onebit.errors import OnebitError, UsageError, near_matches
 from zoo.datasets import Split
-from zoo.run import SCHEMA_VERSION, Run, load_preprocessor
+from zoo.preprocessing import Preprocessing, Preprocessor
+from zoo.run import SCHEMA_VERSION, Run
+from zoo.tokens import Tokenizer
 
 if TYPE_CHECKING:
     from onebit.keras import keras
 
 SAMPLES = 100
 """How many test samples an exported file carries, to verify a conversion with."""
+
+FITTED = "preprocessing."
+"""What the names of fitted preprocessing start with."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -40,24 +46,21 @@ def export(run: Run, path: Path) -> None:
     """Writes a run's weights to `path` (`.npz`) and its card beside it (`.json`).
 
     Raises:
-        OnebitError: A binary weight is no sign times one magnitude per output channel or row, the
-            run has fitted preprocessing, or the files cannot be written.
+        OnebitError: A binary weight is no sign times one magnitude per output channel or row, or
+            the files cannot be written.
     """
-    if run.preprocessing is not None and run.preprocessing.arrays:
-        raise OnebitError(
-            f"{run.folder} was trained on whitened images, and {path.name} has no place for that"
-        )
     arrays = pack(run.model)
+    if run.preprocessing is not None:
+        arrays |= {f"{FITTED}{key}": array for key, array in run.preprocessing.arrays.items()}
+    if run.tokenizer is not None:
+        arrays["tokenizer"] = np.frombuffer(run.tokenizer.model, np.uint8)
     kind = "images" if run.samples.images.dtype == np.uint8 else "tokens"
     arrays |= {kind: run.samples.images[:SAMPLES], "labels": run.samples.labels[:SAMPLES]}
     # The card goes last: weights without one are never taken for whole.
     with files.replacing(path) as temporary:
         np.savez_compressed(temporary, **arrays)
     kept = {key: value for key, value in run.card.items() if not key.endswith("_sha256")}
-    files.write_json(
-        card_path(path),
-        {**kept, "tokenizer_sha256": None, "weights_sha256": files.sha256(path)},
-    )
+    files.write_json(card_path(path), {**kept, "weights_sha256": files.sha256(path)})
 
 
 def card_path(path: Path) -> Path:
@@ -135,8 +138,8 @@ def shipped(name: str) -> list[str]:
     return sorted(p.stem.removeprefix(prefix) for p in folder.glob(f"{prefix}*.npz"))
 
 
-def load(name: str, weights: str, **options: Any) -> Run:
-    """A model with trained weights, as the run that it comes from.
+def load_trained(name: str, weights: str, **options: Any) -> Run:
+    """A model with trained weights, as the run that it comes from, without its history.
 
     Args:
         name: Registry name of the model.
@@ -160,7 +163,7 @@ def load(name: str, weights: str, **options: Any) -> Run:
 
 
 def load_file(name: str, path: Path, **options: Any) -> Run:
-    """As `load`, from a file that `export` has written."""
+    """As `load_trained`, from a file that `export` has written."""
     from zoo.registry import models
 
     card = files.read_json(card_path(path))
@@ -182,8 +185,13 @@ def load_file(name: str, path: Path, **options: Any) -> Run:
     model = models.get(name).build(**{**trained, **options})
     unpack(model, arrays)
     samples = Split(arrays["tokens" if "tokens" in arrays else "images"], arrays["labels"])
-    preprocessor = load_preprocessor(path.parent, card)
-    return Run(path.parent, model, card, samples, [], preprocessor)
+    preprocessor = tokenizer = None
+    if card["preprocessing"] is not None:
+        fitted = {k.removeprefix(FITTED): v for k, v in arrays.items() if k.startswith(FITTED)}
+        preprocessor = Preprocessor(Preprocessing(**card["preprocessing"]), fitted)
+    if "tokenizer" in arrays:
+        tokenizer = Tokenizer(arrays["tokenizer"].tobytes())
+    return Run(path.parent, model, card, samples, [], preprocessor, tokenizer)
 
 
 def _tuples(value: Any) -> Any:

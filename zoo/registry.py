@@ -207,9 +207,9 @@ def build(name: str, *, weights: str | None = None, **options: Any) -> keras.Mod
         OnebitError: The options do not go together, or the weights are damaged.
     """
     if weights is not None and "weights" not in models.get(name).options:
-        from zoo.packed_weights import load
+        from zoo.packed_weights import load_trained
 
-        return load(name, weights, **options).model
+        return load_trained(name, weights, **options).model
     if weights is not None:
         options["weights"] = weights
     try:

@@ -31,6 +31,7 @@ from zoo.preprocessing import Preprocessing, Preprocessor
 
 if TYPE_CHECKING:
     from onebit.keras import keras
+    from zoo.tokens import Tokenizer
 
 SCHEMA_VERSION = 1
 MAX_SAMPLES = 10_000
@@ -61,6 +62,7 @@ class Run:
         samples: The raw labelled test split, at most 10,000 samples.
         history: One mapping per epoch.
         preprocessing: What the model's pixels go through first; None for token ids.
+        tokenizer: What makes token ids of texts; None for images.
     """
 
     folder: Path
@@ -69,21 +71,17 @@ class Run:
     samples: Split
     history: list[dict[str, Any]]
     preprocessing: Preprocessor | None
+    tokenizer: Tokenizer | None = None
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.int32]:
         """Token ids `[N, S]` of texts, by the tokenizer that the model was trained with.
 
         Raises:
-            OnebitError: The model takes images, or the tokenizer is missing or of another run.
+            OnebitError: The model takes images.
         """
-        expected = self.card.get("tokenizer_sha256")
-        if expected is None:
+        if self.tokenizer is None:
             raise OnebitError(f"{self.folder} holds a model of images, which takes no texts")
-        _check_hash(self.folder / TOKENIZER, expected)
-        from zoo.tokens import Tokenizer
-
-        tokenizer = Tokenizer((self.folder / TOKENIZER).read_bytes())
-        return tokenizer.encode(texts, self.card["input_shape"][0])
+        return self.tokenizer.encode(texts, self.card["input_shape"][0])
 
 
 def load_run(folder: str | Path) -> Run:
@@ -97,7 +95,15 @@ def load_run(folder: str | Path) -> Run:
     card = load_card(folder)
     model = load_model(folder / MODEL, card["model_sha256"])
     samples = load_samples(folder / SAMPLES, card["samples_sha256"])
-    return Run(folder, model, card, samples, read_history(folder), load_preprocessor(folder, card))
+    return Run(
+        folder,
+        model,
+        card,
+        samples,
+        read_history(folder),
+        load_preprocessor(folder, card),
+        load_tokenizer(folder, card),
+    )
 
 
 def load_card(folder: str | Path) -> dict[str, Any]:
@@ -166,6 +172,20 @@ def load_preprocessor(folder: Path, card: Mapping[str, Any]) -> Preprocessor | N
     _check_hash(folder / PREPROCESSING, card["preprocessing_sha256"])
     with np.load(folder / PREPROCESSING, allow_pickle=False) as arrays:
         return Preprocessor(preprocessing, dict(arrays))
+
+
+def load_tokenizer(folder: Path, card: Mapping[str, Any]) -> Tokenizer | None:
+    """What makes token ids of texts for the run with that card; None for images.
+
+    Raises:
+        OnebitError: It is missing, damaged or of another run.
+    """
+    if card.get("tokenizer_sha256") is None:
+        return None
+    _check_hash(folder / TOKENIZER, card["tokenizer_sha256"])
+    from zoo.tokens import Tokenizer
+
+    return Tokenizer((folder / TOKENIZER).read_bytes())
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:

@@ -157,6 +157,16 @@ def test_a_run_on_texts_encodes_texts(uninterrupted, finished_run):
         zoo.load_run(finished_run).encode(["text"])
 
 
+def test_an_exported_run_on_texts_encodes_texts(uninterrupted, tmp_path):
+    zoo.export(uninterrupted, tmp_path / "bert.npz")
+    loaded = zoo.load_trained(uninterrupted.card["name"], str(tmp_path / "bert.npz"))
+    texts = ["fast small parser of kind3 number 17"]
+    ids = loaded.encode(texts)
+    np.testing.assert_array_equal(ids, uninterrupted.encode(texts))
+    np.testing.assert_array_equal(loaded.samples.images, uninterrupted.samples.images[:100])
+    np.testing.assert_array_equal(loaded.model(ids), uninterrupted.model(ids))
+
+
 class Crash(BaseException):
     """Stands for the process' end."""
 

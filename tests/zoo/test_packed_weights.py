@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -8,7 +9,8 @@ import zoo
 from onebit.errors import OnebitError, UsageError
 from onebit.keras import keras, lq, tf
 from zoo import packed_weights
-from zoo.packed_weights import card_path, load, pack, shipped, unpack
+from zoo.packed_weights import card_path, load_trained, pack, shipped, unpack
+from zoo.preprocessing import Preprocessing
 from zoo.registry import models
 
 TINY = {"units": 24, "width": 4, "input_shape": (8, 8, 1), "classes": 3}
@@ -102,12 +104,23 @@ def test_an_exported_run_is_built_with_its_options_and_weights(finished_run, exp
     images = run.preprocessing(run.samples.images)
     model = zoo.build("binary_net_mlp", weights=str(exported))
     np.testing.assert_array_equal(model(images), run.model(images))
-    loaded = load("binary_net_mlp", str(exported))
+    loaded = load_trained("binary_net_mlp", str(exported))
     np.testing.assert_array_equal(loaded.samples.images, run.samples.images[:100])
     np.testing.assert_array_equal(loaded.samples.labels, run.samples.labels[:100])
     np.testing.assert_array_equal(loaded.preprocessing(run.samples.images), images)
     assert loaded.card["accuracy"] == run.card["accuracy"]
     assert exported.stat().st_size < (finished_run / "model.keras").stat().st_size / 4
+
+
+def test_whitening_is_exported_with_the_weights(finished_run, tmp_path):
+    run = zoo.load_run(finished_run)
+    preprocessing = Preprocessing(1.0, 0.0, contrast="global", whitening=True)
+    card = {**run.card, "preprocessing": dataclasses.asdict(preprocessing)}
+    fitted = preprocessing.fit(run.samples.images[:50])
+    zoo.export(dataclasses.replace(run, preprocessing=fitted, card=card), tmp_path / "white.npz")
+    loaded = load_trained("binary_net_mlp", str(tmp_path / "white.npz"))
+    images = run.samples.images[:3]
+    np.testing.assert_array_equal(loaded.preprocessing(images), fitted(images))
 
 
 @pytest.mark.parametrize(
@@ -155,7 +168,7 @@ SHIPPED = [(name, tag) for name in zoo.names() for tag in shipped(name)]
 
 @pytest.mark.parametrize(("name", "tag"), SHIPPED)
 def test_shipped_weights_are_small_whole_and_as_accurate_as_their_card_says(name, tag):
-    run = load(name, tag)
+    run = load_trained(name, tag)
     assert (run.folder / f"{name}@{tag}.npz").stat().st_size <= 1e6
     images = (
         run.samples.images if run.preprocessing is None else run.preprocessing(run.samples.images)
