@@ -149,16 +149,16 @@ def host() -> dict[str, Any]:
     }
 
 
-def limits() -> list[float]:
-    """Binary multiply-adds per second that one core's instructions allow, measured in registers.
+def limits() -> dict[str, float]:
+    """Instruction set → binary multiply-adds per second that it allows, measured in registers.
 
-    First XOR, VPOPCNTD and ADD, then AMX; fewer where the CPU lacks them.
+    One core's rates; instruction sets that the CPU lacks are absent.
     """
     program = ROOT / "edge/native/build/native/onebit_limit"
     if not program.exists():
-        return []
+        return {}
     text = subprocess.run([program], capture_output=True, text=True, check=True).stdout
-    return [float(line) for line in text.split()]
+    return {isa: float(rate) for isa, rate in (line.split() for line in text.splitlines())}
 
 
 def summary(samples: list[int]) -> dict[str, float]:
@@ -200,7 +200,7 @@ def rows_of(
     found = contenders(files, x, threads)
     reference = output_of(found["lce indirect"][1])
     rates = limits()
-    rate = rates[0] if rates else None
+    rate = rates.get("avx512vpopcntdq")
     profiled = profile(files["lce"], x, cache)
     macs = profiled["macs"]
     samples = measure({key: call for key, (_, call) in found.items()}, rounds)
@@ -211,7 +211,7 @@ def rows_of(
             call.close()
         stats = summary(samples[key])
         rows.append({
-            "schema_version": 1,
+            "schema_version": 2,
             "benchmark": "delegate",
             "model": {
                 "name": name, "file": kind, "sha256": hashlib.sha256(files[kind]).hexdigest(),
@@ -225,8 +225,7 @@ def rows_of(
             "samples_ns": samples[key],
             "summary": stats,
             "difference_to_lce": difference,
-            "limit_macs_per_s": rate,
-            "amx_limit_macs_per_s": rates[1] if len(rates) > 1 else None,
+            "limit_macs_per_s": rates,
             "profile": profiled if key == "delegate" else None,
             "share_of_limit": macs / (stats["median_ns"] * 1e-9) / rate
             if rate and threads == 1 and key.startswith("delegate") else None,
@@ -286,8 +285,17 @@ def table(path: Path) -> str:
     return "\n".join(lines)
 
 
+BOUNDED = (
+    ("amx", "AMX", "LiteRT int8", ("litert int8",)),
+    ("avx512vpopcntdq", "VPOPCNTD", "LiteRT int8 without AMX", ("litert int8 without amx",)),
+    ("avx2", "AVX2", "best of LCE", LCE_KEYS),
+)
+"""With which instructions whom could be beaten how far: (instruction set, its name, heading of
+the others, the others)."""
+
+
 def bounds(path: Path) -> str:
-    """How far LiteRT's int8 could be beaten on one thread, as Markdown.
+    """How far others could be beaten on one thread, as Markdown.
 
     The operators that the delegate leaves to LiteRT take their time in any case, and the binary
     ones at least that of their products at the rate that the instructions allow in registers.
@@ -297,23 +305,22 @@ def bounds(path: Path) -> str:
         row = json.loads(line)
         if row["setup"]["threads"] == 1:
             found.setdefault(row["model"]["name"], {})[row["setup"]["contender"]] = row
-    lines = [
-        "| model | left to LiteRT | binary at AMX's rate | LiteRT int8 | at most | "
-        "binary at VPOPCNTD's rate | LiteRT int8 without AMX | at most |",
-        "| --- " * 8 + "|",
-    ]
+    headings = ["model", "left to LiteRT"]
+    for _, name, others, _ in BOUNDED:
+        headings += [f"binary at {name}'s rate", others, "at most"]
+    lines = [f"| {' | '.join(headings)} |", "| --- " * len(headings) + "|"]
     for name, rows in found.items():
-        if not rows["delegate"].get("profile") or "litert int8" not in rows:
-            continue
         row = rows["delegate"]
+        if "litert int8" not in rows:
+            continue
         left, macs = row["profile"]["not_delegated_ns"], row["profile"]["macs"]
         cells = [name, milliseconds(left)]
-        for limit, key in (("amx_limit", "litert int8"), ("limit", "litert int8 without amx")):
-            rate = row[f"{limit}_macs_per_s"]
+        for isa, _, _, keys in BOUNDED:
+            rate = row["limit_macs_per_s"].get(isa)
             binary = macs / rate * 1e9 if rate else None
-            int8 = rows[key]["summary"]["median_ns"] if key in rows else None
+            others = min((rows[k]["summary"]["median_ns"] for k in keys if k in rows), default=None)
             least = left + binary if binary else None
-            cells += [milliseconds(binary), milliseconds(int8), times(int8, least)]
+            cells += [milliseconds(binary), milliseconds(others), times(others, least)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -337,7 +344,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="JSON Lines file to append to")
     parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "bench")
     parser.add_argument("--table", type=Path, help="print the rows of a file instead")
-    parser.add_argument("--bounds", type=Path, help="print how far int8 can be beaten instead")
+    parser.add_argument("--bounds", type=Path, help="print how far others can be beaten instead")
     arguments = parser.parse_args()
     if arguments.bounds:
         print(bounds(arguments.bounds))
