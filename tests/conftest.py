@@ -13,7 +13,7 @@ hypothesis.settings.load_profile("onebit")
 # and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["tests.devices.fixtures"]
+pytest_plugins = ["tests.devices.fixtures", "tests.edge.report_rows"]
 
 
 def pytest_addoption(parser):

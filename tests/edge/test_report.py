@@ -1,16 +1,11 @@
-"""The page: what it says, and how a real browser shows it."""
+"""What the page says, as HTML, Markdown and PNG."""
 
 import dataclasses
-import html
-import json
 import re
-import shutil
-import subprocess
 
 import pytest
 from click.testing import CliRunner
 
-from edge import measurement
 from edge.caveats import caveats
 from edge.commands.report import report as report_command
 from edge.findings import fastest_lines, findings, wilson_interval
@@ -18,85 +13,14 @@ from edge.report import render_report, write_report
 from edge.row_json import to_json
 from edge.rows import (
     Aggregates,
-    Cluster,
-    Conditions,
     Disturbance,
-    Energy,
-    Evaluation,
     Host,
     Memory,
-    OpTime,
     Parity,
-    Profile,
 )
 from onebit.errors import OnebitError, UsageError
 
-TWIN = {"name": "float_mlp", "size_bytes": 11_660_000, "binary_macs": 0, "float_macs": 2_800_000}
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-
-@pytest.fixture
-def some_rows(make_row, failed):
-    """Every kind of row, on an x86 host."""
-    x86 = {"cpu": "Xeon", "architecture": "x86_64"}
-    return [
-        make_row(**x86),
-        make_row(setup="lce:indirect_bgemm", median_ns=300_000, **x86),
-        make_row(setup="litert", accuracy=0.947, median_ns=600_000, **TWIN, **x86),
-        make_row(
-            name="binary_connect_mlp",
-            status="invalid",
-            reason="p90 was 83% above the median (limit 50%)",
-            **x86,
-        ),
-        failed(setup="lce:xnnpack", **x86),
-        failed("skipped", "the file has ops that litert lacks", setup="litert", **x86),
-    ]
-
-
-PI = Host(
-    "kitchen",
-    "ssh",
-    cpu="Cortex-A76",
-    board="Raspberry Pi 5",
-    architecture="aarch64",
-    cores=4,
-    clusters=(
-        Cluster((2, 3), 1024, 2400.0, "Cortex-A76"),
-        Cluster((0, 1), 400, 1800.0, "Cortex-A55"),
-    ),
-    governor="ondemand",
-    emulated=False,
-)
-BOARD = dataclasses.replace(PI, device="board", kind="adb", emulated=True, clusters=())
-
-
-@pytest.fixture
-def full_row(make_row):
-    """A row in which everything is told that a board can tell."""
-    row = make_row(setup="litert:delegate", name="binary_net_mlp")
-    moments = (
-        Conditions(0.25, 48.0, 2400.0, "ondemand"),
-        Conditions(0.5, 61.0, 2100.0, "ondemand"),
-    )
-    ops = tuple(OpTime(i, "LceBconv2d", "b1_bconv", 1000, 1000.0 * (i + 1)) for i in range(20))
-    return dataclasses.replace(
-        row,
-        host=PI,
-        setup=dataclasses.replace(
-            row.setup, threads=3, affinity="big", cpus=(2, 3), mode="single-stream"
-        ),
-        summary=measurement.summarise(
-            row.samples_ns, inferences=1600, every=8, elapsed_ns=4 * 10**9
-        ),
-        memory=Memory(40_000_000, 50_000_000, 10_000_000, None, None, 8192, 397_392),
-        evaluation=Evaluation(
-            "digits", "sha", 1000, "test", 0.951, "lce on the host", 0.965, 0.98, 0.5
-        ),
-        disturbance=Disturbance(0.05, 0.0, True, *moments),
-        energy=Energy("pi-pmic", 8.0, 2.0, 1000, 0.008, 2.5),
-        profile=Profile(100, 230_000.0, (*ops, OpTime(20, "SOFTMAX"))),
-    )
+from .report_rows import BOARD, TWIN, emulated
 
 
 def words(page):
@@ -142,11 +66,6 @@ def test_device_that_was_not_reached_is_named_with_its_reason(some_rows, failed)
     assert "Not reached: it could not even be asked" in text
     assert "None" not in text
     assert not [note for note in caveats([lost]) if "governor" in note]
-
-
-def emulated(row):
-    reason = measurement.why_invalid(row.samples_ns, row.disturbance, 1, BOARD)
-    return dataclasses.replace(row, host=BOARD, status="invalid", reason=reason)
 
 
 def test_times_and_memory_of_an_emulated_device_are_shown_nowhere(make_row, full_row, tmp_path):
@@ -356,85 +275,6 @@ def test_host_is_listed_once_however_its_load_moves(make_row):
         make_row(threads=2), host=dataclasses.replace(row.host, load_1min=2)
     )
     assert render_report([row, later]).count("instruction sets") == 1
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip(f"none of {', '.join(BROWSERS)} is installed")
-    return found
-
-
-PROBE = """<script>
-addEventListener("load", () => {
-  const wide = [...document.querySelectorAll("body *")].filter(e =>
-    !e.closest(".scroll") && e.getBoundingClientRect().right > innerWidth + 0.5);
-  const texts = [...document.querySelectorAll("svg text")].filter(e => e.getClientRects().length);
-  const clipped = texts.filter(e => {
-    const text = e.getBoundingClientRect();
-    const svg = e.ownerSVGElement.getBoundingClientRect();
-    return text.left < svg.left - 1 || text.right > svg.right + 1;
-  });
-  const answer = {
-    inner: innerWidth,
-    scroll: document.documentElement.scrollWidth,
-    wide: wide.map(e => e.outerHTML.slice(0, 80)),
-    clipped: clipped.map(e => e.textContent),
-    texts: texts.length,
-    smallest: Math.min(...texts.map(e =>
-      parseFloat(getComputedStyle(e).fontSize) * e.getScreenCTM().a)),
-    requests: performance.getEntriesByType("resource").map(e => e.name),
-  };
-  parent.postMessage(JSON.stringify(answer), "*");
-});
-</script></body>"""
-
-# Chromium's windows are at least 500 px wide; a frame may be as narrow as a phone.
-FRAME = """<!doctype html><title>frame</title><pre id="probe"></pre><script>
-addEventListener("message", e => document.getElementById("probe").textContent = e.data);
-</script><iframe src="page.html" style="border:0;width:%dpx;height:900px"></iframe>"""
-
-
-@pytest.mark.parametrize("width", [360, 375, 768, 941, 1101])
-def test_page_in_a_browser(browser, tmp_path, some_rows, full_row, width):
-    model = dataclasses.replace(full_row.model, name="a_name_that_is_much_longer_than_any_phone_is")
-    rows = [*some_rows, full_row, emulated(full_row), dataclasses.replace(full_row, model=model)]
-    (tmp_path / "page.html").write_text(render_report(rows).replace("</body>", PROBE))
-    frame = tmp_path / "frame.html"
-    frame.write_text(FRAME % width)
-    result = subprocess.run(
-        [
-            browser,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--hide-scrollbars",
-            "--enable-logging=stderr",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--window-size=1400,1000",
-            "--virtual-time-budget=5000",
-            "--dump-dom",
-            frame.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert "CONSOLE" not in result.stderr, result.stderr
-    found = re.search(r'<pre id="probe">(.+?)</pre>', result.stdout, re.S)
-    assert found, result.stderr[-2000:]
-    answer = json.loads(html.unescape(found[1]))
-    assert answer["inner"] == width
-    assert answer["scroll"] <= width, answer["wide"]
-    assert answer["wide"] == []
-    assert answer["clipped"] == []
-    assert answer["requests"] == []
-    # All drawings of each chart are in the page; those for this width are visible and readable.
-    assert answer["texts"] > 20
-    assert answer["smallest"] >= 10
 
 
 def test_png_format_needs_a_file_to_draw_into(some_rows, tmp_path):
