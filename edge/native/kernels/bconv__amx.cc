@@ -33,6 +33,7 @@ constexpr int kPanelSteps = 18;  // a block that is expanded once: 36 KB of the 
 constexpr int kAhead = 2;        // else steps that are expanded before they are needed
 constexpr int kFewTiles = 3;     // for which expanding a block first does not pay
 constexpr int kMaxTaps = 256;
+constexpr size_t kOwnFrameBytes = 1 << 16;
 constexpr size_t kMaxFrameBytes = size_t{1} << 28;
 
 // Where positions lie, in bytes.
@@ -80,9 +81,12 @@ int positions(const BconvShape& s) {
   return static_cast<int>(f.image) * (s.batch - 1) + (s.out_h - 1) * f.w + s.out_w;
 }
 // Tiles of up to four registers of positions, of nearly one size: two alone would wait for each
-// other's results.
+// other's results. Several are an even number, which two threads share equally.
 int parts(const BconvShape& s) { return (positions(s) + kRows - 1) / kRows; }
-int tiles(const BconvShape& s) { return (parts(s) + kMostParts - 1) / kMostParts; }
+int tiles(const BconvShape& s) {
+  const int least = (parts(s) + kMostParts - 1) / kMostParts;
+  return least > 1 ? round_up(least, 2) : 1;
+}
 int first_part(const BconvShape& s, int tile) {
   return static_cast<int>(static_cast<int64_t>(tile) * parts(s) / tiles(s));
 }
@@ -128,20 +132,24 @@ void pack_filter(const BconvShape& s, const uint32_t* filter, uint32_t* packed) 
   }
 }
 
-size_t scratch_words(const BconvShape& s) { return Frame(s).bytes() / sizeof(uint32_t); }
-
-int stage_items(const BconvShape& s) {
-  const Frame f(s);
-  return f.phases_h * f.phases_w * s.batch * f.h;
+// Threads that share a tile each expand its small frame anew, which takes less than to fetch it from
+// each other's caches.
+bool has_own_frames(const BconvShape& s) {
+  return tiles(s) == 1 && Frame(s).bytes() <= kOwnFrameBytes;
 }
 
-// Expands one row of a phase; what lies outside the image is padding, 0.
-void stage(const BconvCall& call, int first, int last) {
+size_t scratch_words(const BconvShape& s) {
+  return has_own_frames(s) ? 0 : Frame(s).bytes() / sizeof(uint32_t);
+}
+
+int rows_of(const Frame& f, const BconvShape& s) { return f.phases_h * f.phases_w * s.batch * f.h; }
+int stage_items(const BconvShape& s) { return has_own_frames(s) ? 0 : rows_of(Frame(s), s); }
+
+// Expands rows of phases; what lies outside the image is padding, 0.
+void fill(const BconvCall& call, const Frame& f, int first, int last, uint8_t* frame) {
   const BconvShape& s = *call.shape;
-  const Frame f(s);
   const int words = s.words_in();
-  uint8_t* frame = reinterpret_cast<uint8_t*>(call.scratch);
-  if (last == stage_items(s))
+  if (last == rows_of(f, s))
     memset(frame + f.phases_h * f.phases_w * f.phase, 0, f.shared * f.pixel);
   const __m512i one = _mm512_set1_epi8(1);
   for (int row = first; row < last; ++row) {
@@ -167,6 +175,10 @@ void stage(const BconvCall& call, int first, int last) {
       }
     }
   }
+}
+
+void stage(const BconvCall& call, int first, int last) {
+  fill(call, Frame(*call.shape), first, last, reinterpret_cast<uint8_t*>(call.scratch));
 }
 
 // Compilers do not know that tile instructions read and write memory.
@@ -319,7 +331,8 @@ size_t pixels_before(const BconvShape& s, const Frame& f, int position) {
 int splits(const BconvShape& s) { return splits_of(tiles(s), blocks(s)); }
 int run_items(const BconvShape& s) { return tiles(s) * splits(s); }
 
-void run_rectangle(const BconvCall& call, const Frame& f, const Taps& taps, const Rectangle& r) {
+void run_rectangle(const BconvCall& call, const Frame& f, const uint8_t* frame, const Taps& taps,
+                   const Rectangle& r) {
   constexpr decltype(&accumulate<1, true>) kAccumulate[][kMostParts] = {
       {accumulate<1, false>, accumulate<2, false>, accumulate<3, false>, accumulate<4, false>},
       {accumulate<1, true>, accumulate<2, true>, accumulate<3, true>, accumulate<4, true>}};
@@ -341,8 +354,7 @@ void run_rectangle(const BconvCall& call, const Frame& f, const Taps& taps, cons
     for (int tile = r.first_tile; tile < r.last_tile; ++tile) {
       const int part = first_part(s, tile), end_part = first_part(s, tile + 1);
       const int position = part * kRows, end = end_part * kRows;
-      const Inputs inputs = {reinterpret_cast<const uint8_t*>(call.scratch) + f.pixel * position,
-                             taps, f.pixel};
+      const Inputs inputs = {frame + f.pixel * position, taps, f.pixel};
       for (int half = 0; half < 2; ++half) {
         kAccumulate[whole][end_part - part - 1](
             inputs,
@@ -360,9 +372,15 @@ void run_rectangle(const BconvCall& call, const Frame& f, const Taps& taps, cons
 void run(const BconvCall& call, int first, int last) {
   const Frame f(*call.shape);
   const Taps taps(*call.shape, f);
+  alignas(64) uint8_t own[kOwnFrameBytes];
+  const uint8_t* frame = reinterpret_cast<const uint8_t*>(call.scratch);
+  if (has_own_frames(*call.shape)) {
+    fill(call, f, 0, rows_of(f, *call.shape), own);
+    frame = own;
+  }
   configure_tiles();
   for_each_rectangle(first, last, splits(*call.shape), blocks(*call.shape),
-                     [&](const Rectangle& r) { run_rectangle(call, f, taps, r); });
+                     [&](const Rectangle& r) { run_rectangle(call, f, frame, taps, r); });
   _tile_release();
 }
 
