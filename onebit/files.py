@@ -100,6 +100,29 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise OnebitError(f"{path} is not valid JSON: {error}") from error
 
 
+def read_json_lines(path: str | os.PathLike[str]) -> list[Any]:
+    """The values of a JSON Lines file, one a line; none when there is no such file.
+
+    Raises:
+        OnebitError: The file is unreadable, or a line is not JSON.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise OnebitError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise OnebitError(f"{path} is not valid JSON: {error}") from error
+    values = []
+    for number, line in enumerate(lines, 1):
+        try:
+            values.append(json.loads(line))
+        except ValueError as error:
+            raise OnebitError(f"{path}, line {number}, is not valid JSON: {error}") from error
+    return values
+
+
 def sha256(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file's content, as 64 hexadecimal digits."""
     digest = hashlib.sha256()

@@ -51,6 +51,7 @@ REPORTED = {
 table 1, whose network has 3×4096 units; both see 50,000 digits for up to 1000 epochs."""
 
 sys.path.insert(0, str(ROOT))
+from onebit.files import read_json_lines  # noqa: E402
 
 
 def row_of(recipe: str, seed: int) -> dict:
@@ -61,7 +62,7 @@ def row_of(recipe: str, seed: int) -> dict:
     subprocess.run([sys.executable, *command[1:]], cwd=ROOT, check=True)
     card = json.loads((folder / "card.json").read_text())
     config = json.loads((folder / "config.json").read_text())
-    history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    history = read_json_lines(folder / "history.jsonl")
     return {
         "schema_version": 1,
         "recipe": recipe,
@@ -102,11 +103,6 @@ def latent_histogram(folder: Path) -> list[int] | None:
         return None
     values = next(iter(kernels.values())).numpy()
     return [int(count) for count in np.histogram(values, BINS, (-1, 1))[0]]
-
-
-def read_rows(path: Path) -> list[dict]:
-    """The rows of a file, none when it is absent."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def groups(rows: list[dict]) -> list[list[dict]]:
@@ -215,15 +211,15 @@ def main() -> None:
         parser.add_argument(f"--{option}", nargs=2, metavar=("DATASET", "FILE.svg"), help="draw")
     options = parser.parse_args()
     if options.table:
-        print(table(read_rows(options.table)), end="")
+        print(table(read_json_lines(options.table)), end="")
         return
     asked = [(plot, getattr(options, option)) for option, plot in PLOTS.items()]
     for plot, place in asked:
         if place:
-            draw(plot, read_rows(OUTPUT), place[0], Path(place[1]))
+            draw(plot, read_json_lines(OUTPUT), place[0], Path(place[1]))
     if any(place for _, place in asked):
         return
-    done = {(row["recipe"], row["seed"]) for row in read_rows(OUTPUT)}
+    done = {(row["recipe"], row["seed"]) for row in read_json_lines(OUTPUT)}
     OUTPUT.parent.mkdir(exist_ok=True)
     for recipe, seed in PLAN:
         if (recipe, seed) in done or (options.recipes and recipe not in options.recipes):

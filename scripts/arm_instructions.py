@@ -21,6 +21,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "edge/native/python"), str(ROOT / "tests/edge")]
+from onebit import files  # noqa: E402
 
 OUTPUT = ROOT / "results" / "arm_instructions.jsonl"
 CHANNELS, SIZE, KERNEL = 256, 14, 3
@@ -217,10 +218,8 @@ def main() -> None:
     parser.add_argument("--table", type=Path, help="print the rows of a file instead")
     arguments = parser.parse_args()
     if arguments.table:
-        text = arguments.table.read_text()
-        print(table([json.loads(line) for line in text.splitlines()]))
+        print(table(files.read_json_lines(arguments.table)))
         return
-    from onebit import files
     from tests.devices.userland import UnavailableError
 
     try:

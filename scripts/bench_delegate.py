@@ -29,6 +29,7 @@ from bench_models import MODELS, STACKS, files_of  # noqa: E402
 from without_amx import Worker  # noqa: E402
 
 import onebit.keras  # noqa: E402, F401  (before LCE, which imports TensorFlow)
+from onebit.files import read_json_lines  # noqa: E402
 
 WARM_UP, ROUNDS, CALLS, PROFILED_CALLS = 3, 8, 8, 30
 PAUSE_SECONDS = 0.05
@@ -256,8 +257,7 @@ def table(path: Path) -> str:
     """
     medians: dict[tuple[str, int], dict[str, float]] = {}
     shares: dict[tuple[str, int], float | None] = {}
-    for line in path.read_text().splitlines():
-        row = json.loads(line)
+    for row in read_json_lines(path):
         cell, contender = (row["model"]["name"], row["setup"]["threads"]), row["setup"]["contender"]
         medians.setdefault(cell, {})[contender] = row["summary"]["median_ns"]
         if contender in ("delegate", "delegate without amx"):
@@ -301,8 +301,7 @@ def bounds(path: Path) -> str:
     ones at least that of their products at the rate that the instructions allow in registers.
     """
     found: dict[str, dict[str, Any]] = {}
-    for line in path.read_text().splitlines():
-        row = json.loads(line)
+    for row in read_json_lines(path):
         if row["setup"]["threads"] == 1:
             found.setdefault(row["model"]["name"], {})[row["setup"]["contender"]] = row
     headings = ["model", "left to LiteRT"]

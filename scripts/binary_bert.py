@@ -25,6 +25,7 @@ RECIPES = ("binary_bert_tiny_debian_sections", "binary_bert_tiny_direct_debian_s
 VERIFIED = 1000
 
 sys.path.insert(0, str(ROOT))
+from onebit.files import read_json_lines, write_text  # noqa: E402
 
 
 def rows_of(recipe: str, seed: int, *, train: bool) -> list[dict[str, Any]]:
@@ -119,14 +120,12 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print the rows as Markdown instead")
     options = parser.parse_args()
     if options.table:
-        print(table([json.loads(line) for line in OUTPUT.read_text().splitlines()]), end="")
+        print(table(read_json_lines(OUTPUT)), end="")
         return
     rows = [
         row for recipe in RECIPES for seed in options.seeds.split(",")
         for row in rows_of(recipe, int(seed), train=not options.finished)
     ]  # fmt: skip
-    from onebit.files import write_text
-
     write_text(OUTPUT, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
 
 

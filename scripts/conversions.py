@@ -21,6 +21,7 @@ OUTPUT = ROOT / "results" / "conversions.jsonl"
 CALIBRATION_IMAGES, SAMPLES, SEED = 8, 4, 0
 
 sys.path.insert(0, str(ROOT))
+from onebit.files import read_json_lines  # noqa: E402
 
 
 def names() -> list[str]:
@@ -172,11 +173,9 @@ def main() -> None:
         print(json.dumps(seconds_of(options.seconds)))
         return
     if options.table:
-        print(table([json.loads(line) for line in OUTPUT.read_text().splitlines()]), end="")
+        print(table(read_json_lines(OUTPUT)), end="")
         return
-    done = set()
-    if OUTPUT.exists():
-        done = {json.loads(line)["model"] for line in OUTPUT.read_text().splitlines()}
+    done = {row["model"] for row in read_json_lines(OUTPUT)}
     OUTPUT.parent.mkdir(exist_ok=True)
     for name in options.names or names():
         if name in done:

@@ -32,6 +32,7 @@ SETTINGS = [
 RANDOM_SETTINGS = [("layers", "mse", True), ("all", "mse", True)]
 
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts"), str(ROOT / "edge" / "native" / "python")]
+from onebit.files import read_json_lines  # noqa: E402
 
 
 def trained(folder: Path, most: int) -> tuple[Any, list, Any, dict]:
@@ -186,7 +187,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1000, help="test samples at most")
     parser.add_argument("--table", action="store_true", help="print the rows as Markdown instead")
     options = parser.parse_args()
-    rows = [json.loads(line) for line in OUTPUT.read_text().splitlines()] if OUTPUT.exists() else []
+    rows = read_json_lines(OUTPUT)
     if options.table:
         print(table(rows), end="")
         return

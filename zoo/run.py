@@ -15,7 +15,6 @@ RUN/card.json       the model card; written last, so that a run with a card is a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,13 +189,10 @@ def load_tokenizer(folder: Path, card: Mapping[str, Any]) -> Tokenizer | None:
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
     """The epochs in history.jsonl, in order; none when the file is absent."""
-    path = folder / HISTORY
-    if not path.is_file():
-        return []
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except ValueError as error:
-        raise OnebitError(f"{path} is damaged: {error}; train anew with --restart") from error
+        return files.read_json_lines(folder / HISTORY)
+    except OnebitError as error:
+        raise OnebitError(f"{error}; train anew with --restart") from error
 
 
 def _check_hash(path: Path, sha256: str) -> None:

@@ -71,6 +71,16 @@ def test_write_protected_folder_is_one_line(tmp_path):
     tmp_path.chmod(0o700)
 
 
+def test_json_lines_name_the_damaged_line(tmp_path):
+    path = tmp_path / "x.jsonl"
+    assert files.read_json_lines(path) == []
+    path.write_text('{"a": 1}\n[2]\n')
+    assert files.read_json_lines(path) == [{"a": 1}, [2]]
+    path.write_text('{"a": 1}\n{"a":\n')
+    with pytest.raises(OnebitError, match=r"x\.jsonl, line 2, is not valid JSON"):
+        files.read_json_lines(path)
+
+
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe"])
 def test_read_json_names_a_damaged_file(tmp_path, content):
     (tmp_path / "x.json").write_bytes(content)
