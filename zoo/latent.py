@@ -12,11 +12,14 @@ from onebit.keras import keras, lq, tf
 
 def latent_kernels(model: keras.Model) -> dict[str, Any]:
     """The variables of binary weights by their names, `hidden_1/kernel`, in the model's order."""
-    return {
-        variable.name.rpartition(":")[0]: variable
-        for variable in model.trainable_weights
-        if isinstance(variable, lq.quantized_variable.QuantizedVariable)
-    }
+    found: dict[str, Any] = {}
+    for layer in model.layers:
+        for variable in layer.trainable_weights:
+            if isinstance(variable, lq.quantized_variable.QuantizedVariable):
+                # A loaded model's variables are all called "kernel".
+                name = f"{layer.name}/{variable.name.rpartition('/')[2].rpartition(':')[0]}"
+                found[f"{name}_{len(found)}" if name in found else name] = variable
+    return found
 
 
 class LatentMonitor:

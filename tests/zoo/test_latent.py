@@ -17,6 +17,15 @@ def test_binary_kernels_are_found_by_name():
     assert list(latent_kernels(_model())) == names
 
 
+def test_a_loaded_models_kernels_have_the_same_names(tmp_path):
+    model = _model()
+    model.save(tmp_path / "model.keras")
+    loaded = latent_kernels(keras.models.load_model(tmp_path / "model.keras"))
+    assert list(loaded) == list(latent_kernels(model))
+    for name, kernel in latent_kernels(model).items():
+        np.testing.assert_array_equal(loaded[name], kernel)
+
+
 def test_flips_are_counted_against_the_beginning():
     model = _model()
     monitor = LatentMonitor(model)
