@@ -107,7 +107,7 @@ def latent_histogram(folder: Path) -> list[int] | None:
 
 def groups(rows: list[dict]) -> list[list[dict]]:
     """The rows that differ in their seeds only, data set by data set, in the order of the plan."""
-    order = {recipe: place for place, (recipe, _) in enumerate(PLAN)}
+    order = {recipe: place for place, (recipe, _) in reversed(list(enumerate(PLAN)))}
     found: dict[tuple, list[dict]] = {}
     rows = sorted(rows, key=lambda row: (row["dataset"], order.get(row["recipe"], 0), row["seed"]))
     for row in rows:

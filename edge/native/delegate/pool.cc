@@ -40,8 +40,8 @@ void Pool::wake_all(uint32_t* word) {
   syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, nullptr, nullptr, 0);
 }
 
-// A thread that is woken here is not put behind the one that wakes it. The scheduler would avoid
-// that itself, but takes a virtual machine's halted CPU for one that its host preempted, and then
+// A thread that is woken in a virtual machine is not put behind the one that wakes it. The scheduler
+// would avoid that itself, but takes a halted virtual CPU for one that its host preempted, and then
 // lets both threads take turns on one CPU until the load is balanced, some milliseconds later. A
 // worker takes back its CPUs as soon as it runs.
 void Pool::keep_off_this_cpu() {
@@ -144,7 +144,7 @@ void Pool::run(int count, Work work, void* context) {
   }
   __atomic_store_n(&closed_, 0, __ATOMIC_SEQ_CST);
   __atomic_fetch_add(&round_, 1, __ATOMIC_SEQ_CST);
-  if (__atomic_load_n(&sleeping_, __ATOMIC_SEQ_CST)) keep_off_this_cpu();
+  if (virtual_machine_ && __atomic_load_n(&sleeping_, __ATOMIC_SEQ_CST)) keep_off_this_cpu();
   wake_all(&round_);
   take_parts(0);
   __atomic_store_n(&closed_, 1, __ATOMIC_SEQ_CST);

@@ -5,6 +5,8 @@
 #include <sched.h>
 #include <stdint.h>
 
+#include "../kernels/isa.h"
+
 namespace onebit {
 
 // Runs `work(context, first, last)` over parts of [0, count).
@@ -54,6 +56,7 @@ class Pool {
   Worker workers_[kMaxWorkers];
   Share shares_[kMaxWorkers + 1];
   int started_ = 0;
+  const bool virtual_machine_ = b1::in_virtual_machine();
   Work work_ = nullptr;
   void* context_ = nullptr;
   bool stopping_ = false;

@@ -84,7 +84,18 @@ bool cpu_has(Isa isa) {
   return __atomic_load_n(answer, __ATOMIC_RELAXED) == 2;
 }
 
-#elif defined(__aarch64__)
+bool in_virtual_machine() {
+  constexpr unsigned kHypervisor = 1u << 31;
+  return cpuid(1, 0).ecx & kHypervisor;
+}
+
+#else
+
+bool in_virtual_machine() { return false; }
+
+#endif
+
+#if defined(__aarch64__)
 
 bool cpu_has(Isa isa) { return isa == Isa::kScalar || isa == Isa::kNeon; }
 
@@ -101,7 +112,7 @@ bool cpu_has(Isa isa) {
   return isa == Isa::kScalar || (isa == Isa::kNeon && (getauxval(AT_HWCAP) & kHwcapNeon));
 }
 
-#else
+#elif !defined(__x86_64__)
 
 bool cpu_has(Isa isa) { return isa == Isa::kScalar; }
 
