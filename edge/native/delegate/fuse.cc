@@ -76,8 +76,7 @@ bool merge_quantize(Partition& p, int quantize) {
   p.ops[source].outputs[1] = bits;
   remove_op(p, quantize);
   int reader;
-  if (p.ops[source].type == &kBconv && readers(p, value, &reader) == 0)
-    p.ops[source].outputs[0] = -1;
+  if (readers(p, value, &reader) == 0) p.ops[source].outputs[0] = -1;
   return true;
 }
 
@@ -106,6 +105,24 @@ bool merge_channel_constant(Partition& p, int step) {
   return true;
 }
 
+// MUL by a constant -> ADD of a constant: one operator.
+bool merge_offset(Partition& p, int add) {
+  const ElementwiseState& sum = *static_cast<ElementwiseState*>(p.ops[add].state);
+  if (sum.constant < 0) return false;
+  const int value = p.ops[add].inputs[1 - sum.constant], mul = producer(p, value);
+  int reader;
+  if (mul < 0 || p.ops[mul].type != &kMul || readers(p, value, &reader) != 1) return false;
+  ElementwiseState& product = *static_cast<ElementwiseState*>(p.ops[mul].state);
+  if (product.constant < 0 || product.add >= 0 || product.activation != kTfLiteActNone) {
+    return false;
+  }
+  product.add = p.ops[add].inputs[sum.constant];
+  product.activation = sum.activation;
+  p.ops[mul].outputs[0] = p.ops[add].outputs[0];
+  remove_op(p, add);
+  return true;
+}
+
 }  // namespace
 
 int residual_of(const Op& op) { return op.type == &kBconv ? op.inputs[kBconvResidual] : -1; }
@@ -126,7 +143,7 @@ void fuse_ops(Partition& p) {
     if (elementwise && merge_channel_constant(p, i)) --i;
   }
   for (int i = 0; i < p.ops.size(); ++i) {
-    if (p.ops[i].type == &kAdd && merge_add(p, i)) --i;
+    if (p.ops[i].type == &kAdd && (merge_add(p, i) || merge_offset(p, i))) --i;
   }
   for (int i = 0; i < p.ops.size(); ++i) {
     if (p.ops[i].type == &kQuantize && merge_quantize(p, i)) --i;

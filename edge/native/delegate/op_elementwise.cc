@@ -17,11 +17,36 @@ bool parse(Partition& p, Op& op, const TfLiteNode& node) {
     return p.fail(op, "needs two inputs and one output");
   }
   state->activation = static_cast<const TfLiteElementwiseParams*>(node.builtin_data)->activation;
-  state->constant = -1;
+  state->constant = state->add = -1;
   for (int side = 0; side < 2; ++side) {
     if (p.tensor_of(op.inputs[side]).allocation_type == kTfLiteMmapRo) state->constant = side;
   }
   return true;
+}
+
+// Copies a constant of one value, or one a channel.
+bool copy_constant(Partition& p, Op& op, int value, int channels, float* to) {
+  const int64_t count = p.values[value].rank == 0 ? 1 : elements(p.values[value]);
+  const float* from = static_cast<const float*>(p.constant(value, kTfLiteFloat32, count));
+  if (from == nullptr || (count != 1 && count != channels)) {
+    return p.fail(op, "its constant has %lld values for %d channels", static_cast<long long>(count),
+                  channels);
+  }
+  for (int i = 0; i < channels; ++i) to[i] = from[count == 1 ? 0 : i];
+  return true;
+}
+
+// The constants as a scale and an offset.
+bool make_constants(Partition& p, Op& op, ElementwiseState& state) {
+  const int channels = state.channels;
+  if (!state.constants.reserve(2 * channels * sizeof(float))) return p.fail(op, "out of memory");
+  float *scale = state.constants.as<float>(), *offset = scale + channels;
+  for (int i = 0; i < channels; ++i) scale[i] = 1, offset[i] = 0;
+  const bool multiplies = op.type == &kMul;
+  if (!copy_constant(p, op, op.inputs[state.constant], channels, multiplies ? scale : offset)) {
+    return false;
+  }
+  return state.add < 0 || copy_constant(p, op, state.add, channels, offset);
 }
 
 bool prepare(Partition& p, Op& op) {
@@ -36,36 +61,29 @@ bool prepare(Partition& p, Op& op) {
   bool same = a.rank == b.rank;
   for (int i = 0; same && i < a.rank; ++i) same = a.dims[i] == b.dims[i];
   if (state.same_b && !same) return p.fail(op, "needs two operands of one shape");
-  if (!state.same_b) {
-    const int64_t count = b.rank == 0 ? 1 : elements(b);
-    const float* values =
-        static_cast<const float*>(p.constant(op.inputs[1 - main], kTfLiteFloat32, count));
-    if (values == nullptr || (count != 1 && count != state.channels)) {
-      return p.fail(op, "its constant has %lld values for %d channels",
-                    static_cast<long long>(count), state.channels);
-    }
-    if (!state.channel_values.reserve(state.channels * sizeof(float))) {
-      return p.fail(op, "out of memory");
-    }
-    float* copy = state.channel_values.as<float>();
-    for (int i = 0; i < state.channels; ++i) copy[i] = values[count == 1 ? 0 : i];
-    state.b = copy;
-  }
+  if (!state.same_b && !make_constants(p, op, state)) return false;
   if (op.outputs[0] >= 0) p.set_shape(op.outputs[0], a.rank, a.dims, kTfLiteFloat32);
   int packed[Value::kMaxRank];
   for (int i = 0; i < a.rank; ++i) packed[i] = a.dims[i];
   packed[a.rank - 1] = b1::words_for(state.channels);
   p.set_shape(op.outputs[1], a.rank, packed, kTfLiteInt32);
   activation_range(state.activation, &state.low, &state.high);
+  state.affine =
+      !state.same_b && op.outputs[0] < 0 && state.activation == kTfLiteActNone;
   state.pack = b1::choose_pack_kernel(p.delegate->options.forced, p.delegate->options.isa);
-  op.kernel = op.type == &kMul ? "b1_mul__scalar" : "b1_add__scalar";
+  op.kernel = state.affine            ? state.pack->name
+              : op.type == &kMul ? "b1_mul__scalar"
+                                      : "b1_add__scalar";
   return true;
 }
 
+// `c`: what is added to a product, or nullptr.
 template <bool kMultiply>
-void compute(const ElementwiseState& s, const float* a, const float* b, int count, float* out) {
+void compute(const ElementwiseState& s, const float* a, const float* b, const float* c, int count,
+             float* out) {
   for (int i = 0; i < count; ++i) {
     float value = kMultiply ? a[i] * b[i] : a[i] + b[i];
+    if (c) value = value + c[i];
     value = value < s.low ? s.low : value;
     out[i] = value > s.high ? s.high : value;
   }
@@ -76,13 +94,21 @@ template <bool kMultiply>
 void rows(void* context, int first, int last) {
   const ElementwiseState& s = *static_cast<ElementwiseState*>(context);
   const size_t words = b1::words_for(s.channels);
+  const float *scale = s.constants.as<float>(), *offset = scale + s.channels;
+  if (s.affine) {
+    s.pack->pack_affine(s.a + static_cast<size_t>(first) * s.channels, last - first, s.channels,
+                        scale, offset, s.bits + first * words);
+    return;
+  }
+  const float* sums = s.add < 0 ? nullptr : offset;
   for (int row = first; row < last; ++row) {
     const size_t at = static_cast<size_t>(row) * s.channels;
+    const float* b = s.same_b ? s.b + at : kMultiply ? scale : offset;
     for (int c = 0; c < s.channels; c += kTile) {
       const int count = s.channels - c < kTile ? s.channels - c : kTile;
       float tile[kTile];
       float* out = s.out ? s.out + at + c : tile;
-      compute<kMultiply>(s, s.a + at + c, s.b + (s.same_b ? at : 0) + c, count, out);
+      compute<kMultiply>(s, s.a + at + c, b + c, sums ? sums + c : nullptr, count, out);
       if (s.bits) s.pack->pack_float(out, 1, count, s.bits + row * words + c / 32);
     }
   }
@@ -97,7 +123,7 @@ void run(Partition& p, Op& op, Work work) {
   ElementwiseState& s = state_of(op);
   const int main = s.constant == 0 ? 1 : 0;
   s.a = data_of<float>(p, op.inputs[main]);
-  s.b = s.same_b ? data_of<float>(p, op.inputs[1 - main]) : s.channel_values.as<float>();
+  s.b = s.same_b ? data_of<float>(p, op.inputs[1 - main]) : nullptr;
   s.out = data_of<float>(p, op.outputs[0]);
   s.bits = data_of<uint32_t>(p, op.outputs[1]);
   p.delegate->pool.run(static_cast<int>(elements(p.values[op.inputs[main]]) / s.channels), work,

@@ -9,13 +9,15 @@ namespace onebit {
 struct ElementwiseState {
   int activation;
   int constant;  // which input is the per-channel constant: 0, 1, or -1 for two tensors
+  int add;       // MUL by a constant: the value of another that is added to the product, or -1
   float low, high;
   const float *a, *b;
   float* out;
   uint32_t* bits;
   int channels;
-  bool same_b;  // b has one value per element, not one per channel
-  Buffer channel_values;
+  bool same_b;       // b has one value per element, not one per channel
+  bool affine;       // only the signs of a * scale + offset are wanted
+  Buffer constants;  // scale, then offset: `channels` values each
   const b1::PackKernel* pack;
 };
 

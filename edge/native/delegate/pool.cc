@@ -143,8 +143,9 @@ void Pool::run(int count, Work work, void* context) {
     shares_[i].end = static_cast<uint32_t>(all * (i + 1) / threads());
   }
   __atomic_store_n(&closed_, 0, __ATOMIC_SEQ_CST);
-  __atomic_fetch_add(&round_, 1, __ATOMIC_SEQ_CST);
+  // Before the round begins: whoever sees it begin also sees that it was moved.
   if (virtual_machine_ && __atomic_load_n(&sleeping_, __ATOMIC_SEQ_CST)) keep_off_this_cpu();
+  __atomic_fetch_add(&round_, 1, __ATOMIC_SEQ_CST);
   wake_all(&round_);
   take_parts(0);
   __atomic_store_n(&closed_, 1, __ATOMIC_SEQ_CST);

@@ -25,7 +25,7 @@ size_t constant_bytes(const Op& op) {
     return s.filter.size() + s.channel_data.size() + s.correction_table.size() + s.classes.size();
   }
   if (op.type == &kAdd || op.type == &kMul) {
-    return static_cast<const ElementwiseState*>(op.state)->channel_values.size();
+    return static_cast<const ElementwiseState*>(op.state)->constants.size();
   }
   if (op.type == &kWeightOnlyDense || op.type == &kWeightOnlyConv ||
       op.type == &kWeightOnlyDepthwise) {
@@ -43,8 +43,11 @@ void append_profile(const Partition& partition, Delegate* delegate) {
   for (const Op& op : partition.ops) delegate->constant_bytes += constant_bytes(op);
   for (const Op& op : partition.ops) {
     char line[512];
-    const bool conv = op.type == &kBconv && op.state;
-    const bool add = conv && static_cast<const BconvState*>(op.state)->has_add;
+    bool add = false;
+    if (op.state && op.type == &kBconv) add = static_cast<const BconvState*>(op.state)->has_add;
+    if (op.state && op.type == &kMul) {
+      add = static_cast<const ElementwiseState*>(op.state)->add >= 0;
+    }
     const bool quantize = op.outputs[1] >= 0;
     snprintf(line, sizeof line,
              "{\"node\": %d, \"op\": \"%s\", \"merged\": [%s%s%s], \"kernel\": \"%s\", "

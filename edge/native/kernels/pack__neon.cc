@@ -8,16 +8,13 @@ namespace {
 
 struct Tile {
   static uint32_t below_zero(const float* values) {
-    const uint32_t bits[4] = {1, 2, 4, 8};
-    const uint32x4_t weights = vld1q_u32(bits);
-    uint32x4_t low = vdupq_n_u32(0), high = low;
-    for (int i = 0; i < 4; ++i) {
-      const uint32x4_t a = vcltq_f32(vld1q_f32(values + 4 * i), vdupq_n_f32(0));
-      const uint32x4_t b = vcltq_f32(vld1q_f32(values + 16 + 4 * i), vdupq_n_f32(0));
-      low = vorrq_u32(low, vshlq_u32(vandq_u32(a, weights), vdupq_n_s32(4 * i)));
-      high = vorrq_u32(high, vshlq_u32(vandq_u32(b, weights), vdupq_n_s32(4 * i)));
-    }
-    return fold(low) | fold(high) << 16;
+    return word_of([=](int i) { return vld1q_f32(values + i); });
+  }
+  static uint32_t below_zero(const float* values, const float* scale, const float* offset) {
+    return word_of([=](int i) {
+      const float32x4_t product = vmulq_f32(vld1q_f32(values + i), vld1q_f32(scale + i));
+      return vaddq_f32(product, vld1q_f32(offset + i));
+    });
   }
   static uint32_t below(const int8_t* values, int8_t zero_point) {
     const uint8_t bits[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
@@ -34,6 +31,20 @@ struct Tile {
   }
 
  private:
+  // The signs of 32 floats; `load` gives four of them.
+  template <class Load>
+  static uint32_t word_of(Load load) {
+    const uint32_t bits[4] = {1, 2, 4, 8};
+    const uint32x4_t weights = vld1q_u32(bits);
+    uint32x4_t low = vdupq_n_u32(0), high = low;
+    for (int i = 0; i < 4; ++i) {
+      const uint32x4_t a = vcltq_f32(load(4 * i), vdupq_n_f32(0));
+      const uint32x4_t b = vcltq_f32(load(16 + 4 * i), vdupq_n_f32(0));
+      low = vorrq_u32(low, vshlq_u32(vandq_u32(a, weights), vdupq_n_s32(4 * i)));
+      high = vorrq_u32(high, vshlq_u32(vandq_u32(b, weights), vdupq_n_s32(4 * i)));
+    }
+    return fold(low) | fold(high) << 16;
+  }
   // The lanes hold disjoint bits.
   static uint32_t fold(uint32x4_t v) {
     const uint64x2_t sums = vpaddlq_u32(v);

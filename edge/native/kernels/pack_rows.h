@@ -2,6 +2,7 @@
 //
 // A `Tile` provides, for 32 values:
 //   static uint32_t below_zero(const float* values)
+//   static uint32_t below_zero(const float* values, const float* scale, const float* offset)
 //   static uint32_t below(const int8_t* values, int8_t zero_point)
 // Internal linkage, as each file compiles it with its own instruction set.
 #pragma once
@@ -22,6 +23,25 @@ struct PackRows {
       if (c < channels) {
         uint32_t word = 0;
         for (int i = 0; c + i < channels; ++i) word |= static_cast<uint32_t>(from[c + i] < 0) << i;
+        *to++ = word;
+      }
+      from += channels;
+    }
+  }
+
+  static void pack_affine(const float* from, int rows, int channels, const float* scale,
+                          const float* offset, uint32_t* to) {
+    for (int row = 0; row < rows; ++row) {
+      int c = 0;
+      for (; c + 32 <= channels; c += 32) {
+        *to++ = Tile::below_zero(from + c, scale + c, offset + c);
+      }
+      if (c < channels) {
+        uint32_t word = 0;
+        for (int i = 0; c + i < channels; ++i) {
+          const float product = from[c + i] * scale[c + i];
+          word |= static_cast<uint32_t>(product + offset[c + i] < 0) << i;
+        }
         *to++ = word;
       }
       from += channels;
@@ -49,7 +69,7 @@ struct PackRows {
   }
 
   static constexpr PackKernel kernel(const char* name, Isa isa) {
-    return {name, isa, pack_float, pack_int8};
+    return {name, isa, pack_float, pack_affine, pack_int8};
   }
 };
 

@@ -125,6 +125,31 @@ def test_residual_that_the_interpreter_computes_joins_its_convolution(run, lce, 
     assert [n["op"] for n in profile["not_delegated"]] == ["RELU"]
 
 
+@pytest.mark.parametrize("steps", [("MUL",), ("ADD",), ("MUL", "ADD")])
+@pytest.mark.parametrize("channels", [1, 31, 32, 70])
+def test_a_normalisation_before_a_sign_stores_no_floats(run, lce, isas, tmp_path, steps, channels):
+    rng = np.random.default_rng(channels)
+    g = Graph()
+    x = value = g.tensor([1, 5, 3, channels])
+    constants = {kind: rng.choice([-1.5, -1.0, 0.5, 2.0], channels) for kind in steps}
+    for kind in steps:
+        value = elementwise(g, kind, value, constants[kind].astype(np.float32))
+    model = g.build([x], [g.dequantize(g.quantize(value), channels)])
+    # Halves: sums of zero occur; a product with NaN is neither negative nor an error.
+    values = rng.integers(-4, 4, (1, 5, 3, channels)).astype(np.float32) / 2
+    values[0, 0, 0, 0] = np.nan
+    expected = lce(model, values)[0]
+    for isa in isas:
+        path = tmp_path / f"{isa}.json"
+        assert np.array_equal(run(model, values, isa=isa, profile=path)[0], expected), isa
+        gc.collect()
+        profile = json.loads(path.read_text())
+        first = profile["delegated"][0]
+        assert (first["op"], first["merged"]) == (steps[0], [*steps[1:], "LceQuantize"])
+        bits = 15 * 4 * -(-channels // 32)
+        assert profile["memory"]["arena_bytes"] == -(-bits // 64) * 64
+
+
 def test_resized_input_gives_each_image_its_own_result(run):
     model, shape = residual_model()
     x = np.random.default_rng(1).standard_normal((4, 5, 7, shape[3])).astype(np.float32)
