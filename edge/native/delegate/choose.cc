@@ -53,6 +53,9 @@ class Chooser {
     for (Candidate& c : nodes_) {
       if (c.taken && c.builtin == kTfLiteBuiltinAdd) join_convolution(c);
     }
+    for (Candidate& c : nodes_) {
+      if (is_dense_block(c)) c.taken = true;
+    }
     // Backwards, so that MUL -> ADD -> LceQuantize is taken whole.
     for (int i = nodes_.size() - 1; i >= 0; --i) {
       if (is_normalisation(nodes_[i])) nodes_[i].taken = true;
@@ -174,6 +177,30 @@ class Chooser {
     return readers > 0;
   }
 
+  // A concatenation of floats along the channels, one of which a binary convolution makes.
+  bool is_dense_block(const Candidate& c) {
+    constexpr int kMaxInputs = sizeof(Op::inputs) / sizeof(int);
+    const TfLiteTensor* out = tensor(c.node->outputs, 0);
+    if (c.builtin != kTfLiteBuiltinConcatenation || !c.node->builtin_data || !is_float(out) ||
+        c.node->outputs->size != 1 || c.node->inputs->size > kMaxInputs) {
+      return false;
+    }
+    const auto& options = *static_cast<const TfLiteConcatenationParams*>(c.node->builtin_data);
+    const int rank = out->dims->size;
+    if (rank < 1 || options.activation != kTfLiteActNone ||
+        (options.axis != -1 && options.axis != rank - 1)) {
+      return false;
+    }
+    bool binary = false;
+    for (int i = 0; i < c.node->inputs->size; ++i) {
+      const TfLiteTensor* in = tensor(c.node->inputs, i);
+      if (!is_float(in) || is_constant(in)) return false;
+      const Candidate* source = producer(c.node->inputs->data[i]);
+      binary |= source && source->type == &kBconv;
+    }
+    return binary;
+  }
+
   // A layer of floats whose weights are the LceDequantize of a constant.
   bool is_weight_only(const Candidate& c) {
     if (c.builtin != kTfLiteBuiltinFullyConnected && c.builtin != kTfLiteBuiltinConv2d &&
@@ -260,6 +287,8 @@ const OpType* find_op_type(const TfLiteRegistration& registration) {
         return &kAdd;
       case kTfLiteBuiltinMul:
         return &kMul;
+      case kTfLiteBuiltinConcatenation:
+        return &kConcat;
       case kTfLiteBuiltinReshape:
         return &kReshape;
       case kTfLiteBuiltinFullyConnected:

@@ -125,6 +125,17 @@ bool merge_offset(Partition& p, int add) {
 
 }  // namespace
 
+bool reads_rows(const Op& op, int value) {
+  if (op.type == &kConcat || op.type == &kQuantize) return true;
+  if (op.type != &kAdd && op.type != &kMul) return false;
+  const int constant = static_cast<const ElementwiseState*>(op.state)->constant;
+  return constant >= 0 && op.inputs[1 - constant] == value;
+}
+
+bool writes_rows(const Op& op, int value) {
+  return op.outputs[0] == value && (op.type == &kConcat || op.type == &kBconv);
+}
+
 int residual_of(const Op& op) { return op.type == &kBconv ? op.inputs[kBconvResidual] : -1; }
 
 void fuse_ops(Partition& p) {

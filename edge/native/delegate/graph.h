@@ -35,7 +35,9 @@ struct Value {
   size_t bytes;
   int first_use, last_use;  // positions in the list of operators
   size_t offset;            // in the arena
-  int home;                 // the value whose memory this one takes over, or -1
+  int home;                 // the value in whose memory this one lies, or -1
+  int home_channel;         // the channel of `home` with which this one begins
+  int row_stride;           // channels from one row to the next, more than its own within a `home`
   void* data;               // valid while the partition runs
 };
 
@@ -123,11 +125,15 @@ int residual_of(const Op& op);
 // Merges operators of a partition (see fuse.cc).
 void fuse_ops(Partition& partition);
 
-extern const OpType kQuantize, kDequantize, kBconv, kBMaxPool, kAdd, kMul, kReshape;
+// Whether an operator can read a value, or write one, whose rows lie apart.
+bool reads_rows(const Op& op, int value);
+bool writes_rows(const Op& op, int value);
+
+extern const OpType kQuantize, kDequantize, kBconv, kBMaxPool, kAdd, kMul, kReshape, kConcat;
 extern const OpType kWeightOnlyDense, kWeightOnlyConv, kWeightOnlyDepthwise;
 
-// Adds the partition's operators and their times, as JSON objects that are each followed by a comma,
-// and its memory to the delegate's profile.
+// Adds the partition's operators and their times, as JSON objects that are each followed by a
+// comma, and its memory to the delegate's profile.
 void append_profile(const Partition& partition, Delegate* delegate);
 void append_foreign_node(const char* name, int node, Array<char>* json);
 bool write_profile(const Delegate& delegate);

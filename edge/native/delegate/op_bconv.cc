@@ -326,6 +326,7 @@ void run(Partition& p, Op& op) {
   switch (state.epilogue.output) {
     case b1::BconvOutput::kFloat:
       call.out_float = data_of<float>(p, op.outputs[0]);
+      if (call.out_float) call.out_stride = p.values[op.outputs[0]].row_stride;
       call.out_bits = data_of<uint32_t>(p, op.outputs[1]);
       if (state.has_add) call.residual = data_of<float>(p, op.inputs[kBconvResidual]);
       break;

@@ -68,12 +68,11 @@ bool prepare(Partition& p, Op& op) {
   packed[a.rank - 1] = b1::words_for(state.channels);
   p.set_shape(op.outputs[1], a.rank, packed, kTfLiteInt32);
   activation_range(state.activation, &state.low, &state.high);
-  state.affine =
-      !state.same_b && op.outputs[0] < 0 && state.activation == kTfLiteActNone;
+  state.affine = !state.same_b && op.outputs[0] < 0 && state.activation == kTfLiteActNone;
   state.pack = b1::choose_pack_kernel(p.delegate->options.forced, p.delegate->options.isa);
-  op.kernel = state.affine            ? state.pack->name
+  op.kernel = state.affine       ? state.pack->name
               : op.type == &kMul ? "b1_mul__scalar"
-                                      : "b1_add__scalar";
+                                 : "b1_add__scalar";
   return true;
 }
 
@@ -96,8 +95,8 @@ void rows(void* context, int first, int last) {
   const size_t words = b1::words_for(s.channels);
   const float *scale = s.constants.as<float>(), *offset = scale + s.channels;
   if (s.affine) {
-    s.pack->pack_affine(s.a + static_cast<size_t>(first) * s.channels, last - first, s.channels,
-                        scale, offset, s.bits + first * words);
+    s.pack->pack_affine(s.a + first * s.stride, s.stride, last - first, s.channels, scale, offset,
+                        s.bits + first * words);
     return;
   }
   const float* sums = s.add < 0 ? nullptr : offset;
@@ -108,8 +107,8 @@ void rows(void* context, int first, int last) {
       const int count = s.channels - c < kTile ? s.channels - c : kTile;
       float tile[kTile];
       float* out = s.out ? s.out + at + c : tile;
-      compute<kMultiply>(s, s.a + at + c, b + c, sums ? sums + c : nullptr, count, out);
-      if (s.bits) s.pack->pack_float(out, 1, count, s.bits + row * words + c / 32);
+      compute<kMultiply>(s, s.a + row * s.stride + c, b + c, sums ? sums + c : nullptr, count, out);
+      if (s.bits) s.pack->pack_float(out, count, 1, count, s.bits + row * words + c / 32);
     }
   }
 }
@@ -123,6 +122,7 @@ void run(Partition& p, Op& op, Work work) {
   ElementwiseState& s = state_of(op);
   const int main = s.constant == 0 ? 1 : 0;
   s.a = data_of<float>(p, op.inputs[main]);
+  s.stride = p.values[op.inputs[main]].row_stride;
   s.b = s.same_b ? data_of<float>(p, op.inputs[1 - main]) : nullptr;
   s.out = data_of<float>(p, op.outputs[0]);
   s.bits = data_of<uint32_t>(p, op.outputs[1]);

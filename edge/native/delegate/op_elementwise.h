@@ -12,6 +12,7 @@ struct ElementwiseState {
   int add;       // MUL by a constant: the value of another that is added to the product, or -1
   float low, high;
   const float *a, *b;
+  size_t stride;  // floats from one row of `a` to the next
   float* out;
   uint32_t* bits;
   int channels;

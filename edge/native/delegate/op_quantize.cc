@@ -9,6 +9,7 @@ struct RowJob {
   const void* from;
   void* to;
   int channels;
+  size_t stride;  // of rows of floats
   bool is_float;
   int32_t zero_point;
   int8_t plus, minus;
@@ -45,13 +46,13 @@ bool prepare_quantize(Partition& p, Op& op) {
 
 void pack_rows(void* context, int first, int last) {
   const RowJob& job = *static_cast<RowJob*>(context);
-  const size_t from = static_cast<size_t>(first) * job.channels;
   uint32_t* to =
       static_cast<uint32_t*>(job.to) + static_cast<size_t>(first) * b1::words_for(job.channels);
   if (job.is_float) {
-    job.kernel->pack_float(static_cast<const float*>(job.from) + from, last - first, job.channels,
-                           to);
+    job.kernel->pack_float(static_cast<const float*>(job.from) + first * job.stride, job.stride,
+                           last - first, job.channels, to);
   } else {
+    const size_t from = static_cast<size_t>(first) * job.channels;
     job.kernel->pack_int8(static_cast<const int8_t*>(job.from) + from, last - first, job.channels,
                           job.zero_point, to);
   }
@@ -63,6 +64,7 @@ void run_quantize(Partition& p, Op& op) {
   job.from = in.data;
   job.to = p.values[op.outputs[0]].data;
   job.channels = in.dims[in.rank - 1];
+  job.stride = in.row_stride;
   job.kernel = b1::choose_pack_kernel(p.delegate->options.forced, p.delegate->options.isa);
   // A bool is 0 or 1 in memory: below 1 is negative.
   job.is_float = in.type == kTfLiteFloat32;

@@ -87,6 +87,7 @@ void reset_values(Partition& p) {
     value.last_use = -1;
     value.bytes = 0;
     value.home = -1;
+    value.home_channel = 0;
   }
 }
 
@@ -118,13 +119,55 @@ int home_of(const Partition& p, int value) {
   return value;
 }
 
+// Whether a value may lie in parts of another's rows: all operators that touch it can cope.
+bool may_lie_apart(const Partition& p, int value) {
+  if (p.values[value].border || p.values[value].home >= 0) return false;
+  bool written = false;
+  for (const Op& op : p.ops) {
+    for (int input : op.inputs) {
+      if (input == value && !reads_rows(op, value)) return false;
+    }
+    for (int output : op.outputs) {
+      if (output != value) continue;
+      if (!writes_rows(op, value)) return false;
+      written = true;
+    }
+  }
+  return written;
+}
+
+// The inputs of a concatenation are computed in their place of its result, where that is possible:
+// a dense block's features then lie in the memory of the block's result from its start.
+void share_concatenations(Partition& p) {
+  for (Op& op : p.ops) {
+    if (op.type != &kConcat) continue;
+    int channel = 0;
+    for (int input : op.inputs) {
+      if (input < 0) continue;
+      Value& value = p.values[input];
+      if (input != op.outputs[0] && may_lie_apart(p, input)) {
+        value.home = op.outputs[0];
+        value.home_channel = channel;
+      }
+      channel += value.dims[value.rank - 1];
+    }
+  }
+  for (Value& value : p.values) {
+    for (int at = value.home; at >= 0; at = p.values[at].home) {
+      Value& home = p.values[at];
+      if (value.first_use < home.first_use) home.first_use = value.first_use;
+      if (value.last_use > home.last_use) home.last_use = value.last_use;
+    }
+  }
+}
+
 // A merged ADD may write over its residual if nobody reads that later: each element is read just
 // before it is written. It keeps a chain of residual blocks in half the cache. The chain that ends
 // in an output of the partition is computed in that output's memory from its start.
 void share_residuals(Partition& p) {
   for (int i = 0; i < p.ops.size(); ++i) {
     const int out = p.ops[i].outputs[0], residual = residual_of(p.ops[i]);
-    if (out < 0 || residual < 0 || p.values[residual].border) continue;
+    if (out < 0 || residual < 0 || p.values[residual].border || p.values[out].home >= 0) continue;
     const int home = home_of(p, residual);
     if (p.values[residual].last_use != i || p.values[residual].bytes != p.values[out].bytes ||
         p.values[home].border) {
@@ -228,6 +271,7 @@ TfLiteStatus prepare(TfLiteContext* context, TfLiteNode* node) {
     }
   }
   find_lifetimes(p);
+  share_concatenations(p);
   share_residuals(p);
   if (!p.arena.reserve(plan_arena(p))) {
     p.fail(p.ops[0], "out of memory for intermediate results");
@@ -247,9 +291,16 @@ bool bind(Partition& p) {
     }
   }
   for (int i = 0; i < p.values.size(); ++i) {
-    if (p.values[i].border) continue;
     const Value& home = p.values[home_of(p, i)];
-    p.values[i].data = home.border ? home.data : p.arena.as<char>() + home.offset;
+    size_t channel = 0;
+    for (int at = i; p.values[at].home >= 0; at = p.values[at].home) {
+      channel += p.values[at].home_channel;
+    }
+    Value& value = p.values[i];
+    value.row_stride = home.rank > 0 ? home.dims[home.rank - 1] : 1;
+    if (value.border) continue;
+    char* start = home.border ? static_cast<char*>(home.data) : p.arena.as<char>() + home.offset;
+    value.data = start + channel * sizeof(float);
   }
   return true;
 }

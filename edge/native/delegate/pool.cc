@@ -40,10 +40,10 @@ void Pool::wake_all(uint32_t* word) {
   syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, nullptr, nullptr, 0);
 }
 
-// A thread that is woken in a virtual machine is not put behind the one that wakes it. The scheduler
-// would avoid that itself, but takes a halted virtual CPU for one that its host preempted, and then
-// lets both threads take turns on one CPU until the load is balanced, some milliseconds later. A
-// worker takes back its CPUs as soon as it runs.
+// A thread that is woken in a virtual machine is not put behind the one that wakes it. The
+// scheduler would avoid that itself, but takes a halted virtual CPU for one that its host
+// preempted, and then lets both threads take turns on one CPU until the load is balanced, some
+// milliseconds later. A worker takes back its CPUs as soon as it runs.
 void Pool::keep_off_this_cpu() {
   const int cpu = sched_getcpu();
   if (cpu < 0 || cpu >= CPU_SETSIZE) return;

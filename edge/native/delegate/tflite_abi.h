@@ -30,6 +30,7 @@ enum { kTfLiteDelegateFlagsAllowDynamicTensors = 1 };
 
 enum {
   kTfLiteBuiltinAdd = 0,
+  kTfLiteBuiltinConcatenation = 2,
   kTfLiteBuiltinConv2d = 3,
   kTfLiteBuiltinDepthwiseConv2d = 4,
   kTfLiteBuiltinFullyConnected = 9,
@@ -144,6 +145,10 @@ typedef struct TfLiteDelegate {
 typedef struct {
   int activation;
 } TfLiteElementwiseParams;  // ADD and MUL begin so
+
+typedef struct {
+  int axis, activation;
+} TfLiteConcatenationParams;
 
 typedef struct {
   int padding, stride_width, stride_height, activation;

@@ -83,6 +83,7 @@ struct BconvCall {
   uint32_t* scratch;                  // `scratch_words` of the variant
   const float* residual;              // [N, OH, OW, O] or nullptr
   float* out_float;                   // nullptr if nobody reads the floats
+  size_t out_stride;                  // floats from one pixel of `out_float` to the next
   int8_t* out_int8;
   uint32_t* out_bits;  // kFloat: the signs of the result, or nullptr; kBits: the result
 };

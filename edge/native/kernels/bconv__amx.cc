@@ -13,8 +13,8 @@
 // those of its padding included, whose results are dropped. For strides the frame is split into
 // phases: position (y, x) of phase (i, j) is pixel (y * stride_h + i, x * stride_w + j), and each
 // tap reads one phase at stride 1.
-#include "vector_avx512.h"
 #include "variants.h"
+#include "vector_avx512.h"
 
 namespace b1 {
 namespace {
@@ -132,8 +132,8 @@ void pack_filter(const BconvShape& s, const uint32_t* filter, uint32_t* packed) 
   }
 }
 
-// Threads that share a tile each expand its small frame anew, which takes less than to fetch it from
-// each other's caches.
+// Threads that share a tile each expand its small frame anew, which takes less than to fetch it
+// from each other's caches.
 bool has_own_frames(const BconvShape& s) {
   return tiles(s) == 1 && Frame(s).bytes() <= kOwnFrameBytes;
 }

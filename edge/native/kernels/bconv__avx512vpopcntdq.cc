@@ -1,8 +1,8 @@
 // AVX-512 with VPOPCNTDQ: 7 pixels x 32 channels. 7 divides 56, 28, 14 and 7, so that the usual
 // image sizes leave no ragged tile, and 14 accumulators leave room for the paired tile's second
 // state.
-#include "vector_avx512.h"
 #include "variants.h"
+#include "vector_avx512.h"
 
 namespace b1 {
 namespace {

@@ -66,7 +66,7 @@ void finish(const BconvCall& call, size_t pixel, int o, int32_t products, int32_
     value = value < e.add_min ? e.add_min : value;
     value = value > e.add_max ? e.add_max : value;
   }
-  if (call.out_float) call.out_float[index] = value;
+  if (call.out_float) call.out_float[pixel * call.out_stride + o] = value;
   if (word) *word |= static_cast<uint32_t>(value < 0.0f) << (o % 32);
 }
 
@@ -90,8 +90,18 @@ void run(const BconvCall& call, int first, int last) {
 
 }  // namespace
 
-const BconvKernel kBconvScalar = {
-    "b1_bconv_1x1__scalar", Isa::kScalar, 1,     1,         applies, applies, filter_words, pack_filter,
-    scratch_words,          stage_items,  stage, run_items, run};
+const BconvKernel kBconvScalar = {"b1_bconv_1x1__scalar",
+                                  Isa::kScalar,
+                                  1,
+                                  1,
+                                  applies,
+                                  applies,
+                                  filter_words,
+                                  pack_filter,
+                                  scratch_words,
+                                  stage_items,
+                                  stage,
+                                  run_items,
+                                  run};
 
 }  // namespace b1

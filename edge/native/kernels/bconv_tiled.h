@@ -299,8 +299,7 @@ struct TiledBconv {
     const bool whole = channels == kBlock && f.channel % kBlock == 0;
     if (whole && Tile::finish(f)) return;
     for (int i = 0; i < f.pixels; ++i) {
-      finish(f.call, f.first_pixel + i, f.channel, channels, f.sums + i * kBlock,
-             f.correction);
+      finish(f.call, f.first_pixel + i, f.channel, channels, f.sums + i * kBlock, f.correction);
     }
   }
 
@@ -343,7 +342,7 @@ struct TiledBconv {
         value[i] = sum > e.add_max ? e.add_max : sum;
       }
     }
-    if (call.out_float) copy(call.out_float + index, value, channels);
+    if (call.out_float) copy(call.out_float + pixel * call.out_stride + channel, value, channels);
     if (call.out_bits) store_bits(call, pixel, channel, channels, Tile::signs(value));
   }
 

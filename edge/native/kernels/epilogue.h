@@ -85,7 +85,9 @@ struct VectorEpilogue {
     const size_t channels = f.call.shape->channels_out,
                  words = words_for(f.call.shape->channels_out);
     const size_t at = f.first_pixel * channels + f.channel;
-    float* out = f.call.out_float ? f.call.out_float + at : nullptr;
+    const size_t out_stride = f.call.out_stride;
+    float* out =
+        f.call.out_float ? f.call.out_float + f.first_pixel * out_stride + f.channel : nullptr;
     const float* residual = kAdd ? f.call.residual + at : nullptr;
     uint32_t* bits =
         f.call.out_bits ? f.call.out_bits + f.first_pixel * words + f.channel / 32 : nullptr;
@@ -108,7 +110,7 @@ struct VectorEpilogue {
         Float y = V::add(V::multiply(V::to_float(t), multiplier[v]), bias[v]);
         if (kAdd) y = V::add(y, V::load(residual + i * channels + kLanes * v));
         if (kAdd && kClamps && has_add_clamp) y = V::clamp(y, add_low, add_high);
-        if (out) V::store(out + i * channels + kLanes * v, y);
+        if (out) V::store(out + i * out_stride + kLanes * v, y);
         masks[v] = V::below_zero(y);
       }
       if (bits) bits[i * words] = V::word(masks);

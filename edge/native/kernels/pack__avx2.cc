@@ -20,8 +20,7 @@ struct Tile {
     const __m256 zero = _mm256_setzero_ps();
     uint32_t word = 0;
     for (int i = 0; i < 32; i += 8) {
-      const __m256 product =
-          _mm256_mul_ps(_mm256_loadu_ps(values + i), _mm256_loadu_ps(scale + i));
+      const __m256 product = _mm256_mul_ps(_mm256_loadu_ps(values + i), _mm256_loadu_ps(scale + i));
       const __m256 sum = _mm256_add_ps(product, _mm256_loadu_ps(offset + i));
       const __m256 negative = _mm256_cmp_ps(sum, zero, _CMP_LT_OQ);
       word |= static_cast<uint32_t>(_mm256_movemask_ps(negative)) << i;

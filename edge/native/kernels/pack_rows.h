@@ -16,7 +16,7 @@ namespace {
 
 template <class Tile>
 struct PackRows {
-  static void pack_float(const float* from, int rows, int channels, uint32_t* to) {
+  static void pack_float(const float* from, size_t stride, int rows, int channels, uint32_t* to) {
     for (int row = 0; row < rows; ++row) {
       int c = 0;
       for (; c + 32 <= channels; c += 32) *to++ = Tile::below_zero(from + c);
@@ -25,12 +25,12 @@ struct PackRows {
         for (int i = 0; c + i < channels; ++i) word |= static_cast<uint32_t>(from[c + i] < 0) << i;
         *to++ = word;
       }
-      from += channels;
+      from += stride;
     }
   }
 
-  static void pack_affine(const float* from, int rows, int channels, const float* scale,
-                          const float* offset, uint32_t* to) {
+  static void pack_affine(const float* from, size_t stride, int rows, int channels,
+                          const float* scale, const float* offset, uint32_t* to) {
     for (int row = 0; row < rows; ++row) {
       int c = 0;
       for (; c + 32 <= channels; c += 32) {
@@ -44,7 +44,7 @@ struct PackRows {
         }
         *to++ = word;
       }
-      from += channels;
+      from += stride;
     }
   }
 

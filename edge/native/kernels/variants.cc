@@ -7,11 +7,7 @@ namespace {
 
 const BconvKernel* const kBconv[] = {
 #if defined(__x86_64__)
-    &kBconvAmx,
-    &kBconvPairedAvx512,
-    &kBconvAvx512,
-    &kBconvPairedAvx2,
-    &kBconvAvx2,
+    &kBconvAmx,    &kBconvPairedAvx512, &kBconvAvx512, &kBconvPairedAvx2, &kBconvAvx2,
 #elif defined(ONEBIT_NEON)
     &kBconvNeon,
 #endif

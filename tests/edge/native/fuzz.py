@@ -21,7 +21,7 @@ PER_CHILD = 300
 
 
 def base_model(rng):
-    """A small chain with all four operators, a residual ADD and a weight-only layer."""
+    """A small chain with all four operators, a residual ADD, a dense block, a weight-only layer."""
     from onebit.bits import pack
 
     from .graphs import ABSENT, Graph, bconv_options, options, schema
@@ -31,7 +31,7 @@ def base_model(rng):
     c, o = int(rng.choice([32, 33, 64, 96])), int(rng.choice([8, 32, 40, 64]))
     x = g.tensor([1, 4, 5, c])
     value = x
-    kind = rng.integers(0, 4)
+    kind = rng.integers(0, 5)
     if kind == 3:
         weights = g.dequantize(g.constant(pack(rng.choice([-1, 1], (o, c)))), c)
         flat = g.tensor([20, o])
@@ -61,6 +61,17 @@ def base_model(rng):
         )
         return g, [x], [out, second]
     width = c
+    if kind == 4:
+        case = {"channels_in": c, "dilation": (1, 1), "activation": 0, "pad_values": 1}
+        case |= {"same": True, "stride": (1, 1)}
+        new = g.tensor([1, 4, 5, o])
+        scale = g.constant(rng.standard_normal(o).astype(np.float32))
+        filters = g.constant(pack(rng.choice([-1, 1], (o, 3, 3, c))))
+        inputs = [g.quantize(x), filters, scale, scale, ABSENT]
+        g.operator("LceBconv2d", inputs, [new], bconv_options(case))
+        features = g.concatenate([x, new])
+        normal = elementwise(g, "MUL", features, rng.standard_normal(c + o).astype(np.float32))
+        return g, [x], [g.concatenate([features, new]), g.dequantize(g.quantize(normal), c + o)]
     for step in range(int(rng.integers(1, 4))):
         bits = g.quantize(value)
         same = bool(rng.integers(0, 2)) or kind == 1

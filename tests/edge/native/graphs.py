@@ -119,6 +119,17 @@ class Graph:
         self.operator(schema.BuiltinOperator.ADD, [a, b], [out], builtin=(kind, op))
         return out
 
+    def concatenate(self, values: Sequence[int], axis: int = -1) -> int:
+        shapes = [self.graph.tensors[value].shape for value in values]
+        shape = list(shapes[0])
+        shape[axis] = sum(s[axis] for s in shapes)
+        out = self.tensor(shape)
+        op = schema.ConcatenationOptionsT()
+        op.axis = axis
+        kind = schema.BuiltinOptions.ConcatenationOptions
+        self.operator(schema.BuiltinOperator.CONCATENATION, values, [out], builtin=(kind, op))
+        return out
+
     def build(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
         self.graph.inputs, self.graph.outputs = list(inputs), list(outputs)
         builder = flatbuffers.Builder(1 << 16)

@@ -47,10 +47,35 @@ class Builder:
         g.operator("LceBconv2d", [bits, filters, *constants], [out], bconv_options(case))
         return out
 
+    def dense_block(self, value, outputs):
+        g, rng, width = self.g, self.rng, self.channels
+        for _ in range(int(rng.integers(1, 5))):
+            growth = int(rng.choice([8, 32, 40]))
+            normal = value
+            if rng.integers(0, 2):
+                normal = elementwise(
+                    g, "MUL", value, (2.0 ** rng.integers(-2, 3, width)).astype(np.float32)
+                )
+            new = self.conv(g.quantize(normal), width, growth)
+            parts = [value, new]
+            if rng.integers(0, 4) == 0:  # once more, and in another order
+                parts = [new, value, new]
+            value, width = g.concatenate(parts, int(rng.choice([-1, 3]))), width + growth
+            width += growth * (len(parts) - 2)
+            if rng.integers(0, 6) == 0:
+                outputs.append(value)
+            if rng.integers(0, 6) == 0:
+                outputs.append(new)
+            if rng.integers(0, 6) == 0:  # the interpreter's own
+                positive = g.tensor([*self.shape[:3], width])
+                g.operator(schema.BuiltinOperator.RELU, [value], [positive])
+                outputs.append(positive)
+        return value, width
+
     def build(self):
         g, rng, value, channels, outputs = self.g, self.rng, self.x, self.channels, []
         for _ in range(int(rng.integers(2, 7))):
-            step = rng.integers(0, 5)
+            step = rng.integers(0, 6)
             bits = g.quantize(value)
             if step == 0:  # residual block
                 value = g.add(*rng.permutation([self.conv(bits, channels, channels), value]), 0)
@@ -65,6 +90,9 @@ class Builder:
             elif step == 3:  # two convolutions of one input, added
                 pair = [self.conv(bits, channels, channels) for _ in range(2)]
                 value = g.add(*pair, int(rng.choice([0, 1, 3])))
+            elif step == 4:  # a dense block
+                value, width = self.dense_block(value, outputs)
+                value = self.conv(g.quantize(value), width, channels)
             else:
                 value = self.conv(bits, channels, channels)
             if rng.integers(0, 4) == 0:
@@ -72,7 +100,7 @@ class Builder:
         return g.build([self.x], [*outputs, value] if value not in outputs else outputs)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(100))
 def test_random_graph_agrees_with_lce(seed, run, lce, isas):
     builder = Builder(seed)
     model = builder.build()
@@ -104,6 +132,41 @@ def test_residual_chain_becomes_one_operator_a_layer(run, tmp_path):
         [], ["ADD", "LceQuantize"], ["ADD", "LceQuantize"], ["ADD"],
     ]  # fmt: skip
     assert all(n["calls"] == 1 and n["time_ns"] > 0 for n in profile["delegated"])
+
+
+def test_a_dense_blocks_features_are_never_copied(run, lce, tmp_path):
+    builder = Builder(5)
+    g, width = builder.g, builder.channels
+    value = builder.x
+    for _ in range(4):
+        value, width = (
+            g.concatenate([value, builder.conv(g.quantize(value), width, 32)]),
+            width + 32,
+        )
+    model = g.build([builder.x], [g.dequantize(g.quantize(value), width)])
+    x = np.random.default_rng(6).standard_normal(builder.shape).astype(np.float32)
+    assert np.array_equal(run(model, x, profile=tmp_path / "p.json")[0], lce(model, x)[0])
+    gc.collect()
+    profile = json.loads((tmp_path / "p.json").read_text())
+    assert profile["not_delegated"] == []
+    # One tensor of all features, beside bits and the frames of convolutions.
+    pixels = builder.shape[1] * builder.shape[2]
+    assert profile["memory"]["arena_bytes"] < 1.5 * 4 * pixels * width + 2**14
+
+
+def test_other_concatenations_are_left_to_the_interpreter(run, lce, tmp_path):
+    builder = Builder(5)
+    g, channels = builder.g, builder.channels
+    value = builder.conv(g.quantize(builder.x), channels, channels)
+    wide = g.concatenate([value, builder.x], axis=2)
+    pair = g.concatenate([builder.x, builder.x])
+    model = g.build([builder.x], [wide, pair])
+    x = np.random.default_rng(6).standard_normal(builder.shape).astype(np.float32)
+    for ours, theirs in zip(run(model, x, profile=tmp_path / "p.json"), lce(model, x), strict=True):
+        assert np.array_equal(ours, theirs)
+    gc.collect()
+    profile = json.loads((tmp_path / "p.json").read_text())
+    assert [node["op"] for node in profile["not_delegated"]] == 2 * ["CONCATENATION"]
 
 
 def test_residual_that_the_interpreter_computes_joins_its_convolution(run, lce, tmp_path):
