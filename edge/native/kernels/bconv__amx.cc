@@ -22,7 +22,6 @@ namespace {
 struct TileAmx : EpilogueAvx512 {
   static constexpr Isa kIsa = Isa::kAmx;
   static constexpr int kPixels = 64, kChannels = 32;
-  static constexpr bool kPaired = false;
 };
 
 constexpr int kRows = 16;                  // of a tile register
@@ -387,7 +386,7 @@ void run(const BconvCall& call, int first, int last) {
 }  // namespace
 
 const BconvKernel kBconvAmx = {"b1_bconv_64x32__amx",
-                               Isa::kAmx,
+                               TileAmx::kIsa,
                                TileAmx::kPixels,
                                TileAmx::kChannels,
                                applies,

@@ -75,7 +75,6 @@ def test_library_depends_on_libc_alone_and_exports_two_symbols(onebit_delegate):
     check_library(onebit_delegate.library_path().read_bytes())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("target", ["x86_64", "aarch64", "armv7"])
 def test_wheel_holds_a_library_for_glibc_2_28(wheel, target):
     path = wheel(target)
@@ -86,7 +85,6 @@ def test_wheel_holds_a_library_for_glibc_2_28(wheel, target):
     assert path.name.endswith(".whl")
 
 
-@pytest.mark.slow
 def test_wheel_installs_and_runs(wheel, tmp_path):
     with zipfile.ZipFile(wheel("x86_64")) as archive:
         archive.extractall(tmp_path)
