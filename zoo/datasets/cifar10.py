@@ -79,12 +79,13 @@ def parse_records(content: bytes, name: str) -> Split:
 
 def _contents(folder: Path) -> dict[str, bytes]:
     """The batch files' bytes: as they lie in the folder, unpacked, or else in the archive."""
+    names = (*TRAIN_FILES, *TEST_FILES)
     found = {}
-    for name in (*TRAIN_FILES, *TEST_FILES):
+    for name in names:
         for path in (folder / name, folder / UNPACKED / name):
             if name not in found and path.is_file():
                 found[name] = path.read_bytes()
-    packed = [name for name in (*TRAIN_FILES, *TEST_FILES) if name not in found]
+    packed = [name for name in names if name not in found]
     if not packed:
         return found
     (archive,) = fetch("cifar10", [ARCHIVE], folder)

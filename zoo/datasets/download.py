@@ -36,11 +36,10 @@ def fetch(name: str, remote: Sequence[RemoteFile], folder: Path) -> list[Path]:
     Raises:
         OnebitError: A file is absent and cannot be downloaded, or is not the published one.
     """
-    absent = [file for file in remote if not (folder / file.name).is_file()]
     for file in remote:
         path = folder / file.name
-        if file in absent:
-            _download(name, file, absent, folder)
+        if not path.is_file():
+            _download(name, file, remote, folder)
         elif files.sha256(path) != file.sha256:
             raise OnebitError(
                 f"{path} is not the published file: its SHA-256 is not {file.sha256}; remove it, "
@@ -49,7 +48,7 @@ def fetch(name: str, remote: Sequence[RemoteFile], folder: Path) -> list[Path]:
     return [folder / file.name for file in remote]
 
 
-def _download(name: str, file: RemoteFile, absent: Sequence[RemoteFile], folder: Path) -> None:
+def _download(name: str, file: RemoteFile, remote: Sequence[RemoteFile], folder: Path) -> None:
     from onebit.keras import keras
 
     # Keras reports on standard output, which is for results.
@@ -59,9 +58,8 @@ def _download(name: str, file: RemoteFile, absent: Sequence[RemoteFile], folder:
                 path.name, file.url, cache_dir=path.parent, cache_subdir="", file_hash=file.sha256
             )
         except Exception as error:  # Keras wraps every failure to fetch in a plain Exception
-            missing = [other for other in absent if not (folder / other.name).is_file()]
-            names = ", ".join(other.name for other in missing)
+            absent = [other.name for other in remote if not (folder / other.name).is_file()]
             raise OnebitError(
-                f"{name} is not here and cannot be downloaded ({first_line(error)}); put {names} "
-                f"from {file.url.rpartition('/')[0]}/ into {folder}"
+                f"{name} is not here and cannot be downloaded ({first_line(error)}); put "
+                f"{', '.join(absent)} from {file.url.rpartition('/')[0]}/ into {folder}"
             ) from error

@@ -179,10 +179,9 @@ class Chooser {
 
   // A concatenation of floats along the channels, one of which a binary convolution makes.
   bool is_dense_block(const Candidate& c) {
-    constexpr int kMaxInputs = sizeof(Op::inputs) / sizeof(int);
     const TfLiteTensor* out = tensor(c.node->outputs, 0);
     if (c.builtin != kTfLiteBuiltinConcatenation || !c.node->builtin_data || !is_float(out) ||
-        c.node->outputs->size != 1 || c.node->inputs->size > kMaxInputs) {
+        c.node->outputs->size != 1 || c.node->inputs->size > Op::kMaxInputs) {
       return false;
     }
     const auto& options = *static_cast<const TfLiteConcatenationParams*>(c.node->builtin_data);

@@ -54,9 +54,10 @@ struct OpType {
 };
 
 struct Op {
+  static constexpr int kMaxInputs = 6;
   const OpType* type;
   int node;  // index in the interpreter's graph
-  int inputs[6];
+  int inputs[kMaxInputs];
   int outputs[2];
   int scratch;
   void* state;

@@ -6,8 +6,6 @@
 namespace onebit {
 namespace {
 
-constexpr int kMaxInputs = sizeof(Op::inputs) / sizeof(int);
-
 // Copies rows of one input.
 struct CopyJob {
   const float* from;
@@ -16,8 +14,8 @@ struct CopyJob {
 };
 
 bool parse(Partition& p, Op& op, const TfLiteNode& node) {
-  if (node.inputs->size > kMaxInputs || op.inputs[0] < 0 || op.outputs[0] < 0) {
-    return p.fail(op, "needs 1 to %d inputs and one output", kMaxInputs);
+  if (node.inputs->size > Op::kMaxInputs || op.inputs[0] < 0 || op.outputs[0] < 0) {
+    return p.fail(op, "needs 1 to %d inputs and one output", Op::kMaxInputs);
   }
   return true;
 }

@@ -6,7 +6,8 @@ namespace {
 
 bool parse(Partition& p, Op& op, const TfLiteNode&) {
   if (op.inputs[0] < 0 || op.outputs[0] < 0) return p.fail(op, "needs an input and an output");
-  for (int i = 1; i < 6; ++i) op.inputs[i] = -1;  // the shape, which the output has already
+  for (int i = 1; i < Op::kMaxInputs; ++i)
+    op.inputs[i] = -1;  // the shape, which the output has already
   return true;
 }
 

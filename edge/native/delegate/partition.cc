@@ -32,8 +32,7 @@ bool add_op(Partition& p, int index) {
     return false;
   }
   op.type = find_op_type(*registration);
-  constexpr int kMaxInputs = sizeof op.inputs / sizeof *op.inputs;
-  for (int i = 0; i < node->inputs->size && i < kMaxInputs; ++i) {
+  for (int i = 0; i < node->inputs->size && i < Op::kMaxInputs; ++i) {
     op.inputs[i] = p.value_of(node->inputs->data[i]);
   }
   if (node->outputs->size > 0) op.outputs[0] = p.value_of(node->outputs->data[0]);
@@ -184,6 +183,13 @@ void share_residuals(Partition& p) {
   }
 }
 
+void find_strides(Partition& p) {
+  for (int i = 0; i < p.values.size(); ++i) {
+    const Value& home = p.values[home_of(p, i)];
+    p.values[i].row_stride = home.rank > 0 ? home.dims[home.rank - 1] : 1;
+  }
+}
+
 bool overlap(const Value& a, const Value& b) {
   return a.first_use <= b.last_use && b.first_use <= a.last_use;
 }
@@ -273,6 +279,7 @@ TfLiteStatus prepare(TfLiteContext* context, TfLiteNode* node) {
   find_lifetimes(p);
   share_concatenations(p);
   share_residuals(p);
+  find_strides(p);
   if (!p.arena.reserve(plan_arena(p))) {
     p.fail(p.ops[0], "out of memory for intermediate results");
     return report(p);
@@ -290,16 +297,12 @@ bool bind(Partition& p) {
       return false;
     }
   }
-  for (int i = 0; i < p.values.size(); ++i) {
-    const Value& home = p.values[home_of(p, i)];
-    size_t channel = 0;
-    for (int at = i; p.values[at].home >= 0; at = p.values[at].home) {
-      channel += p.values[at].home_channel;
-    }
-    Value& value = p.values[i];
-    value.row_stride = home.rank > 0 ? home.dims[home.rank - 1] : 1;
+  for (Value& value : p.values) {
     if (value.border) continue;
-    char* start = home.border ? static_cast<char*>(home.data) : p.arena.as<char>() + home.offset;
+    const Value* home = &value;
+    size_t channel = 0;
+    for (; home->home >= 0; home = &p.values[home->home]) channel += home->home_channel;
+    char* start = home->border ? static_cast<char*>(home->data) : p.arena.as<char>() + home->offset;
     value.data = start + channel * sizeof(float);
   }
   return true;

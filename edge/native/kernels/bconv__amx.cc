@@ -13,6 +13,7 @@
 // those of its padding included, whose results are dropped. For strides the frame is split into
 // phases: position (y, x) of phase (i, j) is pixel (y * stride_h + i, x * stride_w + j), and each
 // tap reads one phase at stride 1.
+#include "amx_frame.h"
 #include "variants.h"
 #include "vector_avx512.h"
 
@@ -24,7 +25,6 @@ struct TileAmx : EpilogueAvx512 {
   static constexpr int kPixels = 64, kChannels = 32;
 };
 
-constexpr int kRows = 16;                  // of a tile register
 constexpr int kStep = 64;                  // inputs that one multiplication takes
 constexpr int kTileBytes = kRows * kStep;  // also one step of 16 channels, expanded
 constexpr int kMostParts = TileAmx::kPixels / kRows;
@@ -32,43 +32,8 @@ constexpr int kPanelSteps = 18;  // a block that is expanded once: 36 KB of the 
 constexpr int kAhead = 2;        // else steps that are expanded before they are needed
 constexpr int kFewTiles = 3;     // for which expanding a block first does not pay
 constexpr int kMaxTaps = 256;
-constexpr size_t kOwnFrameBytes = 1 << 16;
+constexpr size_t kOwnFrameBytes = 1 << 16;  // on a thread's stack
 constexpr size_t kMaxFrameBytes = size_t{1} << 28;
-
-// Where positions lie, in bytes.
-struct Frame {
-  int phases_h, phases_w, h, w, shared;
-  size_t pixel, image, phase;  // image: in positions
-
-  explicit Frame(const BconvShape& s) {
-    phases_h = phases(s.stride_h, s.kernel_h, s.dilation_h);
-    phases_w = phases(s.stride_w, s.kernel_w, s.dilation_w);
-    h = (s.padded_h() + s.stride_h - 1) / s.stride_h;
-    w = (s.padded_w() + s.stride_w - 1) / s.stride_w;
-    // The padding on the right of a line is that on the left of the next.
-    const int right = s.padded_w() - s.pad_left - s.in_w;
-    shared = s.stride_w > 1 ? 0 : right < s.pad_left ? right : s.pad_left;
-    w -= shared;
-    pixel = static_cast<size_t>(round_up(s.words_in(), 2)) * 32;
-    image = static_cast<size_t>(h) * w;
-    phase = image * s.batch * pixel;
-  }
-
-  // The last line shares its padding too, and the last register reads past the end.
-  size_t bytes() const { return phases_h * phases_w * phase + (shared + kRows) * pixel; }
-  size_t tap(const BconvShape& s, int ky, int kx) const {
-    const int y = ky * s.dilation_h, x = kx * s.dilation_w;
-    const size_t at = y % s.stride_h * phases_w + x % s.stride_w;
-    return at * phase + (static_cast<size_t>(y / s.stride_h) * w + x / s.stride_w) * pixel;
-  }
-
- private:
-  // Taps touch no more phases than they have positions.
-  static int phases(int stride, int kernel, int dilation) {
-    const int reach = (kernel - 1) * dilation + 1;
-    return stride < reach ? stride : reach;
-  }
-};
 
 int blocks(const BconvShape& s) { return (s.channels_out + kBlock - 1) / kBlock; }
 int tap_steps(const BconvShape& s) { return (s.words_in() + 1) / 2; }
@@ -141,40 +106,7 @@ size_t scratch_words(const BconvShape& s) {
   return has_own_frames(s) ? 0 : Frame(s).bytes() / sizeof(uint32_t);
 }
 
-int rows_of(const Frame& f, const BconvShape& s) { return f.phases_h * f.phases_w * s.batch * f.h; }
-int stage_items(const BconvShape& s) { return has_own_frames(s) ? 0 : rows_of(Frame(s), s); }
-
-// Expands rows of phases; what lies outside the image is padding, 0.
-void fill(const BconvCall& call, const Frame& f, int first, int last, uint8_t* frame) {
-  const BconvShape& s = *call.shape;
-  const int words = s.words_in();
-  if (last == rows_of(f, s))
-    memset(frame + f.phases_h * f.phases_w * f.phase, 0, f.shared * f.pixel);
-  const __m512i one = _mm512_set1_epi8(1);
-  for (int row = first; row < last; ++row) {
-    const int n = row / f.h % s.batch, phase = row / f.h / s.batch;
-    const int y = row % f.h * s.stride_h + phase / f.phases_w - s.pad_top;
-    uint8_t* to = frame + f.phase * phase + f.pixel * f.w * (row - s.batch * f.h * phase);
-    if (y < 0 || y >= s.in_h) {
-      memset(to, 0, f.pixel * f.w);
-      continue;
-    }
-    const uint32_t* line = call.input + (static_cast<size_t>(n) * s.in_h + y) * s.in_w * words;
-    for (int i = 0; i < f.w; ++i, to += f.pixel) {
-      const int x = i * s.stride_w + phase % f.phases_w - s.pad_left;
-      if (x < 0 || x >= s.in_w) {
-        memset(to, 0, f.pixel);
-        continue;
-      }
-      const uint32_t* from = line + static_cast<size_t>(x) * words;
-      for (int word = 0; word < words; word += 2) {
-        uint64_t bits = 0;
-        memcpy(&bits, from + word, word + 1 < words ? 8 : 4);
-        _mm512_storeu_si512(to + 32 * word, _mm512_maskz_mov_epi8(bits, one));
-      }
-    }
-  }
-}
+int stage_items(const BconvShape& s) { return has_own_frames(s) ? 0 : Frame(s).rows; }
 
 void stage(const BconvCall& call, int first, int last) {
   fill(call, Frame(*call.shape), first, last, reinterpret_cast<uint8_t*>(call.scratch));
@@ -374,7 +306,7 @@ void run(const BconvCall& call, int first, int last) {
   alignas(64) uint8_t own[kOwnFrameBytes];
   const uint8_t* frame = reinterpret_cast<const uint8_t*>(call.scratch);
   if (has_own_frames(*call.shape)) {
-    fill(call, f, 0, rows_of(f, *call.shape), own);
+    fill(call, f, 0, f.rows, own);
     frame = own;
   }
   configure_tiles();

@@ -16,36 +16,36 @@ namespace {
 
 template <class Tile>
 struct PackRows {
-  static void pack_float(const float* from, size_t stride, int rows, int channels, uint32_t* to) {
-    for (int row = 0; row < rows; ++row) {
+  // `word(from, c)` gives the bits of 32 values from channel c on, `sign(from, c)` that of one.
+  template <class Value, class Word, class Sign>
+  static void pack(const Value* from, size_t stride, int rows, int channels, uint32_t* to,
+                   Word word, Sign sign) {
+    for (int row = 0; row < rows; ++row, from += stride) {
       int c = 0;
-      for (; c + 32 <= channels; c += 32) *to++ = Tile::below_zero(from + c);
-      if (c < channels) {
-        uint32_t word = 0;
-        for (int i = 0; c + i < channels; ++i) word |= static_cast<uint32_t>(from[c + i] < 0) << i;
-        *to++ = word;
-      }
-      from += stride;
+      for (; c + 32 <= channels; c += 32) *to++ = word(from, c);
+      if (c == channels) continue;
+      uint32_t tail = 0;
+      for (int i = 0; c + i < channels; ++i) tail |= static_cast<uint32_t>(sign(from, c + i)) << i;
+      *to++ = tail;
     }
+  }
+
+  static void pack_float(const float* from, size_t stride, int rows, int channels, uint32_t* to) {
+    pack(
+        from, stride, rows, channels, to,
+        [](const float* row, int c) { return Tile::below_zero(row + c); },
+        [](const float* row, int c) { return row[c] < 0; });
   }
 
   static void pack_affine(const float* from, size_t stride, int rows, int channels,
                           const float* scale, const float* offset, uint32_t* to) {
-    for (int row = 0; row < rows; ++row) {
-      int c = 0;
-      for (; c + 32 <= channels; c += 32) {
-        *to++ = Tile::below_zero(from + c, scale + c, offset + c);
-      }
-      if (c < channels) {
-        uint32_t word = 0;
-        for (int i = 0; c + i < channels; ++i) {
-          const float product = from[c + i] * scale[c + i];
-          word |= static_cast<uint32_t>(product + offset[c + i] < 0) << i;
-        }
-        *to++ = word;
-      }
-      from += stride;
-    }
+    pack(
+        from, stride, rows, channels, to,
+        [=](const float* row, int c) { return Tile::below_zero(row + c, scale + c, offset + c); },
+        [=](const float* row, int c) {
+          const float product = row[c] * scale[c];
+          return product + offset[c] < 0;
+        });
   }
 
   static void pack_int8(const int8_t* from, int rows, int channels, int32_t zero_point,
@@ -54,18 +54,10 @@ struct PackRows {
     const uint32_t above = zero_point > 127 ? ~0u : 0;
     const bool inside = zero_point >= -128 && zero_point <= 127;
     const int8_t limit = static_cast<int8_t>(inside ? zero_point : 0);
-    for (int row = 0; row < rows; ++row) {
-      int c = 0;
-      for (; c + 32 <= channels; c += 32) *to++ = inside ? Tile::below(from + c, limit) : above;
-      if (c < channels) {
-        uint32_t word = 0;
-        for (int i = 0; c + i < channels; ++i) {
-          word |= static_cast<uint32_t>(from[c + i] < zero_point) << i;
-        }
-        *to++ = word;
-      }
-      from += channels;
-    }
+    pack(
+        from, channels, rows, channels, to,
+        [=](const int8_t* row, int c) { return inside ? Tile::below(row + c, limit) : above; },
+        [=](const int8_t* row, int c) { return row[c] < zero_point; });
   }
 
   static constexpr PackKernel kernel(const char* name, Isa isa) {
