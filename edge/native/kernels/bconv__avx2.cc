@@ -1,4 +1,4 @@
-// AVX2: 2 pixels x 16 or 32 channels, popcount by table look-up (two PSHUFB per vector).
+// AVX2: popcount by table look-up (two PSHUFB per vector).
 //
 // Counts gather in bytes, at most 8 a step, so they are widened before 32 steps would overflow
 // them.
@@ -56,20 +56,13 @@ struct CountingAvx2 : VectorEpilogue<VectorAvx2> {
     return _mm256_add_epi8(_mm256_shuffle_epi8(counts, low), _mm256_shuffle_epi8(counts, high));
   }
 
-  // Sums of four bytes of counts, times kTimes.
+  // Sums of two bytes of counts, times kTimes.
   template <int kTimes>
-  static __m256i sum_bytes(__m256i bytes) {
-    const __m256i words = _mm256_maddubs_epi16(bytes, _mm256_set1_epi8(kTimes));
-    return _mm256_madd_epi16(words, _mm256_set1_epi16(1));
+  static __m256i add_bytes(__m256i bytes) {
+    return _mm256_maddubs_epi16(bytes, _mm256_set1_epi8(kTimes));
   }
 
-  // Adds counts to sums and clears them.
-  template <int kTimes>
-  static void widen(__m256i* bytes, int32_t* sums) {
-    __m256i* sum = reinterpret_cast<__m256i*>(sums);
-    *sum = _mm256_add_epi32(*sum, sum_bytes<kTimes>(*bytes));
-    *bytes = _mm256_setzero_si256();
-  }
+  static __m256i add_words(__m256i words) { return _mm256_madd_epi16(words, _mm256_set1_epi16(1)); }
 };
 
 struct TileAvx2 : CountingAvx2 {
@@ -78,14 +71,19 @@ struct TileAvx2 : CountingAvx2 {
   static constexpr int kStepsPerWidening = 31;
   static constexpr bool kPaired = false;
 
+  // Adds counts to sums and clears them.
   static void widen_all(__m256i (*bytes)[kVectors], int32_t* sums) {
     for (int p = 0; p < kPixels; ++p) {
-      for (int v = 0; v < kVectors; ++v) widen<1>(&bytes[p][v], sums + p * kBlock + 8 * v);
+      for (int v = 0; v < kVectors; ++v) {
+        __m256i* sum = reinterpret_cast<__m256i*>(sums + p * kBlock) + v;
+        *sum = _mm256_add_epi32(*sum, add_words(add_bytes<1>(bytes[p][v])));
+        bytes[p][v] = _mm256_setzero_si256();
+      }
     }
   }
 
-  static void accumulate(const uint32_t* const* pixels, const Runs& runs, const uint32_t* filter,
-                         int32_t* sums) {
+  static void accumulate(const uint32_t* const* pixels, int, const Runs& runs,
+                         const uint32_t* filter, int32_t* sums) {
     __m256i bytes[kPixels][kVectors];
     memset(sums, 0, kPixels * kBlock * sizeof *sums);
     for (int p = 0; p < kPixels; ++p) {
@@ -126,103 +124,131 @@ struct TileAvx2 : CountingAvx2 {
   }
 };
 
-// 13 instructions per 512 products instead of 16: pairs of words go through a carry-save adder, as
-// in the AVX-512 kernel, and only carries are counted. Without a ternary operation the carry is
-//   ones if ones ^ ones' else a  ==  a ^ ((ones ^ a) & (ones ^ ones'))
+// 12 instructions per 512 products instead of 16: two levels of carry-save adders, so that only one
+// vector in four is counted. Each accumulator keeps, beside its counts, vectors of single bits:
+// `ones` and `twos`. Without a ternary operation the carry of ones, a and b is
+//   a ^ ((ones ^ a) & (a ^ b))
+// The filter and the frame hold the XOR of each pair of words (see the AVX-512 kernel), so that b
+// itself is not needed. Registers suffice for one pixel at a time; a tile has more, so that listing
+// the words and finishing cost less a pixel.
 struct TilePairedAvx2 : CountingAvx2 {
   static constexpr Isa kIsa = Isa::kAvx2;
-  static constexpr int kPixels = 2, kChannels = 16, kVectors = 2;
-  static constexpr int kPairsPerWidening = 31;
-  static constexpr int kShortPairs = 15;  // twice their counts and 8 single bits fit a byte
+  static constexpr int kPixels = 16, kChannels = 16, kVectors = 2;
+  static constexpr int kQuadsPerWidening = 31;
+  static constexpr int kMostPairs = 256;
   static constexpr bool kPaired = true;
 
-  static void add_pair(__m256i weight, __m256i both, __m256i x, __m256i x_both, __m256i* ones,
-                       __m256i* bytes) {
-    const __m256i a = _mm256_xor_si256(weight, x), changed = _mm256_xor_si256(both, x_both);
-    const __m256i kept = _mm256_and_si256(_mm256_xor_si256(*ones, a), changed);
-    *ones = _mm256_xor_si256(*ones, changed);
-    *bytes = _mm256_add_epi8(*bytes, popcount_bytes(_mm256_xor_si256(a, kept)));
+  struct Accumulators {
+    __m256i ones[kVectors], twos[kVectors];  // bits
+    __m256i fours[kVectors];                 // bytes of counts
+  };
+
+  // Adds a and b to a vector of bits; `changed` = a ^ b. Returns the carry.
+  static __m256i add(__m256i* bits, __m256i a, __m256i changed) {
+    const __m256i kept = _mm256_and_si256(_mm256_xor_si256(*bits, a), changed);
+    *bits = _mm256_xor_si256(*bits, changed);
+    return _mm256_xor_si256(a, kept);
   }
 
-  // Adds the words [at, end) of all pixels; returns the filter after them.
-  static const uint32_t* add_run(const uint32_t* const* pixels, ptrdiff_t at, ptrdiff_t end,
-                                 const uint32_t* filter, __m256i (*bytes)[kVectors],
-                                 __m256i (*ones)[kVectors]) {
-    for (; at < end; at += 2, filter += 2 * kChannels) {
+  static __m256i differing(const uint32_t* x, const uint32_t* filter, int v) {
+    const __m256i weight = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(filter) + v);
+    return _mm256_xor_si256(weight, _mm256_set1_epi32(static_cast<int>(*x)));
+  }
+
+  // Adding a pair to nothing costs half, so an odd one goes first.
+  template <bool kOdd>
+  [[gnu::always_inline]] static void begin(const uint32_t* x, const uint32_t* filter,
+                                           Accumulators* sum) {
+    for (int v = 0; v < kVectors; ++v) {
+      sum->ones[v] = sum->twos[v] = sum->fours[v] = _mm256_setzero_si256();
+      if (!kOdd) continue;
+      sum->ones[v] = differing(x + 1, filter + kChannels, v);
+      sum->twos[v] = _mm256_andnot_si256(sum->ones[v], differing(x, filter, v));
+    }
+  }
+
+  // Adds the pairs [at, end), an even number.
+  [[gnu::always_inline]] static const uint32_t* add_quads(const uint32_t* pixel,
+                                                          const ptrdiff_t* at, const ptrdiff_t* end,
+                                                          const uint32_t* filter,
+                                                          Accumulators* sum) {
 #pragma GCC unroll 2
-      for (int p = 0; p < kPixels; ++p) {
-        const __m256i x = _mm256_set1_epi32(static_cast<int>(pixels[p][at]));
-        const __m256i x_both = _mm256_set1_epi32(static_cast<int>(pixels[p][at + 1]));
+    for (; at < end; at += 2, filter += 4 * kChannels) {
+      const uint32_t *x = pixel + at[0], *next = pixel + at[1];
 #pragma GCC unroll 2
-        for (int v = 0; v < kVectors; ++v) {
-          const __m256i* weights = reinterpret_cast<const __m256i*>(filter + 8 * v);
-          add_pair(_mm256_loadu_si256(weights), _mm256_loadu_si256(weights + kVectors), x, x_both,
-                   &ones[p][v], &bytes[p][v]);
-        }
+      for (int v = 0; v < kVectors; ++v) {
+        const __m256i two =
+            add(&sum->ones[v], differing(x, filter, v), differing(x + 1, filter + kChannels, v));
+        const __m256i other = add(&sum->ones[v], differing(next, filter + 2 * kChannels, v),
+                                  differing(next + 1, filter + 3 * kChannels, v));
+        const __m256i four = add(&sum->twos[v], two, _mm256_xor_si256(two, other));
+        sum->fours[v] = _mm256_add_epi8(sum->fours[v], popcount_bytes(four));
       }
     }
     return filter;
   }
 
-  static void accumulate(const uint32_t* const* pixels, const Runs& runs, const uint32_t* filter,
-                         int32_t* sums) {
-    __m256i bytes[kPixels][kVectors], ones[kPixels][kVectors];
-    for (int p = 0; p < kPixels; ++p) {
-      for (int v = 0; v < kVectors; ++v) bytes[p][v] = ones[p][v] = _mm256_setzero_si256();
-    }
-    if (runs.rows * runs.taps * runs.words <= 2 * kShortPairs) {
-      for (int row = 0; row < runs.rows; ++row) {
-        for (int tap = 0; tap < runs.taps; ++tap) {
-          const ptrdiff_t at = static_cast<ptrdiff_t>(row) * runs.row_step + tap * runs.tap_step;
-          filter = add_run(pixels, at, at + runs.words, filter, bytes, ones);
-        }
-      }
-      for (int p = 0; p < kPixels; ++p) {
-        for (int v = 0; v < kVectors; ++v) {
-          const __m256i twice = _mm256_add_epi8(bytes[p][v], bytes[p][v]);
-          const __m256i all = _mm256_add_epi8(twice, popcount_bytes(ones[p][v]));
-          _mm256_store_si256(reinterpret_cast<__m256i*>(sums + p * kBlock + 8 * v),
-                             sum_bytes<1>(all));
-        }
-      }
-      return;
-    }
-    for (int p = 0; p < kPixels; ++p) memset(sums + p * kBlock, 0, kChannels * sizeof *sums);
-    int room = kPairsPerWidening;
-    for (int row = 0; row < runs.rows; ++row) {
-      for (int tap = 0; tap < runs.taps; ++tap) {
-        ptrdiff_t at = static_cast<ptrdiff_t>(row) * runs.row_step + tap * runs.tap_step;
-        const ptrdiff_t end = at + runs.words;
-        while (at < end) {
-          const ptrdiff_t stop = end - at < 2 * room ? end : at + 2 * room;
-          room -= static_cast<int>(stop - at) / 2;
-          filter = add_run(pixels, at, stop, filter, bytes, ones);
-          at = stop;
-          if (room == 0) {
-            widen_all<2>(bytes, sums);
-            room = kPairsPerWidening;
-          }
-        }
-      }
-    }
-    widen_all<2>(bytes, sums);
-    for (int p = 0; p < kPixels; ++p) {
-      for (int v = 0; v < kVectors; ++v) bytes[p][v] = popcount_bytes(ones[p][v]);
-    }
-    widen_all<1>(bytes, sums);
+  // Sums of two bytes of all that the accumulators hold.
+  static __m256i add_all(const Accumulators& sum, int v) {
+    const __m256i twos = popcount_bytes(sum.twos[v]), ones = popcount_bytes(sum.ones[v]);
+    const __m256i few = _mm256_add_epi8(_mm256_add_epi8(twos, twos), ones);
+    return _mm256_add_epi16(add_bytes<4>(sum.fours[v]), add_bytes<1>(few));
   }
 
-  template <int kTimes>
-  static void widen_all(__m256i (*bytes)[kVectors], int32_t* sums) {
-    for (int p = 0; p < kPixels; ++p) {
-      for (int v = 0; v < kVectors; ++v) widen<kTimes>(&bytes[p][v], sums + p * kBlock + 8 * v);
+  // Of all pixels; `kOdd` is the parity of `pairs`. The first call of a tile sets `sums`, further
+  // ones add to them.
+  template <bool kOdd>
+  static void add_pairs(const uint32_t* const* pixels, int count, const ptrdiff_t* at, int pairs,
+                        const uint32_t* filter, bool first, int32_t* sums) {
+    const ptrdiff_t* end = at + pairs;
+    for (int p = 0; p < count; ++p, sums += kBlock) {
+      __m256i *out = reinterpret_cast<__m256i*>(sums), total[kVectors];
+      for (int v = 0; v < kVectors; ++v) total[v] = first ? _mm256_setzero_si256() : out[v];
+      Accumulators sum;
+      begin<kOdd>(pixels[p] + *at, filter, &sum);
+      const ptrdiff_t* from = at + kOdd;
+      const uint32_t* weights = filter + kOdd * 2 * kChannels;
+      for (; end - from > 2 * kQuadsPerWidening; from += 2 * kQuadsPerWidening) {
+        weights = add_quads(pixels[p], from, from + 2 * kQuadsPerWidening, weights, &sum);
+        for (int v = 0; v < kVectors; ++v) {
+          total[v] = _mm256_add_epi32(total[v], add_words(add_bytes<4>(sum.fours[v])));
+          sum.fours[v] = _mm256_setzero_si256();
+        }
+      }
+      add_quads(pixels[p], from, end, weights, &sum);
+      for (int v = 0; v < kVectors; ++v) {
+        out[v] = _mm256_add_epi32(total[v], add_words(add_all(sum, v)));
+      }
     }
+  }
+
+  static void accumulate(const uint32_t* const* pixels, int count, const Runs& runs,
+                         const uint32_t* filter, int32_t* sums) {
+    ptrdiff_t at[kMostPairs];
+    int pairs = 0;
+    bool first = true;
+    for (int row = 0; row < runs.rows; ++row) {
+      for (int tap = 0; tap < runs.taps; ++tap) {
+        const ptrdiff_t start = static_cast<ptrdiff_t>(row) * runs.row_step + tap * runs.tap_step;
+        for (ptrdiff_t word = start; word < start + runs.words; word += 2) {
+          if (pairs == kMostPairs) {
+            add_pairs<false>(pixels, count, at, pairs, filter, first, sums);
+            filter += pairs * 2 * kChannels;
+            pairs = 0;
+            first = false;
+          }
+          at[pairs++] = word;
+        }
+      }
+    }
+    const auto add_rest = pairs % 2 ? add_pairs<true> : add_pairs<false>;
+    add_rest(pixels, count, at, pairs, filter, first, sums);
   }
 };
 
 }  // namespace
 
-const BconvKernel kBconvPairedAvx2 = TiledBconv<TilePairedAvx2>::kernel("b1_bconv_2x16p2__avx2");
+const BconvKernel kBconvPairedAvx2 = TiledBconv<TilePairedAvx2>::kernel("b1_bconv_16x16p2__avx2");
 const BconvKernel kBconvAvx2 = TiledBconv<TileAvx2>::kernel("b1_bconv_2x32__avx2");
 
 }  // namespace b1

@@ -13,8 +13,8 @@ struct TileAvx512 : EpilogueAvx512 {
   static constexpr int kPixels = 7, kChannels = 32;
   static constexpr bool kPaired = false;
 
-  static void accumulate(const uint32_t* const* pixels, const Runs& runs, const uint32_t* filter,
-                         int32_t* sums) {
+  static void accumulate(const uint32_t* const* pixels, int, const Runs& runs,
+                         const uint32_t* filter, int32_t* sums) {
     __m512i sum[kPixels][2];
     for (auto& pixel : sum) pixel[0] = pixel[1] = _mm512_setzero_si512();
     for (int row = 0; row < runs.rows; ++row) {
@@ -72,8 +72,8 @@ struct TilePairedAvx512 : EpilogueAvx512 {
           [xor3] "i"(kXor3), [majority] "i"(kCarry));
   }
 
-  static void accumulate(const uint32_t* const* pixels, const Runs& runs, const uint32_t* filter,
-                         int32_t* sums) {
+  static void accumulate(const uint32_t* const* pixels, int, const Runs& runs,
+                         const uint32_t* filter, int32_t* sums) {
     __m512i sum[kPixels][2], ones[kPixels][2];
     for (int p = 0; p < kPixels; ++p) {
       sum[p][0] = sum[p][1] = ones[p][0] = ones[p][1] = _mm512_setzero_si512();

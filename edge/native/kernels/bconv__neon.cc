@@ -171,8 +171,8 @@ struct TileNeon : VectorEpilogue<VectorNeon> {
     }
   }
 
-  static void accumulate(const uint32_t* const* pixels, const Runs& runs, const uint32_t* filter,
-                         int32_t* sums) {
+  static void accumulate(const uint32_t* const* pixels, int, const Runs& runs,
+                         const uint32_t* filter, int32_t* sums) {
     const bool whole_rows = runs.taps * runs.words <= kMaxSteps;
     for (int row = 0; row < runs.rows; ++row) {
       const ptrdiff_t start = static_cast<ptrdiff_t>(row) * runs.row_step;

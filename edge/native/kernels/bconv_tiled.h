@@ -9,8 +9,10 @@
 //
 // A `Tile` provides:
 //   kIsa, kPixels, kChannels, kPaired
-//   static void accumulate(const uint32_t* const* pixels, const Runs&, const uint32_t* filter,
-//                          int32_t* sums)      sums[pixel * kBlock + channel] = a
+//   static void accumulate(const uint32_t* const* pixels, int count, const Runs&,
+//                          const uint32_t* filter, int32_t* sums)
+//                                          sums[pixel * kBlock + channel] = a; of pixels past
+//                                          `count`, which repeat the last, nothing is used
 //   static uint32_t signs(const float* values)               bit i = values[i] < 0
 //   static uint32_t greater(const int32_t* a, const int32_t* b)    bit i = a[i] > b[i]
 //   static bool finish(const Finish&)      the epilogue of a whole block, or false to leave it to
@@ -45,16 +47,24 @@ struct TiledBconv {
   static constexpr int kP = Tile::kPixels, kC = Tile::kChannels;
   static_assert(kBlock % kC == 0, "a block is a whole number of tiles");
 
-  // A paired tile eats two words at a time (see the AVX-512 kernel).
-  static bool applies(const BconvShape& s) { return !Tile::kPaired || s.group_words() % 2 == 0; }
+  // A paired tile eats two words at a time (see the AVX-512 kernel). An odd word gets a partner of
+  // zeros, which pays from five words on.
+  static bool applies(const BconvShape& s) {
+    return !Tile::kPaired || s.group_words() % 2 == 0 || (s.groups == 1 && s.words_in() >= 5);
+  }
 
   static bool pays(const BconvShape&) { return true; }
 
   static int blocks_per_group(const BconvShape& s) {
     return (s.group_channels_out() + kBlock - 1) / kBlock;
   }
+
+  // Words of a tap, and of a pixel in the frame.
+  static int tap_words(const BconvShape& s) { return round_up(s.group_words(), Tile::kPaired + 1); }
+  static int pixel_words(const BconvShape& s) { return s.groups * tap_words(s); }
+
   static size_t block_words(const BconvShape& s) {
-    return static_cast<size_t>(kBlock) * s.kernel_h * s.kernel_w * s.group_words();
+    return static_cast<size_t>(kBlock) * s.kernel_h * s.kernel_w * tap_words(s);
   }
   static size_t filter_words(const BconvShape& s) {
     return block_words(s) * blocks_per_group(s) * s.groups;
@@ -63,15 +73,17 @@ struct TiledBconv {
   // [O, KH, KW, words] -> [group, block, tile, KH, KW, words, kC]; missing channels are zero.
   // Paired tiles store the second word of each pair as the XOR of both.
   static void pack_filter(const BconvShape& s, const uint32_t* filter, uint32_t* packed) {
-    const int steps = s.kernel_h * s.kernel_w * s.group_words();
+    const int words = s.group_words(), taps = s.kernel_h * s.kernel_w;
     for (int group = 0; group < s.groups; ++group) {
       for (int first = 0; first < blocks_per_group(s) * kBlock; first += kC) {
-        for (int step = 0; step < steps; ++step) {
+        for (int step = 0; step < taps * tap_words(s); ++step) {
+          const int tap = step / tap_words(s), i = step % tap_words(s);
           for (int c = first; c < first + kC; ++c) {
-            const bool real = c < s.group_channels_out();
             const size_t row = static_cast<size_t>(group) * s.group_channels_out() + c;
-            uint32_t word = real ? filter[row * steps + step] : 0;
-            if (Tile::kPaired && step % 2 == 1 && real) word ^= filter[row * steps + step - 1];
+            const uint32_t* from = filter + (row * taps + tap) * words;
+            const bool real = c < s.group_channels_out();
+            uint32_t word = real && i < words ? from[i] : 0;
+            if (Tile::kPaired && i % 2 == 1 && real) word ^= from[i - 1];
             *packed++ = word;
           }
         }
@@ -83,7 +95,7 @@ struct TiledBconv {
 
   static size_t scratch_words(const BconvShape& s) {
     if (!staged(s)) return 0;
-    return static_cast<size_t>(s.batch) * s.padded_h() * s.padded_w() * s.words_in();
+    return static_cast<size_t>(s.batch) * s.padded_h() * s.padded_w() * pixel_words(s);
   }
 
   static int stage_items(const BconvShape& s) { return staged(s) ? s.batch * s.padded_h() : 0; }
@@ -91,10 +103,11 @@ struct TiledBconv {
   // Copies rows into the frame; padding is zero bits, that is +1.
   static void stage(const BconvCall& call, int first, int last) {
     const BconvShape& s = *call.shape;
-    const int words = s.words_in();
+    const int words = pixel_words(s);
     const size_t row_words = static_cast<size_t>(s.padded_w()) * words;
     const size_t left = static_cast<size_t>(s.pad_left) * words;
     const size_t middle = static_cast<size_t>(s.in_w) * words;
+    const size_t in_words = static_cast<size_t>(s.in_w) * s.words_in();
     for (int row = first; row < last; ++row) {
       uint32_t* to = call.scratch + row * row_words;
       const int n = row / s.padded_h(), y = row % s.padded_h() - s.pad_top;
@@ -103,22 +116,30 @@ struct TiledBconv {
         continue;
       }
       memset(to, 0, left * sizeof *to);
-      copy_words(to + left, call.input + (static_cast<size_t>(n) * s.in_h + y) * middle, middle);
+      copy_words(to + left, call.input + (static_cast<size_t>(n) * s.in_h + y) * in_words, in_words,
+                 s.words_in());
       memset(to + left + middle, 0, (row_words - left - middle) * sizeof *to);
     }
   }
 
-  // A paired tile reads (x0, x0 ^ x1) where the input has (x0, x1).
-  static void copy_words(uint32_t* to, const uint32_t* from, size_t count) {
+  // A paired tile reads (x0, x0 ^ x1) where the input has (x0, x1), and (x, x) where a pixel's last
+  // word x is odd.
+  static void copy_words(uint32_t* to, const uint32_t* from, size_t count, int pixel) {
     if (!Tile::kPaired) {
       memcpy(to, from, count * sizeof *to);
       return;
     }
-    for (size_t i = 0; i < count; i += 2) {
-      uint64_t pair;
-      memcpy(&pair, from + i, sizeof pair);
-      pair ^= pair << 32;
-      memcpy(to + i, &pair, sizeof pair);
+    const size_t run = pixel % 2 ? pixel : count;
+    for (const uint32_t* end = from + count; from < end; from += run) {
+      for (size_t i = 0; i + 1 < run; i += 2, to += 2) {
+        uint64_t pair;
+        memcpy(&pair, from + i, sizeof pair);
+        pair ^= pair << 32;
+        memcpy(to, &pair, sizeof pair);
+      }
+      if (run % 2 == 0) continue;
+      to[0] = to[1] = from[run - 1];
+      to += 2;
     }
   }
 
@@ -139,12 +160,12 @@ struct TiledBconv {
   static int run_items(const BconvShape& s) { return tiles(s) * splits(s); }
 
   static Runs runs_of(const BconvShape& s, int frame_w) {
-    const int words = s.words_in();
+    const int words = pixel_words(s);
     if (s.groups == 1 && s.dilation_w == 1) {
       return {s.kernel_h, s.dilation_h * frame_w * words, 1, 0, s.kernel_w * words};
     }
     return {s.kernel_h, s.dilation_h * frame_w * words, s.kernel_w, s.dilation_w * words,
-            s.group_words()};
+            tap_words(s)};
   }
 
   // Walks the output pixels in order and knows where in the frame their first taps lie.
@@ -153,11 +174,11 @@ struct TiledBconv {
     Walker(const BconvCall& call, int pixel) : call_(call), s_(*call.shape) {
       const bool framed = staged(s_);
       frame_ = framed ? call.scratch : call.input;
-      step_ = s_.stride_w * s_.words_in();
-      row_step_ =
-          static_cast<ptrdiff_t>(s_.stride_h) * s_.words_in() * (framed ? s_.padded_w() : s_.in_w);
-      image_step_ = static_cast<ptrdiff_t>(framed ? s_.padded_h() : s_.in_h) * s_.words_in() *
-                    (framed ? s_.padded_w() : s_.in_w);
+      const ptrdiff_t row =
+          static_cast<ptrdiff_t>(pixel_words(s_)) * (framed ? s_.padded_w() : s_.in_w);
+      step_ = s_.stride_w * pixel_words(s_);
+      row_step_ = s_.stride_h * row;
+      image_step_ = (framed ? s_.padded_h() : s_.in_h) * row;
       move_to(pixel);
     }
 
@@ -270,12 +291,12 @@ struct TiledBconv {
     const int channel = block % blocks_per_group(s) * kBlock;
     const int left = s.group_channels_out() - channel, channels = left < kBlock ? left : kBlock;
     const uint32_t* taps[kP];
-    for (int i = 0; i < kP; ++i) taps[i] = pixels.first_tap[i] + group * s.group_words();
+    for (int i = 0; i < kP; ++i) taps[i] = pixels.first_tap[i] + group * tap_words(s);
     const uint32_t* filter = call.filter + block_words(s) * block;
     alignas(64) int32_t sums[kP * kBlock];
     if (channels < kBlock) memset(sums, 0, sizeof sums);  // the epilogue computes whole blocks
     for (int c = 0; c < channels; c += kC) {
-      Tile::accumulate(taps, runs, filter, sums + c);
+      Tile::accumulate(taps, pixels.count, runs, filter, sums + c);
       filter += block_words(s) / (kBlock / kC);
     }
     const int out_channel = group * s.group_channels_out() + channel;

@@ -35,8 +35,8 @@ def case(**changes):
     )
 
 
-# Tiles have 1, 2, 4, 7 or up to 64 pixels (AMX: in registers of 16) and 1, 8, 16 or 32 channels; a
-# word is 32 channels, a pair 64.
+# Tiles have 1, 2, 4, 7, 16 or up to 64 pixels (AMX: in registers of 16) and 1, 8, 16 or 32
+# channels; a word is 32 channels, a pair 64.
 PIXELS = [(1, 1), (1, 2), (1, 3), (1, 6), (1, 7), (1, 8), (2, 7), (3, 5), (7, 7)]
 PIXELS += [(1, 15), (2, 8), (1, 17), (4, 8), (3, 11), (7, 9), (8, 8), (5, 13), (9, 15)]
 CHANNELS_OUT = [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100]
@@ -86,6 +86,8 @@ CASES = [
     *(case(channels_in=c, size=(6, 6), channels_out=40) for c in (128, 129, 192, 256)),
     case(channels_in=1024, kernel=(2, 2), size=(2, 4)),
     case(channels_in=2048, kernel=(1, 1), size=(2, 4), output="bits"),
+    # More pairs of words than AVX2 lists at once, and an odd number left.
+    case(channels_in=64 * 29, size=(2, 3)),
     case(size=(4, 4), kernel=(7, 7), pad_values=0, dilation=(2, 2)),
 ]
 
@@ -201,6 +203,27 @@ def test_bconv_agrees_with_numpy_and_lce(params, run, lce, onebit_delegate, isas
             assert (np.abs(theirs - reference) <= 2 * problem.tolerance()).all()
         else:
             assert theirs.tobytes() == reference.tobytes()
+
+
+@pytest.mark.parametrize("words", [1, 2, 14, 15, 28, 30, 31, 32, 62, 64, 126, 128, 520])
+def test_bconv_counts_where_every_bit_differs(words, run, isas):
+    """Counters of bytes overflow where they are widened a step too late."""
+    depth, g = 32 * words, Graph()
+    x = g.tensor((1, 2, 3, depth))
+    filters = pack(np.ones((33, 1, 1, depth), int))
+    constants = [filters, np.ones(33, np.float32), np.zeros(33, np.float32)]
+    out = g.tensor((1, 2, 3, 33))
+    inputs = [g.quantize(x), *(g.constant(array) for array in constants), ABSENT]
+    g.operator(
+        "LceBconv2d",
+        inputs,
+        [out],
+        bconv_options(DEFAULTS | {"kernel": (1, 1), "channels_in": depth}),
+    )
+    model = g.build([x], [out])
+    for isa in isas:
+        (result,) = run(model, np.full((1, 2, 3, depth), -1, np.float32), isa=isa)
+        assert (result == -depth).all(), isa
 
 
 def test_bconv_grouped_agrees_with_lce(run, lce):
