@@ -56,6 +56,9 @@ class Chooser {
     for (Candidate& c : nodes_) {
       if (is_dense_block(c)) c.taken = true;
     }
+    for (Candidate& c : nodes_) {
+      if (is_bordering_pool(c)) c.taken = true;
+    }
     // Backwards, so that MUL -> ADD -> LceQuantize is taken whole.
     for (int i = nodes_.size() - 1; i >= 0; --i) {
       if (is_normalisation(nodes_[i])) nodes_[i].taken = true;
@@ -161,7 +164,8 @@ class Chooser {
     }
   }
 
-  // A per-channel MUL or ADD whose result is only quantized, perhaps after another such step.
+  // A per-channel MUL or ADD whose result is only quantized or pooled, perhaps after another such
+  // step.
   bool is_normalisation(const Candidate& c) {
     if (c.taken || !is_elementwise(c) || !has_channel_constant(c)) return false;
     const int value = c.node->outputs->data[0];
@@ -170,11 +174,38 @@ class Chooser {
       for (int i = 0; i < reader.node->inputs->size; ++i) {
         if (reader.node->inputs->data[i] != value) continue;
         const bool next = is_elementwise(reader) && has_channel_constant(reader);
-        if (!reader.taken || (reader.type != &kQuantize && !next)) return false;
+        const bool ends = reader.type == &kQuantize || reader.type == &kMaxPool;
+        if (!reader.taken || (!ends && !next)) return false;
         ++readers;
       }
     }
     return readers > 0;
+  }
+
+  // The maximum pooling of floats that a taken operator reads, or that reads what one made, perhaps
+  // after a normalisation.
+  bool is_bordering_pool(const Candidate& c) {
+    if (c.builtin != kTfLiteBuiltinMaxPool2d || !c.node->builtin_data ||
+        c.node->inputs->size != 1 || c.node->outputs->size != 1) {
+      return false;
+    }
+    const TfLiteTensor *in = tensor(c.node->inputs, 0), *out = tensor(c.node->outputs, 0);
+    const auto& options = *static_cast<const TfLitePoolParams*>(c.node->builtin_data);
+    if (!is_float(in) || !is_float(out) || is_constant(in) || in->dims->size != 4 ||
+        !known_activation(options.activation) ||
+        (options.padding != kTfLitePaddingSame && options.padding != kTfLitePaddingValid)) {
+      return false;
+    }
+    for (const Candidate& reader : nodes_) {
+      for (int i = 0; reader.taken && i < reader.node->inputs->size; ++i) {
+        if (reader.node->inputs->data[i] == c.node->outputs->data[0]) return true;
+      }
+    }
+    const Candidate* source = producer(c.node->inputs->data[0]);
+    while (source && !source->taken && is_elementwise(*source) && has_channel_constant(*source)) {
+      source = producer(source->node->inputs->data[is_constant(tensor(source->node->inputs, 0))]);
+    }
+    return source && source->taken;
   }
 
   // A concatenation of floats along the channels, one of which a binary convolution makes.
@@ -286,6 +317,8 @@ const OpType* find_op_type(const TfLiteRegistration& registration) {
         return &kAdd;
       case kTfLiteBuiltinMul:
         return &kMul;
+      case kTfLiteBuiltinMaxPool2d:
+        return &kMaxPool;
       case kTfLiteBuiltinConcatenation:
         return &kConcat;
       case kTfLiteBuiltinReshape:

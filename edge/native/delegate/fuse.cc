@@ -5,6 +5,7 @@
 // merged into the same convolution.
 #include "op_bconv.h"
 #include "op_elementwise.h"
+#include "op_maxpool.h"
 #include "op_weight_only.h"
 
 namespace onebit {
@@ -27,6 +28,13 @@ int producer(const Partition& p, int value) {
     if (p.ops[i].outputs[0] == value || p.ops[i].outputs[1] == value) return i;
   }
   return -1;
+}
+
+// Notes for the profile that an operator became part of `into`.
+void note_merged(const OpType& type, Op* into) {
+  int i = 0;
+  while (i < Op::kMaxMerged && into->merged[i]) ++i;
+  if (i < Op::kMaxMerged) into->merged[i] = type.name;
 }
 
 void remove_op(Partition& p, int at) {
@@ -53,6 +61,7 @@ bool merge_add(Partition& p, int add) {
     merged.inputs[kBconvResidual] = p.ops[add].inputs[1 - side];
     merged.inputs[kBconvThresholds] = -1;  // may stand for the residual (see choose.cc)
     merged.outputs[0] = p.ops[add].outputs[0];
+    note_merged(kAdd, &merged);
     p.ops[add].type->release(p.ops[add]);
     p.ops[add] = merged;
     for (int i = conv; i + 1 < p.ops.size(); ++i) p.ops[i] = p.ops[i + 1];
@@ -70,13 +79,16 @@ bool merge_quantize(Partition& p, int quantize) {
   if (source < 0 || p.ops[source].outputs[1] >= 0 || p.ops[source].outputs[0] != value ||
       p.values[value].type != kTfLiteFloat32 || p.values[bits].type != kTfLiteInt32 ||
       (p.ops[source].type != &kBconv && p.ops[source].type != &kAdd &&
-       p.ops[source].type != &kMul)) {
+       p.ops[source].type != &kMul && p.ops[source].type != &kMaxPool)) {
     return false;
   }
   p.ops[source].outputs[1] = bits;
+  note_merged(kQuantize, &p.ops[source]);
   remove_op(p, quantize);
   int reader;
-  if (readers(p, value, &reader) == 0) p.ops[source].outputs[0] = -1;
+  if (p.ops[source].type != &kMaxPool && readers(p, value, &reader) == 0) {
+    p.ops[source].outputs[0] = -1;
+  }
   return true;
 }
 
@@ -100,6 +112,7 @@ bool merge_channel_constant(Partition& p, int step) {
   }
   (multiply ? layer.scale : layer.add) = p.ops[step].inputs[state.constant];
   layer.activation = state.activation;
+  note_merged(*p.ops[step].type, &p.ops[source]);
   p.ops[source].outputs[0] = p.ops[step].outputs[0];
   remove_op(p, step);
   return true;
@@ -118,22 +131,45 @@ bool merge_offset(Partition& p, int add) {
   }
   product.add = p.ops[add].inputs[sum.constant];
   product.activation = sum.activation;
+  note_merged(kAdd, &p.ops[mul]);
   p.ops[mul].outputs[0] = p.ops[add].outputs[0];
   remove_op(p, add);
+  return true;
+}
+
+// MUL by a constant, ADD of one, or both (see merge_offset) -> MAX_POOL_2D: one operator.
+bool merge_normalisation(Partition& p, int pool) {
+  const int value = p.ops[pool].inputs[0], step = producer(p, value);
+  int reader;
+  if (step < 0 || readers(p, value, &reader) != 1 ||
+      (p.ops[step].type != &kMul && p.ops[step].type != &kAdd)) {
+    return false;
+  }
+  const ElementwiseState& normal = *static_cast<ElementwiseState*>(p.ops[step].state);
+  if (normal.constant < 0 || normal.activation != kTfLiteActNone) return false;
+  MaxPoolState& state = *static_cast<MaxPoolState*>(p.ops[pool].state);
+  const int constant = p.ops[step].inputs[normal.constant];
+  state.scale = p.ops[step].type == &kMul ? constant : -1;
+  state.offset = p.ops[step].type == &kMul ? normal.add : constant;
+  note_merged(*p.ops[step].type, &p.ops[pool]);
+  if (state.scale >= 0 && state.offset >= 0) note_merged(kAdd, &p.ops[pool]);
+  p.ops[pool].inputs[0] = p.ops[step].inputs[1 - normal.constant];
+  remove_op(p, step);
   return true;
 }
 
 }  // namespace
 
 bool reads_rows(const Op& op, int value) {
-  if (op.type == &kConcat || op.type == &kQuantize) return true;
+  if (op.type == &kConcat || op.type == &kQuantize || op.type == &kMaxPool) return true;
   if (op.type != &kAdd && op.type != &kMul) return false;
   const int constant = static_cast<const ElementwiseState*>(op.state)->constant;
   return constant >= 0 && op.inputs[1 - constant] == value;
 }
 
 bool writes_rows(const Op& op, int value) {
-  return op.outputs[0] == value && (op.type == &kConcat || op.type == &kBconv);
+  return op.outputs[0] == value &&
+         (op.type == &kConcat || op.type == &kBconv || op.type == &kMaxPool);
 }
 
 int residual_of(const Op& op) { return op.type == &kBconv ? op.inputs[kBconvResidual] : -1; }
@@ -155,6 +191,9 @@ void fuse_ops(Partition& p) {
   }
   for (int i = 0; i < p.ops.size(); ++i) {
     if (p.ops[i].type == &kAdd && (merge_add(p, i) || merge_offset(p, i))) --i;
+  }
+  for (int i = 0; i < p.ops.size(); ++i) {
+    if (p.ops[i].type == &kMaxPool && merge_normalisation(p, i)) --i;
   }
   for (int i = 0; i < p.ops.size(); ++i) {
     if (p.ops[i].type == &kQuantize && merge_quantize(p, i)) --i;

@@ -54,14 +54,15 @@ struct OpType {
 };
 
 struct Op {
-  static constexpr int kMaxInputs = 6;
+  static constexpr int kMaxInputs = 6, kMaxMerged = 3;
   const OpType* type;
   int node;  // index in the interpreter's graph
   int inputs[kMaxInputs];
   int outputs[2];
   int scratch;
   void* state;
-  const char* kernel;  // the variant that runs, for the profile
+  const char* merged[kMaxMerged + 1];  // the operators that became part of this one; nullptr ends
+  const char* kernel;                  // the variant that runs, for the profile
   int64_t macs;
   uint64_t calls, time_ns;
 };
@@ -131,6 +132,7 @@ bool reads_rows(const Op& op, int value);
 bool writes_rows(const Op& op, int value);
 
 extern const OpType kQuantize, kDequantize, kBconv, kBMaxPool, kAdd, kMul, kReshape, kConcat;
+extern const OpType kMaxPool;
 extern const OpType kWeightOnlyDense, kWeightOnlyConv, kWeightOnlyDepthwise;
 
 // Adds the partition's operators and their times, as JSON objects that are each followed by a

@@ -24,18 +24,6 @@ bool parse(Partition& p, Op& op, const TfLiteNode& node) {
   return true;
 }
 
-// Copies a constant of one value, or one a channel.
-bool copy_constant(Partition& p, Op& op, int value, int channels, float* to) {
-  const int64_t count = p.values[value].rank == 0 ? 1 : elements(p.values[value]);
-  const float* from = static_cast<const float*>(p.constant(value, kTfLiteFloat32, count));
-  if (from == nullptr || (count != 1 && count != channels)) {
-    return p.fail(op, "its constant has %lld values for %d channels", static_cast<long long>(count),
-                  channels);
-  }
-  for (int i = 0; i < channels; ++i) to[i] = from[count == 1 ? 0 : i];
-  return true;
-}
-
 // The constants as a scale and an offset.
 bool make_constants(Partition& p, Op& op, ElementwiseState& state) {
   const int channels = state.channels;
@@ -43,10 +31,11 @@ bool make_constants(Partition& p, Op& op, ElementwiseState& state) {
   float *scale = state.constants.as<float>(), *offset = scale + channels;
   for (int i = 0; i < channels; ++i) scale[i] = 1, offset[i] = 0;
   const bool multiplies = op.type == &kMul;
-  if (!copy_constant(p, op, op.inputs[state.constant], channels, multiplies ? scale : offset)) {
+  if (!copy_channel_constant(p, op, op.inputs[state.constant], channels,
+                             multiplies ? scale : offset)) {
     return false;
   }
-  return state.add < 0 || copy_constant(p, op, state.add, channels, offset);
+  return state.add < 0 || copy_channel_constant(p, op, state.add, channels, offset);
 }
 
 bool prepare(Partition& p, Op& op) {
@@ -144,6 +133,17 @@ void release(Op& op) {
 void activation_range(int activation, float* low, float* high) {
   *low = activation == kTfLiteActNone ? -kInfinity : activation == kTfLiteActReluN1To1 ? -1 : 0;
   *high = activation == kTfLiteActReluN1To1 ? 1 : activation == kTfLiteActRelu6 ? 6 : kInfinity;
+}
+
+bool copy_channel_constant(Partition& p, Op& op, int value, int channels, float* to) {
+  const int64_t count = p.values[value].rank == 0 ? 1 : elements(p.values[value]);
+  const float* from = static_cast<const float*>(p.constant(value, kTfLiteFloat32, count));
+  if (from == nullptr || (count != 1 && count != channels)) {
+    return p.fail(op, "its constant has %lld values for %d channels", static_cast<long long>(count),
+                  channels);
+  }
+  for (int i = 0; i < channels; ++i) to[i] = from[count == 1 ? 0 : i];
+  return true;
 }
 
 bool is_channel_constant(const TfLiteContext& context, const TfLiteNode& node, int side) {

@@ -25,6 +25,9 @@ struct ElementwiseState {
 // The range that a fused activation clamps floats to.
 void activation_range(int activation, float* low, float* high);
 
+// Copies a constant of one value, or one a channel.
+bool copy_channel_constant(Partition& p, Op& op, int value, int channels, float* to);
+
 // Whether input `side` of a node is a float constant with one value, or one per channel of the
 // other input, which has the shape of the output.
 bool is_channel_constant(const TfLiteContext& context, const TfLiteNode& node, int side);

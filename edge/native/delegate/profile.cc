@@ -4,6 +4,7 @@
 #include "graph.h"
 #include "op_bconv.h"
 #include "op_elementwise.h"
+#include "op_maxpool.h"
 #include "op_weight_only.h"
 
 namespace onebit {
@@ -27,6 +28,7 @@ size_t constant_bytes(const Op& op) {
   if (op.type == &kAdd || op.type == &kMul) {
     return static_cast<const ElementwiseState*>(op.state)->constants.size();
   }
+  if (op.type == &kMaxPool) return static_cast<const MaxPoolState*>(op.state)->constants.size();
   if (op.type == &kWeightOnlyDense || op.type == &kWeightOnlyConv ||
       op.type == &kWeightOnlyDepthwise) {
     const WeightOnlyState& s = *static_cast<const WeightOnlyState*>(op.state);
@@ -42,18 +44,15 @@ void append_profile(const Partition& partition, Delegate* delegate) {
   delegate->arena_bytes += partition.arena.size();
   for (const Op& op : partition.ops) delegate->constant_bytes += constant_bytes(op);
   for (const Op& op : partition.ops) {
-    char line[512];
-    bool add = false;
-    if (op.state && op.type == &kBconv) add = static_cast<const BconvState*>(op.state)->has_add;
-    if (op.state && op.type == &kMul) {
-      add = static_cast<const ElementwiseState*>(op.state)->add >= 0;
+    char merged[128] = "", line[512];
+    for (size_t i = 0, length = 0; op.merged[i] && length < sizeof merged; ++i) {
+      length += snprintf(merged + length, sizeof merged - length, "%s\"%s\"", i ? ", " : "",
+                         op.merged[i]);
     }
-    const bool quantize = op.outputs[1] >= 0;
     snprintf(line, sizeof line,
-             "{\"node\": %d, \"op\": \"%s\", \"merged\": [%s%s%s], \"kernel\": \"%s\", "
+             "{\"node\": %d, \"op\": \"%s\", \"merged\": [%s], \"kernel\": \"%s\", "
              "\"macs\": %lld, \"calls\": %llu, \"time_ns\": %llu},\n",
-             op.node, op.type->name, add ? "\"ADD\"" : "", add && quantize ? ", " : "",
-             quantize ? "\"LceQuantize\"" : "", op.kernel ? op.kernel : "",
+             op.node, op.type->name, merged, op.kernel ? op.kernel : "",
              static_cast<long long>(op.macs), static_cast<unsigned long long>(op.calls),
              static_cast<unsigned long long>(op.time_ns));
     append(json, line);

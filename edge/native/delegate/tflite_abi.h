@@ -34,6 +34,7 @@ enum {
   kTfLiteBuiltinConv2d = 3,
   kTfLiteBuiltinDepthwiseConv2d = 4,
   kTfLiteBuiltinFullyConnected = 9,
+  kTfLiteBuiltinMaxPool2d = 17,
   kTfLiteBuiltinMul = 18,
   kTfLiteBuiltinReshape = 22,
 };
@@ -149,6 +150,10 @@ typedef struct {
 typedef struct {
   int axis, activation;
 } TfLiteConcatenationParams;
+
+typedef struct {
+  int padding, stride_width, stride_height, filter_width, filter_height, activation;
+} TfLitePoolParams;
 
 typedef struct {
   int padding, stride_width, stride_height, activation;

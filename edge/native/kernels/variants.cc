@@ -14,6 +14,13 @@ const BconvKernel* const kBconv[] = {
     &kBconvScalar,
 };
 
+const MaxPoolKernel* const kMaxPool[] = {
+#if defined(__x86_64__)
+    &kMaxPoolAvx2,
+#endif
+    &kMaxPoolScalar,
+};
+
 const PackKernel* const kPack[] = {
 #if defined(__x86_64__)
     &kPackAvx512,
@@ -50,6 +57,14 @@ bool usable(const Kernel& kernel, bool forced, Isa isa) {
   return cpu_has(kernel.isa);
 }
 
+// The scalar reference, which is the last of each table, is always usable.
+template <class Kernel, int kCount>
+const Kernel* best_of(const Kernel* const (&table)[kCount], bool forced, Isa isa) {
+  int i = 0;
+  while (i + 1 < kCount && !usable(*table[i], forced, isa)) ++i;
+  return table[i];
+}
+
 }  // namespace
 
 const BconvKernel* const* bconv_kernels(int* count) {
@@ -69,25 +84,18 @@ const BconvKernel* choose_bconv_kernel(const BconvShape& shape, bool forced, Isa
   return chosen;
 }
 
-const PackKernel* choose_pack_kernel(bool forced, Isa isa) {
-  for (const PackKernel* kernel : kPack) {
-    if (usable(*kernel, forced, isa)) return kernel;
-  }
-  return &kPackScalar;
+const MaxPoolKernel* choose_max_pool_kernel(bool forced, Isa isa) {
+  return best_of(kMaxPool, forced, isa);
 }
 
+const PackKernel* choose_pack_kernel(bool forced, Isa isa) { return best_of(kPack, forced, isa); }
+
 const WconvKernel* choose_wconv_kernel(bool forced, Isa isa) {
-  for (const WconvKernel* kernel : kWconv) {
-    if (usable(*kernel, forced, isa)) return kernel;
-  }
-  return &kWconvScalar;
+  return best_of(kWconv, forced, isa);
 }
 
 const WdepthwiseKernel* choose_wdepthwise_kernel(bool forced, Isa isa) {
-  for (const WdepthwiseKernel* kernel : kWdepthwise) {
-    if (usable(*kernel, forced, isa)) return kernel;
-  }
-  return &kWdepthwiseScalar;
+  return best_of(kWdepthwise, forced, isa);
 }
 
 }  // namespace b1

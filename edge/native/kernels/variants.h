@@ -4,6 +4,7 @@
 #pragma once
 
 #include "bconv.h"
+#include "maxpool.h"
 #include "pack.h"
 #include "wconv.h"
 
@@ -11,6 +12,7 @@ namespace b1 {
 
 extern const BconvKernel kBconvScalar, kBconvAvx2, kBconvPairedAvx2, kBconvAvx512,
     kBconvPairedAvx512, kBconvAmx, kBconvNeon;
+extern const MaxPoolKernel kMaxPoolScalar, kMaxPoolAvx2;
 extern const PackKernel kPackScalar, kPackAvx2, kPackAvx512, kPackNeon;
 extern const WdepthwiseKernel kWdepthwiseScalar, kWdepthwiseAvx2, kWdepthwiseAvx512,
     kWdepthwiseNeon;
@@ -24,6 +26,7 @@ const BconvKernel* const* bconv_kernels(int* count);
 // empty, prefers that variant.
 const BconvKernel* choose_bconv_kernel(const BconvShape& shape, bool forced, Isa isa,
                                        const char* name);
+const MaxPoolKernel* choose_max_pool_kernel(bool forced, Isa isa);
 const PackKernel* choose_pack_kernel(bool forced, Isa isa);
 const WconvKernel* choose_wconv_kernel(bool forced, Isa isa);
 const WdepthwiseKernel* choose_wdepthwise_kernel(bool forced, Isa isa);

@@ -31,7 +31,7 @@ def base_model(rng):
     c, o = int(rng.choice([32, 33, 64, 96])), int(rng.choice([8, 32, 40, 64]))
     x = g.tensor([1, 4, 5, c])
     value = x
-    kind = rng.integers(0, 5)
+    kind = rng.integers(0, 6)
     if kind == 3:
         weights = g.dequantize(g.constant(pack(rng.choice([-1, 1], (o, c)))), c)
         flat = g.tensor([20, o])
@@ -72,6 +72,19 @@ def base_model(rng):
         features = g.concatenate([x, new])
         normal = elementwise(g, "MUL", features, rng.standard_normal(c + o).astype(np.float32))
         return g, [x], [g.concatenate([features, new]), g.dequantize(g.quantize(normal), c + o)]
+    if kind == 5:
+        case = {"channels_in": c, "dilation": (1, 1), "activation": 0, "pad_values": 1}
+        case |= {"same": True, "stride": (1, 1)}
+        value = g.max_pool(x, (3, 2), (1, 1))
+        new = g.tensor([1, 4, 5, c])
+        scale = g.constant(rng.standard_normal(c).astype(np.float32))
+        filters = g.constant(pack(rng.choice([-1, 1], (c, 3, 3, c))))
+        inputs = [g.quantize(value), filters, scale, scale, ABSENT]
+        g.operator("LceBconv2d", inputs, [new], bconv_options(case))
+        value = g.add(new, value)
+        for name in ("MUL", "ADD"):
+            value = elementwise(g, name, value, rng.standard_normal(c).astype(np.float32))
+        return g, [x], [g.max_pool(value, (2, 2), (2, 2), same=bool(rng.integers(0, 2)))]
     for step in range(int(rng.integers(1, 4))):
         bits = g.quantize(value)
         same = bool(rng.integers(0, 2)) or kind == 1

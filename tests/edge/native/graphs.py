@@ -130,6 +130,29 @@ class Graph:
         self.operator(schema.BuiltinOperator.CONCATENATION, values, [out], builtin=(kind, op))
         return out
 
+    def max_pool(
+        self,
+        value: int,
+        window: tuple[int, int],
+        stride: tuple[int, int],
+        same: bool = True,
+        activation: int = 0,
+    ) -> int:
+        n, *size, channels = self.graph.tensors[value].shape
+        if same:
+            pooled = [-(-a // s) for a, s in zip(size, stride, strict=True)]
+        else:
+            pooled = [(a - w) // s + 1 for a, w, s in zip(size, window, stride, strict=True)]
+        out = self.tensor([n, *pooled, channels])
+        op = schema.Pool2DOptionsT()
+        op.filterHeight, op.filterWidth = window
+        op.strideH, op.strideW = stride
+        op.padding = schema.Padding.SAME if same else schema.Padding.VALID
+        op.fusedActivationFunction = activation
+        kind = schema.BuiltinOptions.Pool2DOptions
+        self.operator(schema.BuiltinOperator.MAX_POOL_2D, [value], [out], builtin=(kind, op))
+        return out
+
     def build(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
         self.graph.inputs, self.graph.outputs = list(inputs), list(outputs)
         builder = flatbuffers.Builder(1 << 16)

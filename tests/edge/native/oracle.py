@@ -44,16 +44,16 @@ def activate(dots, activation):
     return np.clip(dots, low, high)
 
 
-def max_pool_bits(signs, *, window, stride, same):
-    """The maximum of ±1 over windows: signs [N, H, W, C]."""
+def max_pool(values, *, window, stride, same, lowest):
+    """The maximum over windows of values [N, H, W, C], of which `lowest` is the least."""
     if same:
-        pads = [same_padding(signs.shape[1 + i], window[i], stride[i], 1) for i in (0, 1)]
-        signs = np.pad(signs, [(0, 0), *pads, (0, 0)], constant_values=-1)
-    out = [(signs.shape[1 + i] - window[i]) // stride[i] + 1 for i in (0, 1)]
-    result = np.full((signs.shape[0], *out, signs.shape[3]), -1, signs.dtype)
+        pads = [same_padding(values.shape[1 + i], window[i], stride[i], 1) for i in (0, 1)]
+        values = np.pad(values, [(0, 0), *pads, (0, 0)], constant_values=lowest)
+    out = [(values.shape[1 + i] - window[i]) // stride[i] + 1 for i in (0, 1)]
+    result = np.full((values.shape[0], *out, values.shape[3]), lowest, values.dtype)
     for y in range(window[0]):
         for x in range(window[1]):
             rows = slice(y, y + (out[0] - 1) * stride[0] + 1, stride[0])
             cols = slice(x, x + (out[1] - 1) * stride[1] + 1, stride[1])
-            result = np.maximum(result, signs[:, rows, cols])
+            result = np.fmax(result, values[:, rows, cols])
     return result

@@ -124,6 +124,16 @@ def one_op(name, in_shape, in_type, out_shape, out_type, custom=b"", inputs=1, *
     return g.build([x], [out])
 
 
+def pool_of_floats(**wrong):
+    """A MAX_POOL_2D that an LceQuantize reads, with some options changed."""
+    g = Graph()
+    x = g.tensor((1, 4, 4, 32))
+    pooled = g.max_pool(x, (2, 2), (2, 2), same=False)
+    for name, value in wrong.items():
+        setattr(g.graph.operators[-1].builtinOptions, name, value)
+    return g.build([x], [g.quantize(pooled)])
+
+
 POOL = {"filter_height": 2, "filter_width": 2, "stride_height": 2, "stride_width": 2, "padding": 1}
 OTHERS = [
     ("LceQuantize", one_op("LceQuantize", (1, 4), np.int32, (1, 1), np.int32), "input is int32"),
@@ -196,6 +206,10 @@ OTHERS = [
         one_op("LceBMaxPool2d", (1, 4, 4, 1), np.float32, (1, 2, 2, 1), np.int32, options(**POOL)),
         "must be int32",
     ),
+    ("MAX_POOL_2D", pool_of_floats(strideH=0), "one is 0"),
+    ("MAX_POOL_2D", pool_of_floats(filterWidth=-3), "one is -3"),
+    ("MAX_POOL_2D", pool_of_floats(filterHeight=2**31 - 1), "one is 2147483647"),
+    ("MAX_POOL_2D", pool_of_floats(filterHeight=5), "does not fit"),
 ]
 
 

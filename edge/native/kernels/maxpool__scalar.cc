@@ -1,0 +1,8 @@
+#include "maxpool_rows.h"
+#include "variants.h"
+
+namespace b1 {
+
+const MaxPoolKernel kMaxPoolScalar = MaxPoolRows<4>::kernel("b1_maxpool__scalar", Isa::kScalar);
+
+}  // namespace b1

@@ -1,0 +1,112 @@
+// Maximum pooling; each file compiles it with its own instruction set and width of vectors.
+//
+// The maxima of a block of channels stay in registers over the whole window.
+#pragma once
+
+#include <string.h>
+
+#include "maxpool.h"
+
+namespace b1 {
+namespace {
+
+template <int kLanes>
+struct MaxPoolRows {
+  typedef float Vector __attribute__((vector_size(4 * kLanes)));
+  static constexpr int kVectors = 4, kChannels = kVectors * kLanes;
+
+  static Vector load(const float* from) {
+    Vector v;
+    memcpy(&v, from, sizeof v);
+    return v;
+  }
+
+  // The inputs of one output pixel, padding cut off.
+  struct Window {
+    const float* first;
+    int rows, columns;
+    size_t row, column;  // values from one to the next
+  };
+
+  // kChannels maxima from channel `c` on.
+  template <bool kScaled, bool kOffset>
+  static void block(const MaxPoolCall& call, const Window& window, int c, float* out) {
+    Vector maximum[kVectors], scale[kVectors], offset[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      maximum[v] = Vector{} - __builtin_inff();
+      if (kScaled) scale[v] = load(call.scale + c + kLanes * v);
+      if (kOffset) offset[v] = load(call.offset + c + kLanes * v);
+    }
+    for (int row = 0; row < window.rows; ++row) {
+      const float* from = window.first + row * window.row + c;
+      for (int column = 0; column < window.columns; ++column, from += window.column) {
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; ++v) {
+          Vector x = load(from + kLanes * v);
+          if (kScaled) x = x * scale[v];
+          if (kOffset) x = x + offset[v];
+          maximum[v] = x > maximum[v] ? x : maximum[v];
+        }
+      }
+    }
+    const Vector low = Vector{} + call.low, high = Vector{} + call.high;
+    for (int v = 0; v < kVectors; ++v) {
+      Vector x = maximum[v] < low ? low : maximum[v];
+      x = x > high ? high : x;
+      memcpy(out + c + kLanes * v, &x, sizeof x);
+    }
+  }
+
+  // The same for one channel.
+  static void one(const MaxPoolCall& call, const Window& window, int c, float* out) {
+    float maximum = -__builtin_inff();
+    for (int row = 0; row < window.rows; ++row) {
+      for (int column = 0; column < window.columns; ++column) {
+        float x = window.first[row * window.row + column * window.column + c];
+        if (call.scale) x = x * call.scale[c];
+        if (call.offset) x = x + call.offset[c];
+        maximum = x > maximum ? x : maximum;
+      }
+    }
+    maximum = maximum < call.low ? call.low : maximum;
+    out[c] = maximum > call.high ? call.high : maximum;
+  }
+
+  template <bool kScaled, bool kOffset>
+  static void run(const MaxPoolCall& call, int first, int last) {
+    const MaxPoolShape& s = *call.shape;
+    Window window;
+    window.row = s.in_w * call.in_stride;
+    window.column = call.in_stride;
+    float* out = call.out + static_cast<size_t>(first) * s.out_w * call.out_stride;
+    for (int row = first; row < last; ++row) {
+      const int y = row % s.out_h * s.stride_h - s.pad_top, top = y < 0 ? 0 : y;
+      const int bottom = y + s.kernel_h < s.in_h ? y + s.kernel_h : s.in_h;
+      const float* line =
+          call.in + (static_cast<size_t>(row / s.out_h) * s.in_h + top) * window.row;
+      window.rows = bottom - top;
+      for (int i = 0; i < s.out_w; ++i, out += call.out_stride) {
+        const int x = i * s.stride_w - s.pad_left, left = x < 0 ? 0 : x;
+        const int right = x + s.kernel_w < s.in_w ? x + s.kernel_w : s.in_w;
+        window.first = line + left * window.column;
+        window.columns = right - left;
+        int c = 0;
+        for (; c + kChannels <= s.channels; c += kChannels) {
+          block<kScaled, kOffset>(call, window, c, out);
+        }
+        for (; c < s.channels; ++c) one(call, window, c, out);
+      }
+    }
+  }
+
+  static void run_any(const MaxPoolCall& call, int first, int last) {
+    const auto scaled = call.offset ? run<true, true> : run<true, false>;
+    const auto unscaled = call.offset ? run<false, true> : run<false, false>;
+    (call.scale ? scaled : unscaled)(call, first, last);
+  }
+
+  static constexpr MaxPoolKernel kernel(const char* name, Isa isa) { return {name, isa, run_any}; }
+};
+
+}  // namespace
+}  // namespace b1
