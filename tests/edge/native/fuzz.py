@@ -21,7 +21,8 @@ PER_CHILD = 300
 
 
 def base_model(rng):
-    """A small chain with all four operators, a residual ADD, a dense block, a weight-only layer."""
+    """A chain of the four operators, perhaps with a residual ADD, a dense block, poolings of floats;
+    or a weight-only layer."""
     from onebit.bits import pack
 
     from .graphs import ABSENT, Graph, bconv_options, options, schema
