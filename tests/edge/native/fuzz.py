@@ -21,8 +21,8 @@ PER_CHILD = 300
 
 
 def base_model(rng):
-    """A chain of the four operators, perhaps with a residual ADD, a dense block, poolings of floats;
-    or a weight-only layer."""
+    """A chain of the four operators, perhaps with residuals, poolings or a dense block; or layers
+    with binary weights only."""
     from onebit.bits import pack
 
     from .graphs import ABSENT, Graph, bconv_options, options, schema
