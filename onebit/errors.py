@@ -26,15 +26,17 @@ def first_line(error: BaseException) -> str:
 
 
 def near_matches(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: what was probably meant, or all there is.
+    """The end of a message about an unknown name: what was probably meant, or what there is.
 
     >>> near_matches("epoch", ["epochs", "seed"])
     'did you mean epochs?'
     >>> near_matches("x", ["epochs", "seed"])
     'known: epochs, seed'
     """
+    most = 30
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=3)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    return f"known: {', '.join(names) or 'none'}"
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"known: {', '.join(names[:most]) or 'none'}{more}"

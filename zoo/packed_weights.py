@@ -154,7 +154,7 @@ def load_trained(name: str, weights: str, **options: Any) -> Run:
     if path.suffix != ".npz":
         known = shipped(name)
         if weights not in known:
-            has = f"it has {near_matches(weights, known)}" if known else "none ship for it"
+            has = near_matches(weights, known) if known else "none ship for it"
             raise UsageError(
                 f"{name} has no weights {weights!r}; {has}; or give the path of a .npz file"
             )

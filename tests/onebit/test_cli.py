@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from onebit.cli import CommandGroup, emit, format_option
-from onebit.errors import OnebitError, UsageError
+from onebit.errors import OnebitError, UsageError, near_matches
 
 RECORDS = [{"name": "[bold]a", "count": 1}, {"name": "b", "count": None}]
 
@@ -34,6 +34,11 @@ def test_errors_are_one_line_with_their_exit_code(kind, code):
     result = CliRunner().invoke(group, ["fail", kind])
     assert (result.exit_code, result.stdout) == (code, "")
     assert result.stderr == "error: file.x is wrong: mend it\n"
+
+
+def test_an_unknown_name_among_many_does_not_list_them_all():
+    assert near_matches("x", [f"k{i:02}" for i in range(62)]).endswith("k29 and 32 more")
+    assert near_matches("x", ["b", "a"]) == "known: a, b"
 
 
 def test_interrupt_exits_with_130():

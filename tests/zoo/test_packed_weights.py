@@ -159,7 +159,7 @@ def test_what_ships_is_found_by_its_data_set(exported, tmp_path, monkeypatch):
     assert shipped("binary_net_mlp") == ["mnist_5k"]
     assert shipped("binary_net") == []
     assert zoo.build("binary_net_mlp", weights="mnist_5k").count_params()
-    with pytest.raises(UsageError, match=r"no weights 'mnist'; it has .*mnist_5k"):
+    with pytest.raises(UsageError, match=r"no weights 'mnist'; did you mean .*mnist_5k"):
         zoo.build("binary_net_mlp", weights="mnist")
 
 
