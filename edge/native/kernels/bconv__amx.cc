@@ -22,7 +22,7 @@ namespace {
 
 struct TileAmx : EpilogueAvx512 {
   static constexpr Isa kIsa = Isa::kAmx;
-  static constexpr int kPixels = 64, kChannels = 32;
+  static constexpr int kPixels = 64, kGroup = 64, kChannels = 32;
 };
 
 constexpr int kStep = 64;                  // inputs that one multiplication takes

@@ -67,13 +67,13 @@ struct CountingAvx2 : VectorEpilogue<VectorAvx2> {
 
 struct TileAvx2 : CountingAvx2 {
   static constexpr Isa kIsa = Isa::kAvx2;
-  static constexpr int kPixels = 2, kChannels = 32, kVectors = 4;
+  static constexpr int kPixels = 16, kGroup = 2, kChannels = 32, kVectors = 4;
   static constexpr int kStepsPerWidening = 31;
   static constexpr bool kPaired = false;
 
   // Adds counts to sums and clears them.
   static void widen_all(__m256i (*bytes)[kVectors], int32_t* sums) {
-    for (int p = 0; p < kPixels; ++p) {
+    for (int p = 0; p < kGroup; ++p) {
       for (int v = 0; v < kVectors; ++v) {
         __m256i* sum = reinterpret_cast<__m256i*>(sums + p * kBlock) + v;
         *sum = _mm256_add_epi32(*sum, add_words(add_bytes<1>(bytes[p][v])));
@@ -84,9 +84,9 @@ struct TileAvx2 : CountingAvx2 {
 
   static void accumulate(const uint32_t* const* pixels, int, const Runs& runs,
                          const uint32_t* filter, int32_t* sums) {
-    __m256i bytes[kPixels][kVectors];
-    memset(sums, 0, kPixels * kBlock * sizeof *sums);
-    for (int p = 0; p < kPixels; ++p) {
+    __m256i bytes[kGroup][kVectors];
+    memset(sums, 0, kGroup * kBlock * sizeof *sums);
+    for (int p = 0; p < kGroup; ++p) {
       for (int v = 0; v < kVectors; ++v) bytes[p][v] = _mm256_setzero_si256();
     }
     int room = kStepsPerWidening;
@@ -98,8 +98,8 @@ struct TileAvx2 : CountingAvx2 {
           const ptrdiff_t stop = end - at < room ? end : at + room;
           room -= static_cast<int>(stop - at);
           for (; at < stop; ++at, filter += kChannels) {
-            __m256i x[kPixels];
-            for (int p = 0; p < kPixels; ++p) {
+            __m256i x[kGroup];
+            for (int p = 0; p < kGroup; ++p) {
               x[p] = _mm256_set1_epi32(static_cast<int>(pixels[p][at]));
             }
 #pragma GCC unroll 4
@@ -107,7 +107,7 @@ struct TileAvx2 : CountingAvx2 {
               const __m256i weight =
                   _mm256_loadu_si256(reinterpret_cast<const __m256i*>(filter + 8 * v));
 #pragma GCC unroll 2
-              for (int p = 0; p < kPixels; ++p) {
+              for (int p = 0; p < kGroup; ++p) {
                 const __m256i counts = popcount_bytes(_mm256_xor_si256(weight, x[p]));
                 bytes[p][v] = _mm256_add_epi8(bytes[p][v], counts);
               }
@@ -133,7 +133,7 @@ struct TileAvx2 : CountingAvx2 {
 // the words and finishing cost less a pixel.
 struct TilePairedAvx2 : CountingAvx2 {
   static constexpr Isa kIsa = Isa::kAvx2;
-  static constexpr int kPixels = 16, kChannels = 16, kVectors = 2;
+  static constexpr int kPixels = 16, kGroup = 16, kChannels = 16, kVectors = 2;
   static constexpr int kQuadsPerWidening = 31;
   static constexpr int kMostPairs = 256;
   static constexpr bool kPaired = true;
@@ -249,6 +249,6 @@ struct TilePairedAvx2 : CountingAvx2 {
 }  // namespace
 
 const BconvKernel kBconvPairedAvx2 = TiledBconv<TilePairedAvx2>::kernel("b1_bconv_16x16p2__avx2");
-const BconvKernel kBconvAvx2 = TiledBconv<TileAvx2>::kernel("b1_bconv_2x32__avx2");
+const BconvKernel kBconvAvx2 = TiledBconv<TileAvx2>::kernel("b1_bconv_16x32__avx2");
 
 }  // namespace b1

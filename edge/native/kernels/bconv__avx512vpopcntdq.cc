@@ -1,6 +1,6 @@
-// AVX-512 with VPOPCNTDQ: 7 pixels x 32 channels. 7 divides 56, 28, 14 and 7, so that the usual
-// image sizes leave no ragged tile, and 14 accumulators leave room for the paired tile's second
-// state.
+// AVX-512 with VPOPCNTDQ: groups of 7 pixels x 32 channels. 7 divides 56, 28, 14 and 7, so that the
+// usual image sizes leave no ragged group, and 14 accumulators leave room for the paired tile's
+// second state.
 #include "variants.h"
 #include "vector_avx512.h"
 
@@ -10,12 +10,12 @@ namespace {
 // Three instructions per 512 products: XOR, VPOPCNTD, ADD.
 struct TileAvx512 : EpilogueAvx512 {
   static constexpr Isa kIsa = Isa::kAvx512Vpopcntdq;
-  static constexpr int kPixels = 7, kChannels = 32;
+  static constexpr int kPixels = 28, kGroup = 7, kChannels = 32;
   static constexpr bool kPaired = false;
 
   static void accumulate(const uint32_t* const* pixels, int, const Runs& runs,
                          const uint32_t* filter, int32_t* sums) {
-    __m512i sum[kPixels][2];
+    __m512i sum[kGroup][2];
     for (auto& pixel : sum) pixel[0] = pixel[1] = _mm512_setzero_si512();
     for (int row = 0; row < runs.rows; ++row) {
       for (int tap = 0; tap < runs.taps; ++tap) {
@@ -25,7 +25,7 @@ struct TileAvx512 : EpilogueAvx512 {
           for (int v = 0; v < 2; ++v) {
             const __m512i weight = _mm512_loadu_si512(filter + 16 * v);
 #pragma GCC unroll 7
-            for (int p = 0; p < kPixels; ++p) {
+            for (int p = 0; p < kGroup; ++p) {
               const __m512i x = _mm512_set1_epi32(static_cast<int>(pixels[p][at]));
               const __m512i differing = _mm512_xor_si512(weight, x);
               sum[p][v] = _mm512_add_epi32(sum[p][v], _mm512_popcnt_epi32(differing));
@@ -35,7 +35,7 @@ struct TileAvx512 : EpilogueAvx512 {
         }
       }
     }
-    for (int p = 0; p < kPixels; ++p) {
+    for (int p = 0; p < kGroup; ++p) {
       _mm512_store_si512(sums + p * kBlock, sum[p][0]);
       _mm512_store_si512(sums + p * kBlock + 16, sum[p][1]);
     }
@@ -51,7 +51,7 @@ struct TileAvx512 : EpilogueAvx512 {
 // and counts the carries, each of which stands for two products.
 struct TilePairedAvx512 : EpilogueAvx512 {
   static constexpr Isa kIsa = Isa::kAvx512Vpopcntdq;
-  static constexpr int kPixels = 7, kChannels = 32;
+  static constexpr int kPixels = 28, kGroup = 7, kChannels = 32;
   static constexpr bool kPaired = true;
   static constexpr int kXor3 = 0x96, kCarry = 0xD4;  // truth tables; kCarry over (a, ones, ones')
 
@@ -74,8 +74,8 @@ struct TilePairedAvx512 : EpilogueAvx512 {
 
   static void accumulate(const uint32_t* const* pixels, int, const Runs& runs,
                          const uint32_t* filter, int32_t* sums) {
-    __m512i sum[kPixels][2], ones[kPixels][2];
-    for (int p = 0; p < kPixels; ++p) {
+    __m512i sum[kGroup][2], ones[kGroup][2];
+    for (int p = 0; p < kGroup; ++p) {
       sum[p][0] = sum[p][1] = ones[p][0] = ones[p][1] = _mm512_setzero_si512();
     }
     for (int row = 0; row < runs.rows; ++row) {
@@ -87,7 +87,7 @@ struct TilePairedAvx512 : EpilogueAvx512 {
             const __m512i weight = _mm512_loadu_si512(filter + 16 * v);
             const __m512i both = _mm512_loadu_si512(filter + kChannels + 16 * v);
 #pragma GCC unroll 7
-            for (int p = 0; p < kPixels; ++p) {
+            for (int p = 0; p < kGroup; ++p) {
               add_pair(weight, both, pixels[p] + at, &ones[p][v], &sum[p][v]);
             }
           }
@@ -95,7 +95,7 @@ struct TilePairedAvx512 : EpilogueAvx512 {
         }
       }
     }
-    for (int p = 0; p < kPixels; ++p) {
+    for (int p = 0; p < kGroup; ++p) {
       for (int v = 0; v < 2; ++v) {
         const __m512i twice = _mm512_add_epi32(sum[p][v], sum[p][v]);
         _mm512_store_si512(sums + p * kBlock + 16 * v,
@@ -107,8 +107,8 @@ struct TilePairedAvx512 : EpilogueAvx512 {
 
 }  // namespace
 
-const BconvKernel kBconvAvx512 = TiledBconv<TileAvx512>::kernel("b1_bconv_7x32__avx512vpopcntdq");
+const BconvKernel kBconvAvx512 = TiledBconv<TileAvx512>::kernel("b1_bconv_28x32__avx512vpopcntdq");
 const BconvKernel kBconvPairedAvx512 =
-    TiledBconv<TilePairedAvx512>::kernel("b1_bconv_7x32p2__avx512vpopcntdq");
+    TiledBconv<TilePairedAvx512>::kernel("b1_bconv_28x32p2__avx512vpopcntdq");
 
 }  // namespace b1

@@ -1,4 +1,5 @@
-// NEON: 4 pixels x 16 channels on aarch64, with its 32 registers; 2 x 8 on armv7, which has 16.
+// NEON: groups of 4 pixels x 16 channels on aarch64, with its 32 registers; 2 x 8 on armv7, which
+// has 16.
 //
 // A register holds one word of four channels. A step of a tile is EOR, CNT and ADD for each of its
 // registers, with counts gathering in bytes, at most 8 a step, so that they are widened before 32
@@ -71,11 +72,11 @@ struct VectorNeon {
 struct TileNeon : VectorEpilogue<VectorNeon> {
   static constexpr Isa kIsa = Isa::kNeon;
 #if defined(__aarch64__)
-  static constexpr int kPixels = 4, kVectors = 4;
+  static constexpr int kGroup = 4, kVectors = 4;
 #else
-  static constexpr int kPixels = 2, kVectors = 2;
+  static constexpr int kGroup = 2, kVectors = 2;
 #endif
-  static constexpr int kChannels = 4 * kVectors;
+  static constexpr int kPixels = 16, kChannels = 4 * kVectors;
   static constexpr int kMaxSteps = 31;
   static constexpr bool kPaired = false;
 
@@ -136,13 +137,13 @@ struct TileNeon : VectorEpilogue<VectorNeon> {
   template <bool kFirst>
   static void add_runs(const uint32_t* const* pixels, ptrdiff_t at, int taps, int tap_step,
                        int words, const uint32_t* filter, int32_t* sums) {
-    uint8x16_t counts[kPixels][kVectors];
+    uint8x16_t counts[kGroup][kVectors];
     for (auto& pixel : counts) {
       for (auto& count : pixel) count = vdupq_n_u8(0);
     }
     for (int tap = 0; tap < taps; ++tap, at += tap_step) {
-      const uint32_t* x[kPixels];
-      for (int p = 0; p < kPixels; ++p) x[p] = pixels[p] + at;
+      const uint32_t* x[kGroup];
+      for (int p = 0; p < kGroup; ++p) x[p] = pixels[p] + at;
       const uint32_t* end = filter + words * kChannels;
 #if defined(__aarch64__)
       // Two words at a time, which one LD2R loads and broadcasts.
@@ -151,18 +152,18 @@ struct TileNeon : VectorEpilogue<VectorNeon> {
         uint8x16_t weights[2 * kVectors];
         load_weights<2 * kVectors>(filter, weights);
 #pragma GCC unroll 4
-        for (int p = 0; p < kPixels; ++p) x[p] = add_pair(weights, x[p], counts[p]);
+        for (int p = 0; p < kGroup; ++p) x[p] = add_pair(weights, x[p], counts[p]);
       }
 #endif
       for (; filter != end; filter += kChannels) {
         uint8x16_t weights[kVectors];
         load_weights<kVectors>(filter, weights);
-        for (int p = 0; p < kPixels; ++p) {
+        for (int p = 0; p < kGroup; ++p) {
           add_word(weights, vreinterpretq_u8_u32(vld1q_dup_u32(x[p]++)), counts[p]);
         }
       }
     }
-    for (int p = 0; p < kPixels; ++p) {
+    for (int p = 0; p < kGroup; ++p) {
       for (int v = 0; v < kVectors; ++v) {
         uint32_t* sum = reinterpret_cast<uint32_t*>(sums + p * kBlock + 4 * v);
         const uint16x8_t pairs = vpaddlq_u8(counts[p][v]);
@@ -198,9 +199,9 @@ struct TileNeon : VectorEpilogue<VectorNeon> {
 }  // namespace
 
 #if defined(__aarch64__)
-const BconvKernel kBconvNeon = TiledBconv<TileNeon>::kernel("b1_bconv_4x16__neon");
+const BconvKernel kBconvNeon = TiledBconv<TileNeon>::kernel("b1_bconv_16x16__neon");
 #else
-const BconvKernel kBconvNeon = TiledBconv<TileNeon>::kernel("b1_bconv_2x8__neon");
+const BconvKernel kBconvNeon = TiledBconv<TileNeon>::kernel("b1_bconv_16x8__neon");
 #endif
 
 }  // namespace b1

@@ -8,11 +8,12 @@
 // needed.
 //
 // A `Tile` provides:
-//   kIsa, kPixels, kChannels, kPaired
+//   kIsa, kPixels, kGroup, kChannels, kPaired
 //   static void accumulate(const uint32_t* const* pixels, int count, const Runs&,
 //                          const uint32_t* filter, int32_t* sums)
-//                                          sums[pixel * kBlock + channel] = a; of pixels past
-//                                          `count`, which repeat the last, nothing is used
+//                                          sums[pixel * kBlock + channel] = a of a group of up to
+//                                          kGroup pixels; those past `count` repeat the last, and
+//                                          nothing of theirs is used
 //   static uint32_t signs(const float* values)               bit i = values[i] < 0
 //   static uint32_t greater(const int32_t* a, const int32_t* b)    bit i = a[i] > b[i]
 //   static bool finish(const Finish&)      the epilogue of a whole block, or false to leave it to
@@ -44,8 +45,8 @@ struct Finish {
 
 template <class Tile>
 struct TiledBconv {
-  static constexpr int kP = Tile::kPixels, kC = Tile::kChannels;
-  static_assert(kBlock % kC == 0, "a block is a whole number of tiles");
+  static constexpr int kP = Tile::kPixels, kG = Tile::kGroup, kC = Tile::kChannels;
+  static_assert(kBlock % kC == 0 && kP % kG == 0, "blocks and tiles are whole");
 
   // A paired tile eats two words at a time (see the AVX-512 kernel). An odd word gets a partner of
   // zeros, which pays from five words on.
@@ -296,7 +297,10 @@ struct TiledBconv {
     alignas(64) int32_t sums[kP * kBlock];
     if (channels < kBlock) memset(sums, 0, sizeof sums);  // the epilogue computes whole blocks
     for (int c = 0; c < channels; c += kC) {
-      Tile::accumulate(taps, pixels.count, runs, filter, sums + c);
+      for (int i = 0; i < pixels.count; i += kG) {
+        const int count = pixels.count - i < kG ? pixels.count - i : kG;
+        Tile::accumulate(taps + i, count, runs, filter, sums + i * kBlock + c);
+      }
       filter += block_words(s) / (kBlock / kC);
     }
     const int out_channel = group * s.group_channels_out() + channel;

@@ -35,14 +35,27 @@ def case(**changes):
     )
 
 
-# Tiles have 1, 2, 4, 7, 16 or up to 64 pixels (AMX: in registers of 16) and 1, 8, 16 or 32
+# Tiles have 1, 16, 28 or up to 64 pixels, in groups of 2, 4, 7 or 16, and 1, 8, 16 or 32
 # channels; a word is 32 channels, a pair 64.
 PIXELS = [(1, 1), (1, 2), (1, 3), (1, 6), (1, 7), (1, 8), (2, 7), (3, 5), (7, 7)]
-PIXELS += [(1, 15), (2, 8), (1, 17), (4, 8), (3, 11), (7, 9), (8, 8), (5, 13), (9, 15)]
+PIXELS += [
+    (1, 15),
+    (2, 8),
+    (1, 17),
+    (3, 9),
+    (4, 7),
+    (1, 29),
+    (4, 8),
+    (3, 11),
+    (7, 9),
+    (8, 8),
+    (5, 13),
+    (9, 15),
+]
 CHANNELS_OUT = [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100]
 CHANNELS_IN = [1, 31, 32, 33, 64, 65, 96, 128, 200]
 # Variants that take what the best of their instruction set does not.
-SECOND_CHOICES = ["b1_bconv_7x32__avx512vpopcntdq", "b1_bconv_2x32__avx2"]
+SECOND_CHOICES = ["b1_bconv_28x32__avx512vpopcntdq", "b1_bconv_16x32__avx2"]
 OUTPUTS = ["float", "int8", "bits"]
 CASES = [
     *(case(size=s, output=o, kernel=(1, 1)) for s, o in itertools.product(PIXELS, OUTPUTS)),
