@@ -201,8 +201,10 @@ class Chooser {
         if (reader.node->inputs->data[i] == c.node->outputs->data[0]) return true;
       }
     }
+    // At most a MUL and an ADD stand between; a malformed file may have a ring of them.
     const Candidate* source = producer(c.node->inputs->data[0]);
-    while (source && !source->taken && is_elementwise(*source) && has_channel_constant(*source)) {
+    for (int step = 0; step < 2 && source && !source->taken; ++step) {
+      if (!is_elementwise(*source) || !has_channel_constant(*source)) break;
       source = producer(source->node->inputs->data[is_constant(tensor(source->node->inputs, 0))]);
     }
     return source && source->taken;

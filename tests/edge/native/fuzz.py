@@ -3,7 +3,7 @@
 Every input is made from a number. Models of LCE's operators are mutated in three ways: the bytes
 of their options, their fields (shapes, types, constants, operands), and the bytes of the whole
 file. Children run a few hundred each under AddressSanitizer and UBSan; a crash is kept in `corpus/`
-if the library is in its stack, which `test_library.py` replays.
+if the library is in its stack, and so is what never ends. `test_library.py` replays them.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 CORPUS = Path(__file__).with_name("corpus")
-PER_CHILD = 300
+PER_CHILD, CHILD_SECONDS = 300, 600
 
 
 def base_model(rng):
@@ -253,26 +253,30 @@ def main():
     log = Path(tempfile.mkdtemp()) / "number"
     while time.monotonic() < end:
         command = [sys.executable, "-m", "native.fuzz", "--child"]
-        done = subprocess.run(
-            [*command, str(seed), str(PER_CHILD), str(log)],
-            env=environment,
-            cwd=Path(__file__).parents[1],
-            capture_output=True,
-            text=True,
-            timeout=900,
-        )
-        if done.returncode == 0:
+        try:
+            done = subprocess.run(
+                [*command, str(seed), str(PER_CHILD), str(log)],
+                env=environment,
+                cwd=Path(__file__).parents[1],
+                capture_output=True,
+                text=True,
+                timeout=CHILD_SECONDS,
+            )
+            code, stderr = done.returncode, done.stderr
+        except subprocess.TimeoutExpired:
+            code, stderr = -1, f"onebit:: still running after {CHILD_SECONDS} seconds"
+        if code == 0:
             seed += PER_CHILD
             print(seed, done.stdout.strip().splitlines()[-1], flush=True)
             continue
         crashed = int(log.read_text())
-        mine = "onebit::" in done.stderr or "b1::" in done.stderr
+        mine = "onebit::" in stderr or "b1::" in stderr
         ours, theirs = ours + mine, theirs + (not mine)
         print(f"crash at {crashed}: {'the delegate' if mine else 'the interpreter'}", flush=True)
         if mine:
             CORPUS.mkdir(exist_ok=True)
             (CORPUS / f"{crashed}.tflite").write_bytes(make_input(crashed))
-            (CORPUS / f"{crashed}.log").write_text(done.stderr[-6000:])
+            (CORPUS / f"{crashed}.log").write_text(stderr[-6000:])
         seed = crashed + 1
     log.unlink(missing_ok=True)
     print(f"{seed - arguments.first} inputs; crashes: {ours} here, {theirs} in the interpreter")
