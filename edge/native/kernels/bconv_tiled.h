@@ -11,7 +11,7 @@
 //   kIsa, kPixels, kGroup, kChannels, kPaired
 //   static void accumulate(const uint32_t* const* pixels, int count, const Runs&,
 //                          const uint32_t* filter, int32_t* sums)
-//                                          sums[pixel * kBlock + channel] = a of a group of up to
+//                                          sums[pixel * kBlock + channel] = a of a group of
 //                                          kGroup pixels; those past `count` repeat the last, and
 //                                          nothing of theirs is used
 //   static uint32_t signs(const float* values)               bit i = values[i] < 0
@@ -144,7 +144,19 @@ struct TiledBconv {
     }
   }
 
-  static int tiles(const BconvShape& s) { return (s.pixels() + kP - 1) / kP; }
+  // Few tiles are of one size, so that threads can share them evenly.
+  static int tile_pixels(const BconvShape& s) {
+    const int all = (s.pixels() + kG - 1) / kG;
+    int groups = kP / kG;
+    if (all < kEnoughTiles * groups) {
+      while (all % groups != 0) --groups;
+    }
+    return groups * kG;
+  }
+
+  static int tiles(const BconvShape& s) {
+    return (s.pixels() + tile_pixels(s) - 1) / tile_pixels(s);
+  }
 
   // Whether blocks share words of bits, which only groups of odd sizes make them do; then one item
   // computes all blocks of a tile, so that no two threads write the same word.
@@ -228,11 +240,13 @@ struct TiledBconv {
     int first, count;
   };
 
-  static void take_pixels(const BconvCall& call, int total, Walker* walker, Pixels* p) {
+  static void take_pixels(const BconvCall& call, Walker* walker, Pixels* p) {
+    const int most = tile_pixels(*call.shape);
     p->first = walker->pixel();
-    p->count = total - p->first < kP ? total - p->first : kP;
+    p->count = call.shape->pixels() - p->first;
+    if (p->count > most) p->count = most;
     const uint32_t* tap = walker->first_tap();
-    for (int i = 0; i < kP; ++i) {
+    for (int i = 0; i < round_up(p->count, kG); ++i) {
       if (i < p->count) {
         tap = walker->first_tap();
         if (call.correction) p->correction[i] = walker->correction();
@@ -250,20 +264,19 @@ struct TiledBconv {
   // A block of filters is used for all tiles before the next.
   static void run_rectangle(const BconvCall& call, const Rectangle& r) {
     const BconvShape& s = *call.shape;
-    const int total = s.pixels();
     const Runs runs = runs_of(s, staged(s) ? s.padded_w() : s.in_w);
-    Walker walker(call, r.first_tile * kP);
+    Walker walker(call, r.first_tile * tile_pixels(s));
     Pixels pixels;
     if (blocks_share_words(s)) {
       for (int tile = r.first_tile; tile < r.last_tile; ++tile) {
-        take_pixels(call, total, &walker, &pixels);
+        take_pixels(call, &walker, &pixels);
         clear_bits(call, pixels.first, pixels.count);
         for (int block = 0; block < blocks(s); ++block) run_tile(call, runs, pixels, block);
       }
       return;
     }
     if (r.last_block - r.first_block < blocks(s)) {  // of a single tile
-      take_pixels(call, total, &walker, &pixels);
+      take_pixels(call, &walker, &pixels);
       SplitBits<kP> bits(call, r, pixels.first, pixels.count);
       for (int block = r.first_block; block < r.last_block; ++block) {
         run_tile(bits.call(), runs, pixels, block);
@@ -272,9 +285,9 @@ struct TiledBconv {
       return;
     }
     for (int block = 0; block < r.last_block; ++block) {
-      walker.move_to(r.first_tile * kP);
+      walker.move_to(r.first_tile * tile_pixels(s));
       for (int tile = r.first_tile; tile < r.last_tile; ++tile) {
-        take_pixels(call, total, &walker, &pixels);
+        take_pixels(call, &walker, &pixels);
         run_tile(call, runs, pixels, block);
       }
     }
@@ -292,7 +305,9 @@ struct TiledBconv {
     const int channel = block % blocks_per_group(s) * kBlock;
     const int left = s.group_channels_out() - channel, channels = left < kBlock ? left : kBlock;
     const uint32_t* taps[kP];
-    for (int i = 0; i < kP; ++i) taps[i] = pixels.first_tap[i] + group * tap_words(s);
+    for (int i = 0; i < round_up(pixels.count, kG); ++i) {
+      taps[i] = pixels.first_tap[i] + group * tap_words(s);
+    }
     const uint32_t* filter = call.filter + block_words(s) * block;
     alignas(64) int32_t sums[kP * kBlock];
     if (channels < kBlock) memset(sums, 0, sizeof sums);  // the epilogue computes whole blocks

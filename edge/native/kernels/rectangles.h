@@ -14,10 +14,11 @@ struct Rectangle {
   int first_tile, last_tile, first_block, last_block;
 };
 
-// Into how many items a tile's blocks are split, so that threads find enough items.
+constexpr int kEnoughTiles = 8;  // for threads to share
+
+// Into how many items a tile's blocks are split where there are not enough tiles.
 inline int splits_of(int tiles, int blocks) {
-  constexpr int kEnough = 8;
-  const int wanted = (kEnough + tiles - 1) / tiles;
+  const int wanted = (kEnoughTiles + tiles - 1) / tiles;
   return wanted < blocks ? wanted : blocks;
 }
 
