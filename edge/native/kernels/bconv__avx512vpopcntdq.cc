@@ -1,6 +1,6 @@
 // AVX-512 with VPOPCNTDQ: groups of 7 pixels x 32 channels. 7 divides 56, 28, 14 and 7, so that the
 // usual image sizes leave no ragged group, and 14 accumulators leave room for the paired tile's
-// second state.
+// second state. A single pixel, as dense layers have, is computed alone.
 #include "variants.h"
 #include "vector_avx512.h"
 
@@ -13,9 +13,19 @@ struct TileAvx512 : EpilogueAvx512 {
   static constexpr int kPixels = 28, kGroup = 7, kChannels = 32;
   static constexpr bool kPaired = false;
 
-  static void accumulate(const uint32_t* const* pixels, int, const Runs& runs,
+  static void accumulate(const uint32_t* const* pixels, int count, const Runs& runs,
                          const uint32_t* filter, int32_t* sums) {
-    __m512i sum[kGroup][2];
+    if (count == 1) {
+      add<1>(pixels, runs, filter, sums);
+    } else {
+      add<kGroup>(pixels, runs, filter, sums);
+    }
+  }
+
+  template <int kCount>
+  static void add(const uint32_t* const* pixels, const Runs& runs, const uint32_t* filter,
+                  int32_t* sums) {
+    __m512i sum[kCount][2];
     for (auto& pixel : sum) pixel[0] = pixel[1] = _mm512_setzero_si512();
     for (int row = 0; row < runs.rows; ++row) {
       for (int tap = 0; tap < runs.taps; ++tap) {
@@ -25,7 +35,7 @@ struct TileAvx512 : EpilogueAvx512 {
           for (int v = 0; v < 2; ++v) {
             const __m512i weight = _mm512_loadu_si512(filter + 16 * v);
 #pragma GCC unroll 7
-            for (int p = 0; p < kGroup; ++p) {
+            for (int p = 0; p < kCount; ++p) {
               const __m512i x = _mm512_set1_epi32(static_cast<int>(pixels[p][at]));
               const __m512i differing = _mm512_xor_si512(weight, x);
               sum[p][v] = _mm512_add_epi32(sum[p][v], _mm512_popcnt_epi32(differing));
@@ -35,7 +45,7 @@ struct TileAvx512 : EpilogueAvx512 {
         }
       }
     }
-    for (int p = 0; p < kGroup; ++p) {
+    for (int p = 0; p < kCount; ++p) {
       _mm512_store_si512(sums + p * kBlock, sum[p][0]);
       _mm512_store_si512(sums + p * kBlock + 16, sum[p][1]);
     }
@@ -72,10 +82,20 @@ struct TilePairedAvx512 : EpilogueAvx512 {
           [xor3] "i"(kXor3), [majority] "i"(kCarry));
   }
 
-  static void accumulate(const uint32_t* const* pixels, int, const Runs& runs,
+  static void accumulate(const uint32_t* const* pixels, int count, const Runs& runs,
                          const uint32_t* filter, int32_t* sums) {
-    __m512i sum[kGroup][2], ones[kGroup][2];
-    for (int p = 0; p < kGroup; ++p) {
+    if (count == 1) {
+      add<1>(pixels, runs, filter, sums);
+    } else {
+      add<kGroup>(pixels, runs, filter, sums);
+    }
+  }
+
+  template <int kCount>
+  static void add(const uint32_t* const* pixels, const Runs& runs, const uint32_t* filter,
+                  int32_t* sums) {
+    __m512i sum[kCount][2], ones[kCount][2];
+    for (int p = 0; p < kCount; ++p) {
       sum[p][0] = sum[p][1] = ones[p][0] = ones[p][1] = _mm512_setzero_si512();
     }
     for (int row = 0; row < runs.rows; ++row) {
@@ -87,7 +107,7 @@ struct TilePairedAvx512 : EpilogueAvx512 {
             const __m512i weight = _mm512_loadu_si512(filter + 16 * v);
             const __m512i both = _mm512_loadu_si512(filter + kChannels + 16 * v);
 #pragma GCC unroll 7
-            for (int p = 0; p < kGroup; ++p) {
+            for (int p = 0; p < kCount; ++p) {
               add_pair(weight, both, pixels[p] + at, &ones[p][v], &sum[p][v]);
             }
           }
@@ -95,7 +115,7 @@ struct TilePairedAvx512 : EpilogueAvx512 {
         }
       }
     }
-    for (int p = 0; p < kGroup; ++p) {
+    for (int p = 0; p < kCount; ++p) {
       for (int v = 0; v < 2; ++v) {
         const __m512i twice = _mm512_add_epi32(sum[p][v], sum[p][v]);
         _mm512_store_si512(sums + p * kBlock + 16 * v,

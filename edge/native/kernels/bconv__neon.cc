@@ -134,16 +134,16 @@ struct TileNeon : VectorEpilogue<VectorNeon> {
 
   // Adds `taps` runs of `words` words of all pixels to the sums; taps * words <= kMaxSteps. The
   // sums stay in memory: the counts, a step's weights and its inputs fill the registers.
-  template <bool kFirst>
+  template <int kCount, bool kFirst>
   static void add_runs(const uint32_t* const* pixels, ptrdiff_t at, int taps, int tap_step,
                        int words, const uint32_t* filter, int32_t* sums) {
-    uint8x16_t counts[kGroup][kVectors];
+    uint8x16_t counts[kCount][kVectors];
     for (auto& pixel : counts) {
       for (auto& count : pixel) count = vdupq_n_u8(0);
     }
     for (int tap = 0; tap < taps; ++tap, at += tap_step) {
-      const uint32_t* x[kGroup];
-      for (int p = 0; p < kGroup; ++p) x[p] = pixels[p] + at;
+      const uint32_t* x[kCount];
+      for (int p = 0; p < kCount; ++p) x[p] = pixels[p] + at;
       const uint32_t* end = filter + words * kChannels;
 #if defined(__aarch64__)
       // Two words at a time, which one LD2R loads and broadcasts.
@@ -152,18 +152,18 @@ struct TileNeon : VectorEpilogue<VectorNeon> {
         uint8x16_t weights[2 * kVectors];
         load_weights<2 * kVectors>(filter, weights);
 #pragma GCC unroll 4
-        for (int p = 0; p < kGroup; ++p) x[p] = add_pair(weights, x[p], counts[p]);
+        for (int p = 0; p < kCount; ++p) x[p] = add_pair(weights, x[p], counts[p]);
       }
 #endif
       for (; filter != end; filter += kChannels) {
         uint8x16_t weights[kVectors];
         load_weights<kVectors>(filter, weights);
-        for (int p = 0; p < kGroup; ++p) {
+        for (int p = 0; p < kCount; ++p) {
           add_word(weights, vreinterpretq_u8_u32(vld1q_dup_u32(x[p]++)), counts[p]);
         }
       }
     }
-    for (int p = 0; p < kGroup; ++p) {
+    for (int p = 0; p < kCount; ++p) {
       for (int v = 0; v < kVectors; ++v) {
         uint32_t* sum = reinterpret_cast<uint32_t*>(sums + p * kBlock + 4 * v);
         const uint16x8_t pairs = vpaddlq_u8(counts[p][v]);
@@ -172,13 +172,24 @@ struct TileNeon : VectorEpilogue<VectorNeon> {
     }
   }
 
-  static void accumulate(const uint32_t* const* pixels, int, const Runs& runs,
+  static void accumulate(const uint32_t* const* pixels, int count, const Runs& runs,
                          const uint32_t* filter, int32_t* sums) {
+    // A single pixel, as dense layers have, is computed alone.
+    if (count == 1) {
+      add_all<1>(pixels, runs, filter, sums);
+    } else {
+      add_all<kGroup>(pixels, runs, filter, sums);
+    }
+  }
+
+  template <int kCount>
+  static void add_all(const uint32_t* const* pixels, const Runs& runs, const uint32_t* filter,
+                      int32_t* sums) {
     const bool whole_rows = runs.taps * runs.words <= kMaxSteps;
     for (int row = 0; row < runs.rows; ++row) {
       const ptrdiff_t start = static_cast<ptrdiff_t>(row) * runs.row_step;
       if (whole_rows) {
-        const auto add = row == 0 ? add_runs<true> : add_runs<false>;
+        const auto add = row == 0 ? add_runs<kCount, true> : add_runs<kCount, false>;
         add(pixels, start, runs.taps, runs.tap_step, runs.words, filter, sums);
         filter += runs.taps * runs.words * kChannels;
         continue;
@@ -187,7 +198,7 @@ struct TileNeon : VectorEpilogue<VectorNeon> {
         for (int word = 0; word < runs.words; word += kMaxSteps) {
           const int words = runs.words - word < kMaxSteps ? runs.words - word : kMaxSteps;
           const ptrdiff_t at = start + static_cast<ptrdiff_t>(tap) * runs.tap_step + word;
-          const auto add = row + tap + word == 0 ? add_runs<true> : add_runs<false>;
+          const auto add = row + tap + word == 0 ? add_runs<kCount, true> : add_runs<kCount, false>;
           add(pixels, at, 1, 0, words, filter, sums);
           filter += words * kChannels;
         }
