@@ -94,7 +94,6 @@ struct BconvCall {
 struct BconvKernel {
   const char* name;
   Isa isa;
-  int tile_pixels, tile_channels;
   bool (*applies)(const BconvShape&);
   bool (*pays)(const BconvShape&);  // whether it beats the variants below it in the table
   size_t (*filter_words)(const BconvShape&);

@@ -317,18 +317,8 @@ void run(const BconvCall& call, int first, int last) {
 
 }  // namespace
 
-const BconvKernel kBconvAmx = {"b1_bconv_64x32__amx",
-                               TileAmx::kIsa,
-                               TileAmx::kPixels,
-                               TileAmx::kChannels,
-                               applies,
-                               pays,
-                               filter_words,
-                               pack_filter,
-                               scratch_words,
-                               stage_items,
-                               stage,
-                               run_items,
-                               run};
+const BconvKernel kBconvAmx = {
+    "b1_bconv_64x32__amx", TileAmx::kIsa, applies, pays,      filter_words, pack_filter,
+    scratch_words,         stage_items,   stage,   run_items, run};
 
 }  // namespace b1

@@ -90,18 +90,8 @@ void run(const BconvCall& call, int first, int last) {
 
 }  // namespace
 
-const BconvKernel kBconvScalar = {"b1_bconv_1x1__scalar",
-                                  Isa::kScalar,
-                                  1,
-                                  1,
-                                  applies,
-                                  applies,
-                                  filter_words,
-                                  pack_filter,
-                                  scratch_words,
-                                  stage_items,
-                                  stage,
-                                  run_items,
-                                  run};
+const BconvKernel kBconvScalar = {
+    "b1_bconv_1x1__scalar", Isa::kScalar, applies, applies,   filter_words, pack_filter,
+    scratch_words,          stage_items,  stage,   run_items, run};
 
 }  // namespace b1

@@ -411,8 +411,8 @@ struct TiledBconv {
   }
 
   static constexpr BconvKernel kernel(const char* name) {
-    return {name,        Tile::kIsa,    kP,          kC,    applies,   pays, filter_words,
-            pack_filter, scratch_words, stage_items, stage, run_items, run};
+    return {name,          Tile::kIsa,  applies, pays,      filter_words, pack_filter,
+            scratch_words, stage_items, stage,   run_items, run};
   }
 };
 
