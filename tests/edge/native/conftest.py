@@ -65,6 +65,19 @@ def run(onebit_delegate):
 
 
 @pytest.fixture
+def run_all(run, isas):
+    """Runs a model with the kernels of every instruction set; all must agree."""
+
+    def run_all(model, *inputs):
+        results = [run(model, *inputs, isa=isa)[0] for isa in isas]
+        results.append(run(model, *inputs, num_threads=2)[0])
+        assert all(r.tobytes() == results[0].tobytes() for r in results)
+        return results[0]
+
+    return run_all
+
+
+@pytest.fixture
 def lce():
     """Runs a model on LCE's own interpreter: lce(model, *inputs, **interpreter options)."""
     import larq_compute_engine

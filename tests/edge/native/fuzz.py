@@ -20,6 +20,23 @@ CORPUS = Path(__file__).with_name("corpus")
 PER_CHILD, CHILD_SECONDS = 300, 600
 
 
+def convolution(rng, g, value, outputs):
+    """The binary convolution 3x3 of a float image, with floats of its size."""
+    from onebit.bits import pack
+
+    from .graphs import ABSENT, bconv_options
+
+    *shape, channels = g.graph.tensors[value].shape
+    case = {"channels_in": channels, "dilation": (1, 1), "activation": 0, "pad_values": 1}
+    case |= {"same": True, "stride": (1, 1)}
+    out = g.tensor([*shape, outputs])
+    scale = g.constant(rng.standard_normal(outputs).astype(np.float32))
+    filters = g.constant(pack(rng.choice([-1, 1], (outputs, 3, 3, channels))))
+    inputs = [g.quantize(value), filters, scale, scale, ABSENT]
+    g.operator("LceBconv2d", inputs, [out], bconv_options(case))
+    return out
+
+
 def base_model(rng):
     """A chain of the four operators, perhaps with residuals, poolings or a dense block; or layers
     with binary weights only."""
@@ -63,26 +80,13 @@ def base_model(rng):
         return g, [x], [out, second]
     width = c
     if kind == 4:
-        case = {"channels_in": c, "dilation": (1, 1), "activation": 0, "pad_values": 1}
-        case |= {"same": True, "stride": (1, 1)}
-        new = g.tensor([1, 4, 5, o])
-        scale = g.constant(rng.standard_normal(o).astype(np.float32))
-        filters = g.constant(pack(rng.choice([-1, 1], (o, 3, 3, c))))
-        inputs = [g.quantize(x), filters, scale, scale, ABSENT]
-        g.operator("LceBconv2d", inputs, [new], bconv_options(case))
+        new = convolution(rng, g, x, o)
         features = g.concatenate([x, new])
         normal = elementwise(g, "MUL", features, rng.standard_normal(c + o).astype(np.float32))
         return g, [x], [g.concatenate([features, new]), g.dequantize(g.quantize(normal), c + o)]
     if kind == 5:
-        case = {"channels_in": c, "dilation": (1, 1), "activation": 0, "pad_values": 1}
-        case |= {"same": True, "stride": (1, 1)}
         value = g.max_pool(x, (3, 2), (1, 1))
-        new = g.tensor([1, 4, 5, c])
-        scale = g.constant(rng.standard_normal(c).astype(np.float32))
-        filters = g.constant(pack(rng.choice([-1, 1], (c, 3, 3, c))))
-        inputs = [g.quantize(value), filters, scale, scale, ABSENT]
-        g.operator("LceBconv2d", inputs, [new], bconv_options(case))
-        value = g.add(new, value)
+        value = g.add(convolution(rng, g, value, c), value)
         for name in ("MUL", "ADD"):
             value = elementwise(g, name, value, rng.standard_normal(c).astype(np.float32))
         return g, [x], [g.max_pool(value, (2, 2), (2, 2), same=bool(rng.integers(0, 2)))]

@@ -13,19 +13,6 @@ from .oracle import max_pool
 CHANNELS = [1, 2, 31, 32, 33, 63, 64, 65, 128, 150]
 
 
-@pytest.fixture
-def run_all(run, isas):
-    """Runs a model with the kernels of every instruction set; all must agree."""
-
-    def run_all(model, *inputs):
-        results = [run(model, *inputs, isa=isa)[0] for isa in isas]
-        results.append(run(model, *inputs, num_threads=2)[0])
-        assert all(r.tobytes() == results[0].tobytes() for r in results)
-        return results[0]
-
-    return run_all
-
-
 def quantize_model(shape, dtype, **quantization):
     g = Graph()
     x = g.tensor(shape, dtype, **quantization)
@@ -128,29 +115,3 @@ def test_max_pool_agrees_with_numpy_and_lce(case, run_all, lce):
     result = run_all(model, x)
     assert (result == expected).all()
     assert result.tobytes() == lce(model, x)[0].tobytes()
-
-
-@pytest.mark.parametrize("case", POOLS, ids=str)
-def test_max_pool_of_floats_agrees_with_numpy_and_lce(case, run_all, lce):
-    rng = np.random.default_rng(7)
-    x = rng.standard_normal((2, 7, 8, case["channels"])).astype(np.float32)
-    x[:, 2:6, 3:7] -= 9
-    geometry = {name: case[name] for name in ("window", "stride", "same")}
-    g = Graph()
-    value = g.tensor(x.shape)
-    pooled = g.max_pool(value, **geometry)
-    model = g.build([value], [pooled, g.dequantize(g.quantize(pooled), case["channels"])])
-    expected = max_pool(x, lowest=-np.inf, **geometry)
-    result = run_all(model, x)
-    assert np.array_equal(result, expected)
-    assert np.array_equal(result, lce(model, x)[0])
-
-
-def test_max_pool_of_floats_takes_nan_for_the_least(run_all):
-    x = np.full((1, 2, 4, 40), np.nan, np.float32)
-    x[0, 0, 0] = -3
-    g = Graph()
-    value = g.tensor(x.shape)
-    pooled = g.max_pool(value, (2, 2), (2, 2))
-    model = g.build([value], [pooled, g.dequantize(g.quantize(pooled), 40)])
-    assert run_all(model, x)[0, 0, :, 7].tolist() == [-3, -np.inf]
