@@ -30,11 +30,12 @@ int producer(const Partition& p, int value) {
   return -1;
 }
 
-// Notes for the profile that an operator became part of `into`.
-void note_merged(const OpType& type, Op* into) {
-  int i = 0;
-  while (i < Op::kMaxMerged && into->merged[i]) ++i;
-  if (i < Op::kMaxMerged) into->merged[i] = type.name;
+// Notes for the profile that an operator, and what became part of it, became part of `into`.
+void note_merged(const Op& part, Op* into) {
+  int end = 0;
+  while (into->merged[end]) ++end;
+  const char* name = part.type->name;
+  for (int i = 0; name && end < Op::kMaxMerged; name = part.merged[i++]) into->merged[end++] = name;
 }
 
 void remove_op(Partition& p, int at) {
@@ -61,7 +62,7 @@ bool merge_add(Partition& p, int add) {
     merged.inputs[kBconvResidual] = p.ops[add].inputs[1 - side];
     merged.inputs[kBconvThresholds] = -1;  // may stand for the residual (see choose.cc)
     merged.outputs[0] = p.ops[add].outputs[0];
-    note_merged(kAdd, &merged);
+    note_merged(p.ops[add], &merged);
     p.ops[add].type->release(p.ops[add]);
     p.ops[add] = merged;
     for (int i = conv; i + 1 < p.ops.size(); ++i) p.ops[i] = p.ops[i + 1];
@@ -83,7 +84,7 @@ bool merge_quantize(Partition& p, int quantize) {
     return false;
   }
   p.ops[source].outputs[1] = bits;
-  note_merged(kQuantize, &p.ops[source]);
+  note_merged(p.ops[quantize], &p.ops[source]);
   remove_op(p, quantize);
   int reader;
   if (p.ops[source].type != &kMaxPool && readers(p, value, &reader) == 0) {
@@ -112,7 +113,7 @@ bool merge_channel_constant(Partition& p, int step) {
   }
   (multiply ? layer.scale : layer.add) = p.ops[step].inputs[state.constant];
   layer.activation = state.activation;
-  note_merged(*p.ops[step].type, &p.ops[source]);
+  note_merged(p.ops[step], &p.ops[source]);
   p.ops[source].outputs[0] = p.ops[step].outputs[0];
   remove_op(p, step);
   return true;
@@ -131,7 +132,7 @@ bool merge_offset(Partition& p, int add) {
   }
   product.add = p.ops[add].inputs[sum.constant];
   product.activation = sum.activation;
-  note_merged(kAdd, &p.ops[mul]);
+  note_merged(p.ops[add], &p.ops[mul]);
   p.ops[mul].outputs[0] = p.ops[add].outputs[0];
   remove_op(p, add);
   return true;
@@ -151,8 +152,7 @@ bool merge_normalisation(Partition& p, int pool) {
   const int constant = p.ops[step].inputs[normal.constant];
   state.scale = p.ops[step].type == &kMul ? constant : -1;
   state.offset = p.ops[step].type == &kMul ? normal.add : constant;
-  note_merged(*p.ops[step].type, &p.ops[pool]);
-  if (state.scale >= 0 && state.offset >= 0) note_merged(kAdd, &p.ops[pool]);
+  note_merged(p.ops[step], &p.ops[pool]);
   p.ops[pool].inputs[0] = p.ops[step].inputs[1 - normal.constant];
   remove_op(p, step);
   return true;

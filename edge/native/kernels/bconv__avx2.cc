@@ -72,8 +72,9 @@ struct TileAvx2 : CountingAvx2 {
   static constexpr bool kPaired = false;
 
   // Adds counts to sums and clears them.
+  template <int kCount>
   static void widen_all(__m256i (*bytes)[kVectors], int32_t* sums) {
-    for (int p = 0; p < kGroup; ++p) {
+    for (int p = 0; p < kCount; ++p) {
       for (int v = 0; v < kVectors; ++v) {
         __m256i* sum = reinterpret_cast<__m256i*>(sums + p * kBlock) + v;
         *sum = _mm256_add_epi32(*sum, add_words(add_bytes<1>(bytes[p][v])));
@@ -82,11 +83,12 @@ struct TileAvx2 : CountingAvx2 {
     }
   }
 
+  template <int kCount>
   static void accumulate(const uint32_t* const* pixels, int, const Runs& runs,
                          const uint32_t* filter, int32_t* sums) {
-    __m256i bytes[kGroup][kVectors];
-    memset(sums, 0, kGroup * kBlock * sizeof *sums);
-    for (int p = 0; p < kGroup; ++p) {
+    __m256i bytes[kCount][kVectors];
+    memset(sums, 0, kCount * kBlock * sizeof *sums);
+    for (int p = 0; p < kCount; ++p) {
       for (int v = 0; v < kVectors; ++v) bytes[p][v] = _mm256_setzero_si256();
     }
     int room = kStepsPerWidening;
@@ -98,8 +100,8 @@ struct TileAvx2 : CountingAvx2 {
           const ptrdiff_t stop = end - at < room ? end : at + room;
           room -= static_cast<int>(stop - at);
           for (; at < stop; ++at, filter += kChannels) {
-            __m256i x[kGroup];
-            for (int p = 0; p < kGroup; ++p) {
+            __m256i x[kCount];
+            for (int p = 0; p < kCount; ++p) {
               x[p] = _mm256_set1_epi32(static_cast<int>(pixels[p][at]));
             }
 #pragma GCC unroll 4
@@ -107,20 +109,20 @@ struct TileAvx2 : CountingAvx2 {
               const __m256i weight =
                   _mm256_loadu_si256(reinterpret_cast<const __m256i*>(filter + 8 * v));
 #pragma GCC unroll 2
-              for (int p = 0; p < kGroup; ++p) {
+              for (int p = 0; p < kCount; ++p) {
                 const __m256i counts = popcount_bytes(_mm256_xor_si256(weight, x[p]));
                 bytes[p][v] = _mm256_add_epi8(bytes[p][v], counts);
               }
             }
           }
           if (room == 0) {
-            widen_all(bytes, sums);
+            widen_all<kCount>(bytes, sums);
             room = kStepsPerWidening;
           }
         }
       }
     }
-    widen_all(bytes, sums);
+    widen_all<kCount>(bytes, sums);
   }
 };
 
@@ -222,6 +224,7 @@ struct TilePairedAvx2 : CountingAvx2 {
     }
   }
 
+  template <int>
   static void accumulate(const uint32_t* const* pixels, int count, const Runs& runs,
                          const uint32_t* filter, int32_t* sums) {
     ptrdiff_t at[kMostPairs];

@@ -1,6 +1,6 @@
 // AVX-512 with VPOPCNTDQ: groups of 7 pixels x 32 channels. 7 divides 56, 28, 14 and 7, so that the
 // usual image sizes leave no ragged group, and 14 accumulators leave room for the paired tile's
-// second state. A single pixel, as dense layers have, is computed alone.
+// second state.
 #include "variants.h"
 #include "vector_avx512.h"
 
@@ -13,18 +13,9 @@ struct TileAvx512 : EpilogueAvx512 {
   static constexpr int kPixels = 28, kGroup = 7, kChannels = 32;
   static constexpr bool kPaired = false;
 
-  static void accumulate(const uint32_t* const* pixels, int count, const Runs& runs,
-                         const uint32_t* filter, int32_t* sums) {
-    if (count == 1) {
-      add<1>(pixels, runs, filter, sums);
-    } else {
-      add<kGroup>(pixels, runs, filter, sums);
-    }
-  }
-
   template <int kCount>
-  static void add(const uint32_t* const* pixels, const Runs& runs, const uint32_t* filter,
-                  int32_t* sums) {
+  static void accumulate(const uint32_t* const* pixels, int, const Runs& runs,
+                         const uint32_t* filter, int32_t* sums) {
     __m512i sum[kCount][2];
     for (auto& pixel : sum) pixel[0] = pixel[1] = _mm512_setzero_si512();
     for (int row = 0; row < runs.rows; ++row) {
@@ -82,18 +73,9 @@ struct TilePairedAvx512 : EpilogueAvx512 {
           [xor3] "i"(kXor3), [majority] "i"(kCarry));
   }
 
-  static void accumulate(const uint32_t* const* pixels, int count, const Runs& runs,
-                         const uint32_t* filter, int32_t* sums) {
-    if (count == 1) {
-      add<1>(pixels, runs, filter, sums);
-    } else {
-      add<kGroup>(pixels, runs, filter, sums);
-    }
-  }
-
   template <int kCount>
-  static void add(const uint32_t* const* pixels, const Runs& runs, const uint32_t* filter,
-                  int32_t* sums) {
+  static void accumulate(const uint32_t* const* pixels, int, const Runs& runs,
+                         const uint32_t* filter, int32_t* sums) {
     __m512i sum[kCount][2], ones[kCount][2];
     for (int p = 0; p < kCount; ++p) {
       sum[p][0] = sum[p][1] = ones[p][0] = ones[p][1] = _mm512_setzero_si512();

@@ -172,19 +172,9 @@ struct TileNeon : VectorEpilogue<VectorNeon> {
     }
   }
 
-  static void accumulate(const uint32_t* const* pixels, int count, const Runs& runs,
-                         const uint32_t* filter, int32_t* sums) {
-    // A single pixel, as dense layers have, is computed alone.
-    if (count == 1) {
-      add_all<1>(pixels, runs, filter, sums);
-    } else {
-      add_all<kGroup>(pixels, runs, filter, sums);
-    }
-  }
-
   template <int kCount>
-  static void add_all(const uint32_t* const* pixels, const Runs& runs, const uint32_t* filter,
-                      int32_t* sums) {
+  static void accumulate(const uint32_t* const* pixels, int, const Runs& runs,
+                         const uint32_t* filter, int32_t* sums) {
     const bool whole_rows = runs.taps * runs.words <= kMaxSteps;
     for (int row = 0; row < runs.rows; ++row) {
       const ptrdiff_t start = static_cast<ptrdiff_t>(row) * runs.row_step;

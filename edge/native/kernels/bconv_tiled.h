@@ -9,11 +9,12 @@
 //
 // A `Tile` provides:
 //   kIsa, kPixels, kGroup, kChannels, kPaired
+//   template <int kCount>
 //   static void accumulate(const uint32_t* const* pixels, int count, const Runs&,
 //                          const uint32_t* filter, int32_t* sums)
-//                                          sums[pixel * kBlock + channel] = a of a group of
-//                                          kGroup pixels; those past `count` repeat the last, and
-//                                          nothing of theirs is used
+//                                          sums[pixel * kBlock + channel] = a of kCount pixels,
+//                                          which is 1 or kGroup; those past `count` repeat the
+//                                          last, and nothing of theirs is used
 //   static uint32_t signs(const float* values)               bit i = values[i] < 0
 //   static uint32_t greater(const int32_t* a, const int32_t* b)    bit i = a[i] > b[i]
 //   static bool finish(const Finish&)      the epilogue of a whole block, or false to leave it to
@@ -23,16 +24,11 @@
 // linker must not merge those copies.
 #pragma once
 
+#include "bconv_frame.h"
 #include "rectangles.h"
 
 namespace b1 {
 namespace {
-
-// Where the words of a pixel's taps lie, counted in words from its first tap: `rows` x `taps` runs
-// of `words` contiguous ones. Taps that touch in memory form one run.
-struct Runs {
-  int rows, row_step, taps, tap_step, words;
-};
 
 // One block of channels of neighbouring pixels, accumulated and waiting for its epilogue.
 struct Finish {
@@ -45,6 +41,8 @@ struct Finish {
 
 template <class Tile>
 struct TiledBconv {
+  using Frame = TiledFrame<Tile>;
+  using Walker = typename Frame::Walker;
   static constexpr int kP = Tile::kPixels, kG = Tile::kGroup, kC = Tile::kChannels;
   static_assert(kBlock % kC == 0 && kP % kG == 0, "blocks and tiles are whole");
 
@@ -60,12 +58,8 @@ struct TiledBconv {
     return (s.group_channels_out() + kBlock - 1) / kBlock;
   }
 
-  // Words of a tap, and of a pixel in the frame.
-  static int tap_words(const BconvShape& s) { return round_up(s.group_words(), Tile::kPaired + 1); }
-  static int pixel_words(const BconvShape& s) { return s.groups * tap_words(s); }
-
   static size_t block_words(const BconvShape& s) {
-    return static_cast<size_t>(kBlock) * s.kernel_h * s.kernel_w * tap_words(s);
+    return static_cast<size_t>(kBlock) * s.kernel_h * s.kernel_w * Frame::tap_words(s);
   }
   static size_t filter_words(const BconvShape& s) {
     return block_words(s) * blocks_per_group(s) * s.groups;
@@ -77,8 +71,8 @@ struct TiledBconv {
     const int words = s.group_words(), taps = s.kernel_h * s.kernel_w;
     for (int group = 0; group < s.groups; ++group) {
       for (int first = 0; first < blocks_per_group(s) * kBlock; first += kC) {
-        for (int step = 0; step < taps * tap_words(s); ++step) {
-          const int tap = step / tap_words(s), i = step % tap_words(s);
+        for (int step = 0; step < taps * Frame::tap_words(s); ++step) {
+          const int tap = step / Frame::tap_words(s), i = step % Frame::tap_words(s);
           for (int c = first; c < first + kC; ++c) {
             const size_t row = static_cast<size_t>(group) * s.group_channels_out() + c;
             const uint32_t* from = filter + (row * taps + tap) * words;
@@ -89,58 +83,6 @@ struct TiledBconv {
           }
         }
       }
-    }
-  }
-
-  static bool staged(const BconvShape& s) { return Tile::kPaired || s.needs_padding(); }
-
-  static size_t scratch_words(const BconvShape& s) {
-    if (!staged(s)) return 0;
-    return static_cast<size_t>(s.batch) * s.padded_h() * s.padded_w() * pixel_words(s);
-  }
-
-  static int stage_items(const BconvShape& s) { return staged(s) ? s.batch * s.padded_h() : 0; }
-
-  // Copies rows into the frame; padding is zero bits, that is +1.
-  static void stage(const BconvCall& call, int first, int last) {
-    const BconvShape& s = *call.shape;
-    const int words = pixel_words(s);
-    const size_t row_words = static_cast<size_t>(s.padded_w()) * words;
-    const size_t left = static_cast<size_t>(s.pad_left) * words;
-    const size_t middle = static_cast<size_t>(s.in_w) * words;
-    const size_t in_words = static_cast<size_t>(s.in_w) * s.words_in();
-    for (int row = first; row < last; ++row) {
-      uint32_t* to = call.scratch + row * row_words;
-      const int n = row / s.padded_h(), y = row % s.padded_h() - s.pad_top;
-      if (y < 0 || y >= s.in_h) {
-        memset(to, 0, row_words * sizeof *to);
-        continue;
-      }
-      memset(to, 0, left * sizeof *to);
-      copy_words(to + left, call.input + (static_cast<size_t>(n) * s.in_h + y) * in_words, in_words,
-                 s.words_in());
-      memset(to + left + middle, 0, (row_words - left - middle) * sizeof *to);
-    }
-  }
-
-  // A paired tile reads (x0, x0 ^ x1) where the input has (x0, x1), and (x, x) where a pixel's last
-  // word x is odd.
-  static void copy_words(uint32_t* to, const uint32_t* from, size_t count, int pixel) {
-    if (!Tile::kPaired) {
-      memcpy(to, from, count * sizeof *to);
-      return;
-    }
-    const size_t run = pixel % 2 ? pixel : count;
-    for (const uint32_t* end = from + count; from < end; from += run) {
-      for (size_t i = 0; i + 1 < run; i += 2, to += 2) {
-        uint64_t pair;
-        memcpy(&pair, from + i, sizeof pair);
-        pair ^= pair << 32;
-        memcpy(to, &pair, sizeof pair);
-      }
-      if (run % 2 == 0) continue;
-      to[0] = to[1] = from[run - 1];
-      to += 2;
     }
   }
 
@@ -155,7 +97,8 @@ struct TiledBconv {
   }
 
   static int tiles(const BconvShape& s) {
-    return (s.pixels() + tile_pixels(s) - 1) / tile_pixels(s);
+    const int most = tile_pixels(s);
+    return (s.pixels() + most - 1) / most;
   }
 
   // Whether blocks share words of bits, which only groups of odd sizes make them do; then one item
@@ -172,67 +115,6 @@ struct TiledBconv {
   }
   static int run_items(const BconvShape& s) { return tiles(s) * splits(s); }
 
-  static Runs runs_of(const BconvShape& s, int frame_w) {
-    const int words = pixel_words(s);
-    if (s.groups == 1 && s.dilation_w == 1) {
-      return {s.kernel_h, s.dilation_h * frame_w * words, 1, 0, s.kernel_w * words};
-    }
-    return {s.kernel_h, s.dilation_h * frame_w * words, s.kernel_w, s.dilation_w * words,
-            tap_words(s)};
-  }
-
-  // Walks the output pixels in order and knows where in the frame their first taps lie.
-  class Walker {
-   public:
-    Walker(const BconvCall& call, int pixel) : call_(call), s_(*call.shape) {
-      const bool framed = staged(s_);
-      frame_ = framed ? call.scratch : call.input;
-      const ptrdiff_t row =
-          static_cast<ptrdiff_t>(pixel_words(s_)) * (framed ? s_.padded_w() : s_.in_w);
-      step_ = s_.stride_w * pixel_words(s_);
-      row_step_ = s_.stride_h * row;
-      image_step_ = (framed ? s_.padded_h() : s_.in_h) * row;
-      move_to(pixel);
-    }
-
-    int pixel() const { return pixel_; }
-
-    void move_to(int pixel) {
-      pixel_ = pixel;
-      x_ = pixel % s_.out_w;
-      y_ = pixel / s_.out_w % s_.out_h;
-      image_ = frame_ + pixel / s_.out_w / s_.out_h * image_step_;
-      tap_ = image_ + y_ * row_step_ + x_ * step_;
-    }
-
-    const uint32_t* first_tap() const { return tap_; }
-
-    const int32_t* correction() const {
-      const BconvCorrection& c = *call_.correction;
-      const size_t entry = c.row_class[y_] * c.col_classes + c.col_class[x_];
-      return c.table + entry * channel_capacity(s_.channels_out);
-    }
-
-    void advance() {
-      ++pixel_;
-      tap_ += step_;
-      if (++x_ < s_.out_w) return;
-      x_ = 0;
-      if (++y_ == s_.out_h) {
-        y_ = 0;
-        image_ += image_step_;
-      }
-      tap_ = image_ + y_ * row_step_;
-    }
-
-   private:
-    const BconvCall& call_;
-    const BconvShape& s_;
-    const uint32_t *frame_, *image_, *tap_;
-    ptrdiff_t step_, row_step_, image_step_;
-    int pixel_, x_, y_;
-  };
-
   // The pixels of one tile; those past the last repeat it, and are computed but not stored.
   struct Pixels {
     const uint32_t* first_tap[kP];
@@ -240,8 +122,7 @@ struct TiledBconv {
     int first, count;
   };
 
-  static void take_pixels(const BconvCall& call, Walker* walker, Pixels* p) {
-    const int most = tile_pixels(*call.shape);
+  static void take_pixels(const BconvCall& call, int most, Walker* walker, Pixels* p) {
     p->first = walker->pixel();
     p->count = call.shape->pixels() - p->first;
     if (p->count > most) p->count = most;
@@ -264,19 +145,20 @@ struct TiledBconv {
   // A block of filters is used for all tiles before the next.
   static void run_rectangle(const BconvCall& call, const Rectangle& r) {
     const BconvShape& s = *call.shape;
-    const Runs runs = runs_of(s, staged(s) ? s.padded_w() : s.in_w);
-    Walker walker(call, r.first_tile * tile_pixels(s));
+    const Runs runs = Frame::runs_of(s);
+    const int most = tile_pixels(s), first_pixel = r.first_tile * most;
+    Walker walker(call, first_pixel);
     Pixels pixels;
     if (blocks_share_words(s)) {
       for (int tile = r.first_tile; tile < r.last_tile; ++tile) {
-        take_pixels(call, &walker, &pixels);
+        take_pixels(call, most, &walker, &pixels);
         clear_bits(call, pixels.first, pixels.count);
         for (int block = 0; block < blocks(s); ++block) run_tile(call, runs, pixels, block);
       }
       return;
     }
     if (r.last_block - r.first_block < blocks(s)) {  // of a single tile
-      take_pixels(call, &walker, &pixels);
+      take_pixels(call, most, &walker, &pixels);
       SplitBits<kP> bits(call, r, pixels.first, pixels.count);
       for (int block = r.first_block; block < r.last_block; ++block) {
         run_tile(bits.call(), runs, pixels, block);
@@ -285,9 +167,9 @@ struct TiledBconv {
       return;
     }
     for (int block = 0; block < r.last_block; ++block) {
-      walker.move_to(r.first_tile * tile_pixels(s));
+      walker.move_to(first_pixel);
       for (int tile = r.first_tile; tile < r.last_tile; ++tile) {
-        take_pixels(call, &walker, &pixels);
+        take_pixels(call, most, &walker, &pixels);
         run_tile(call, runs, pixels, block);
       }
     }
@@ -306,7 +188,7 @@ struct TiledBconv {
     const int left = s.group_channels_out() - channel, channels = left < kBlock ? left : kBlock;
     const uint32_t* taps[kP];
     for (int i = 0; i < round_up(pixels.count, kG); ++i) {
-      taps[i] = pixels.first_tap[i] + group * tap_words(s);
+      taps[i] = pixels.first_tap[i] + group * Frame::tap_words(s);
     }
     const uint32_t* filter = call.filter + block_words(s) * block;
     alignas(64) int32_t sums[kP * kBlock];
@@ -314,7 +196,12 @@ struct TiledBconv {
     for (int c = 0; c < channels; c += kC) {
       for (int i = 0; i < pixels.count; i += kG) {
         const int count = pixels.count - i < kG ? pixels.count - i : kG;
-        Tile::accumulate(taps + i, count, runs, filter, sums + i * kBlock + c);
+        int32_t* group_sums = sums + i * kBlock + c;
+        if (count == 1) {  // as in dense layers
+          Tile::template accumulate<1>(taps + i, count, runs, filter, group_sums);
+        } else {
+          Tile::template accumulate<kG>(taps + i, count, runs, filter, group_sums);
+        }
       }
       filter += block_words(s) / (kBlock / kC);
     }
@@ -411,8 +298,17 @@ struct TiledBconv {
   }
 
   static constexpr BconvKernel kernel(const char* name) {
-    return {name,          Tile::kIsa,  applies, pays,      filter_words, pack_filter,
-            scratch_words, stage_items, stage,   run_items, run};
+    return {name,
+            Tile::kIsa,
+            applies,
+            pays,
+            filter_words,
+            pack_filter,
+            Frame::scratch_words,
+            Frame::stage_items,
+            Frame::stage,
+            run_items,
+            run};
   }
 };
 

@@ -15,8 +15,9 @@ struct MaxPoolRows {
   typedef float Vector __attribute__((vector_size(4 * kLanes)));
   static constexpr int kVectors = 4, kChannels = kVectors * kLanes;
 
-  static Vector load(const float* from) {
-    Vector v;
+  template <class V>
+  static V load(const float* from) {
+    V v;
     memcpy(&v, from, sizeof v);
     return v;
   }
@@ -28,48 +29,34 @@ struct MaxPoolRows {
     size_t row, column;  // values from one to the next
   };
 
-  // kChannels maxima from channel `c` on.
-  template <bool kScaled, bool kOffset>
+  // The maxima of kCount vectors of channels from channel `c` on; a float is a vector, too.
+  template <class V, int kCount, bool kScaled, bool kOffset>
   static void block(const MaxPoolCall& call, const Window& window, int c, float* out) {
-    Vector maximum[kVectors], scale[kVectors], offset[kVectors];
-    for (int v = 0; v < kVectors; ++v) {
-      maximum[v] = Vector{} - __builtin_inff();
-      if (kScaled) scale[v] = load(call.scale + c + kLanes * v);
-      if (kOffset) offset[v] = load(call.offset + c + kLanes * v);
+    constexpr int kWidth = sizeof(V) / sizeof(float);
+    V maximum[kCount], scale[kCount], offset[kCount];
+    for (int v = 0; v < kCount; ++v) {
+      maximum[v] = V{} - __builtin_inff();
+      if (kScaled) scale[v] = load<V>(call.scale + c + kWidth * v);
+      if (kOffset) offset[v] = load<V>(call.offset + c + kWidth * v);
     }
     for (int row = 0; row < window.rows; ++row) {
       const float* from = window.first + row * window.row + c;
       for (int column = 0; column < window.columns; ++column, from += window.column) {
 #pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v) {
-          Vector x = load(from + kLanes * v);
+        for (int v = 0; v < kCount; ++v) {
+          V x = load<V>(from + kWidth * v);
           if (kScaled) x = x * scale[v];
           if (kOffset) x = x + offset[v];
           maximum[v] = x > maximum[v] ? x : maximum[v];
         }
       }
     }
-    const Vector low = Vector{} + call.low, high = Vector{} + call.high;
-    for (int v = 0; v < kVectors; ++v) {
-      Vector x = maximum[v] < low ? low : maximum[v];
+    const V low = V{} + call.low, high = V{} + call.high;
+    for (int v = 0; v < kCount; ++v) {
+      V x = maximum[v] < low ? low : maximum[v];
       x = x > high ? high : x;
-      memcpy(out + c + kLanes * v, &x, sizeof x);
+      memcpy(out + c + kWidth * v, &x, sizeof x);
     }
-  }
-
-  // The same for one channel.
-  static void one(const MaxPoolCall& call, const Window& window, int c, float* out) {
-    float maximum = -__builtin_inff();
-    for (int row = 0; row < window.rows; ++row) {
-      for (int column = 0; column < window.columns; ++column) {
-        float x = window.first[row * window.row + column * window.column + c];
-        if (call.scale) x = x * call.scale[c];
-        if (call.offset) x = x + call.offset[c];
-        maximum = x > maximum ? x : maximum;
-      }
-    }
-    maximum = maximum < call.low ? call.low : maximum;
-    out[c] = maximum > call.high ? call.high : maximum;
   }
 
   template <bool kScaled, bool kOffset>
@@ -92,9 +79,9 @@ struct MaxPoolRows {
         window.columns = right - left;
         int c = 0;
         for (; c + kChannels <= s.channels; c += kChannels) {
-          block<kScaled, kOffset>(call, window, c, out);
+          block<Vector, kVectors, kScaled, kOffset>(call, window, c, out);
         }
-        for (; c < s.channels; ++c) one(call, window, c, out);
+        for (; c < s.channels; ++c) block<float, 1, kScaled, kOffset>(call, window, c, out);
       }
     }
   }
