@@ -2,6 +2,9 @@
 #pragma once
 
 #include <stdint.h>
+#include <stdlib.h>
+
+#include <new>
 
 #include "../kernels/variants.h"
 #include "array.h"
@@ -107,6 +110,21 @@ struct Partition {
   // Records why `op` cannot run; returns false.
   bool fail(const Op& op, const char* format, ...) __attribute__((format(printf, 3, 4)));
 };
+
+// What `parse` keeps for an operator, zeroed first, and `release` destroys.
+template <class State>
+State* make_state(Op& op) {
+  State* state = new (calloc(1, sizeof(State))) State();
+  op.state = state;
+  return state;
+}
+
+template <class State>
+void release_state(Op& op) {
+  if (op.state == nullptr) return;
+  static_cast<State*>(op.state)->~State();
+  free(op.state);
+}
 
 size_t size_of(TfLiteType type);  // bytes of an element, 0 for types that are not handled
 // The number of elements, or -1 if a dimension is not positive or the product passes 2^30.

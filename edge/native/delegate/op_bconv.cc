@@ -1,7 +1,5 @@
 #include "op_bconv.h"
 
-#include <new>
-
 #include "op_elementwise.h"
 
 namespace onebit {
@@ -10,8 +8,7 @@ namespace {
 BconvState& state_of(Op& op) { return *static_cast<BconvState*>(op.state); }
 
 bool parse(Partition& p, Op& op, const TfLiteNode& node) {
-  BconvState* state = new (calloc(1, sizeof(BconvState))) BconvState();
-  op.state = state;
+  BconvState* state = make_state<BconvState>(op);
   if (node.inputs->size != 5 || node.outputs->size != 1 || op.inputs[kBconvInput] < 0 ||
       op.inputs[kBconvFilter] < 0 || op.outputs[0] < 0) {
     return p.fail(op, "needs five inputs and one output, has %d and %d", node.inputs->size,
@@ -342,14 +339,8 @@ void run(Partition& p, Op& op) {
   pool.run(state.kernel->run_items(state.shape), compute, &state);
 }
 
-void release(Op& op) {
-  if (op.state == nullptr) return;
-  state_of(op).~BconvState();
-  free(op.state);
-}
-
 }  // namespace
 
-const OpType kBconv = {"LceBconv2d", parse, prepare, run, release};
+const OpType kBconv = {"LceBconv2d", parse, prepare, run, release_state<BconvState>};
 
 }  // namespace onebit

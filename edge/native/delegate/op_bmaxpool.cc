@@ -1,6 +1,4 @@
 // LceBMaxPool2d: the maximum of ±1 over a window is -1 only where all are, an AND of bits.
-#include <new>
-
 #include "flexbuffer.h"
 #include "geometry.h"
 #include "graph.h"
@@ -17,8 +15,7 @@ struct State {
 };
 
 bool parse(Partition& p, Op& op, const TfLiteNode& node) {
-  State* state = new (calloc(1, sizeof(State))) State();
-  op.state = state;
+  State* state = make_state<State>(op);
   if (node.inputs->size != 1 || node.outputs->size != 1 || op.inputs[0] < 0 || op.outputs[0] < 0) {
     return p.fail(op, "needs one input and one output, has %d and %d", node.inputs->size,
                   node.outputs->size);
@@ -90,10 +87,8 @@ void run(Partition& p, Op& op) {
   p.delegate->pool.run(in.dims[0] * state.out_h, pool_rows, &state);
 }
 
-void release(Op& op) { free(op.state); }
-
 }  // namespace
 
-const OpType kBMaxPool = {"LceBMaxPool2d", parse, prepare, run, release};
+const OpType kBMaxPool = {"LceBMaxPool2d", parse, prepare, run, release_state<State>};
 
 }  // namespace onebit

@@ -1,7 +1,5 @@
 #include "op_elementwise.h"
 
-#include <new>
-
 namespace onebit {
 namespace {
 
@@ -11,8 +9,7 @@ constexpr int kTile = 256;  // values that stay in the first-level cache between
 ElementwiseState& state_of(Op& op) { return *static_cast<ElementwiseState*>(op.state); }
 
 bool parse(Partition& p, Op& op, const TfLiteNode& node) {
-  ElementwiseState* state = new (calloc(1, sizeof(ElementwiseState))) ElementwiseState();
-  op.state = state;
+  ElementwiseState* state = make_state<ElementwiseState>(op);
   if (node.inputs->size != 2 || node.outputs->size != 1 || node.builtin_data == nullptr) {
     return p.fail(op, "needs two inputs and one output");
   }
@@ -122,12 +119,6 @@ void run(Partition& p, Op& op, Work work) {
 void run_add(Partition& p, Op& op) { run(p, op, rows<false>); }
 void run_mul(Partition& p, Op& op) { run(p, op, rows<true>); }
 
-void release(Op& op) {
-  if (op.state == nullptr) return;
-  state_of(op).~ElementwiseState();
-  free(op.state);
-}
-
 }  // namespace
 
 void activation_range(int activation, float* low, float* high) {
@@ -163,7 +154,7 @@ bool is_channel_constant(const TfLiteContext& context, const TfLiteNode& node, i
   return channels > 0 && c.bytes >= count * sizeof(float);
 }
 
-const OpType kAdd = {"ADD", parse, prepare, run_add, release};
-const OpType kMul = {"MUL", parse, prepare, run_mul, release};
+const OpType kAdd = {"ADD", parse, prepare, run_add, release_state<ElementwiseState>};
+const OpType kMul = {"MUL", parse, prepare, run_mul, release_state<ElementwiseState>};
 
 }  // namespace onebit

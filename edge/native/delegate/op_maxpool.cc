@@ -1,7 +1,5 @@
 #include "op_maxpool.h"
 
-#include <new>
-
 #include "op_elementwise.h"
 
 namespace onebit {
@@ -10,8 +8,7 @@ namespace {
 MaxPoolState& state_of(Op& op) { return *static_cast<MaxPoolState*>(op.state); }
 
 bool parse(Partition& p, Op& op, const TfLiteNode& node) {
-  MaxPoolState* state = new (calloc(1, sizeof(MaxPoolState))) MaxPoolState();
-  op.state = state;
+  MaxPoolState* state = make_state<MaxPoolState>(op);
   if (node.inputs->size != 1 || node.outputs->size != 1 || node.builtin_data == nullptr) {
     return p.fail(op, "needs one input and one output");
   }
@@ -98,14 +95,8 @@ void run(Partition& p, Op& op) {
   p.delegate->pool.run(in.dims[0] * s.shape.out_h, rows, &s);
 }
 
-void release(Op& op) {
-  if (op.state == nullptr) return;
-  state_of(op).~MaxPoolState();
-  free(op.state);
-}
-
 }  // namespace
 
-const OpType kMaxPool = {"MAX_POOL_2D", parse, prepare, run, release};
+const OpType kMaxPool = {"MAX_POOL_2D", parse, prepare, run, release_state<MaxPoolState>};
 
 }  // namespace onebit

@@ -1,7 +1,5 @@
 #include "op_weight_only.h"
 
-#include <new>
-
 #include "op_elementwise.h"
 
 namespace onebit {
@@ -24,8 +22,7 @@ void read_window(const Params& params, WeightOnlyState* state) {
 bool in_range(int value) { return value >= 1 && value <= kMaxWindow; }
 
 bool parse(Partition& p, Op& op, const TfLiteNode& node) {
-  WeightOnlyState* state = new (calloc(1, sizeof(WeightOnlyState))) WeightOnlyState();
-  op.state = state;
+  WeightOnlyState* state = make_state<WeightOnlyState>(op);
   state->scale = state->add = state->flat_filter = -1;
   for (const FlatFilter& flat : p.delegate->flat_filters) {
     if (flat.node == op.node) state->flat_filter = flat.tensor;
@@ -225,16 +222,12 @@ void run(Partition& p, Op& op) {
                        &state);
 }
 
-void release(Op& op) {
-  if (op.state == nullptr) return;
-  state_of(op).~WeightOnlyState();
-  free(op.state);
-}
-
 }  // namespace
 
-const OpType kWeightOnlyDense = {"FULLY_CONNECTED", parse, prepare, run, release};
-const OpType kWeightOnlyConv = {"CONV_2D", parse, prepare, run, release};
-const OpType kWeightOnlyDepthwise = {"DEPTHWISE_CONV_2D", parse, prepare, run, release};
+const OpType kWeightOnlyDense = {"FULLY_CONNECTED", parse, prepare, run,
+                                 release_state<WeightOnlyState>};
+const OpType kWeightOnlyConv = {"CONV_2D", parse, prepare, run, release_state<WeightOnlyState>};
+const OpType kWeightOnlyDepthwise = {"DEPTHWISE_CONV_2D", parse, prepare, run,
+                                     release_state<WeightOnlyState>};
 
 }  // namespace onebit
