@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from onebit.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from convert.audit import audit
-    from convert.conversion import Conversion, Samples, convert_model
+    from convert.auditing.layers import audit
+    from convert.conversion import Conversion, convert_model
     from convert.errors import ConversionError, FlatbufferError, SourceError
     from convert.int8.settings import Int8
+    from convert.keras_model.samples import Samples
     from convert.report import Audit, Layer, Report, Totals, Verification
     from convert.verification import verify
 
@@ -45,11 +46,11 @@ _MODULE_OF = {
     "Int8": "convert.int8.settings",
     "Layer": "convert.report",
     "Report": "convert.report",
-    "Samples": "convert.conversion",
+    "Samples": "convert.keras_model.samples",
     "SourceError": "convert.errors",
     "Totals": "convert.report",
     "Verification": "convert.report",
-    "audit": "convert.audit",
+    "audit": "convert.auditing.layers",
     "convert_model": "convert.conversion",
     "verify": "convert.verification",
 }

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     import zoo
-    from convert.conversion import Conversion, Samples
+    from convert.conversion import Conversion
+    from convert.keras_model.samples import Samples
     from onebit.keras import keras
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -174,9 +175,9 @@ def audit(file: Path, fail_if_float: bool, format_: str) -> None:
     """
     from dataclasses import asdict
 
-    from convert.audit import audit as audit_content
-    from convert.flatbuffer import read_file
+    from convert.auditing.layers import audit as audit_content
     from convert.printing import listed, print_layers, print_totals
+    from convert.tflite.graph import read_file
 
     result = audit_content(read_file(file), str(file))
     if format_ == "table":
@@ -219,8 +220,8 @@ def verify(
     from dataclasses import asdict
 
     from convert.conversion import verify_file
-    from convert.flatbuffer import read_file
     from convert.printing import print_verification
+    from convert.tflite.graph import read_file
 
     content = read_file(file)
     with progress.status("loading TensorFlow and the model") as status:
@@ -247,8 +248,8 @@ def weights(file: Path, output: Path) -> None:
     """
     require_suffix(output, ".npz")
     require_writable(output)
-    from convert.flatbuffer import read_file
-    from convert.weights import packed_weights, write_packed_weights
+    from convert.auditing.packed_weights import packed_weights, write_packed_weights
+    from convert.tflite.graph import read_file
 
     arrays = packed_weights(read_file(file), str(file))
     write_packed_weights(output, arrays)
@@ -271,7 +272,7 @@ class _Loaded:
 
 def _load(source: str, custom_objects: Path | None, allow_code: bool) -> _Loaded:
     import zoo
-    from convert.sources import load_custom_objects, load_model
+    from convert.keras_model.loading import load_custom_objects, load_model
 
     if source.startswith("zoo:"):
         name, _, weights = source.removeprefix("zoo:").partition("@")
@@ -295,8 +296,8 @@ def _is_run(path: Path) -> bool:
 
 
 def _run_samples(run: "zoo.Run") -> "Samples":
-    from convert.conversion import Samples
-    from zoo.preprocessing import preprocessed
+    from convert.keras_model.samples import Samples
+    from zoo.runs.run import preprocessed
 
     inputs = preprocessed(run.samples, run.preprocessing)
     return Samples([inputs], run.samples.labels, run.card["accuracy"]["split"])
@@ -304,7 +305,12 @@ def _run_samples(run: "zoo.Run") -> "Samples":
 
 def _samples(loaded: _Loaded, verify_data: Path | None, most: int) -> "Samples":
     """The first samples of what the user gave, else of the run, else random ones."""
-    from convert.samples import check_samples, first_samples, random_samples, read_samples
+    from convert.keras_model.samples import (
+        check_samples,
+        first_samples,
+        random_samples,
+        read_samples,
+    )
 
     if verify_data is None:
         samples = loaded.samples or random_samples(loaded.model, RANDOM_SAMPLES)
@@ -321,16 +327,14 @@ def _samples(loaded: _Loaded, verify_data: Path | None, most: int) -> "Samples":
 
 def _representative(loaded: _Loaded, path: Path, most: int) -> "Sequence[NDArray[np.float32]]":
     """Samples to learn int8 ranges from, evenly spread over what there is."""
-    from convert.samples import read_samples, spread_samples
+    from convert.keras_model.samples import read_samples, spread_samples
 
     if not _is_run(path) and path.name != "card.json":
         return spread_samples(read_samples(path, loaded.model), most)
     import zoo
-    from convert.conversion import Samples
-    from convert.samples import check_samples
+    from convert.keras_model.samples import Samples, check_samples
     from zoo.datasets import Split
-    from zoo.preprocessing import preprocessed
-    from zoo.run import load_card, load_preprocessor
+    from zoo.runs.run import load_card, load_preprocessor, preprocessed
 
     folder = path if path.is_dir() else path.parent
     card = load_card(folder)
@@ -360,7 +364,7 @@ def _save(conversion: "Conversion", output: Path, keep_mismatch: bool, header: P
     if header is None:
         conversion.save(output)
         return
-    from convert.header import c_header
+    from convert.tflite.c_header import c_header
 
     # The header goes first, so that a full disk leaves neither.
     with replacing(header) as temporary:

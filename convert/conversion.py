@@ -2,46 +2,31 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from convert.audit import audit
+from convert.auditing.layers import audit
 from convert.errors import ConversionError
-from convert.flatbuffer import Graph
-from convert.int8.compare import verify_int8
 from convert.int8.quantize import is_quantized, left_float, quantize
 from convert.int8.settings import Int8
-from convert.lce import VERSION, LceInterpreter, convert_with_lce
-from convert.matching import name_tensors
+from convert.keras_model.layer_graph import flat_layers
+from convert.keras_model.samples import Samples
 from convert.passes import run_passes
 from convert.report import Report, Verification
 from convert.rewrites import Rewritten, rewrite
+from convert.rewrites.fix_large_kernels import MAX_FOLDED_WEIGHTS
+from convert.runtimes.lce import VERSION, LceInterpreter, convert_with_lce
+from convert.tflite.graph import Graph
 from convert.verification import verify
+from convert.verification.int8 import verify_int8
+from convert.verification.layer_matching import name_tensors
 from onebit.files import replacing, write_json
 from onebit.keras import keras
 
 Stage = Callable[[str], None]
 """Told the name of each stage as it begins."""
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Inputs to verify with.
-
-    Attributes:
-        inputs: One array per input of the model, `[N, …]`, preprocessed.
-        labels: Class indices `[N]`, or None.
-        split: What they are called in the report, such as `test`.
-    """
-
-    inputs: Sequence[NDArray[Any]]
-    labels: NDArray[np.integer[Any]] | None = None
-    split: str = "given"
 
 
 @dataclass(frozen=True)
@@ -175,9 +160,28 @@ def convert_alone(
         on_stage("rewriting layers")
         rewritten = rewrite(model)
     on_stage("converting with Larq Compute Engine")
-    graph = Graph.from_bytes(convert_with_lce(rewritten.model))
+    try:
+        graph = Graph.from_bytes(convert_with_lce(rewritten.model))
+    except ConversionError as error:
+        error.hint = _about_large_kernels(rewritten.model) or error.hint
+        raise
     name_tensors(graph, model)
     return rewritten, graph.to_bytes()
+
+
+def _about_large_kernels(model: keras.Model) -> str | None:
+    """A hint for models whose kernels are too large for LCE; None for others."""
+    large = [
+        layer.name
+        for layer in flat_layers(model)
+        if any(w.shape.num_elements() > MAX_FOLDED_WEIGHTS for w in layer.weights)
+    ]
+    if not large:
+        return None
+    return (
+        f"it cannot take kernels of over 2^25 weights, as {', '.join(large)} has: Onebit "
+        "rewrites those of Larq layers in models of the functional API"
+    )
 
 
 def verify_file(

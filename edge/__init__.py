@@ -4,11 +4,11 @@ rows = edge.benchmark(["model.tflite"])
 edge.write_report(rows, "report.html")
 """
 
-from edge.bench import benchmark
-from edge.measurement import Plan, plan_for
-from edge.report import render_report, write_report
-from edge.row_files import RowWriter, read_rows
-from edge.rows import Row
+from edge.bench.cells import benchmark
+from edge.bench.measurement import Plan, plan_for
+from edge.report.page import render_report, write_report
+from edge.results.row import Row
+from edge.results.row_files import RowWriter, read_rows
 
 __all__ = [
     "Plan",

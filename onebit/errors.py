@@ -5,12 +5,27 @@ from collections.abc import Iterable
 
 
 class OnebitError(Exception):
-    """A failure that one line explains: what is wrong, with which file or option, and the mend.
+    """A failure that one line explains: what is wrong, with which file or option, and the fix.
 
-    Command lines print the message without a traceback and exit with `exit_code`.
+    Command lines print it without a traceback and exit with `exit_code`. Code never reads the
+    message: it looks at the type, at `reason` and at `hint`.
+
+    Attributes:
+        message: What is wrong.
+        hint: How to fix it; None where the message says it or nothing is known.
+        reason: A code that programs compare, such as `no-python`; None where nothing needs one.
     """
 
     exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None, reason: str | None = None):
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}; {self.hint}"
 
 
 class UsageError(OnebitError):

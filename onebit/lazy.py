@@ -10,7 +10,7 @@ def lazy_names(package: str, module_of: Mapping[str, str]) -> Callable[[str], An
 
     It keeps `import zoo` and `python -m zoo --help` from waiting seconds for TensorFlow:
 
-        __getattr__ = lazy_names(__name__, {"build": "zoo.registry"})
+        __getattr__ = lazy_names(__name__, {"build": "zoo.factory"})
 
     Args:
         package: The name of the module that gets the function.

@@ -14,24 +14,24 @@ from onebit.lazy import lazy_names
 
 if TYPE_CHECKING:
     from zoo.datasets import Dataset, load_dataset
-    from zoo.evaluation import evaluate
-    from zoo.packed_weights import export, load_trained
+    from zoo.factory import build, names
     from zoo.recipes import Recipe, resolve_recipe
-    from zoo.registry import build, names
-    from zoo.run import Run, load_run
-    from zoo.training import train
+    from zoo.runs.packed_weights import export, load_trained
+    from zoo.runs.run import Run, load_run
+    from zoo.training.evaluation import evaluate
+    from zoo.training.loop import train
 
 _MODULE_OF = {
     "Dataset": "zoo.datasets",
     "Recipe": "zoo.recipes",
-    "Run": "zoo.run",
-    "build": "zoo.registry",
-    "evaluate": "zoo.evaluation",
-    "export": "zoo.packed_weights",
+    "Run": "zoo.runs.run",
+    "build": "zoo.factory",
+    "evaluate": "zoo.training.evaluation",
+    "export": "zoo.runs.packed_weights",
     "load_dataset": "zoo.datasets",
-    "load_run": "zoo.run",
-    "load_trained": "zoo.packed_weights",
-    "names": "zoo.registry",
+    "load_run": "zoo.runs.run",
+    "load_trained": "zoo.runs.packed_weights",
+    "names": "zoo.factory",
     "resolve_recipe": "zoo.recipes",
     "train": "zoo.training",
 }
@@ -53,12 +53,12 @@ __all__ = [
 
 # Saved models hold these modules' classes.
 register_keras_modules(
-    "zoo.elastic",
-    "zoo.generalized_activations",
-    "zoo.larq_layers",
-    "zoo.losses",
-    "zoo.quantizers",
-    "zoo.text_layers",
+    "zoo.layers.elastic_quantizer",
+    "zoo.layers.reactnet_layers",
+    "zoo.layers.larq_zoo",
+    "zoo.training.losses",
+    "zoo.layers.quantizers",
+    "zoo.layers.transformer_layers",
 )
 
 __getattr__ = lazy_names(__name__, _MODULE_OF)

@@ -167,8 +167,8 @@ def train(
       python -m zoo train binary_net_mlp_mnist_5k -o runs/bnn --set epochs=20
     """
     from zoo.recipes import resolve_recipe
-    from zoo.run import load_card
-    from zoo.run_writer import is_finished
+    from zoo.runs.run import load_card
+    from zoo.training.checkpoints import is_finished
 
     command = ["python", "-m", "zoo", "train", recipe, "-o", str(output)]
     for key, value in settings.items():
@@ -186,7 +186,7 @@ def train(
         return
     try:
         import zoo
-        from zoo.distribution import WorkerLostError
+        from zoo.training.distribution import WorkerLostError
 
         run = zoo.train(
             resolved, output, data=data, restart=restart, command=line, strategy=strategy

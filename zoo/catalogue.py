@@ -7,9 +7,9 @@ from typing import Any
 
 from onebit.errors import UsageError, near_matches
 from zoo.datasets import datasets
-from zoo.packed_weights import shipped
+from zoo.models import models
 from zoo.recipes import describe_recipe, recipes, resolve_recipe
-from zoo.registry import models
+from zoo.runs.packed_weights import shipped
 from zoo.summary import layer_records, totals
 
 KEYS = (

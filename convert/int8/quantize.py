@@ -3,45 +3,31 @@
 float file, ranges noted in its tensors
 → TensorFlow Lite's quantizer: weights per output channel, activations per tensor, QUANTIZE and
 DEQUANTIZE at the borders of what it does not know, LCE's operators among it
-→ `PASSES` below: the binary layers read and write int8 themselves, and keep their thresholds
+→ `convert.int8.passes`: the binary layers read and write int8 themselves, and keep their thresholds
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from convert.errors import ConversionError
-from convert.flatbuffer import INT8, Graph, schema
-from convert.int8.center_signs import center_signs
-from convert.int8.join_binary_layers import join_binary_layers
-from convert.int8.matching import matched_layers
-from convert.int8.observe import observe
-from convert.int8.pack_int8_weights import pack_int8_weights
+from convert.int8.layer_matching import matched_layers
+from convert.int8.observers import observe
+from convert.int8.passes import INT8_PASSES
 from convert.int8.ranges import Histogram, choose_range
-from convert.int8.select import select
+from convert.int8.select_ops import select
 from convert.int8.settings import Int8, check_inputs
-from convert.int8.skip_idle_steps import skip_idle_steps
 from convert.passes.cancel_quantize_pairs import cancel_quantize_pairs
 from convert.passes.pack_binary_weights import pack_binary_weights
 from convert.report import Layer
+from convert.tflite.graph import INT8, Graph, schema
 from onebit.errors import first_line
 from onebit.keras import tf
 from onebit.streams import held_stderr
 
 from tensorflow.lite.python.convert import mlir_quantize  # isort: skip - needs onebit.keras first
-
-PASSES: list[Callable[[Graph], list[str]]] = [
-    # First: what is quantized for nothing need not be joined.
-    skip_idle_steps,
-    # LCE's operators take and give int8 themselves.
-    join_binary_layers,
-    # Looks for signs that read int8, which the pass above made.
-    center_signs,
-    # Last: the filters are not touched by the others.
-    pack_int8_weights,
-]
 
 _MARK = "#"
 """Ends the names of tensors while the quantizer works, which appends numbers to them."""
@@ -92,7 +78,7 @@ def quantize(graph: Graph, settings: Int8) -> Quantized:
         for group in groups:
             _note_range(graph, group, _range_of(graph, group, histograms[group[0]], settings))
         graph = _run_quantizer(graph, settings, selection.kept)
-        for step in PASSES:
+        for step in INT8_PASSES:
             fired[step.__name__] = step(graph)
         _name_layers(reference, graph)
     return Quantized(graph, {name: changed for name, changed in fired.items() if changed}, warnings)

@@ -8,7 +8,7 @@ range has fine steps and cuts more off.
     percentile  cuts off 0.01 % of the numbers, whatever that costs
     mse         the range with the least mean square error of the two together
 
-`scripts/int8.py` measures all three.
+`benchmarks/int8.py` measures all three.
 """
 
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.flatbuffer import INT8, Graph
+from convert.tflite.graph import INT8, Graph
 
 _LEAST, _MOST = -128, 127
 

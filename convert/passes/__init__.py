@@ -6,12 +6,12 @@ The file stays within LCE's op set: its own interpreter runs the result of every
 
 from collections.abc import Callable
 
-from convert.flatbuffer import Graph
 from convert.passes.cancel_quantize_pairs import cancel_quantize_pairs
 from convert.passes.drop_unused import drop_unused
 from convert.passes.merge_equal_constants import merge_equal_constants
 from convert.passes.pack_binary_tables import pack_binary_tables
 from convert.passes.pack_binary_weights import pack_binary_weights
+from convert.tflite.graph import Graph
 
 Pass = Callable[[Graph], list[str]]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.flatbuffer import FLOAT32, Graph, schema
+from convert.tflite.graph import FLOAT32, Graph, schema
 from onebit import bits
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.flatbuffer import Graph
+from convert.tflite.graph import Graph
 
 
 def drop_unused(graph: Graph) -> list[str]:

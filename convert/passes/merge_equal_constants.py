@@ -6,7 +6,7 @@ up again and again. Tensors refer to buffers by number, so that several may refe
 
 from collections import Counter
 
-from convert.flatbuffer import Graph
+from convert.tflite.graph import Graph
 
 
 def merge_equal_constants(graph: Graph) -> list[str]:

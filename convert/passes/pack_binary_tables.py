@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.flatbuffer import FLOAT32, Graph, schema
-from convert.magnitudes import has_binary_rows, magnitudes
+from convert.tflite.graph import FLOAT32, Graph, schema
+from convert.tflite.scales import has_binary_rows, magnitudes
 from onebit import bits
 
 _GRAPH_BYTES = 1024

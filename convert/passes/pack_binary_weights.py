@@ -11,7 +11,7 @@ r[o] = |W[o, 0]| is exact, as multiplying by ±1 is; what differs is the roundin
 most K·2^-24 of Σ|x|·r for K terms. A row of zeros (its gamma is 0) packs with r[o] = 0.
 
 Where a normalisation stands *in front of* a dense layer, LCE folds that too, and W[o, i] is
-r[o]·c[i]·±1; then x is multiplied by c first (see `convert/magnitudes.py` for how near that is).
+r[o]·c[i]·±1; then x is multiplied by c first (see `convert/tflite/scales.py` for how near that is).
 
 The interpreter unpacks the filter on each call, into memory that it may reuse: the file shrinks up
 to 32×, the time does not.
@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.flatbuffer import FLOAT32, Graph, schema
-from convert.magnitudes import (
+from convert.tflite.graph import FLOAT32, Graph, schema
+from convert.tflite.scales import (
     channels_first,
     has_binary_rows,
     magnitudes,

@@ -7,11 +7,11 @@ layers that it changed. `REWRITES` lists them in the order in which they are app
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from convert.keras_model.rebuild import CannotRebuildError
 from convert.rewrites.conv1d_to_conv2d import conv1d_to_conv2d
 from convert.rewrites.dense_to_pointwise_conv import dense_to_pointwise_conv
 from convert.rewrites.fix_large_kernels import fix_large_kernels
 from convert.rewrites.norm_before_pool import norm_before_pool
-from convert.rewrites.rebuild import CannotRebuildError
 from convert.rewrites.repeat_sign import repeat_sign
 from onebit.keras import keras
 

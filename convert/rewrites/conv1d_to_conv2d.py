@@ -11,13 +11,9 @@ import math
 
 import numpy as np
 
-from convert.rewrites.dense_to_pointwise_conv import (
-    has_one_magnitude,
-    is_input_binary,
-    quantized_kernel,
-)
-from convert.rewrites.rebuild import Replaced, Substitute, rebuild
-from convert.rewrites.topology import flat_layers
+from convert.keras_model.kernels import has_one_scale, is_input_binary, quantized_kernel
+from convert.keras_model.layer_graph import flat_layers
+from convert.keras_model.rebuild import Replaced, Substitute, rebuild
 from onebit.keras import keras, lq, tf
 
 
@@ -51,7 +47,7 @@ def is_binary_conv1d(layer: keras.layers.Layer) -> bool:
         and layer.data_format == "channels_last"
         and layer.kernel_quantizer is not None
         and is_input_binary(layer)
-        and has_one_magnitude(quantized_kernel(layer))
+        and has_one_scale(quantized_kernel(layer))
     )
 
 

@@ -8,17 +8,17 @@ convolution of the image `[N, 1, S, D]` with S the product of the dimensions bet
 The reshape must come before the sign: between a sign and its convolution the converter tolerates
 nothing but a padding. Sums of ±1 are exact in float32 up to 2^24 terms, so both forms agree to the
 bit, whatever the order of summation. Quantizers with two other levels (BiT's {−α, α} and {0, α})
-become a sign first, as `convert/rewrites/levels.py` derives.
+become a sign first, as `convert/keras_model/two_levels.py` derives.
 """
 
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from convert.rewrites.levels import Levels, fold_levels, levels_of
-from convert.rewrites.rebuild import Replaced, Substitute, rebuild
-from convert.rewrites.topology import flat_layers, gives_signs
+from convert.keras_model.kernels import has_one_scale, is_input_binary, quantized_kernel
+from convert.keras_model.layer_graph import flat_layers
+from convert.keras_model.rebuild import Replaced, Substitute, rebuild
+from convert.keras_model.two_levels import Levels, fold_levels, levels_of
 from onebit.keras import keras, lq, tf
 
 
@@ -58,25 +58,8 @@ def is_binary_dense(layer: keras.layers.Layer) -> bool:
         and layer.built
         and layer.kernel_quantizer is not None
         and (levels_of(layer.input_quantizer) is not None or is_input_binary(layer))
-        and has_one_magnitude(quantized_kernel(layer))
+        and has_one_scale(quantized_kernel(layer))
     )
-
-
-def is_input_binary(layer: keras.layers.Layer) -> bool:
-    """Whether a Larq layer's own quantizer makes its inputs ±1."""
-    return layer.input_quantizer is not None and gives_signs(layer.input_quantizer)
-
-
-def has_one_magnitude(kernel: NDArray[np.float32]) -> bool:
-    """Whether |w| is one nonzero number per output, that is along the last axis of `[…, O]`."""
-    magnitudes = np.abs(kernel.reshape(-1, kernel.shape[-1]))
-    return bool((magnitudes > 0).all() and (magnitudes == magnitudes[:1]).all())
-
-
-def quantized_kernel(layer: keras.layers.Layer) -> NDArray[np.float32]:
-    """The weights that a Larq layer computes with at inference."""
-    with lq.context.quantized_scope(True):
-        return layer.get_weights()[0]
 
 
 class PointwiseConv(Substitute):

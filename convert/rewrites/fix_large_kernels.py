@@ -5,8 +5,8 @@ beforehand, but no constant over 2^30 bits (2^25 float weights): such layers sta
 conversion dies. With the quantized numbers themselves as the kernel there is nothing to compute.
 """
 
-from convert.rewrites.rebuild import Replaced, rebuild, without_initializers
-from convert.rewrites.topology import flat_layers
+from convert.keras_model.layer_graph import flat_layers
+from convert.keras_model.rebuild import Replaced, rebuild, without_initializers
 from onebit.keras import keras, lq
 
 MAX_FOLDED_WEIGHTS = 1 << 25

@@ -11,8 +11,8 @@ non-decreasing in every rounded operation, and max(BN(x)) = BN(max(x)). A negati
 the largest into the smallest.
 """
 
-from convert.rewrites.rebuild import Replaced, Substitute, rebuild
-from convert.rewrites.topology import DOES_NOTHING, Wiring, nested_models
+from convert.keras_model.layer_graph import DOES_NOTHING, Wiring, nested_models
+from convert.keras_model.rebuild import Replaced, Substitute, rebuild
 from onebit.keras import keras, lq, tf
 
 

@@ -9,8 +9,8 @@ that move ±1 about or pick some of them (Flatten, Reshape, Permute, Dropout, ma
 Exact, because sign(±1) = ±1.
 """
 
-from convert.rewrites.rebuild import Replaced, rebuild, without_initializers
-from convert.rewrites.topology import KEEPS_VALUES, Wiring, nested_models
+from convert.keras_model.layer_graph import KEEPS_VALUES, Wiring, nested_models
+from convert.keras_model.rebuild import Replaced, rebuild, without_initializers
 from onebit.keras import keras, lq
 
 _LAYERS = (lq.layers.QuantDense, lq.layers.QuantConv1D, lq.layers.QuantConv2D)

@@ -9,23 +9,23 @@ from pathlib import Path
 
 import click
 
-from edge import rows as row_module
-from edge.bench import plan_cells
-from edge.campaign import Job, Key, done_keys, run_campaign
-from edge.caveats import host_notes
+from edge.bench.backends import SETUPS, find_setups
+from edge.bench.cells import plan_cells
+from edge.bench.fleet_run import Job, Key, done_keys, run_campaign
+from edge.bench.measurement import MODES, plan_for
+from edge.bench.models import describe
+from edge.bench.reference import host_references
+from edge.bench.samples import read_data
 from edge.commands.device_options import device_options
 from edge.commands.progress import DeviceProgress
-from edge.data import read_data
-from edge.fleet import AFFINITY, LOCAL, Entry, entries_of
-from edge.install import install_missing
-from edge.measurement import MODES, plan_for
-from edge.models import describe
-from edge.reference import host_references
-from edge.row_files import RowWriter, cut_torn_line, read_rows
-from edge.row_json import to_json
-from edge.rows import Row
-from edge.setups import SETUPS, find_setups
-from edge.tables import (
+from edge.devices.fleet_file import AFFINITY, LOCAL, Entry, entries_of
+from edge.devices.install import install_missing
+from edge.report.caveats import host_notes
+from edge.results import row as row_module
+from edge.results.row import Row
+from edge.results.row_files import RowWriter, cut_torn_line, read_rows
+from edge.results.row_json import to_json
+from edge.results.tables import (
     PROFILE_COLUMNS,
     bench_columns,
     bench_line,

@@ -5,9 +5,9 @@ import re
 
 import click
 
-from edge.comparison import APART, BROKEN, STUDIES, Comparison, compare
-from edge.row_files import read_rows
-from edge.units import milliseconds
+from edge.results.comparison import APART, BROKEN, STUDIES, Comparison, compare
+from edge.results.row_files import read_rows
+from edge.results.units import milliseconds
 from onebit.cli import emit, format_option, progress
 from onebit.errors import OnebitError
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from edge.fleet import FORMS
+from edge.devices.fleet_file import FORMS
 
 
 def device_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,8 +11,8 @@ from edge.commands.device_options import device_options
 from edge.devices import RunnerError
 from edge.devices.adb import TOOL_HINT, adb
 from edge.devices.adb_shell import AdbShellDevice
-from edge.doctor import SPOILS, examine
-from edge.fleet import LOCAL, Entry, entries_of
+from edge.devices.doctor import SPOILS, examine
+from edge.devices.fleet_file import LOCAL, Entry, entries_of
 from onebit.cli import emit, format_option, progress
 from onebit.errors import OnebitError
 

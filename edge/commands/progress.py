@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from edge.campaign import Event
-from edge.fleet import Entry
-from edge.tables import setup_label
-from edge.units import milliseconds
+from edge.bench.fleet_run import Event
+from edge.devices.fleet_file import Entry
+from edge.results.tables import setup_label
+from edge.results.units import milliseconds
 from onebit.cli import progress
 
 

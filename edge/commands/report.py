@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 
-from edge.headline import headline, headline_columns
-from edge.report import write_report
-from edge.row_files import read_rows
-from edge.tables import distinctly_named, latest
+from edge.report.headline import headline, headline_columns
+from edge.report.page import write_report
+from edge.results.row_files import read_rows
+from edge.results.tables import distinctly_named, latest
 from onebit.cli import emit, format_option, progress
 from onebit.errors import OnebitError, UsageError
 

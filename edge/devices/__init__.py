@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from edge.rows import Cluster, Host
+from edge.results.row import Cluster, Host
 from onebit.delegate import Delegate
 from onebit.errors import OnebitError
 
@@ -64,7 +64,7 @@ class Device(Protocol):
         ...
 
     def offers(self) -> frozenset[str]:
-        """The runtimes that are there, by the names of `edge.setups`."""
+        """The runtimes that are there, by the names of `edge.bench.backends`."""
         ...
 
     def delegate(self) -> Delegate:

@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.cross_delegate import delegate_for
 from edge.devices import Completed, InterruptedRunError, RunnerError
 from edge.devices.adb import ADB_SECONDS, adb, parse_serial, why_not
+from edge.devices.delegate_builds import delegate_for
 from edge.devices.remote import PathLike
-from edge.rows import Host
+from edge.results.row import Host
 from onebit.delegate import Delegate
 
 PUSH_SECONDS = 600

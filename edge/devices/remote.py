@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.cross_delegate import delegate_for, target_of
 from edge.devices import Completed, RunnerError, host_from_probe
 from edge.devices.channel import GRACE_SECONDS, Channel, ConnectionLostError, last_line
-from edge.rows import Host
-from edge.runner_archive import FILE, runner_archive
+from edge.devices.delegate_builds import delegate_for, target_of
+from edge.devices.runner_archive import FILE, runner_archive
+from edge.results.row import Host
 from onebit.delegate import Delegate
 
 PROBE_SECONDS = 60

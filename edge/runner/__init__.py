@@ -1,6 +1,6 @@
 """What runs on the device: measures `.tflite` files and prints JSON documents.
 
-The package goes to a device as one file, `runner.pyz` (`edge/runner_archive.py`), and needs
+The package goes to a device as one file, `runner.pyz` (`edge/devices/runner_archive.py`), and needs
 Python 3.8, numpy and one of ai-edge-litert, tflite-runtime, TensorFlow or larq-compute-engine, and
 nothing else of Onebit. Hence its modules import each other relatively.
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from convert.flatbuffer import FLOAT32, INT8, INT32, Graph
-from convert.rewrites.topology import Wiring
+from convert.keras_model.layer_graph import Wiring
+from convert.tflite.graph import FLOAT32, INT8, INT32, Graph
 from onebit.keras import keras
 
 TYPES = {FLOAT32: "float32", INT32: "int32", INT8: "int8"}

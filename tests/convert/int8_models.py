@@ -5,8 +5,9 @@ import functools
 import numpy as np
 
 import convert
-from convert.conversion import Samples, convert_alone, convert_model
+from convert.conversion import convert_alone, convert_model
 from convert.int8.settings import Int8
+from convert.keras_model.samples import Samples
 from onebit.keras import keras, lq
 from tests.convert.models import BINARY, images, randomise
 

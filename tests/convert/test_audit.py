@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convert.audit import audit
+from convert.auditing.layers import audit
 from convert.conversion import convert_model
 from convert.errors import FlatbufferError
-from convert.flatbuffer import Graph, read_file
-from convert.lce import convert_with_lce
+from convert.runtimes.lce import convert_with_lce
+from convert.tflite.graph import Graph, read_file
 from onebit.keras import keras, lq, tf
 from tests.convert.models import BINARY, mlp, randomise
 

@@ -4,24 +4,24 @@ import numpy as np
 import pytest
 
 import zoo
-from convert.audit import audit
-from convert.conversion import Samples, convert_model
+from convert.auditing.layers import audit
+from convert.auditing.packed_weights import packed_weights
+from convert.conversion import convert_model
 from convert.errors import SourceError
-from convert.flatbuffer import Graph
-from convert.lce import LceInterpreter, convert_with_lce
+from convert.keras_model.layer_graph import gives_signs
+from convert.keras_model.samples import Samples, random_samples, read_samples
+from convert.keras_model.two_levels import Levels, fold_levels, levels_of
 from convert.passes.pack_binary_tables import pack_binary_tables
 from convert.rewrites import rewrite
 from convert.rewrites.dense_to_pointwise_conv import dense_to_pointwise_conv, is_binary_dense
-from convert.rewrites.levels import Levels, fold_levels, levels_of
-from convert.rewrites.topology import gives_signs
-from convert.samples import random_samples, read_samples
+from convert.runtimes.lce import LceInterpreter, convert_with_lce
+from convert.tflite.graph import Graph
 from convert.verification import verify
-from convert.weights import packed_weights
 from onebit import bits
 from onebit.keras import keras, lq
 from tests.convert.models import BINARY, images
-from zoo.elastic import CentredSign, Elastic
-from zoo.text_layers import TokenEmbedding
+from zoo.layers.elastic_quantizer import CentredSign, Elastic
+from zoo.layers.transformer_layers import TokenEmbedding
 
 OPTIONS = {"layers": 1, "units": 32, "vocabulary": 200, "input_shape": (16,), "classes": 3}
 

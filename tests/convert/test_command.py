@@ -13,8 +13,8 @@ from click.testing import CliRunner
 import convert.conversion
 import zoo
 from convert.__main__ import main
-from convert.lce import convert_with_lce
 from convert.report import Verification
+from convert.runtimes.lce import convert_with_lce
 from onebit.keras import keras, lq
 from tests.convert.models import BINARY, images, mlp
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from convert.lce import LceInterpreter, convert_with_lce
 from convert.rewrites import rewrite
 from convert.rewrites.dense_to_pointwise_conv import dense_to_pointwise_conv, is_binary_dense
+from convert.runtimes.lce import LceInterpreter, convert_with_lce
 from onebit.keras import keras, lq, tf
 from tests.convert.models import BINARY, images, mlp, mlp_in_numpy, randomise
 

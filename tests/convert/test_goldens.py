@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert.flatbuffer import Graph
-from convert.lce import convert_with_lce
 from convert.passes import PASSES
 from convert.rewrites import REWRITES, rewrite
 from convert.rewrites.fix_large_kernels import fix_large_kernels
+from convert.runtimes.lce import convert_with_lce
+from convert.tflite.graph import Graph
 from onebit.keras import keras, lq, tf
 from tests.convert.dumps import dump_file, dump_model
 from tests.convert.models import BINARY, randomise

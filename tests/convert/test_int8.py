@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 
-from convert.conversion import Samples, convert_model, verify_file
+from convert.conversion import convert_model, verify_file
 from convert.errors import ConversionError
-from convert.flatbuffer import FLOAT32, INT8, Graph
 from convert.int8.settings import Int8, check_inputs
 from convert.int8.values import from_file, to_file
-from convert.lce import LceInterpreter
+from convert.keras_model.samples import Samples
+from convert.runtimes.lce import LceInterpreter
+from convert.tflite.graph import FLOAT32, INT8, Graph
 from onebit.keras import keras, lq
 from tests.convert.int8_models import (
     SHAPE,

@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 
-from convert.flatbuffer import INT8, Graph
 from convert.int8 import quantize
-from convert.int8.center_signs import center_signs
-from convert.int8.matching import int8_filter, is_same_filter
-from convert.int8.observe import TensorReader
+from convert.int8.layer_matching import int8_filter, is_same_filter
+from convert.int8.observers import TensorReader
+from convert.int8.passes.center_signs import center_signs
 from convert.int8.ranges import (
     BINS,
     Histogram,
@@ -14,7 +13,8 @@ from convert.int8.ranges import (
     mean_square_error,
 )
 from convert.int8.values import dequantized, quantized
-from convert.lce import LceInterpreter
+from convert.runtimes.lce import LceInterpreter
+from convert.tflite.graph import INT8, Graph
 from onebit import bits
 from tests.convert.int8_models import SHAPE, binary_connect, converted, mixed_net, sign_net
 from tests.convert.models import images

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from convert.conversion import Samples, convert_model, verify_file
-from convert.flatbuffer import Graph
-from convert.int8.compare import verify_int8
+from convert.conversion import convert_model, verify_file
+from convert.keras_model.samples import Samples
+from convert.tflite.graph import Graph
+from convert.verification.int8 import verify_int8
 from onebit.keras import keras
 from tests.convert.int8_models import SHAPE, converted, float_net, mixed_net, reference
 from tests.convert.models import images, randomise

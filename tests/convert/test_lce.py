@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import convert.lce
+import convert.runtimes.lce
 from convert.__main__ import main
 from convert.conversion import convert_model
 from convert.errors import ConversionError
-from convert.lce import LceInterpreter, convert_with_lce
-from convert.lce import lce as lce_package
+from convert.runtimes.lce import LceInterpreter, convert_with_lce
+from convert.runtimes.lce import lce as lce_package
 from onebit.keras import keras, lq, tf
 from tests.convert.models import BINARY, images, mlp, randomise
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import convert.verification
+import convert.verification.verify_file
 from convert.__main__ import main
 from convert.conversion import convert_model
 from convert.errors import ConversionError
-from convert.flatbuffer import Graph
-from convert.lce import LceInterpreter
-from convert.litert import running_on_delegate, usable_delegate
+from convert.runtimes.lce import LceInterpreter
+from convert.runtimes.litert import running_on_delegate, usable_delegate
+from convert.tflite.graph import Graph
 from convert.verification import verify
 from onebit.keras import keras, lq
 from tests.convert.models import BINARY, images, mlp, randomise

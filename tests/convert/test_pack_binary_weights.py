@@ -1,9 +1,6 @@
 import numpy as np
 import pytest
 
-from convert.flatbuffer import Graph
-from convert.lce import LceInterpreter, convert_with_lce
-from convert.magnitudes import ROUNDINGS, has_binary_rows, row_and_column_scales
 from convert.passes import run_passes
 from convert.passes.pack_binary_weights import (
     Scales,
@@ -12,6 +9,9 @@ from convert.passes.pack_binary_weights import (
     packed_shape,
     packing_scales,
 )
+from convert.runtimes.lce import LceInterpreter, convert_with_lce
+from convert.tflite.graph import Graph
+from convert.tflite.scales import ROUNDINGS, has_binary_rows, row_and_column_scales
 from onebit import bits
 from onebit.keras import keras, lq, tf
 from tests.convert.models import BINARY, images, mlp, randomise

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from convert.conversion import convert_model
-from convert.flatbuffer import Graph
 from convert.rewrites import rewrite
 from convert.rewrites.conv1d_to_conv2d import conv1d_to_conv2d, is_binary_conv1d
 from convert.rewrites.fix_large_kernels import fix_large_kernels
 from convert.rewrites.norm_before_pool import norm_before_pool
 from convert.rewrites.repeat_sign import repeat_sign
+from convert.tflite.graph import Graph
 from onebit.keras import keras, lq
 from tests.convert.models import BINARY, images, randomise
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import zoo
-from convert.conversion import Samples, convert_model
+from convert.conversion import convert_model
+from convert.keras_model.samples import Samples
 from tests.convert.models import images, randomise
 
 

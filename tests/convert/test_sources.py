@@ -4,7 +4,7 @@ import zipfile
 import pytest
 
 from convert.errors import SourceError
-from convert.sources import load_custom_objects, load_model
+from convert.keras_model.loading import load_custom_objects, load_model
 from onebit.keras import keras, tf
 from tests.convert.models import images, mlp
 

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
-from convert.conversion import Samples, convert_model
+from convert.conversion import convert_model
 from convert.errors import ConversionError
-from convert.flatbuffer import Graph
-from convert.taps import distance_to_threshold
+from convert.keras_model.samples import Samples
+from convert.tflite.graph import Graph
 from convert.verification import verify
+from convert.verification.probes import distance_to_threshold
 from onebit.keras import keras, lq, tf
 from tests.convert.models import BINARY, images, mlp, randomise
 

@@ -149,10 +149,10 @@ def test_killed_adbd_is_a_row(adb_board, adb_server, harness, residual_file):
 
 
 def test_library_of_another_architecture_is_a_row(ssh_board, residual_file, tmp_path, monkeypatch):
-    from edge.bench import plan_cells, run_cells
+    from edge.bench.cells import plan_cells, run_cells
+    from edge.bench.measurement import Plan
     from edge.devices import remote
     from edge.devices.ssh import SshDevice
-    from edge.measurement import Plan
     from onebit.delegate import find_delegate
 
     board = ssh_board(runtime="tflite-runtime-2.14")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge import measurement
-from edge.rows import (
+from edge.bench import measurement
+from edge.results.row import (
     ColdStart,
     Disturbance,
     Host,

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from edge import measurement
-from edge.rows import (
+from edge.bench import measurement
+from edge.results.row import (
     Cluster,
     Conditions,
     Disturbance,

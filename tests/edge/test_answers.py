@@ -2,8 +2,8 @@
 
 import pytest
 
-from edge.answers import measured_row, spoilt
-from edge.rows import Host, Row
+from edge.bench.runner_answers import measured_row, spoilt
+from edge.results.row import Host, Row
 
 MOMENT = {"wall_seconds": 0.0, "process_cpu_seconds": 0.0, "governor": "performance"}
 

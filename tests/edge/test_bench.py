@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 import edge
-from edge import bench
-from edge.bench import plan_cells, run_cells
+from edge.bench import cells
+from edge.bench.cells import plan_cells, run_cells
+from edge.bench.reference import compare_outputs
 from edge.devices import RunnerError
 from edge.devices.local import LocalDevice
-from edge.reference import compare_outputs
 from onebit.delegate import Delegate
 from onebit.errors import UsageError
 
@@ -190,9 +190,9 @@ def test_benchmark_gives_a_row_for_each_file_setup_and_thread_count(
 @pytest.mark.parametrize("built", [True, False])
 def test_default_setups_suit_the_file(float_file, binary_file, built, monkeypatch, capfd):
     delegate = Delegate(Path("libonebit_delegate.so"), "onebit-delegate 1") if built else None
-    monkeypatch.setattr(bench, "find_delegate", lambda: delegate)
-    cells = plan_cells([float_file.path, binary_file.path])
-    assert [(c.model.name, c.setup.name) for c in cells] == [
+    monkeypatch.setattr(cells, "find_delegate", lambda: delegate)
+    planned = plan_cells([float_file.path, binary_file.path])
+    assert [(c.model.name, c.setup.name) for c in planned] == [
         ("float_mlp", "lce"),
         ("float_mlp", "litert"),
         ("binary_net", "lce"),
@@ -203,7 +203,7 @@ def test_default_setups_suit_the_file(float_file, binary_file, built, monkeypatc
 
 
 def test_delegate_that_is_not_built_is_refused_with_the_mend(binary_file, monkeypatch):
-    monkeypatch.setattr(bench, "find_delegate", lambda: None)
+    monkeypatch.setattr(cells, "find_delegate", lambda: None)
     with pytest.raises(UsageError, match="make delegate"):
         plan_cells([binary_file.path], ["litert:delegate"])
 

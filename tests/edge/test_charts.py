@@ -5,9 +5,9 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from edge.charts import MAX_DOTS, Bar, Strip, bar_chart, strip_chart
-from edge.scatter import Point, _overlap, pareto_front, place_labels, scatter
-from edge.svg import Axis, element, log_range, marker, shortened
+from edge.report.charts import MAX_DOTS, Bar, Strip, bar_chart, strip_chart
+from edge.report.scatter import Point, _overlap, pareto_front, place_labels, scatter
+from edge.report.svg import Axis, element, log_range, marker, shortened
 
 
 def parse(drawing):

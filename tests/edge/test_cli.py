@@ -6,9 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from edge.__main__ import cli
-from edge.row_files import read_rows
-from edge.row_json import from_json, to_json
-from edge.rows import SCHEMA_VERSION
+from edge.results.row import SCHEMA_VERSION
+from edge.results.row_files import read_rows
+from edge.results.row_json import from_json, to_json
 
 QUICK = ["--runs", "10", "--seconds", "0.02", "--warmup", "0.2"]
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from edge import measurement
 from edge.__main__ import cli
-from edge.comparison import (
+from edge.bench import measurement
+from edge.results.comparison import (
     APART,
     BROKEN,
     FASTER,
@@ -20,7 +20,7 @@ from edge.comparison import (
     compare,
     ratio_of_medians,
 )
-from edge.row_json import to_json
+from edge.results.row_json import to_json
 
 QUIET_SPREAD = 0.02
 

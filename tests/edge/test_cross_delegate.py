@@ -6,8 +6,8 @@ import zipfile
 
 import pytest
 
-from edge import cross_delegate
-from edge.cross_delegate import delegate_for, target_of
+from edge.devices import delegate_builds
+from edge.devices.delegate_builds import delegate_for, target_of
 from onebit.errors import OnebitError
 
 
@@ -34,11 +34,11 @@ def native(tmp_path, monkeypatch):
     folder = tmp_path / "native"
     (folder / "kernels").mkdir(parents=True)
     (folder / "kernels" / "a.cc").touch()
-    scripts = cross_delegate.NATIVE
+    scripts = delegate_builds.NATIVE
     for name in ("wheels", "build_library"):
         (folder / f"{name}.py").symlink_to(scripts / f"{name}.py")
     (folder / "python").symlink_to(scripts / "python")
-    monkeypatch.setattr(cross_delegate, "NATIVE", folder)
+    monkeypatch.setattr(delegate_builds, "NATIVE", folder)
     monkeypatch.chdir(tmp_path)
     return folder
 
@@ -83,7 +83,7 @@ def test_old_build_is_built_anew(native, monkeypatch):
         def package_version():
             return "1"
 
-    monkeypatch.setattr(cross_delegate, "_script", lambda name: Script)
+    monkeypatch.setattr(delegate_builds, "_script", lambda name: Script)
     assert delegate_for("armv7l", 32, "glibc").library.read_bytes() == b"new"
     assert built == ["armv7"]
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from edge.data import read_data
+from edge.bench.samples import read_data
 from onebit.errors import OnebitError, UsageError
 from onebit.files import sha256
 

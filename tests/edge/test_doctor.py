@@ -3,8 +3,8 @@
 import pytest
 
 from edge.devices import RunnerError
-from edge.doctor import examine
-from edge.rows import Host
+from edge.devices.doctor import examine
+from edge.results.row import Host
 from onebit.delegate import Delegate
 
 GOOD = Host(

@@ -6,9 +6,9 @@ import pytest
 
 from edge.devices.adb import AdbDevice
 from edge.devices.adb_shell import AdbShellDevice
+from edge.devices.fleet_file import Entry, entries_of, read_fleet
 from edge.devices.local import LocalDevice
 from edge.devices.ssh import SshDevice
-from edge.fleet import Entry, entries_of, read_fleet
 from onebit.errors import UsageError
 
 FLEET = """\

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.measurement import (
+from edge.bench.measurement import (
     MAX_DRIFT,
     MAX_SPREAD,
     MODES,
@@ -13,7 +13,7 @@ from edge.measurement import (
     summarise,
     why_invalid,
 )
-from edge.rows import Conditions, Disturbance, Host
+from edge.results.row import Conditions, Disturbance, Host
 
 QUIET = Disturbance(other_cores=0.0, stolen_cores=0.0)
 STEADY = list(range(1000, 1100))

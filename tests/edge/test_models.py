@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from edge.models import describe, find_lce_ops
-from edge.rows import Verification
+from edge.bench.models import describe, find_lce_ops
+from edge.results.row import Verification
 from onebit.errors import UsageError
 
 CONTENT = b"\x1c\x00\x00\x00TFL3" + bytes(40)

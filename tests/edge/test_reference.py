@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from edge.bench import benchmark, plan_cells, run_cells
-from edge.data import Data, read_data
+from edge.bench.cells import benchmark, plan_cells, run_cells
+from edge.bench.models import describe
+from edge.bench.reference import Reference, References, host_references, judge
+from edge.bench.samples import Data, read_data
 from edge.devices.local import LocalDevice
-from edge.models import describe
-from edge.reference import Reference, References, host_references, judge
 
 
 @pytest.fixture

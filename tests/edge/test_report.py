@@ -6,18 +6,12 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from edge.caveats import caveats
 from edge.commands.report import report as report_command
-from edge.findings import fastest_lines, findings, wilson_interval
-from edge.report import render_report, write_report
-from edge.row_json import to_json
-from edge.rows import (
-    Aggregates,
-    Disturbance,
-    Host,
-    Memory,
-    Parity,
-)
+from edge.report.caveats import caveats
+from edge.report.findings import fastest_lines, findings, wilson_interval
+from edge.report.page import render_report, write_report
+from edge.results.row import Aggregates, Disturbance, Host, Memory, Parity
+from edge.results.row_json import to_json
 from onebit.errors import OnebitError, UsageError
 
 from .report_rows import BOARD, TWIN, emulated

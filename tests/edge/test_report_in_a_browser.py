@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from edge.report import render_report
+from edge.report.page import render_report
 
 from .report_rows import emulated
 

@@ -3,8 +3,8 @@ import stat
 
 import pytest
 
-from edge.row_files import RowWriter, cut_torn_line, read_rows
-from edge.row_json import to_json
+from edge.results.row_files import RowWriter, cut_torn_line, read_rows
+from edge.results.row_json import to_json
 from onebit.errors import OnebitError, UsageError
 
 

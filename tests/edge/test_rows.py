@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge import rows
-from edge.row_json import from_json, to_json
-from edge.rows import SCHEMA_VERSION, Row
+from edge.results.row import SCHEMA_VERSION, STATUSES, Row
+from edge.results.row_json import from_json, to_json
 
 
 def any_of(kind):
@@ -36,7 +35,7 @@ ANY_ROW = st.builds(
     Row,
     **PARTS
     | {
-        "status": st.sampled_from(rows.STATUSES),
+        "status": st.sampled_from(STATUSES),
         "reason": st.text(min_size=1),
         "schema_version": st.just(SCHEMA_VERSION),
     },

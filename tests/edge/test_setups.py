@@ -1,6 +1,6 @@
 import pytest
 
-from edge.setups import SETUPS, default_setups, find_setups
+from edge.bench.backends import SETUPS, default_setups, find_setups
 from onebit.errors import UsageError
 
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from edge.statistics import drift, quantile_interval_ranks, sign_test
+from edge.results.statistics import drift, quantile_interval_ranks, sign_test
 
 
 @pytest.mark.parametrize("count", [1, 5, 6, 7, 10, 50, 51, 200, 1001])

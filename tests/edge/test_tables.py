@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from edge import units
-from edge.headline import float_twin, headline
-from edge.tables import bench_line, distinctly_named, flat, latest
+from edge.report.headline import float_twin, headline
+from edge.results import units
+from edge.results.tables import bench_line, distinctly_named, flat, latest
 
 
 def model(make_row, name, **changes):

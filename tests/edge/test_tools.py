@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.bench import unmeasured_row
+from edge.bench.benchmark_model import SETUPS, tool_cells, tool_command, tool_row
+from edge.bench.cells import unmeasured_row
+from edge.bench.measurement import Plan
 from edge.devices import Completed, RunnerError
-from edge.measurement import Plan
-from edge.rows import Host, Model, Run
-from edge.tools import SETUPS, tool_cells, tool_command, tool_row
+from edge.results.row import Host, Model, Run
 
 OLD = """\
 INFO: STARTING!

@@ -3,10 +3,10 @@ import pytest
 
 import zoo
 from onebit.keras import keras, lq, tf
-from zoo.losses import make_loss
-from zoo.packed_weights import pack, unpack
-from zoo.registry import models
+from zoo.models import models
+from zoo.runs.packed_weights import pack, unpack
 from zoo.summary import layer_records
+from zoo.training.losses import make_loss
 
 BERT_BASE = 109_482_240
 """bert-base-uncased without a classifier, as its authors' checkpoint has it (arXiv 1810.04805

@@ -4,9 +4,9 @@ import pytest
 import zoo
 from onebit.errors import UsageError
 from onebit.keras import keras, lq, tf
-from zoo.bop import Bop
-from zoo.optimizers import LatentAndReal, make_optimizer
 from zoo.recipes import Recipe
+from zoo.training.bop import Bop
+from zoo.training.optimizers import LatentAndReal, make_optimizer
 
 
 def test_steps_follow_algorithm_1():

@@ -11,7 +11,7 @@ import zoo
 from onebit.errors import OnebitError
 from onebit.keras import keras
 from zoo.datasets import cifar10, svhn
-from zoo.run import PREPROCESSING
+from zoo.runs.run import PREPROCESSING
 
 RANDOM = np.random.default_rng(6)
 

@@ -10,7 +10,7 @@ from onebit.errors import OnebitError, UsageError
 from onebit.keras import keras
 from zoo.datasets import Split, data_folder
 from zoo.datasets import mnist as mnist_module
-from zoo.datasets.idx import TEST_FILES, TRAIN_FILES, read_idx
+from zoo.datasets._idx import TEST_FILES, TRAIN_FILES, read_idx
 
 NAMES = ("mnist", "fashion_mnist")
 

@@ -8,6 +8,7 @@ import pytest
 import zoo
 from onebit.errors import OnebitError
 from zoo.datasets import debian_sections
+from zoo.datasets._tokens import FIRST, LAST, PADDING, Tokenizer, train_tokenizer
 from zoo.datasets.debian_sections import (
     CLASSES,
     Package,
@@ -18,7 +19,6 @@ from zoo.datasets.debian_sections import (
     split_packages,
     without_names,
 )
-from zoo.tokens import FIRST, LAST, PADDING, Tokenizer, train_tokenizer
 
 WORDS = [
     "fast",

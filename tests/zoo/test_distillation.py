@@ -10,9 +10,9 @@ import zoo
 from onebit.errors import OnebitError, UsageError
 from onebit.keras import keras, lq, tf
 from tests.zoo.test_debian_sections import index
-from zoo import training
-from zoo.distillation import Distiller, hidden_loss, soft_cross_entropy, start_from
-from zoo.run import CARD, CONFIG, TEACHER
+from zoo.runs.run import CARD, CONFIG, TEACHER
+from zoo.training import loop
+from zoo.training.distillation import Distiller, hidden_loss, soft_cross_entropy, start_from
 
 # A chain of two; the whole one has a third, which does the same.
 CHAIN = "binary_bert_tiny_2_bit_debian_sections"
@@ -179,7 +179,7 @@ def test_a_chain_that_is_killed_resumes_to_the_same_end(
     epoch, uninterrupted, data, tmp_path, monkeypatch
 ):
     folder, calls = tmp_path / "killed", iter(range(1, 100))
-    original = training.write_history
+    original = loop.write_history
 
     def crashing(*args):
         if next(calls) == epoch:  # two epochs each: 1 and 2 are the teacher's
@@ -187,7 +187,7 @@ def test_a_chain_that_is_killed_resumes_to_the_same_end(
         return original(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "write_history", crashing)
+        patch.setattr(loop, "write_history", crashing)
         with pytest.raises(Crash):
             zoo.train(chain(), folder, data=data)
     assert not (folder / CARD).exists()

@@ -10,8 +10,8 @@ import pytest
 
 import zoo
 from onebit.errors import UsageError
-from zoo.distribution import make_distribution, parse_tf_config
-from zoo.run import read_history
+from zoo.runs.run import read_history
+from zoo.training.distribution import make_distribution, parse_tf_config
 
 RECIPE = "binary_connect_mlp_mnist_5k"  # Glorot-scaled latent weights, normalised activations
 WORKER_LIMIT_S = 300

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from onebit.keras import keras, lq, tf
-from zoo.elastic import (
+from zoo.layers.elastic_quantizer import (
     SMALLEST_SCALE,
     CentredSign,
     Elastic,

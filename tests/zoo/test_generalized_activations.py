@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from onebit.keras import keras, lq, tf
-from zoo.generalized_activations import RPReLU, RSign, rprelu, rsign
+from zoo.layers.reactnet_layers import RPReLU, RSign, rprelu, rsign
 
 SEED = 17
 CHANNELS = 5
@@ -113,7 +113,7 @@ def test_both_save_and_load_with_their_weights(tmp_path):
 
 def test_a_layer_with_rsign_converts_to_a_binary_one_and_rprelu_to_one_operator():
     import convert
-    from convert.flatbuffer import Graph
+    from convert.tflite.graph import Graph
     from convert.verification import verify
 
     model = _model()

@@ -3,8 +3,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import zoo
 from onebit.keras import keras
-from zoo.latent import LatentMonitor, latent_kernels
-from zoo.run import LOGS
+from zoo.runs.run import LOGS
+from zoo.training.flip_ratio import LatentMonitor, latent_kernels
 
 
 def _model():

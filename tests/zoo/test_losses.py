@@ -1,7 +1,7 @@
 import numpy as np
 
 from onebit.keras import keras, tf
-from zoo.losses import SmoothedCrossEntropy, SquaredHinge, make_loss
+from zoo.training.losses import SmoothedCrossEntropy, SquaredHinge, make_loss
 
 
 def _oracle(labels, logits):
@@ -63,7 +63,7 @@ def test_smoothed_cross_entropy_is_its_closed_form():
 
 
 def test_attention_is_compared_place_by_place():
-    from zoo.distillation import attention_loss
+    from zoo.training.distillation import attention_loss
 
     generator = np.random.default_rng(6)
     teacher, student = generator.normal(size=(2, 3, 4, 5, 7)).astype(np.float32)

@@ -13,7 +13,7 @@ import zoo
 from zoo.__main__ import main
 from zoo.datasets import datasets
 from zoo.recipes import recipes
-from zoo.run import CARD
+from zoo.runs.run import CARD
 
 
 def _run(*arguments):

@@ -7,8 +7,8 @@ import pytest
 
 import zoo
 from onebit.keras import keras, lq, tf
-from zoo.losses import SquaredHinge
-from zoo.registry import models
+from zoo.models import models
+from zoo.training.losses import SquaredHinge
 
 # Those that read text are tested by themselves.
 IMAGE_MODELS = [name for name in zoo.names() if not models.get(name).takes_text]

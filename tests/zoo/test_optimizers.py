@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 
 from onebit.keras import keras, lq, tf
-from zoo.optimizers import GlorotScaledAdam, GlorotScaledSGD, glorot_coefficient, make_optimizer
 from zoo.recipes import Recipe
+from zoo.training.optimizers import (
+    GlorotScaledAdam,
+    GlorotScaledSGD,
+    glorot_coefficient,
+    make_optimizer,
+)
 
 
 @pytest.mark.parametrize(

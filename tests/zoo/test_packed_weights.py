@@ -8,10 +8,10 @@ import pytest
 import zoo
 from onebit.errors import OnebitError, UsageError
 from onebit.keras import keras, lq, tf
-from zoo import packed_weights
-from zoo.packed_weights import card_path, load_trained, pack, shipped, unpack
-from zoo.preprocessing import Preprocessing
-from zoo.registry import models
+from zoo.datasets.preprocessing import Preprocessing
+from zoo.models import models
+from zoo.runs import packed_weights
+from zoo.runs.packed_weights import card_path, load_trained, pack, shipped, unpack
 
 TINY = {"units": 24, "width": 4, "input_shape": (8, 8, 1), "classes": 3}
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from zoo.preprocessing import (
+from zoo.datasets.preprocessing import (
     GLOBAL_CONTRAST_NORM,
     LOCAL_RADIUS,
     LOCAL_SIGMA,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from onebit.keras import keras, lq, tf
-from zoo.quantizers import (
+from zoo.layers.quantizers import (
     ScaledSign,
     StochasticSign,
     hard_sigmoid,

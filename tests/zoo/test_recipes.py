@@ -4,8 +4,8 @@ import pytest
 
 from onebit.errors import UsageError
 from zoo.datasets import datasets
+from zoo.models import models
 from zoo.recipes import SETTABLE, Recipe, describe_recipe, recipes, resolve_recipe
-from zoo.registry import models
 
 NAMES = recipes.names()
 

@@ -4,9 +4,9 @@ import pytest
 import zoo
 from onebit.errors import OnebitError
 from onebit.keras import tf
-from zoo.datasets import crops, imagenet
-from zoo.datasets.noise_records import write_noise
-from zoo.datasets.records import count_records, find_records, read_records
+from zoo.datasets import _imagenet_crops, imagenet
+from zoo.datasets._tfrecords import count_records, find_records, read_records
+from zoo.datasets.synthetic_imagenet import write_noise
 
 SIZE = 72
 
@@ -98,15 +98,15 @@ def test_the_middle_crop_is_the_middle_of_the_shorter_side():
     # 256×320 at 224: 224/256 of 256 rows and as many columns, from (16, 48) on, not resized.
     jpeg = _jpeg(256, 320)
     expected = tf.io.decode_jpeg(jpeg, channels=3)[16 : 16 + 224, 48 : 48 + 224]
-    np.testing.assert_array_equal(crops.central(jpeg, 224), expected)
+    np.testing.assert_array_equal(_imagenet_crops.central(jpeg, 224), expected)
 
 
 @pytest.mark.parametrize("shape", [(60, 200), (200, 60), (1, 1), (31, 31)])
 def test_any_image_is_cropped_to_size(shape):
     jpeg = _jpeg(*shape)
-    assert crops.central(jpeg, SIZE).shape == (SIZE, SIZE, 3)
+    assert _imagenet_crops.central(jpeg, SIZE).shape == (SIZE, SIZE, 3)
     for seed in range(4):
-        image = crops.random(jpeg, SIZE, tf.constant([seed, 1])).numpy()
+        image = _imagenet_crops.random(jpeg, SIZE, tf.constant([seed, 1])).numpy()
         assert image.shape == (SIZE, SIZE, 3)
         assert image.min() >= 0
         assert image.max() <= 255
@@ -118,7 +118,7 @@ def test_random_crops_show_at_least_the_least_area_and_mirror_half_of_the_time()
     jpeg = tf.io.encode_jpeg(ramp, quality=100).numpy()
     widths, mirrored = [], 0
     for seed in range(60):
-        image = crops.random(jpeg, 64, tf.constant([seed, 7])).numpy()
+        image = _imagenet_crops.random(jpeg, 64, tf.constant([seed, 7])).numpy()
         difference = image[:, -1].mean() - image[:, 0].mean()
         widths.append(abs(difference) / 255)
         mirrored += difference < 0

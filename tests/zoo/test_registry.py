@@ -5,7 +5,9 @@ import pytest
 
 import zoo
 from onebit.errors import OnebitError, UsageError
-from zoo.registry import BINARY_NET, Registry, models, register_model
+from zoo.models import models, register_model
+from zoo.models.binary_net_mlp import PAPER as BINARY_NET
+from zoo.registry import Registry
 
 
 def test_names_hold_the_families_and_their_twins():

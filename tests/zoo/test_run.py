@@ -9,9 +9,9 @@ from onebit import files
 from onebit.errors import OnebitError
 from onebit.keras import keras
 from zoo.datasets import Split
-from zoo.evaluation import Evaluation, accuracy, real_weights_accuracy
-from zoo.preprocessing import MINUS_ONE_TO_ONE
-from zoo.run import CARD, CONFIG, HISTORY, MODEL, SAMPLES, load_card
+from zoo.datasets.preprocessing import MINUS_ONE_TO_ONE
+from zoo.runs.run import CARD, CONFIG, HISTORY, MODEL, SAMPLES, load_card
+from zoo.training.evaluation import Evaluation, accuracy, real_weights_accuracy
 
 
 @pytest.fixture

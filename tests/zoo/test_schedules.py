@@ -4,7 +4,7 @@ import pytest
 from onebit.errors import UsageError
 from onebit.keras import keras, tf
 from zoo.recipes import Recipe, resolve_recipe
-from zoo.schedules import WarmUp, make_schedule
+from zoo.training.schedules import WarmUp, make_schedule
 
 STEPS = 40
 

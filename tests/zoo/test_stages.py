@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import training
 from zoo.recipes import Recipe
-from zoo.run import CARD
+from zoo.runs.run import CARD
+from zoo.training import loop
 
 
 class Crash(BaseException):
@@ -58,7 +58,7 @@ def test_an_imagenet_recipe_trains_on_records_and_resumes(tmp_path, monkeypatch)
     )
     assert zoo.evaluate(whole).agrees
 
-    save, saved = training.tf.train.CheckpointManager.save, []
+    save, saved = loop.tf.train.CheckpointManager.save, []
 
     def save_once(*arguments, **options):
         if saved:
@@ -66,7 +66,7 @@ def test_an_imagenet_recipe_trains_on_records_and_resumes(tmp_path, monkeypatch)
         saved.append(save(*arguments, **options))
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.tf.train.CheckpointManager, "save", save_once)
+        patch.setattr(loop.tf.train.CheckpointManager, "save", save_once)
         with pytest.raises(Crash):
             zoo.train(recipe, tmp_path / "cut")
     resumed = zoo.train(recipe, tmp_path / "cut")

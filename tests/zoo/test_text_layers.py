@@ -2,8 +2,14 @@ import numpy as np
 import pytest
 
 from onebit.keras import keras
-from zoo.elastic import Elastic
-from zoo.text_layers import AddPositions, Attention, FirstToken, PaddingMask, TokenEmbedding
+from zoo.layers.elastic_quantizer import Elastic
+from zoo.layers.transformer_layers import (
+    AddPositions,
+    Attention,
+    FirstToken,
+    PaddingMask,
+    TokenEmbedding,
+)
 
 
 def softmax(x):

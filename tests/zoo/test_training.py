@@ -13,8 +13,8 @@ import pytest
 
 import zoo
 from onebit.errors import OnebitError, UsageError
-from zoo import run_writer, training
-from zoo.run import CARD, CHECKPOINTS, CONFIG, HISTORY, LOGS, MODEL, SAMPLES, read_history
+from zoo.runs.run import CARD, CHECKPOINTS, CONFIG, HISTORY, LOGS, MODEL, SAMPLES, read_history
+from zoo.training import checkpoints, loop
 
 # Every source of randomness at once: initial weights, order, dropout, stochastic signs.
 RECIPE = "binary_connect_mlp_stochastic_mnist_5k"
@@ -133,17 +133,17 @@ def test_a_crash_at_any_moment_resumes_to_the_same_end(
 
     with monkeypatch.context():
         if moment == "step":
-            crash_at(training.Progress, "step", 10)  # 4 steps an epoch: within the third
+            crash_at(loop.Progress, "step", 10)  # 4 steps an epoch: within the third
         elif moment == "history":
-            crash_at(training, "write_history", 2)
+            crash_at(loop, "write_history", 2)
         elif moment == "checkpoint":
-            crash_at(training.tf.train.CheckpointManager, "save", 2)
+            crash_at(loop.tf.train.CheckpointManager, "save", 2)
         elif moment == "model":
-            crash_at(run_writer.files, "replacing", 6)  # configuration, four epochs, model
+            crash_at(checkpoints.files, "replacing", 6)  # configuration, four epochs, model
         elif moment == "samples":
-            crash_at(run_writer, "_write_samples", 1)
+            crash_at(checkpoints, "_write_samples", 1)
         else:
-            crash_at(run_writer.provenance, "utc_now", 2)  # configuration, card
+            crash_at(checkpoints.provenance, "utc_now", 2)  # configuration, card
         with pytest.raises(Crash):
             zoo.train(_recipe(), folder)
     monkeypatch.undo()
@@ -152,7 +152,7 @@ def test_a_crash_at_any_moment_resumes_to_the_same_end(
 
 
 def test_a_finished_run_is_returned_without_training(finished_run, monkeypatch):
-    monkeypatch.setattr(training, "load_dataset", lambda *_: pytest.fail("loaded data"))
+    monkeypatch.setattr(loop, "load_dataset", lambda *_: pytest.fail("loaded data"))
     before = (finished_run / MODEL).stat().st_mtime_ns
     run = zoo.train(zoo.resolve_recipe("binary_net_mlp_mnist_5k", smoke=True), finished_run)
     assert run.card["recipe"] == "binary_net_mlp_mnist_5k"
@@ -190,7 +190,7 @@ def test_what_a_kill_left_half_written_is_swept_away(tmp_path):
 
 
 def test_an_unwritable_output_fails_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "load_dataset", lambda *_: pytest.fail("began"))
+    monkeypatch.setattr(loop, "load_dataset", lambda *_: pytest.fail("began"))
     (tmp_path / "file").write_text("")
     with pytest.raises(OnebitError, match=r"cannot write .*file/run: .*is a file"):
         zoo.train(_recipe(), tmp_path / "file" / "run")

@@ -14,7 +14,7 @@ import numpy as np
 
 from onebit.errors import OnebitError, first_line
 from zoo.datasets import Dataset, Split, register_dataset
-from zoo.datasets.download import RemoteFile, fetch
+from zoo.datasets._download import RemoteFile, fetch
 
 ARCHIVE = RemoteFile(
     "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",

@@ -32,7 +32,7 @@ import numpy as np
 
 from onebit.errors import OnebitError, first_line
 from zoo.datasets import Dataset, Split, register_dataset
-from zoo.tokens import Tokenizer, train_tokenizer
+from zoo.datasets._tokens import Tokenizer, train_tokenizer
 
 FILES = ("Packages", "Packages.gz", "Packages.xz")
 COMMAND = ["apt-cache", "dumpavail"]

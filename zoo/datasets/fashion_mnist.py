@@ -7,7 +7,7 @@ arXiv 1708.07747, table 2 for the classes.
 from pathlib import Path
 
 from zoo.datasets import Dataset, register_dataset
-from zoo.datasets.idx import load_idx_dataset
+from zoo.datasets._idx import load_idx_dataset
 
 CLASSES = (
     "T-shirt/top",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from onebit.errors import OnebitError
 from zoo.datasets import Dataset, register_dataset
-from zoo.datasets.records import find_records, read_records
+from zoo.datasets._tfrecords import find_records, read_records
 
 CLASSES = 1000
 IMAGE_SIZE = 224

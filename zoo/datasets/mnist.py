@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from zoo.datasets import Dataset, register_dataset
-from zoo.datasets.idx import load_idx_dataset
+from zoo.datasets._idx import load_idx_dataset
 
 URL = "https://storage.googleapis.com/cvdf-datasets/mnist"
 SHA256 = {

@@ -11,7 +11,7 @@ import numpy as np
 
 from onebit.errors import OnebitError, first_line
 from zoo.datasets import Dataset, Split, register_dataset
-from zoo.datasets.download import RemoteFile, fetch
+from zoo.datasets._download import RemoteFile, fetch
 
 _ADDRESS = "http://ufldl.stanford.edu/housenumbers"
 TRAIN = RemoteFile(

@@ -9,9 +9,9 @@ Advanced Training Algorithm, arXiv 1808.00278: a shortcut around every binary co
 from collections.abc import Sequence
 
 from onebit.keras import keras, lq
-from zoo.blocks import added, binary_conv, pooled_logits, real_shortcut, resnet_stem
-from zoo.layers import batch_norm
-from zoo.registry import Paper, register_model
+from zoo.layers.binary import batch_norm
+from zoo.models import Paper, register_model
+from zoo.models._blocks import added, binary_conv, pooled_logits, real_shortcut, resnet_stem
 
 PAPER = Paper(
     "Bi-Real Net: Enhancing the Performance of 1-bit CNNs With Improved Representational "

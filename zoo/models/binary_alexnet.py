@@ -6,8 +6,9 @@ of arXiv 1404.5997 with a binary first and last layer.
 """
 
 from onebit.keras import keras, lq
-from zoo.blocks import binary_conv
-from zoo.registry import BINARY_NET, register_model
+from zoo.models import register_model
+from zoo.models._blocks import binary_conv
+from zoo.models.binary_net_mlp import PAPER as BINARY_NET
 
 _CONVOLUTIONS = (
     (1, 11, 4, True),

@@ -16,11 +16,19 @@ paper's code creates them, but leaves them out).
 from __future__ import annotations
 
 from onebit.keras import keras, lq
-from zoo.distillation import HIDDEN_STATE
-from zoo.elastic import CentredSign, Elastic
-from zoo.layers import Quantizer
-from zoo.registry import BIT, register_model
-from zoo.text_layers import AddPositions, Attention, FirstToken, PaddingMask, TokenEmbedding
+from zoo.layers.binary import Quantizer
+from zoo.layers.elastic_quantizer import CentredSign, Elastic
+from zoo.layers.transformer_layers import (
+    HIDDEN_STATE,
+    AddPositions,
+    Attention,
+    FirstToken,
+    PaddingMask,
+    TokenEmbedding,
+)
+from zoo.models import Paper, register_model
+
+PAPER = Paper("BiT: Robustly Binarized Multi-distilled Transformer", "2205.13016")
 
 NORM_EPSILON = 1e-12
 INITIAL_DEVIATION = 0.02
@@ -29,7 +37,7 @@ INITIAL_DEVIATION = 0.02
 @register_model(
     family="BinaryBERT",
     kind="binary weights and activations",
-    paper=BIT,
+    paper=PAPER,
     twin="bert_tiny",
 )
 def binary_bert_tiny(
@@ -102,7 +110,7 @@ def bert_tiny(
 @register_model(
     family="BinaryBERT",
     kind="binary weights and activations",
-    paper=BIT,
+    paper=PAPER,
     twin="bert_base",
 )
 def binary_bert_base(

@@ -5,10 +5,11 @@ arXiv 1511.00363, sections 3.2 (CIFAR-10) and 3.3 (SVHN, with half the units).
 """
 
 from onebit.keras import keras, lq
-from zoo.layers import latent_uniform
-from zoo.quantizers import StochasticSign
-from zoo.registry import BINARY_CONNECT, register_model
-from zoo.vgg import vgg
+from zoo.layers.binary import latent_uniform
+from zoo.layers.quantizers import StochasticSign
+from zoo.models import register_model
+from zoo.models._vgg import vgg
+from zoo.models.binary_connect_mlp import PAPER as BINARY_CONNECT
 
 
 @register_model(

@@ -6,14 +6,22 @@ normalisation and an L2-SVM output.
 """
 
 from onebit.keras import keras, lq
-from zoo.layers import Quantizer, batch_norm, dense, latent_uniform, seeded_dropout
-from zoo.quantizers import StochasticSign
-from zoo.registry import BINARY_CONNECT, register_model
+from zoo.layers.binary import Quantizer, batch_norm, dense, latent_uniform, seeded_dropout
+from zoo.layers.quantizers import StochasticSign
+from zoo.models import Paper, register_model
 
-
-@register_model(
-    family="BinaryConnect", kind="binary weights", paper=BINARY_CONNECT, twin="float_mlp"
+PAPER = Paper(
+    "BinaryConnect: Training Deep Neural Networks with binary weights during propagations",
+    "1511.00363",
 )
+BINARY_NET = Paper(
+    "Binarized Neural Networks: Training Deep Neural Networks with Weights and Activations "
+    "Constrained to +1 or -1",
+    "1602.02830",
+)
+
+
+@register_model(family="BinaryConnect", kind="binary weights", paper=PAPER, twin="float_mlp")
 def binary_connect_mlp(
     input_shape: tuple[int, int, int] = (28, 28, 1),
     classes: int = 10,

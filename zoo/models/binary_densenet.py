@@ -7,8 +7,8 @@ Differs from larq-zoo: logits instead of probabilities.
 """
 
 from onebit.keras import keras
-from zoo.larq_models import larq_model
-from zoo.registry import Paper, register_model
+from zoo.models import Paper, register_model
+from zoo.models._larq_zoo import larq_model
 
 PAPER = Paper("Back to Simplicity: How to Train Accurate BNNs from Scratch?", "1906.08637")
 KIND = "binary weights and activations"

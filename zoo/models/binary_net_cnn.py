@@ -1,12 +1,13 @@
 """The convolutional network of Binarized Neural Networks and its float twin.
 
 Binarized Neural Networks: Training Deep Neural Networks with Weights and Activations Constrained
-to +1 or -1, arXiv 1602.02830, section 2.2, which takes it from BinaryConnect (`zoo.vgg`).
+to +1 or -1, arXiv 1602.02830, section 2.2, which takes it from BinaryConnect (`zoo.models._vgg`).
 """
 
 from onebit.keras import keras, lq
-from zoo.registry import BINARY_NET, register_model
-from zoo.vgg import vgg
+from zoo.models import register_model
+from zoo.models._vgg import vgg
+from zoo.models.binary_net_mlp import PAPER as BINARY_NET
 
 
 @register_model(

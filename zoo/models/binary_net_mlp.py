@@ -5,14 +5,20 @@ to +1 or -1, arXiv 1602.02830, section 2.1 and algorithm 1.
 """
 
 from onebit.keras import keras, lq
-from zoo.layers import batch_norm, dense, seeded_dropout
-from zoo.registry import BINARY_NET, register_model
+from zoo.layers.binary import batch_norm, dense, seeded_dropout
+from zoo.models import Paper, register_model
+
+PAPER = Paper(
+    "Binarized Neural Networks: Training Deep Neural Networks with Weights and Activations "
+    "Constrained to +1 or -1",
+    "1602.02830",
+)
 
 
 @register_model(
     family="BNN",
     kind="binary weights and activations",
-    paper=BINARY_NET,
+    paper=PAPER,
     twin="float_mlp",
 )
 def binary_net_mlp(

@@ -7,9 +7,9 @@ Differs from larq-zoo: logits instead of probabilities.
 """
 
 from onebit.keras import keras
-from zoo.larq_models import larq_model
+from zoo.models import register_model
+from zoo.models._larq_zoo import larq_model
 from zoo.models.binary_densenet import PAPER
-from zoo.registry import register_model
 
 
 @register_model(family="BinaryResNetE", kind="binary weights and activations", paper=PAPER)

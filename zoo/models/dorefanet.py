@@ -8,8 +8,8 @@ Differs from larq-zoo: logits instead of probabilities; ReLU up to 1 in place of
 """
 
 from onebit.keras import keras
-from zoo.larq_models import larq_model
-from zoo.registry import Paper, register_model
+from zoo.models import Paper, register_model
+from zoo.models._larq_zoo import larq_model
 
 PAPER = Paper(
     "DoReFa-Net: Training Low Bitwidth Convolutional Neural Networks with Low Bitwidth Gradients",

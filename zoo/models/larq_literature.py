@@ -5,10 +5,11 @@ gradient.
 """
 
 from onebit.keras import keras
-from zoo.larq_models import larq_model
+from zoo.models import register_model
+from zoo.models._larq_zoo import larq_model
 from zoo.models.bi_real_net import PAPER as BI_REAL_NET
+from zoo.models.binary_net_mlp import PAPER as BINARY_NET
 from zoo.models.xnor_net import PAPER as XNOR_NET
-from zoo.registry import BINARY_NET, register_model
 
 KIND = "binary weights and activations"
 

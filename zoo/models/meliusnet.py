@@ -7,8 +7,8 @@ Differs from larq-zoo: logits instead of probabilities; no Lambda layers.
 """
 
 from onebit.keras import keras
-from zoo.larq_models import larq_model
-from zoo.registry import Paper, register_model
+from zoo.models import Paper, register_model
+from zoo.models._larq_zoo import larq_model
 
 PAPER = Paper(
     "MeliusNet: Can Binary Neural Networks Achieve MobileNet-level Accuracy?", "2001.05936"

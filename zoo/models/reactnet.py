@@ -10,7 +10,10 @@ Both are trained twice: first with binary activations and real weights
 """
 
 from onebit.keras import keras, lq, tf
-from zoo.blocks import (
+from zoo.layers.binary import batch_norm
+from zoo.layers.reactnet_layers import RPReLU, RSign
+from zoo.models import Paper, register_model
+from zoo.models._blocks import (
     added,
     binary_conv,
     halve,
@@ -19,9 +22,6 @@ from zoo.blocks import (
     real_shortcut,
     resnet_stem,
 )
-from zoo.generalized_activations import RPReLU, RSign
-from zoo.layers import batch_norm
-from zoo.registry import Paper, register_model
 
 PAPER = Paper(
     "ReActNet: Towards Precise Binary Neural Network with Generalized Activation Functions",

@@ -6,8 +6,8 @@ Deep Residual Learning for Image Recognition, arXiv 1512.03385, table 1; shortcu
 from collections.abc import Sequence
 
 from onebit.keras import keras
-from zoo.blocks import added, pooled_logits, real_conv, resnet_stem
-from zoo.registry import register_model
+from zoo.models import register_model
+from zoo.models._blocks import added, pooled_logits, real_conv, resnet_stem
 
 
 @register_model(family="Float", kind="float")

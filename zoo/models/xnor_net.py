@@ -1,7 +1,7 @@
 """XNOR-Net and Binary-Weight-Network (BWN): AlexNet and ResNet-18 with scaled binary filters.
 
 XNOR-Net: ImageNet Classification Using Binary Convolutional Neural Networks, arXiv 1603.05279.
-Every filter is its signs times its mean magnitude (section 3.1, `zoo.quantizers.ScaledSign`); in
+Every filter is its signs times its mean magnitude (section 3.1, `ScaledSign`); in
 XNOR-Net the inputs are signs too, in blocks of batch norm, sign, convolution, pooling (section 3.2,
 figure 4). The first and the last layer stay real. AlexNet follows the authors' program layer by
 layer, https://github.com/allenai/XNOR-Net (models/alexnet.lua, models/alexnetxnor.lua).
@@ -12,10 +12,10 @@ around their mean as well. Convolutions have no bias.
 """
 
 from onebit.keras import keras, lq, tf
-from zoo.blocks import added, binary_conv, pooled_logits, real_conv, resnet_stem
-from zoo.layers import batch_norm
-from zoo.quantizers import ScaledSign
-from zoo.registry import Paper, register_model
+from zoo.layers.binary import batch_norm
+from zoo.layers.quantizers import ScaledSign
+from zoo.models import Paper, register_model
+from zoo.models._blocks import added, binary_conv, pooled_logits, real_conv, resnet_stem
 
 PAPER = Paper(
     "XNOR-Net: ImageNet Classification Using Binary Convolutional Neural Networks", "1603.05279"

@@ -22,8 +22,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from onebit.errors import UsageError, near_matches
-from zoo.preprocessing import MINUS_ONE_TO_ONE, Preprocessing
-from zoo.registry import Registry, models
+from zoo.datasets.preprocessing import MINUS_ONE_TO_ONE, Preprocessing
+from zoo.models import models
+from zoo.registry import Registry
 
 SMOKE_SAMPLES = 128
 SMOKE_EPOCHS = 2
@@ -63,20 +64,21 @@ class Recipe:
         batch_size: Images a step.
         learning_rate: Of the first step.
         final_learning_rate: Where the decay ends; not looked at by "steps".
-        schedule: One of `SCHEDULES` (`zoo.schedules`).
+        schedule: One of `SCHEDULES` (`zoo.training.schedules`).
         boundaries: Epochs at whose beginning, counted from 0, "steps" changes the rate.
         factors: What `learning_rate` is multiplied by from each boundary on.
         warmup_epochs: Epochs in which the rate first rises to `learning_rate`.
         loss: One of `LOSSES`; with a teacher, of validation only.
-        teacher: The training whose model this one is distilled from (`zoo.distillation`), or None.
+        teacher: The training whose model this one is distilled from
+            (`zoo.training.distillation`), or None.
         from_teacher: Whether it also starts from its teacher's weights.
         start: The training whose weights this one starts from, or None. It is trained first; where
             it has the same teacher, both share it.
         label_weight: With a teacher, the factor of the loss on labels.
         logits_weight: The factor of the distributional loss, on the teacher's logits.
         attention_weight: The factor of the loss on where both pay attention.
-        optimizer: One of `OPTIMIZERS`; "bop" flips the binary weights (`zoo.bop`), and Adam trains
-            the others.
+        optimizer: One of `OPTIMIZERS`; "bop" flips the binary weights (`zoo.training.bop`),
+            and Adam trains the others.
         bop_gamma: Of Bop: how fast its averages follow the gradients.
         bop_threshold: Of Bop: what an average must reach for a flip.
         momentum: Of SGD.
@@ -85,7 +87,7 @@ class Recipe:
         weight_decay: λ, whose product with each kernel is added to its gradient.
         label_smoothing: ε of the cross-entropy: the label gets 1 − ε + ε/C, other classes ε/C.
         glorot_scaling: Scale the learning rates of latent weights by Glorot's coefficients
-            (`zoo.optimizers`).
+            (`zoo.training.optimizers`).
         compute: What training multiplies in, one of `COMPUTE`; "bfloat16" keeps weights, sums and
             every evaluation in float32, and is faster where the processor has AMX or AVX-512 BF16.
         seed: Of the initial weights, each epoch's order, dropout and stochastic signs.

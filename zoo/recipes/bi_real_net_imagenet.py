@@ -7,8 +7,8 @@ Differs from the paper: trained from scratch with Adam, without the real-valued 
 the last epoch for batch norm alone; no jitter of the lighting.
 """
 
-from zoo.imagenet_recipes import imagenet_recipe
 from zoo.recipes import Recipe, register_recipe
+from zoo.recipes._imagenet import imagenet_recipe
 
 
 @register_recipe

@@ -3,8 +3,8 @@
 Binarized Neural Networks, arXiv 1602.02830; the schedule is larq-zoo's (`TrainBinaryAlexNet`).
 """
 
-from zoo.imagenet_recipes import imagenet_recipe
 from zoo.recipes import Recipe, register_recipe
+from zoo.recipes._imagenet import imagenet_recipe
 
 
 @register_recipe

@@ -11,7 +11,7 @@ Not trained here: the data cannot be had offline. Accuracies are the paper's, ta
 
 from typing import Any
 
-from zoo.preprocessing import Preprocessing
+from zoo.datasets.preprocessing import Preprocessing
 from zoo.recipes import Recipe, register_recipe
 
 # Contrast normalisation makes the scale of the pixels immaterial.

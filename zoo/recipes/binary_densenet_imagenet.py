@@ -4,8 +4,8 @@ Back to Simplicity: How to Train Accurate BNNs from Scratch?, arXiv 1906.08637; 
 larq-zoo's (`TrainBinaryDenseNet28` and others).
 """
 
-from zoo.imagenet_recipes import imagenet_recipe
 from zoo.recipes import Recipe, register_recipe
+from zoo.recipes._imagenet import imagenet_recipe
 
 
 @register_recipe

@@ -10,7 +10,7 @@ coefficients don't scale; the model of the last epoch instead of the best by val
 Not trained here: the data cannot be had offline. The accuracy is the paper's, table 1.
 """
 
-from zoo.preprocessing import MINUS_ONE_TO_ONE
+from zoo.datasets.preprocessing import MINUS_ONE_TO_ONE
 from zoo.recipes import Recipe, register_recipe
 
 

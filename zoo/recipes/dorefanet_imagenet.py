@@ -3,8 +3,8 @@
 DoReFa-Net, arXiv 1606.06160; the schedule is larq-zoo's (`TrainDoReFaNet`).
 """
 
-from zoo.imagenet_recipes import imagenet_recipe
 from zoo.recipes import Recipe, register_recipe
+from zoo.recipes._imagenet import imagenet_recipe
 
 
 @register_recipe

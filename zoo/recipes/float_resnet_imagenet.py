@@ -6,8 +6,8 @@ Differs from the paper: the learning rate falls every 30 of 90 epochs instead of
 stops falling, as in PyTorch's examples.
 """
 
-from zoo.imagenet_recipes import imagenet_recipe
 from zoo.recipes import Recipe, register_recipe
+from zoo.recipes._imagenet import imagenet_recipe
 
 
 @register_recipe

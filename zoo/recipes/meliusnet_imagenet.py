@@ -4,8 +4,8 @@ MeliusNet, arXiv 2001.05936. larq-zoo does not tell how it trained the network; 
 that of `binary_densenet28_imagenet`, by the same authors.
 """
 
-from zoo.imagenet_recipes import imagenet_recipe
 from zoo.recipes import Recipe, register_recipe
+from zoo.recipes._imagenet import imagenet_recipe
 
 
 @register_recipe

@@ -4,8 +4,8 @@ Larq Compute Engine, arXiv 2011.09398; the schedule is larq-zoo's (`TrainQuickNe
 binary weights, SGD with momentum for the others, both with a cosine behind five epochs of warm-up.
 """
 
-from zoo.imagenet_recipes import imagenet_recipe
 from zoo.recipes import Recipe, register_recipe
+from zoo.recipes._imagenet import imagenet_recipe
 
 
 @register_recipe

@@ -14,8 +14,8 @@ the lighting.
 
 import dataclasses
 
-from zoo.imagenet_recipes import imagenet_recipe
 from zoo.recipes import Recipe, register_recipe
+from zoo.recipes._imagenet import imagenet_recipe
 from zoo.recipes.float_resnet_imagenet import float_resnet34_imagenet
 
 

@@ -11,8 +11,8 @@ Differs from larq-zoo: one learning rate schedule for the last training, too; th
 
 import dataclasses
 
-from zoo.imagenet_recipes import imagenet_recipe
 from zoo.recipes import Recipe, register_recipe
+from zoo.recipes._imagenet import imagenet_recipe
 
 
 @register_recipe

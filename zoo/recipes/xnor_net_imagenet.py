@@ -9,8 +9,8 @@ Differs from the paper: no mean-centring of latent weights; BWN's decay of 5e-4,
 end after 29 epochs, is left out.
 """
 
-from zoo.imagenet_recipes import imagenet_recipe
 from zoo.recipes import Recipe, register_recipe
+from zoo.recipes._imagenet import imagenet_recipe
 
 
 @register_recipe

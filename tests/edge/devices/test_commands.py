@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from edge.__main__ import cli
-from edge.row_files import read_rows
+from edge.results.row_files import read_rows
 from tests.edge.test_tools import OLD
 
 QUICK = ["--runs", "10", "--seconds", "0.02", "--warmup", "0.2"]

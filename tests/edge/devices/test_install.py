@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from edge import install
-from edge.devices import RunnerError
+from edge.devices import RunnerError, install
+from edge.devices.install import install_missing
 from edge.devices.local import LocalDevice
 from edge.devices.ssh import SshDevice
-from edge.install import install_missing
 
 # What stands in for pip on the device: it notes its arguments, and fails without --no-index if
 # there is no network.

@@ -3,9 +3,9 @@
 import dataclasses
 
 from edge import benchmark
-from edge.row_json import from_json, to_json
-from edge.rows import INVALID, OK
-from edge.tables import profile_lines
+from edge.results.row import INVALID, OK
+from edge.results.row_json import from_json, to_json
+from edge.results.tables import profile_lines
 from onebit.delegate import find_delegate
 
 

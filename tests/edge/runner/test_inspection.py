@@ -4,8 +4,8 @@ import json
 import subprocess
 import sys
 
+from edge.devices.runner_archive import write_runner
 from edge.runner import files, inspection
-from edge.runner_archive import write_runner
 
 
 def test_flags_have_names():

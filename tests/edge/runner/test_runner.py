@@ -12,9 +12,9 @@ import pytest
 
 import edge
 from edge import runner
+from edge.devices.runner_archive import runner_archive, write_runner
 from edge.runner import inputs as runner_inputs
 from edge.runner import timing
-from edge.runner_archive import runner_archive, write_runner
 
 SOURCES = sorted(Path(runner.__file__).parent.glob("*.py"))
 OLDEST_PYTHON = (3, 8)

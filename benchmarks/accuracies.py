@@ -1,0 +1,235 @@
+"""Trains the recipes that the project reports accuracies of, one row of results a recipe and seed.
+
+    python benchmarks/accuracies.py [RECIPE …]
+
+Rows that results/accuracies.jsonl has already are not made again.
+
+An interrupted training resumes; runs lie in runs/accuracies. `--table`, `--errors` and `--latent`
+show the rows.
+Training multiplies in bfloat16 where the processor can; every accuracy is measured in float32, on
+the test split, of the last epoch's weights.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ROOT = Path(__file__).parent.parent
+OUTPUT = ROOT / "results" / "accuracies.jsonl"
+RUNS = ROOT / "runs" / "accuracies"
+COMPUTE = "bfloat16"
+BINS = 50
+
+MLPS = (
+    "float_mlp",
+    "float_mlp_dropout",
+    "binary_connect_mlp",
+    "binary_connect_mlp_stochastic",
+    "binary_net_mlp",
+)
+CNNS = ("binary_net_cnn", "float_cnn")
+PLAN = [
+    *((f"{model}_fashion_mnist", 1) for model in (*MLPS, *CNNS)),
+    *((f"{model}_mnist_5k", seed) for seed in (1, 2, 3) for model in MLPS),
+    *((f"{model}_fashion_mnist", seed) for seed in (2, 3) for model in MLPS),
+]
+"""What is trained, in order: (recipe, seed)."""
+
+REPORTED = {
+    ("float_mlp", "accuracy"): "98.70 ± 0.04",
+    ("float_mlp_dropout", "accuracy"): "98.99 ± 0.04",
+    ("binary_connect_mlp", "accuracy"): "98.71 ± 0.08",
+    ("binary_connect_mlp_stochastic", "real_weights_accuracy"): "98.82 ± 0.04",
+    ("binary_net_mlp", "accuracy"): "98.60 (Torch7), 99.04 (Theano)",
+}
+"""100 − the errors of BinaryConnect (arXiv 1511.00363), table 2, and of BNN (arXiv 1602.02830),
+table 1, whose network has 3×4096 units; both see 50,000 digits for up to 1000 epochs."""
+
+sys.path.insert(0, str(ROOT))
+from onebit.files import read_json_lines  # noqa: E402
+
+
+def row_of(recipe: str, seed: int) -> dict:
+    """Trains a recipe, or finishes its training, and tells how it went."""
+    folder = RUNS / f"{recipe}-seed{seed}"
+    command = ["python", "-m", "zoo", "train", recipe, "-o", str(folder.relative_to(ROOT))]
+    command += ["--seed", str(seed), "--set", f"compute={COMPUTE}"]
+    subprocess.run([sys.executable, *command[1:]], cwd=ROOT, check=True)
+    card = json.loads((folder / "card.json").read_text())
+    config = json.loads((folder / "config.json").read_text())
+    history = read_json_lines(folder / "history.jsonl")
+    return {
+        "schema_version": 1,
+        "recipe": recipe,
+        "model": card["name"],
+        "dataset": card["dataset"]["name"],
+        "dataset_sha256": card["dataset"]["sha256"],
+        "options": config["options"],
+        "settings": config["recipe"],
+        "seed": seed,
+        "epochs": len(history),
+        "accuracy": card["accuracy"]["value"],
+        "real_weights_accuracy": card["real_weights_accuracy"],
+        "split": card["accuracy"]["split"],
+        "samples": card["accuracy"]["samples"],
+        "history": {
+            key: [round(epoch[key], 5) for epoch in history]
+            for key in ("loss", "accuracy", "val_accuracy")
+            if history and key in history[0]
+        },
+        "latent_histogram": latent_histogram(folder),
+        "model_sha256": card["model_sha256"],
+        "versions": config["versions"],
+        "commit": config["commit"],
+        "date": card["created"],
+        "command": " ".join(command),
+    }
+
+
+def latent_histogram(folder: Path) -> list[int] | None:
+    """How many latent weights of the first layer lie in each of `BINS` parts of [-1, 1]."""
+    import numpy as np
+
+    import zoo
+    from zoo.training.flip_ratio import latent_kernels
+
+    kernels = latent_kernels(zoo.load_run(folder).model)
+    if not kernels:
+        return None
+    values = next(iter(kernels.values())).numpy()
+    return [int(count) for count in np.histogram(values, BINS, (-1, 1))[0]]
+
+
+def groups(rows: list[dict]) -> list[list[dict]]:
+    """The rows that differ in their seeds only, data set by data set, in the order of the plan."""
+    order = {recipe: place for place, (recipe, _) in reversed(list(enumerate(PLAN)))}
+    found: dict[tuple, list[dict]] = {}
+    rows = sorted(rows, key=lambda row: (row["dataset"], order.get(row["recipe"], 0), row["seed"]))
+    for row in rows:
+        found.setdefault((row["dataset"], row["recipe"]), []).append(row)
+    return list(found.values())
+
+
+def table(rows: list[dict]) -> str:
+    """Test accuracies as a Markdown table: the mean over seeds ± the standard deviation.
+
+    What is reported stands in a column of its own: another data set, and longer trainings.
+    """
+    from onebit.cli import markdown_table
+
+    def percent(values: list[float | None]) -> str:
+        known = [100 * value for value in values if value is not None]
+        if not known:
+            return "–"
+        spread = f" ± {statistics.stdev(known):.2f}" if len(known) > 1 else ""
+        return f"{statistics.mean(known):.2f}{spread} ({len(known)})"
+
+    found = {(group[0]["dataset"], _network(group[0])): group for group in groups(rows)}
+    datasets = [name for name in ("mnist_5k", "fashion_mnist") if any(d == name for d, _ in found)]
+    headings = ["network", *(f"measured, {name}, %" for name in datasets), "reported, MNIST, %"]
+    lines = []
+    for network in dict.fromkeys(network for _, network in found):
+        cells = {
+            "accuracy": f"`{network}`",
+            "real_weights_accuracy": f"`{network}`, real weights at test",
+        }
+        for key, label in cells.items():
+            measured = [
+                percent([row[key] for row in found.get((name, network), [])]) for name in datasets
+            ]
+            reported = REPORTED.get((network, key), "–")
+            if any(cell != "–" for cell in measured):
+                lines.append([label, *measured, reported])
+    return markdown_table(lines, headings)
+
+
+def _network(row: dict) -> str:
+    return row["recipe"].removesuffix(f"_{row['dataset']}")
+
+
+def plot_errors(rows: list[dict], dataset: str, axes: "Axes") -> None:
+    """Draws the validation error of each epoch, one line a recipe: the mean over its seeds."""
+    for group in groups([row for row in rows if row["dataset"] == dataset]):
+        curves = [row["history"].get("val_accuracy") for row in group]
+        if not all(curves):
+            continue
+        errors = [100 - 100 * statistics.mean(epoch) for epoch in zip(*curves, strict=True)]
+        seeds = f"{len(curves)} seed{'s' if len(curves) > 1 else ''}"
+        label = f"{_network(group[0])}, {seeds}"
+        axes.plot(range(1, len(errors) + 1), errors, label=label)
+    axes.set(xlabel="epoch", ylabel="validation error, %", title=dataset, yscale="log")
+    axes.set_yticks([5, 6, 7, 8, 10, 12, 15, 20, 30])
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+
+
+def plot_latent(rows: list[dict], dataset: str, axes: "Axes") -> None:
+    """Draws where the first layer's latent weights lie, one line a recipe, of its first seed."""
+    for group in groups([row for row in rows if row["dataset"] == dataset]):
+        counts = group[0].get("latent_histogram")
+        if counts is None:
+            continue
+        centres = [-1 + (2 * place + 1) / len(counts) for place in range(len(counts))]
+        shares = [100 * count / sum(counts) for count in counts]
+        axes.plot(centres, shares, label=_network(group[0]))
+    title = f"{dataset}: latent weights of the first layer"
+    axes.set(xlabel="weight", ylabel="share of the weights, %", title=title, yscale="log")
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+
+
+def draw(plot, rows: list[dict], dataset: str, path: Path) -> None:
+    """Writes a plot as SVG; equal rows give an equal file."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "onebit"
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    plot(rows, dataset, axes)
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+PLOTS = {"errors": plot_errors, "latent": plot_latent}
+
+
+def main() -> None:
+    """Appends the rows that are missing, or shows what there is."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipes", nargs="*", help="of the plan; all when absent")
+    parser.add_argument("--table", metavar="FILE", type=Path, help="print a file's rows")
+    for option in PLOTS:
+        parser.add_argument(f"--{option}", nargs=2, metavar=("DATASET", "FILE.svg"), help="draw")
+    options = parser.parse_args()
+    if options.table:
+        print(table(read_json_lines(options.table)), end="")
+        return
+    asked = [(plot, getattr(options, option)) for option, plot in PLOTS.items()]
+    for plot, place in asked:
+        if place:
+            draw(plot, read_json_lines(OUTPUT), place[0], Path(place[1]))
+    if any(place for _, place in asked):
+        return
+    done = {(row["recipe"], row["seed"]) for row in read_json_lines(OUTPUT)}
+    OUTPUT.parent.mkdir(exist_ok=True)
+    for recipe, seed in PLAN:
+        if (recipe, seed) in done or (options.recipes and recipe not in options.recipes):
+            continue
+        row = row_of(recipe, seed)
+        with OUTPUT.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Which layers of a file are binary, why the others are not, and the packed weights."""

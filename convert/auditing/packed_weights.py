@@ -1,0 +1,159 @@
+"""The binary weights of a `.tflite` file as plain arrays, for people who write their own kernels.
+
+The layout of the `.npz` file is told in docs/converting.md, "Packed weights".
+"""
+
+import json
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.auditing.layers import audit, is_table, table_constants
+from convert.errors import ConversionError
+from convert.report import Layer
+from convert.tflite.filters import FILTERED, binary_filter_shape, filter_signs, stored_filter
+from convert.tflite.graph import Graph
+from onebit import bits
+from onebit.files import replacing
+
+LAYOUT_VERSION = 1
+
+
+def packed_weights(content: bytes, name: str = "the file") -> dict[str, NDArray[Any]]:
+    """The arrays of every layer with binary weights, and their description.
+
+    Args:
+        content: A `.tflite` file.
+        name: What error messages call it.
+
+    Returns:
+        `LAYER/bits` int32 `[O, KH, KW, ⌈I/32⌉]`, with the layer's other arrays as
+        docs/converting.md lists them, and `layout`, a JSON text with the layers' order and shapes.
+
+    Raises:
+        ConversionError: No layer of the file has binary weights.
+        FlatbufferError: The content is no `.tflite` file.
+    """
+    graph = Graph.from_bytes(content, name)
+    layers = iter(audit(content, name).layers)
+    arrays: dict[str, NDArray[Any]] = {}
+    described = []
+    for op in graph.operators:
+        kind = graph.op_name(op)
+        listed = kind in ("LceBconv2d", *FILTERED, "CONV_3D", "BATCH_MATMUL")
+        if not listed and not is_table(graph, op):
+            continue
+        layer = next(layers)  # the audit lists these operators in the same order
+        if layer.kind not in ("binary", "binary_weights"):
+            continue
+        label = _unused(layer.name, arrays)
+        if kind == "LceBconv2d":
+            found = _binary(graph, op)
+        elif kind == "GATHER":
+            found = _rows(graph, op)
+        else:
+            found = _weight_only(graph, op, layer)
+        arrays |= {f"{label}/{key}": value for key, value in found.items()}
+        described.append(_description(graph, op, layer, label))
+    if not described:
+        raise ConversionError(f"no layer of {name} has packed binary weights: audit it to see why")
+    layout = {"layout_version": LAYOUT_VERSION, "layers": described}
+    return {**arrays, "layout": np.array(json.dumps(layout))}
+
+
+def write_packed_weights(path: str | os.PathLike[str], arrays: dict[str, NDArray[Any]]) -> None:
+    """Writes the arrays to an `.npz` file, whole or not at all."""
+    with replacing(path) as temporary:
+        np.savez(temporary, **arrays)
+
+
+def _unused(label: str, arrays: dict[str, NDArray[Any]]) -> str:
+    """A label that no earlier layer has: the same with a number behind it."""
+    taken = {key.rsplit("/", 1)[0] for key in arrays}
+    count, candidate = 2, label
+    while candidate in taken:
+        candidate, count = f"{label}_{count}", count + 1
+    return candidate
+
+
+def _binary(graph: Graph, op: Any) -> dict[str, NDArray[Any]]:
+    """The constants of an LceBconv2d by name; those that it does not use are left out."""
+    names = ("bits", "multiplier", "bias", "thresholds")
+    values = {
+        name: graph.constant(index)
+        for name, index in zip(names, graph.inputs(op)[1:], strict=False)
+        if index >= 0
+    }
+    return {name: value for name, value in values.items() if value is not None and value.size}
+
+
+def _weight_only(graph: Graph, op: Any, layer: Layer) -> dict[str, NDArray[Any]]:
+    """Bits, scales and bias of a filter behind LceDequantize, output channels first."""
+    shape, name = layer.filter_shape, layer.op
+    source, _ = stored_filter(graph, graph.inputs(op)[1])
+    negative = filter_signs(graph, op, source, shape)
+    if negative is None:
+        raise ConversionError(f"{layer.name}: the filter is not stored in the file")
+    if negative.ndim == 2:
+        negative = negative[:, np.newaxis, np.newaxis, :]
+    elif name == "DEPTHWISE_CONV_2D":
+        negative = negative[..., np.newaxis]
+    found = {"bits": bits.pack(np.where(negative, -1, 1))}
+    output = graph.outputs(op)[0]
+    for key, kind in (("multiplier", "MUL"), ("bias", "ADD")):
+        consumers = graph.consumers(output)
+        if len(consumers) != 1 or graph.op_name(consumers[0]) != kind:
+            continue
+        operands = [graph.constant(i) for i in graph.inputs(consumers[0])]
+        constants = [c for c in operands if c is not None and c.shape == (len(negative),)]
+        if constants:
+            result = graph.outputs(consumers[0])[0]
+            # What scales the inputs of a dense layer belongs to that one.
+            if any(graph.op_name(op) == "FULLY_CONNECTED" for op in graph.consumers(result)) and (
+                key == "multiplier"
+            ):
+                continue
+            found[key] = constants[0]
+            output = result
+    position = 3 if name == "TRANSPOSE_CONV" else 2
+    inputs = graph.inputs(op)
+    if "bias" not in found and len(inputs) > position and inputs[position] >= 0:
+        bias = graph.constant(inputs[position])
+        if bias is not None:
+            found["bias"] = bias
+    before = graph.producer(inputs[0])
+    if name == "FULLY_CONNECTED" and before is not None and graph.op_name(before) == "MUL":
+        scales = [c for i in graph.inputs(before) if (c := graph.constant(i)) is not None]
+        if scales and scales[0].shape == (shape[-1],):
+            found["input_scale"] = scales[0]
+    return found
+
+
+def _rows(graph: Graph, op: Any) -> dict[str, NDArray[Any]]:
+    """Bits and scales of a packed table, one row an output channel."""
+    constants = [graph.constant(i) for i in table_constants(graph, op)]
+    stored = [constant for constant in constants if constant is not None]
+    found = {"bits": stored[0][:, np.newaxis, np.newaxis]}
+    if len(stored) > 1:
+        found["multiplier"] = stored[1].reshape(-1)
+    return found
+
+
+def _description(graph: Graph, op: Any, layer: Layer, label: str) -> dict[str, Any]:
+    shape = layer.filter_shape
+    if layer.op == "LceBconv2d":
+        shape = binary_filter_shape(graph, op)
+    elif layer.op == "DEPTHWISE_CONV_2D":
+        shape = [shape[3], shape[1], shape[2], 1]
+    elif len(shape) == 2:
+        shape = [shape[0], 1, 1, shape[1]]
+    return {
+        "name": label,
+        "op": layer.op,
+        "kind": layer.kind,
+        "filter_shape": shape,
+        "output_shape": layer.output_shape,
+        "options": graph.custom_options(op),
+    }

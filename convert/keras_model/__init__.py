@@ -1,0 +1,1 @@
+"""The Keras model: loading, signature, samples, and its layers as a graph."""

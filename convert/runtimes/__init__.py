@@ -1,0 +1,1 @@
+"""LCE's converter and interpreter, and stock LiteRT with the delegate."""

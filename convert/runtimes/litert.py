@@ -1,0 +1,122 @@
+"""Stock LiteRT with Onebit's delegate, beside LCE's interpreter the second that runs our files."""
+
+import contextlib
+import importlib.util
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.errors import ConversionError
+from convert.runtimes.litert_worker import READY, receive, send
+from convert.runtimes.subprocesses import how_it_ended, worker_command, worker_environment
+from onebit.delegate import MEND, Delegate, find_delegate
+
+LITERT = "ai-edge-litert"
+
+
+def usable_delegate() -> tuple[Delegate, str]:
+    """The delegate, and what reports call it with the LiteRT that runs it.
+
+    Raises:
+        ConversionError: One of them is not here.
+    """
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        raise ConversionError(f"{LITERT} is not installed")
+    delegate = find_delegate()
+    if delegate is None:
+        raise ConversionError(f"it is not there; {MEND}")
+    return delegate, f"{delegate.label} on {LITERT} {metadata.version(LITERT)}"
+
+
+@contextlib.contextmanager
+def running_on_delegate(content: bytes, delegate: Delegate) -> Iterator["DelegateInterpreter"]:
+    """A `.tflite` file on LiteRT with a delegate, in a process that ends with the block.
+
+    Raises:
+        ConversionError: LiteRT or the delegate refuses the file; the message has the reason.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="onebit-") as folder,
+        tempfile.TemporaryFile() as said,
+    ):
+        file = Path(folder) / "model.tflite"
+        file.write_bytes(content)
+        process = subprocess.Popen(
+            worker_command("convert.runtimes.litert_worker", str(delegate.library), str(file)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            env=worker_environment(),
+        )
+        try:
+            yield DelegateInterpreter(process, said)
+        finally:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                with contextlib.suppress(BrokenPipeError):
+                    cast(IO[bytes], stream).close()
+
+
+class DelegateInterpreter:
+    """The process of `running_on_delegate`; has the manners of `LceInterpreter`.
+
+    Args:
+        process: The process, just started.
+        said: The file that its standard error goes to.
+
+    Raises:
+        ConversionError: It refuses its file.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], said: IO[bytes]) -> None:
+        self._process, self._said = process, said
+        self._requests, self._answers = (
+            cast(IO[bytes], process.stdin),
+            cast(IO[bytes], process.stdout),
+        )
+        state = self._answers.readline().decode("utf-8", "replace").strip()
+        if state != READY:
+            reasons = [*re.findall(r"ERROR: (.+)", self._stderr()), state or self._end()]
+            raise ConversionError(
+                f"LiteRT with the delegate refuses the file: {'; '.join(dict.fromkeys(reasons))}"
+            )
+
+    def run(
+        self,
+        samples: Sequence[NDArray[np.float32]],
+        tick: Callable[[], None] | None = None,
+    ) -> list[NDArray[np.generic]]:
+        """The outputs for samples `[N, …]` (one array per input): `[N, …]`, one per output.
+
+        Args:
+            samples: One array per input, `[N, …]`.
+            tick: Called once for every sample.
+
+        Raises:
+            ConversionError: The process ended, as that of a delegate that crashes does.
+        """
+        try:
+            send(self._requests, samples)
+            outputs = receive(self._answers)
+        except (OSError, EOFError) as error:
+            raise ConversionError(f"LiteRT with the delegate failed: {self._end()}") from error
+        if tick is not None:
+            for _ in samples[0]:
+                tick()
+        return outputs
+
+    def _stderr(self) -> str:
+        self._said.seek(0)
+        return self._said.read().decode("utf-8", "replace")
+
+    def _end(self) -> str:
+        """How a process that stopped answering came to its end."""
+        return how_it_ended(self._process.wait(), self._stderr())

@@ -1,0 +1,1 @@
+"""The `.tflite` file as a graph: tensors, operators, filters."""

@@ -1,0 +1,1 @@
+"""Measures files on devices: plans cells, runs them, makes rows."""

@@ -1,0 +1,275 @@
+"""Decides how long to measure and whether to believe it; turns raw samples into figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from edge.results.row import Conditions, Disturbance, Evaluation, Host, Summary
+from edge.results.statistics import drift, quantile_interval_ranks, sign_test
+
+MAX_SPREAD = 0.5
+"""A p90 more than half above the median: the usual run was not what was measured.
+
+A quiet machine stays below 0.1; sharing a core with another process doubles some of the runs.
+"""
+
+MAX_DRIFT = 0.15
+"""The median of the last third of the samples against the first third's.
+
+Beyond this the state was not steady: the chip heated up, or another load came or went.
+"""
+
+MAX_CLOCK_FALL = 0.1
+"""With the governor `performance` the clock is fixed: if it fell, something held it down."""
+
+MAX_STOLEN_CORES = 0.05
+MIN_SECONDS_FOR_LOAD = 0.15
+"""Processor accounts are kept in steps of 10 ms: over shorter spans they are off by over 0.07."""
+
+SPARE_CORES_TOLERANCE = 0.15
+"""Other processes' short bursts that cost a run less than the spread already shows."""
+
+WRONG_PROBABILITY = 1e-3
+"""The device's answers are called wrong if luck would make them so bad less often than this."""
+
+PI_FLAGS = ("under-voltage", "clock capped", "throttled", "soft temperature limit")
+"""The Raspberry Pi's `get_throttled`: bits 0 to 3 at this moment, 16 to 19 since it was booted."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much to measure: at least `min_runs` and `min_seconds`, after a bounded warm-up.
+
+    `max_samples` bounds the size of a row: of more inferences, an even selection is kept. With
+    `profile_ops` a setup with the delegate tells the time of each op too. `affinity` is `big`,
+    `little`, or a list of cores such as `0,2`. `energy_seconds` are spent only where there is a
+    meter.
+    """
+
+    mode: str = "standard"
+    min_runs: int = 50
+    min_seconds: float = 2.0
+    max_samples: int = 20_000
+    warmup_seconds: float = 2.0
+    cooldown_seconds: float = 0.0
+    seed: int = 0
+    parity_inputs: int = 8
+    profile_ops: bool = False
+    affinity: str | None = None
+    energy_seconds: float = 5.0
+    timeout_seconds: float = 120.0
+
+    def __post_init__(self) -> None:
+        # The runner halves the samples when there are too many.
+        if self.max_samples < 2 or self.max_samples % 2:
+            raise ValueError(f"max_samples is {self.max_samples}, not a positive even number")
+
+    def as_request(self) -> dict[str, Any]:
+        """The fields of a runner's request."""
+        here = ("mode", "timeout_seconds")
+        return {key: value for key, value in asdict(self).items() if key not in here}
+
+
+MODES = {
+    plan.mode: plan
+    for plan in (
+        Plan("quick", min_runs=20, min_seconds=0.5, warmup_seconds=1.0, energy_seconds=2.0),
+        Plan(),
+        # As in MLPerf Inference's single stream: one query after the other, at least 1024 of them
+        # and for 60 s, judged by the 90th percentile; cool-down as in MLPerf Mobile.
+        Plan(
+            "single-stream",
+            min_runs=1024,
+            min_seconds=60.0,
+            warmup_seconds=5.0,
+            cooldown_seconds=30.0,
+            timeout_seconds=900.0,
+        ),
+    )
+}
+CUSTOM = "custom"
+
+
+def plan_for(mode: str, **changes: Any) -> Plan:
+    """The plan of a mode; None leaves a field as it is.
+
+    A plan whose length differs from its mode's is called `custom`, so that nothing passes for a
+    single-stream measurement that was none.
+    """
+    given = {key: value for key, value in changes.items() if value is not None}
+    plan = MODES[mode]
+    lengths = ("min_runs", "min_seconds", "warmup_seconds", "cooldown_seconds")
+    if any(given.get(key, getattr(plan, key)) != getattr(plan, key) for key in lengths):
+        given["mode"] = CUSTOM
+    return replace(plan, **given)
+
+
+def summarise(
+    samples_ns: Sequence[int],
+    *,
+    inferences: int | None = None,
+    every: int = 1,
+    elapsed_ns: int | None = None,
+) -> Summary:
+    """Statistics of the raw samples; percentiles interpolate linearly between order statistics.
+
+    `spread` is (p90 - p50) / p50: how much slower than usual the slowest tenth begins. It is not
+    moved by the few samples that an interrupt hits, as a standard deviation would be. The intervals
+    of p50 and p90 hold with 95%. Throughput is inferences over the time that all of them took.
+
+    Args:
+        samples_ns: What was kept.
+        inferences: How many were run; as many as samples when None.
+        every: Each so-many-th was kept.
+        elapsed_ns: How long all took; unknown when None.
+
+    Raises:
+        ValueError: There are no samples.
+    """
+    if not len(samples_ns):
+        raise ValueError("no samples")
+    samples = np.sort(np.asarray(samples_ns, dtype=np.int64))
+    p50, p90, p99 = (float(p) for p in np.percentile(samples, [50, 90, 99]))
+
+    def interval(quantile: float) -> tuple[float | None, float | None]:
+        ranks = quantile_interval_ranks(len(samples), quantile)
+        return (None, None) if ranks is None else tuple(float(samples[r]) for r in ranks)  # type: ignore[return-value]
+
+    (p50_low, p50_high), (p90_low, p90_high) = interval(0.5), interval(0.9)
+    count = len(samples) if inferences is None else inferences
+    return Summary(
+        runs=len(samples),
+        min_ns=float(samples[0]),
+        p50_ns=p50,
+        p90_ns=p90,
+        p99_ns=p99,
+        spread=(p90 - p50) / p50 if p50 > 0 else 0.0,
+        p50_low_ns=p50_low,
+        p50_high_ns=p50_high,
+        p90_low_ns=p90_low,
+        p90_high_ns=p90_high,
+        inferences=count,
+        every=every,
+        seconds=None if elapsed_ns is None else elapsed_ns / 1e9,
+        throughput_per_s=count / (elapsed_ns / 1e9) if elapsed_ns else None,
+    )
+
+
+def disturbance(before: Mapping[str, Any], after: Mapping[str, Any]) -> Disturbance:
+    """What else the machine did between two of the runner's `conditions`."""
+
+    def difference(key: str) -> float | None:
+        if before.get(key) is None or after.get(key) is None:
+            return None
+        return float(after[key]) - float(before[key])
+
+    wall, own = difference("wall_seconds"), difference("process_cpu_seconds")
+    busy, stolen = difference("busy_cpu_seconds"), difference("stolen_cpu_seconds")
+    other_cores = stolen_cores = None
+    if wall is not None and wall >= MIN_SECONDS_FOR_LOAD:
+        if busy is not None and own is not None:
+            other_cores = max(0.0, (busy - own) / wall)
+        if stolen is not None:
+            stolen_cores = stolen / wall
+    return Disturbance(
+        other_cores=other_cores,
+        stolen_cores=stolen_cores,
+        throttled=_throttled(before, after, difference("throttle_count")),
+        before=_conditions(before),
+        after=_conditions(after),
+    )
+
+
+def _throttled(
+    before: Mapping[str, Any], after: Mapping[str, Any], counted: float | None
+) -> bool | None:
+    """Whether the clock was held down at either moment or in between; None if nothing tells."""
+    signs = [counted > 0] if counted is not None else []
+    if after.get("throttle_flags") is not None:
+        flags = [int(moment.get("throttle_flags") or 0) for moment in (before, after)]
+        newly = (flags[1] >> 16) & ~(flags[0] >> 16)
+        signs.append(bool((flags[0] | flags[1] | newly) & 0xF))
+    if after.get("cooling") is not None:
+        signs.append(bool(before.get("cooling") or after["cooling"]))
+    return any(signs) if signs else None
+
+
+def _conditions(told: Mapping[str, Any]) -> Conditions:
+    flags = int(told.get("throttle_flags") or 0)
+    names = [name for bit, name in enumerate(PI_FLAGS) if flags & (1 << bit)]
+    return Conditions(
+        load_1min=told.get("load_1min"),
+        temperature_c=told.get("temperature_c"),
+        clock_mhz=told.get("clock_mhz"),
+        governor=told.get("governor"),
+        throttling=(*names, *(told.get("cooling") or ())),
+    )
+
+
+def why_invalid(
+    samples_ns: Sequence[int], disturbed: Disturbance, threads: int, host: Host
+) -> str | None:
+    """Why the samples do not show what the model costs on this machine; None if they do.
+
+    The load average lags by a minute (training that has just ended would spoil every row), so what
+    other processes did *during* warm-up and samples decides; the load average only where that is
+    unknown.
+    """
+    if host.emulated:
+        return "emulated: its times and memory say nothing of a real device"
+    cores, before, after = host.cores, disturbed.before, disturbed.after
+    other, stolen = disturbed.other_cores, disturbed.stolen_cores
+    load = before.load_1min if before else None
+    reasons = []
+    if other is not None and cores is not None:
+        if other > max(0, cores - threads) + SPARE_CORES_TOLERANCE:
+            reasons.append(
+                f"other processes kept {other:.1f} of {cores} cores busy, beside {threads} "
+                f"thread{'s' if threads > 1 else ''}"
+            )
+    elif load is not None and cores is not None and load > cores:
+        reasons.append(f"the load average was {load:.1f} on {cores} cores")
+    if stolen is not None and stolen > MAX_STOLEN_CORES:
+        reasons.append(f"the hypervisor gave {stolen:.0%} of a core to other machines")
+    if disturbed.throttled:
+        named = dict.fromkeys(n for moment in (before, after) if moment for n in moment.throttling)
+        why = f" ({', '.join(named)})" if named else ""
+        reasons.append(f"the processor was throttled or under-powered{why}")
+    if before and after and before.governor == after.governor == "performance":
+        first, last = before.clock_mhz, after.clock_mhz
+        if first and last and last < first * (1 - MAX_CLOCK_FALL):
+            reasons.append(f"the clock fell from {first:.0f} to {last:.0f} MHz")
+    spread = summarise(samples_ns).spread
+    if spread > MAX_SPREAD:
+        reasons.append(f"p90 was {spread:.0%} above the median (limit {MAX_SPREAD:.0%})")
+    change = drift(samples_ns)
+    if abs(change) > MAX_DRIFT:
+        reasons.append(
+            f"the median moved by {change:+.0%} from the first to the last third of the runs "
+            f"(limit {MAX_DRIFT:.0%})"
+        )
+    return "; ".join(reasons) or None
+
+
+def why_wrong(evaluation: Evaluation, only_device: int, only_host: int) -> str | None:
+    """Why the device's answers cannot be the model's; None if rounding explains them.
+
+    Where rounding flips a bit of a binary network, the answer may become another one, and it gets
+    right as easily as wrong: of the samples that only one of the two got right, each side has half.
+    A wrong kernel only loses. So the answers are wrong if so few of those samples are the device's
+    that a fair coin would give as few with a probability below `WRONG_PROBABILITY` (McNemar's exact
+    test).
+
+    Args:
+        evaluation: What is told in the reason.
+        only_device: How many samples the device alone got right.
+        only_host: How many the host alone got right.
+    """
+    if sign_test(only_device, only_device + only_host) >= WRONG_PROBABILITY:
+        return None
+    return (
+        f"wrong answers: {evaluation.accuracy:.2%} of {evaluation.samples} samples were right on "
+        f"the device, {evaluation.reference_accuracy:.2%} on the host ({evaluation.reference})"
+    )

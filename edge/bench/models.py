@@ -1,0 +1,119 @@
+"""What can be known of a `.tflite` file without running it."""
+
+import os
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+from edge.results.row import Model, Verification
+from onebit.cli import progress
+from onebit.errors import OnebitError, UsageError
+from onebit.files import read_json, sha256
+
+IDENTIFIER = b"TFL3"
+"""Bytes 4 to 8 of every TensorFlow Lite FlatBuffer."""
+
+
+def describe(path: str | os.PathLike[str]) -> Model:
+    """Reads a `.tflite` file and the conversion report beside it, where there is one.
+
+    The report of `x.tflite` is `x.report.json`. It is used only if it names the file's own SHA-256;
+    otherwise a warning is printed and the report's data stay unknown.
+
+    Raises:
+        UsageError: The file is missing, unreadable or not a TensorFlow Lite file.
+    """
+    path = Path(path)
+    content = _read(path)
+    digest = sha256(path)
+    report = _report(path, digest)
+    totals = report.get("totals") or {}
+    return Model(
+        name=_value(report, "name", str) or path.stem,
+        file=str(path),
+        sha256=digest,
+        size_bytes=len(content),
+        lce_ops=find_lce_ops(content),
+        weight_bytes=_value(totals, "weight_bytes", int),
+        float32_bytes=_value(totals, "float32_bytes", int),
+        binary_macs=_value(totals, "binary_macs", int),
+        binary_weight_macs=_value(totals, "binary_weight_macs", int),
+        int8_macs=_value(totals, "int8_macs", int),
+        float_macs=_value(totals, "float_macs", int),
+        verification=_verification(report.get("verification")),
+    )
+
+
+def find_lce_ops(content: bytes) -> tuple[str, ...]:
+    """The custom ops of Larq Compute Engine that the file names, sorted.
+
+    A FlatBuffer stores a string as its length in 32 bits, its bytes and a zero. A scan for such
+    strings that start with "Lce" needs no schema; weights look like one with a chance of 2⁻⁶⁴ a
+    position.
+    """
+    names = set()
+    for match in re.finditer(rb"Lce[A-Za-z0-9]+\x00", content):
+        name = match.group()[:-1]
+        if content[max(0, match.start() - 4) : match.start()] == struct.pack("<I", len(name)):
+            names.add(name.decode())
+    return tuple(sorted(names))
+
+
+def _read(path: Path) -> bytes:
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; give the .tflite files in it")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    if content[4:8] != IDENTIFIER:
+        raise UsageError(
+            f"{path} is not a TensorFlow Lite file: bytes 4 to 8 are {content[4:8]!r}, "
+            f"not {IDENTIFIER!r}"
+        )
+    return content
+
+
+def _report(path: Path, digest: str) -> dict[str, Any]:
+    """The conversion report beside the file, or an empty one."""
+    report_path = path.with_suffix(".report.json")
+    if not report_path.exists():
+        return {}
+    try:
+        report = read_json(report_path)
+    except OnebitError as error:
+        progress.print(f"warning: {error}; going on without it", markup=False)
+        return {}
+    file = report.get("file") if isinstance(report, dict) else None
+    if not isinstance(file, dict) or file.get("sha256") != digest:
+        progress.print(
+            f"warning: {report_path} describes another file than {path.name} (SHA-256 differs); "
+            "going on without it",
+            markup=False,
+        )
+        return {}
+    return report
+
+
+def _verification(content: Any) -> Verification | None:
+    if not isinstance(content, dict):
+        return None
+    return Verification(
+        verdict=_value(content, "verdict", str),
+        samples=_value(content, "samples", int),
+        split=_value(content, "split", str),
+        accuracy_keras=_value(content, "accuracy_keras", float),
+        accuracy_file=_value(content, "accuracy_file", float),
+        agreement=_value(content, "agreement", float),
+    )
+
+
+def _value(content: Any, key: str, kind: type) -> Any:
+    """A field of the report if it is of the expected kind, else None."""
+    value = content.get(key) if isinstance(content, dict) else None
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, kind):
+        return None
+    return value

@@ -1,0 +1,234 @@
+"""What a file answers on the host, and how a device's answers compare."""
+
+import dataclasses
+import importlib.util
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.bench.backends import SETUPS, RuntimeSetup
+from edge.bench.measurement import Plan, why_wrong
+from edge.bench.samples import Data
+from edge.devices import Device, RunnerError
+from edge.devices.local import LocalDevice
+from edge.results.row import Evaluation, Model, Parity
+from onebit.cli import progress
+from onebit.delegate import find_delegate
+from onebit.errors import OnebitError
+
+DATA_FILE, OUTPUTS_FILE = "data.npy", "outputs.npz"
+REFERENCE_SECONDS = 600.0
+
+Outputs = list[np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """Outputs of a file, one array `[inputs, ...]` for each output of the model, and whose."""
+
+    label: str
+    outputs: Outputs
+
+
+@dataclasses.dataclass(frozen=True)
+class References:
+    """By the SHA-256 of a file: its outputs on the host, for random inputs and for the data.
+
+    A file that the host cannot run is absent.
+    """
+
+    random: dict[str, Reference] = dataclasses.field(default_factory=dict)
+    data: dict[str, Reference] = dataclasses.field(default_factory=dict)
+
+
+def host_references(
+    models: Iterable[Model], plan: Plan, data: Data | None, random: bool
+) -> References:
+    """Runs each file once on this machine, before anything is measured.
+
+    It runs on Larq Compute Engine's interpreter where that is installed: its kernels aren't ours.
+
+    Args:
+        models: The files.
+        plan: Its seed and number of random inputs.
+        data: The samples to run, if any.
+        random: Whether to run the random inputs too.
+    """
+    references = References()
+    plan = dataclasses.replace(plan, affinity=None)  # that is about the device's cores
+    wanted: list[tuple[dict[str, Reference], Data | None]] = []
+    if random:
+        wanted.append((references.random, None))
+    if data is not None:
+        wanted.append((references.data, data))
+    if not wanted:
+        return references
+    with LocalDevice() as device:
+        for model in {model.sha256: model for model in models}.values():
+            setup = _reference_setup(model)
+            if setup is None:
+                progress.print(
+                    f"note: this machine has no runtime for {model.file}, so that answers on a "
+                    "device are not compared with it",
+                    markup=False,
+                )
+                continue
+            label = f"{setup.name} on the host"
+            for found, samples in wanted:
+                try:
+                    outputs = run_inputs(device, model, setup, 1, plan, samples, REFERENCE_SECONDS)
+                    found[model.sha256] = Reference(label, outputs)
+                except OnebitError as error:
+                    progress.print(f"warning: {label} fails on {model.file}: {error}", markup=False)
+    return references
+
+
+def _reference_setup(model: Model) -> RuntimeSetup | None:
+    if importlib.util.find_spec("larq_compute_engine") is not None:
+        return SETUPS["lce:indirect_bgemm"]
+    litert = SETUPS["litert:delegate"] if model.lce_ops else SETUPS["litert"]
+    return None if litert.with_delegate and find_delegate() is None else litert
+
+
+def setup_request(setup: RuntimeSetup, threads: int, plan: Plan, device: Device) -> dict[str, Any]:
+    """The fields of a runner's request that name the setup.
+
+    Raises:
+        OnebitError: The delegate is asked for and there is none for the device.
+    """
+    request: dict[str, Any] = {
+        "runtime": setup.runtime,
+        "options": dict(setup.options),
+        "threads": threads,
+        "affinity": plan.affinity,
+    }
+    if setup.with_delegate:
+        request["delegate"] = {"library": device.put(device.delegate().library), "options": {}}
+    return request
+
+
+def run_inputs(
+    device: Device,
+    model: Model,
+    setup: RuntimeSetup,
+    threads: int,
+    plan: Plan,
+    data: Data | None,
+    timeout_seconds: float,
+) -> Outputs:
+    """A file's outputs for the data, or for the plan's random inputs without any.
+
+    Raises:
+        OnebitError: The runner failed, its outputs cannot be read, or there is no delegate.
+    """
+    request = {
+        "action": "evaluate",
+        "model_path": device.put(model.file),
+        **setup_request(setup, threads, plan, device),
+        "seed": plan.seed,
+        "parity_inputs": plan.parity_inputs,
+        "outputs_path": OUTPUTS_FILE,
+    }
+    if data is not None:
+        with tempfile.TemporaryDirectory(prefix="onebit-edge-") as folder:
+            file = Path(folder) / DATA_FILE
+            np.save(file, data.inputs)
+            request["data_path"] = device.put(file)
+            return _answered(device, request, timeout_seconds)
+    return _answered(device, request, timeout_seconds)
+
+
+def _answered(device: Device, request: dict[str, Any], timeout_seconds: float) -> Outputs:
+    answer = device.run(request, timeout_seconds)
+    if answer["status"] != "ok":
+        raise RunnerError(str(answer.get("reason") or "no reason given"))
+    return read_outputs(device.get(OUTPUTS_FILE))
+
+
+def read_outputs(path: Path) -> Outputs:
+    """The outputs that the runner wrote.
+
+    Raises:
+        RunnerError: The file is absent or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return [archive[name] for name in archive.files]
+    except Exception as error:  # a truncated zip makes NumPy raise a dozen kinds
+        raise RunnerError(f"the outputs cannot be read: {error}") from error
+
+
+def compare_outputs(outputs: Outputs, reference: Outputs) -> tuple[float | None, float | None]:
+    """How far the outputs for the same inputs are apart.
+
+    Returns:
+        The largest absolute difference over all elements, None if shapes differ or a value is not
+        finite; and the fraction of the inputs with the same largest class, None unless the model
+        has one output `[inputs, 1, classes]` of at least two classes.
+    """
+    same_shapes = [o.shape for o in outputs] == [r.shape for r in reference]
+    if not same_shapes:
+        return None, None
+    difference = max(
+        float(np.max(np.abs(o.astype(np.float64) - r.astype(np.float64)), initial=0.0))
+        for o, r in zip(outputs, reference, strict=True)
+    )
+    chosen, expected = chosen_classes(outputs), chosen_classes(reference)
+    agreement = None
+    if chosen is not None and expected is not None:
+        agreement = float(np.mean(chosen == expected))
+    return (difference if np.isfinite(difference) else None), agreement
+
+
+def chosen_classes(outputs: Outputs) -> np.ndarray | None:
+    """The largest class for each input; None unless outputs are one `[inputs, 1, classes]`."""
+    if len(outputs) != 1 or outputs[0].ndim != 3 or outputs[0].shape[1] != 1:
+        return None
+    return outputs[0].argmax(axis=-1)[:, 0] if outputs[0].shape[-1] >= 2 else None
+
+
+def against(parity: Parity, outputs: Outputs, reference: Reference) -> Parity:
+    """`parity` with how the outputs compare with the reference's."""
+    difference, agreement = compare_outputs(outputs, reference.outputs)
+    return dataclasses.replace(
+        parity,
+        reference=reference.label,
+        max_abs_difference=difference,
+        argmax_agreement=agreement,
+    )
+
+
+def judge(
+    data: Data, outputs: Outputs, reference: Reference | None
+) -> tuple[Evaluation, str | None]:
+    """How the device's outputs for the data did; and why they are wrong, None if they are not."""
+    evaluation = Evaluation(data.name, data.sha256, len(data.inputs), data.split)
+    right = _right(data, outputs)
+    if right is not None:
+        evaluation = dataclasses.replace(evaluation, accuracy=float(right.mean()))
+    if reference is None:
+        return evaluation, None
+    difference, agreement = compare_outputs(outputs, reference.outputs)
+    expected = _right(data, reference.outputs)
+    evaluation = dataclasses.replace(
+        evaluation,
+        reference=reference.label,
+        reference_accuracy=None if expected is None else float(expected.mean()),
+        argmax_agreement=agreement,
+        max_abs_difference=difference,
+    )
+    if right is None or expected is None or len(right) != len(expected):
+        return evaluation, None
+    wrong = why_wrong(evaluation, int(np.sum(right & ~expected)), int(np.sum(expected & ~right)))
+    return evaluation, wrong
+
+
+def _right(data: Data, outputs: Outputs) -> np.ndarray | None:
+    """Which samples' largest class is the label; None without labels or classes."""
+    chosen = chosen_classes(outputs)
+    if data.labels is None or chosen is None or len(chosen) != len(data.labels):
+        return None
+    return chosen == data.labels

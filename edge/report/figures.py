@@ -1,0 +1,220 @@
+"""The report's charts: which rows they show, and how they are labelled."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from edge.report import charts
+from edge.report.findings import wilson_interval
+from edge.report.scatter import Point, scatter
+from edge.report.svg import element, log_range, marker
+from edge.results import units
+from edge.results.row import OK, Profile, Row, Verification
+from edge.results.tables import models_of, setup_label
+
+WIDE_PX, MEDIUM_PX, HALF_PX, NARROW_PX = 1020, 680, 490, 301
+"""Drawings of these widths keep their text above 10 px in a window of 360 px and more."""
+SERIES = 6
+"""How many series the style sheet has colours for; further ones begin anew."""
+MAX_OPS = 16
+MIN_SPEED_MODELS = 2
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One chart, drawn for wide and narrow screens; where `medium` is None, wide serves between."""
+
+    wide: Markup
+    narrow: Markup
+    medium: Markup | None = None
+
+
+def series_of(rows: Sequence[Row]) -> dict[str, int]:
+    """Setup → its colour and mark, the same in every chart."""
+    labels = dict.fromkeys(setup_label(row) for row in rows)
+    return {label: index % SERIES for index, label in enumerate(labels)}
+
+
+def legend_of(series: dict[str, int]) -> dict[str, Markup]:
+    """Setup → a drawing of its mark."""
+    return {label: _legend_mark(index) for label, index in series.items()}
+
+
+def _legend_mark(index: int) -> Markup:
+    mark = marker(9, 9, index, "")
+    return element("svg", mark, width=18, height=18, viewBox="0 0 18 18", aria_hidden="true")
+
+
+def latency_figure(rows: Sequence[Row], series: dict[str, int]) -> Figure | None:
+    """The samples of one device's rows."""
+    strips = [
+        charts.Strip(
+            label=setup_label(row) + ("" if row.status == OK else " ⚠"),
+            group=row.model.name,
+            note=units.milliseconds(row.summary.p50_ns) if row.summary else "",
+            values=[sample / 1e6 for sample in row.samples_ns],
+            series=series[setup_label(row)],
+            doubtful=row.status != OK,
+        )
+        for row in rows
+    ]
+    if not strips:
+        return None
+    return _both(
+        lambda width: charts.strip_chart(
+            strips, width, "ms per inference, logarithmic", units.significant_short
+        )
+    )
+
+
+def memory_figure(rows: Sequence[Row], series: dict[str, int]) -> Figure | None:
+    """The peak of resident memory of one device's rows; a mark is the file's size."""
+    bars = [
+        charts.Bar(
+            label=setup_label(row),
+            note=units.size(row.memory.above_baseline_bytes),
+            group=row.model.name,
+            value=row.memory.above_baseline_bytes,
+            series=series[setup_label(row)],
+            mark=row.model.size_bytes,
+        )
+        for row in rows
+        if row.memory and row.memory.above_baseline_bytes is not None
+    ]
+    if not bars:
+        return None
+    return _both(
+        lambda width: charts.bar_chart(bars, width, "bytes", units.size_short, "Resident memory")
+    )
+
+
+def ops_figure(profile: Profile) -> Figure | None:
+    """The time of each op of one row; the smallest ones are added up."""
+    timed = [op for op in profile.ops if op.time_ns]
+    shown = sorted(timed, key=lambda op: -(op.time_ns or 0))[:MAX_OPS]
+    bars = [
+        _op_bar(f"{op.node} {op.op}", op.time_ns or 0.0, profile.total_ns, 0)
+        for op in timed
+        if op in shown
+    ]
+    rest = [op for op in timed if op not in shown]
+    if rest:
+        total = sum(op.time_ns or 0.0 for op in rest)
+        bars.append(_op_bar(f"{len(rest)} more ops", total, profile.total_ns, 0))
+    remaining = max(0.0, profile.total_ns - sum(op.time_ns or 0.0 for op in timed))
+    bars.append(_op_bar("runtime and ops without a time", remaining, profile.total_ns, 1))
+    return _both(
+        lambda width: charts.bar_chart(
+            bars, width, "µs per inference", units.significant_short, "Time of each op"
+        )
+    )
+
+
+def _op_bar(label: str, time_ns: float, total_ns: float, series: int) -> charts.Bar:
+    note = f"{units.significant(time_ns / 1000)} µs, {time_ns / total_ns:.0%}"
+    return charts.Bar(label, note, "", time_ns / 1000, series)
+
+
+def size_figure(rows: Sequence[Row]) -> Figure | None:
+    """Accuracy against file size, of all models."""
+    points = [
+        Point(
+            group=model.name,
+            x=model.size_bytes,
+            y=accuracy * 100,
+            series=0,
+            tooltip=f"{model.name}: {units.size(model.size_bytes)}, {units.percent(accuracy)}",
+            interval=_in_percent(_accuracy_interval(model.verification)),
+        )
+        for model in models_of(rows)
+        if (accuracy := accuracy_of(model.verification)) is not None
+    ]
+    numbers = (units.size_short, units.significant_short)
+    titles = ("file size, logarithmic", "accuracy in the file, %")
+    return _scatter(points, titles, numbers, _accuracy_range(rows))
+
+
+def speed_figure(rows: Sequence[Row], series: dict[str, int]) -> Figure | None:
+    """Accuracy against latency, of one device's rows."""
+    points = [
+        _speed_point(row, accuracy * 100, units.percent(accuracy), series)
+        for row in rows
+        if (accuracy := accuracy_of(row.model.verification)) is not None
+    ]
+    numbers = (units.significant_short, units.significant_short)
+    titles = ("p50 latency in ms, logarithmic", "accuracy in the file, %")
+    return _scatter(points, titles, numbers, _accuracy_range(rows))
+
+
+def footprint_figure(rows: Sequence[Row], series: dict[str, int]) -> Figure | None:
+    """File size against latency, of one device's rows; nothing to see for a single model."""
+    if len(models_of(rows)) < MIN_SPEED_MODELS:
+        return None
+    points = [
+        _speed_point(row, row.model.size_bytes, units.size(row.model.size_bytes), series)
+        for row in rows
+    ]
+    numbers = (units.significant_short, units.size_short)
+    titles = ("p50 latency in ms, logarithmic", "file size, logarithmic")
+    sizes = log_range([row.model.size_bytes for row in rows])
+    return _scatter(points, titles, numbers, sizes, lower_is_better=True)
+
+
+def _speed_point(row: Row, y: float, text: str, series: dict[str, int]) -> Point:
+    p50_ns = row.summary.p50_ns if row.summary else 0.0
+    return Point(
+        group=row.model.name,
+        x=p50_ns / 1e6,
+        y=y,
+        series=series[setup_label(row)],
+        tooltip=f"{row.model.name} on {setup_label(row)}: {units.milliseconds(p50_ns)}, {text}",
+        doubtful=row.status != OK,
+    )
+
+
+def _scatter(
+    points: Sequence[Point],
+    titles: tuple[str, str],
+    numbers: tuple[Callable[[float], str], Callable[[float], str]],
+    y_range: tuple[float, float],
+    lower_is_better: bool = False,
+) -> Figure | None:
+    if not points:
+        return None
+    wide, narrow = (
+        scatter(points, width, titles, numbers, y_range, lower_is_better)
+        for width in (HALF_PX, NARROW_PX)
+    )
+    return Figure(wide, narrow)
+
+
+def _both(draw: Callable[[int], Markup]) -> Figure:
+    return Figure(draw(WIDE_PX), draw(NARROW_PX), draw(MEDIUM_PX))
+
+
+def accuracy_of(verification: Verification | None) -> float | None:
+    """The file's accuracy, a fraction of 1, where it is known."""
+    return verification.accuracy_file if verification else None
+
+
+def _accuracy_interval(verification: Verification | None) -> tuple[float, float] | None:
+    if verification is None or verification.accuracy_file is None or not verification.samples:
+        return None
+    samples = verification.samples
+    return wilson_interval(verification.accuracy_file * samples, samples)
+
+
+def _accuracy_range(rows: Sequence[Row]) -> tuple[float, float]:
+    """The accuracies with their intervals and a margin, in percent."""
+    bounds = [0.0, 1.0]
+    known = [m.verification for m in models_of(rows) if accuracy_of(m.verification)]
+    if known:
+        bounds = [b for v in known for b in _accuracy_interval(v) or [accuracy_of(v) or 0.0]]
+    low, high = min(bounds) * 100, max(bounds) * 100
+    margin = max(0.5, (high - low) * 0.08)
+    return low - margin, high + margin
+
+
+def _in_percent(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    return None if interval is None else (interval[0] * 100, interval[1] * 100)

@@ -1,0 +1,114 @@
+"""The report as Markdown, for pull requests and wikis: tables and warnings, without charts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from edge.report.caveats import caveats
+from edge.report.headline import headline, headline_columns
+from edge.results import units
+from edge.results.row import OK, Row
+from edge.results.tables import aggregated, host_label, measured, setup_label, timed
+from onebit import __version__
+from onebit.cli import markdown_table
+
+TIMES = ("model", "setup", "device", "p50", "95% interval", "p90", "p99", "a second", "cold start")
+ACCURACIES = ("model", "setup", "device", "here", "on the host", "same class", "data")
+AGGREGATES = ("model", "setup", "device", "mean", "p50", "fastest", "slowest", "runs")
+HOSTS = ("device", "board", "system", "architecture", "cores", "governor", "emulated")
+
+
+def render_markdown(rows: Sequence[Row], total: int) -> str:
+    """The report on rows of which each cell has one.
+
+    Args:
+        rows: What is shown.
+        total: How many rows there were, with older ones of the same cells.
+    """
+    lines = headline(rows)
+    columns = headline_columns(lines)
+    cells = [[line.cells().get(key) for key in columns] for line in lines]
+    parts = ["# Edge report\n", markdown_table(cells, list(columns.values()))]
+    real = timed(rows)
+    if real:
+        parts += ["\n## Latency\n", markdown_table([_times(row) for row in real], TIMES)]
+    told = aggregated(rows)
+    if told:
+        table = markdown_table([_aggregates(row) for row in told], AGGREGATES)
+        parts += ["\n## Told without samples\n", table]
+    evaluated = [row for row in measured(rows) if row.evaluation]
+    if evaluated:
+        table = markdown_table([_accuracies(row) for row in evaluated], ACCURACIES)
+        parts += ["\n## Accuracy on the device\n", table]
+    notes = "".join(f"- {note}\n" for note in caveats(rows, total - len(rows)))
+    parts += ["\n## Before you believe it\n", notes]
+    troubled = [row for row in rows if row.status != OK]
+    if troubled:
+        reasons = "".join(
+            f"- {row.status}: **{row.model.name}** on {setup_label(row)}, {host_label(row)}: "
+            f"{row.reason}\n"
+            for row in troubled
+        )
+        parts += ["\n## Not trusted\n", reasons]
+    hosts = {host_label(row): _host(row) for row in rows}
+    parts += ["\n## Devices\n", markdown_table(list(hosts.values()), HOSTS)]
+    parts.append(f"\nWritten by Onebit {__version__}.\n")
+    return "\n".join(parts).replace("\n\n\n", "\n\n")
+
+
+def _times(row: Row) -> list[Any]:
+    s, cold = row.summary, row.cold_start
+    if s is None:
+        raise ValueError("a row without samples has no times")
+    interval = None
+    if s.p50_low_ns is not None:
+        low, high = (units.milliseconds(ns, 4) for ns in (s.p50_low_ns, s.p50_high_ns))
+        interval = f"{low}–{high}"
+    started = None
+    if cold is not None:
+        started = cold.load_ns + (cold.prepare_ns or 0) + cold.first_inference_ns
+    return [
+        row.model.name,
+        setup_label(row) + ("" if row.status == OK else " ⚠"),
+        host_label(row),
+        units.milliseconds(s.p50_ns),
+        interval,
+        units.milliseconds(s.p90_ns),
+        units.milliseconds(s.p99_ns),
+        s.throughput_per_s and units.significant(s.throughput_per_s),
+        units.milliseconds(started),
+    ]
+
+
+def _aggregates(row: Row) -> list[Any]:
+    told = row.aggregates
+    if told is None:
+        raise ValueError("a row with samples has no aggregates")
+    times = (told.mean_ns, told.p50_ns, told.min_ns, told.max_ns)
+    return [
+        row.model.name,
+        setup_label(row) + ("" if row.status == OK else " ⚠"),
+        host_label(row),
+        *(units.milliseconds(ns) for ns in times),
+        told.runs,
+    ]
+
+
+def _accuracies(row: Row) -> list[Any]:
+    e = row.evaluation
+    if e is None:
+        raise ValueError("a row without data has no accuracy")
+    shares = (e.accuracy, e.reference_accuracy, e.argmax_agreement)
+    return [
+        row.model.name,
+        setup_label(row),
+        host_label(row),
+        *(units.percent(share) for share in shares),
+        f"{e.samples} of {e.data}",
+    ]
+
+
+def _host(row: Row) -> list[Any]:
+    host = row.host
+    emulated = None if host.emulated is None else "yes" if host.emulated else "no"
+    about = [host.board, host.os, host.architecture, host.cores, host.governor, emulated]
+    return [host_label(row), *about]

@@ -1,0 +1,191 @@
+"""The report: one self-contained HTML page derived from result rows."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup, escape
+
+from edge.report import charts, figures
+from edge.report.caveats import caveats
+from edge.report.findings import fastest_lines, findings
+from edge.report.markdown import render_markdown
+from edge.report.png import render_png
+from edge.results import units
+from edge.results.row import OK, Host, Row
+from edge.results.tables import (
+    aggregated,
+    device_label,
+    distinctly_named,
+    host_label,
+    latest,
+    measured,
+    models_of,
+    setup_label,
+    timed,
+)
+from onebit import __version__
+from onebit.errors import OnebitError, UsageError
+from onebit.files import write_bytes, write_text
+
+SUFFIXES = (".html", ".md", ".png")
+NO_ROWS = "there are no rows to report: measure with `python -m edge bench`"
+
+
+@dataclass(frozen=True)
+class DeviceSection:
+    """What the page shows of one device; of an emulated one, no times and no memory.
+
+    `short` is its name, with the processor only where two devices share the name.
+    """
+
+    label: str
+    short: str
+    host: Host
+    rows: list[Row]
+    timed: list[Row]
+    latency: figures.Figure | None
+    speed: figures.Figure | None
+    footprint: figures.Figure | None
+    memory: figures.Figure | None
+    profiles: list[tuple[str, figures.Figure | None]]
+
+    @property
+    def reached(self) -> bool:
+        """Whether the device could be asked what it is."""
+        return self.host.architecture is not None
+
+
+def shown_rows(rows: Sequence[Row]) -> list[Row]:
+    """The latest row of each cell, those of a model together, under names that tell files apart."""
+    shown = distinctly_named(latest(rows))
+    names = list(dict.fromkeys(row.model.name for row in shown))
+    return sorted(shown, key=lambda row: names.index(row.model.name))
+
+
+def render_report(rows: Sequence[Row]) -> str:
+    """The page for these rows; of several rows of one cell, the latest is shown.
+
+    Raises:
+        OnebitError: There are no rows.
+    """
+    if not rows:
+        raise OnebitError(NO_ROWS)
+    shown = shown_rows(rows)
+    series = figures.series_of(measured(shown))
+    devices = device_sections(shown, series)
+
+    short = {device.label: device.short for device in devices}
+
+    def label_of(row: Row) -> str:
+        return setup_label(row) + (f" on {short[host_label(row)]}" if len(devices) > 1 else "")
+
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            version=__version__,
+            rows=shown,
+            measured=measured(shown),
+            timed=timed(shown),
+            aggregated=aggregated(shown),
+            models=models_of(shown),
+            devices=devices,
+            runs=list(dict.fromkeys(row.run for row in shown)),
+            troubled=sorted((row for row in shown if row.status != OK), key=lambda row: row.status),
+            fastest=list(fastest_lines(shown).values()),
+            findings=findings(shown),
+            legend=figures.legend_of(series),
+            label_of=label_of,
+            short=short,
+            setup_label=setup_label,
+            size_figure=figures.size_figure(shown),
+            caveats=caveats(shown, len(rows) - len(shown)),
+            most_dots=charts.MAX_DOTS,
+        )
+    )
+
+
+def device_sections(rows: Sequence[Row], series: dict[str, int]) -> list[DeviceSection]:
+    """The devices in the order of their first rows, emulated ones last."""
+    by_host: dict[str, list[Row]] = {}
+    for row in rows:
+        by_host.setdefault(host_label(row), []).append(row)
+    names = [device_label(own[0]) for own in by_host.values()]
+    sections = []
+    for label, own in by_host.items():
+        real, name = timed(own), device_label(own[0])
+        sections.append(
+            DeviceSection(
+                label=label,
+                short=name if names.count(name) == 1 else label,
+                # Clock, temperature and load differ from run to run; the last one is told.
+                host=own[-1].host,
+                rows=own,
+                timed=real,
+                latency=figures.latency_figure(real, series),
+                speed=figures.speed_figure(real, series),
+                footprint=figures.footprint_figure(real, series),
+                memory=figures.memory_figure(real, series),
+                profiles=[
+                    (f"{row.model.name} on {setup_label(row)}", figures.ops_figure(row.profile))
+                    for row in real
+                    if row.profile is not None
+                ],
+            )
+        )
+    return sorted(sections, key=lambda section: bool(section.host.emulated))
+
+
+def write_report(rows: Sequence[Row], path: str | os.PathLike[str]) -> None:
+    """Writes the report on these rows, whole or not at all; the suffix chooses its kind.
+
+    `.html` is the page, `.md` its tables and warnings as Markdown, `.png` its main charts.
+
+    Raises:
+        UsageError: The suffix is another one.
+        OnebitError: There are no rows, or `path` cannot be written.
+    """
+    suffix = Path(path).suffix
+    if suffix not in SUFFIXES:
+        raise UsageError(f"the report {path} must end in {', '.join(SUFFIXES)}")
+    if not rows:
+        raise OnebitError(NO_ROWS)
+    if suffix == ".html":
+        write_text(path, render_report(rows))
+    elif suffix == ".md":
+        write_text(path, render_markdown(shown_rows(rows), len(rows)))
+    else:
+        write_bytes(path, render_png(shown_rows(rows)))
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("edge.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters.update(
+        ms=units.milliseconds,
+        size=units.size,
+        percent=units.percent,
+        ratio=units.ratio,
+        figures=units.significant,
+        difference=_difference,
+        breakable=_breakable,
+    )
+    return environment
+
+
+def _difference(value: float | None) -> str:
+    """A difference of outputs: `0`, or two digits with an exponent."""
+    return units.NONE if value is None else "0" if value == 0 else f"{value:.1e}"
+
+
+def _breakable(name: str) -> Markup:
+    """A name that a narrow column may break after `_` and `:`."""
+    return escape(name).replace("_", Markup("_<wbr>")).replace(":", Markup(":<wbr>"))

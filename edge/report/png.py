@@ -1,0 +1,113 @@
+"""The report's main charts as one picture, for slides and for pages that show no HTML."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from edge.report.figures import accuracy_of
+from edge.report.scatter import Point, pareto_front
+from edge.results.row import OK, Row
+from edge.results.tables import host_label, setup_label, timed
+from edge.results.units import significant_short
+from onebit.errors import OnebitError
+
+WIDTH_INCHES, ROW_INCHES, SCATTER_INCHES = 10.0, 0.32, 3.6
+DOTS_PER_INCH = 144
+# Okabe and Ito's palette, as on the page.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56b4e9")
+MARKS = "osDv^P"
+
+
+def render_png(rows: Sequence[Row]) -> bytes:
+    """A PNG of latency distributions, and of accuracy against latency, for each real device.
+
+    Raises:
+        OnebitError: No row has times that mean something.
+    """
+    devices: dict[str, list[Row]] = {}
+    for row in timed(rows):
+        devices.setdefault(host_label(row), []).append(row)
+    if not devices:
+        raise OnebitError("no row was measured on a real device: there is nothing to draw")
+    from matplotlib import figure  # half a second that the other kinds of report do not need
+
+    heights = []
+    for own in devices.values():
+        heights += [ROW_INCHES * len(own) + 1.0, SCATTER_INCHES if _known(own) else 0.01]
+    drawn = figure.Figure((WIDTH_INCHES, sum(heights)), layout="constrained")
+    axes = drawn.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    labels = list(dict.fromkeys(setup_label(row) for own in devices.values() for row in own))
+    for index, (name, own) in enumerate(devices.items()):
+        _draw_latency(axes[2 * index], own, labels)
+        axes[2 * index].set_title(f"Latency on {name}", loc="left", fontsize=10)
+        if _known(own):
+            _draw_accuracy(axes[2 * index + 1], own, labels)
+        else:
+            axes[2 * index + 1].set_axis_off()
+    content = io.BytesIO()
+    drawn.savefig(content, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return content.getvalue()
+
+
+def _known(rows: Sequence[Row]) -> bool:
+    return any(accuracy_of(row.model.verification) is not None for row in rows)
+
+
+def _draw_latency(axes: Any, rows: Sequence[Row], labels: Sequence[str]) -> None:
+    """Boxes from p25 to p75 with whiskers from p10 to p90."""
+    boxes = axes.boxplot(
+        [[ns / 1e6 for ns in row.samples_ns] for row in rows],
+        orientation="horizontal",
+        whis=(10, 90),
+        showfliers=False,
+        patch_artist=True,
+        widths=0.6,
+        medianprops={"color": "black"},
+    )
+    for box, row in zip(boxes["boxes"], rows, strict=True):
+        box.set_facecolor(COLOURS[labels.index(setup_label(row)) % len(COLOURS)])
+        box.set_alpha(0.8 if row.status == OK else 0.3)
+    warned = ["" if row.status == OK else " (invalid)" for row in rows]
+    names = [f"{r.model.name}, {setup_label(r)}{w}" for r, w in zip(rows, warned, strict=True)]
+    axes.set_yticks(range(1, len(rows) + 1), names, fontsize=8)
+    axes.invert_yaxis()
+    _scale(axes)
+    axes.set_xlabel("ms per inference; box: middle half, whiskers: p10 to p90", fontsize=8)
+    axes.grid(axis="x", alpha=0.3)
+
+
+def _draw_accuracy(axes: Any, rows: Sequence[Row], labels: Sequence[str]) -> None:
+    points = []
+    for row in rows:
+        accuracy, summary = accuracy_of(row.model.verification), row.summary
+        if accuracy is None or summary is None:
+            continue
+        index = labels.index(setup_label(row))
+        doubtful = row.status != OK
+        point = Point(
+            row.model.name, summary.p50_ns / 1e6, accuracy * 100, index, "", None, doubtful
+        )
+        points.append(point)
+        colour, mark = COLOURS[index % len(COLOURS)], MARKS[index % len(MARKS)]
+        alpha = 0.3 if doubtful else 1.0
+        axes.plot(point.x, point.y, mark, color=colour, alpha=alpha, label=setup_label(row))
+        axes.annotate(
+            point.group, (point.x, point.y), (6, 4), textcoords="offset points", fontsize=7
+        )
+    front = pareto_front(points)
+    if len(front) > 1:
+        xs, ys = [p.x for p in front], [p.y for p in front]
+        axes.step(xs, ys, where="post", color="#0072b2", linewidth=1, label="Pareto front")
+    once = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    axes.legend(once.values(), once.keys(), fontsize=7)
+    _scale(axes)
+    axes.margins(x=0.12, y=0.15)
+    axes.set_xlabel("p50 in ms", fontsize=8)
+    axes.set_ylabel("accuracy in the file, %", fontsize=8)
+    axes.grid(alpha=0.3)
+
+
+def _scale(axes: Any) -> None:
+    """A logarithmic x axis whose ticks are written without exponents."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: significant_short(value))

@@ -1,0 +1,1 @@
+"""Rows: what was measured, as data, files, tables and comparisons."""

@@ -1,0 +1,320 @@
+"""The result row: one benchmark cell, whether it succeeded or not.
+
+Everything that shows results (table, CSV, page) derives from `Row`. Durations are in nanoseconds
+and sizes in bytes, as the names say. What is not known is None, written as null; there is no NaN.
+"""
+
+from dataclasses import dataclass
+
+SCHEMA_VERSION = 2
+"""2 moved what `disturbance` says of single moments into `before` and `after`; 1 is still read."""
+
+OK, INVALID, FAILED, SKIPPED = STATUSES = ("ok", "invalid", "failed", "skipped")
+"""Measured and trusted; measured but disturbed; broke; not attempted. All but `ok` say why."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One call of the benchmark; `id` is shared by all of its rows."""
+
+    id: str
+    timestamp: str
+    command: str
+    onebit_version: str
+    git_commit: str | None = None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Cores of one kind; `capacity` is their speed as the scheduler sees it, at most 1024."""
+
+    cpus: tuple[int, ...]
+    capacity: int | None = None
+    max_mhz: float | None = None
+    core: str | None = None
+
+
+@dataclass(frozen=True)
+class Host:
+    """The machine that ran the model.
+
+    `device` is what the user calls it, without an address; `kind` is how it was reached: local, ssh
+    or adb. `clusters` has the most powerful cores first. Times and memory of a host that is
+    `emulated` say nothing of a real one: its rows are never `ok`.
+    """
+
+    device: str
+    kind: str | None = None
+    cpu: str | None = None
+    board: str | None = None
+    architecture: str | None = None
+    isa: tuple[str, ...] = ()
+    cores: int | None = None
+    clusters: tuple[Cluster, ...] = ()
+    memory_bytes: int | None = None
+    governor: str | None = None
+    clock_mhz: float | None = None
+    temperature_c: float | None = None
+    load_1min: float | None = None
+    os: str | None = None
+    kernel: str | None = None
+    python: str | None = None
+    user_space_bits: int | None = None
+    virtual_machine: bool | None = None
+    emulated: bool | None = None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How the file compared with Keras when it was converted; accuracies are fractions of 1."""
+
+    verdict: str | None = None
+    samples: int | None = None
+    split: str | None = None
+    accuracy_keras: float | None = None
+    accuracy_file: float | None = None
+    agreement: float | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """The file, and what its conversion report says of it."""
+
+    name: str
+    file: str
+    sha256: str
+    size_bytes: int
+    lce_ops: tuple[str, ...] = ()
+    weight_bytes: int | None = None
+    float32_bytes: int | None = None
+    binary_macs: int | None = None
+    binary_weight_macs: int | None = None
+    int8_macs: int | None = None
+    float_macs: int | None = None
+    verification: Verification | None = None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What ran the model; `name` is what `--runtime` calls it, such as `lce:indirect_bgemm`.
+
+    `mode` is how long it was measured (`edge.bench.measurement.MODES`), `affinity` what was asked
+    for, and `cpus` the cores that it might use.
+    """
+
+    name: str
+    runtime: str
+    kernel: str
+    threads: int
+    runtime_version: str | None = None
+    delegate: str | None = None
+    seed: int = 0
+    warmup_runs: int | None = None
+    warmup_steady: bool | None = None
+    mode: str | None = None
+    affinity: str | None = None
+    cpus: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    """What a program pays once: importing the runtime, loading, preparing, the first inference.
+
+    Loading is reading the file and building the interpreter; preparing, allocating tensors and
+    packing weights. Where a runtime does both at once, `prepare_ns` is None and in `load_ns`. A
+    program that has its runtime built in imports nothing.
+    """
+
+    import_ns: int | None
+    load_ns: int
+    first_inference_ns: int
+    prepare_ns: int | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Statistics of `samples_ns`; `edge.bench.measurement.summarise` defines them.
+
+    `runs` samples were kept of `inferences`: each `every`-th one. They took `seconds` in all.
+    """
+
+    runs: int
+    min_ns: float
+    p50_ns: float
+    p90_ns: float
+    p99_ns: float
+    spread: float
+    p50_low_ns: float | None = None
+    p50_high_ns: float | None = None
+    p90_low_ns: float | None = None
+    p90_high_ns: float | None = None
+    inferences: int | None = None
+    every: int = 1
+    seconds: float | None = None
+    throughput_per_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Aggregates:
+    """What a program that keeps no samples told of its runs (`edge/bench/benchmark_model.py`).
+
+    It takes the place of `summary`; the median is None where the program does not tell it.
+    """
+
+    runs: int
+    mean_ns: float
+    min_ns: float
+    max_ns: float
+    std_ns: float
+    p50_ns: float | None = None
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Resident memory: after importing the runtime, at its peak, and the difference.
+
+    These three are None where the system refuses to reset the peak, and `refused` says why.
+    `arena_bytes` are the runtime's tensors, where it tells; the delegate's own tensors and packed
+    weights are part of the resident memory too.
+    """
+
+    baseline_bytes: int | None = None
+    peak_bytes: int | None = None
+    above_baseline_bytes: int | None = None
+    refused: str | None = None
+    arena_bytes: int | None = None
+    delegate_arena_bytes: int | None = None
+    delegate_constant_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The outputs for the seeded random inputs, against another setup that ran the same file.
+
+    `reference` is None in the first setup that succeeded, to which the others are compared.
+    `argmax_agreement` is None where the outputs are not one vector of classes.
+    """
+
+    output_sha256: str
+    inputs: int
+    reference: str | None = None
+    max_abs_difference: float | None = None
+    argmax_agreement: float | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The labelled data, run on the device: how it did there, and against a reference on the host.
+
+    `data` names the samples, and `sha256` is that of their inputs as the model is fed with them.
+    `reference` is the host's setup; differences are over all outputs of all samples. Accuracies are
+    fractions of 1, None without labels.
+    """
+
+    data: str
+    sha256: str
+    samples: int
+    split: str | None = None
+    accuracy: float | None = None
+    reference: str | None = None
+    reference_accuracy: float | None = None
+    argmax_agreement: float | None = None
+    max_abs_difference: float | None = None
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """One moment on the host; None where the system does not tell.
+
+    `clock_mhz` is that of the slowest core that the process might use. `throttling` names what
+    holds the clock down at this moment.
+    """
+
+    load_1min: float | None = None
+    temperature_c: float | None = None
+    clock_mhz: float | None = None
+    governor: str | None = None
+    throttling: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What else happened during warm-up and samples; None where the system does not tell.
+
+    `other_cores` is how many cores other processes kept busy on average, `stolen_cores` how many
+    the hypervisor gave to other machines.
+    """
+
+    other_cores: float | None = None
+    stolen_cores: float | None = None
+    throttled: bool | None = None
+    before: Conditions | None = None
+    after: Conditions | None = None
+
+
+@dataclass(frozen=True)
+class Energy:
+    """What a meter of the board counted while inferences ran one after the other.
+
+    `source` tells which meter, and so what it counts (`edge/runner/energy.py`). `idle_watts` is its
+    reading while nothing ran; it is not subtracted.
+    """
+
+    source: str
+    joules: float
+    seconds: float
+    inferences: int
+    joules_per_inference: float
+    idle_watts: float | None = None
+
+
+@dataclass(frozen=True)
+class OpTime:
+    """One op of the file: its mean time, or None where the runtime ran it and tells none.
+
+    `op` joins the ops that the delegate merged; `kernel` is the delegate's variant.
+    """
+
+    node: int
+    op: str
+    kernel: str | None = None
+    macs: int | None = None
+    time_ns: float | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Times of the delegate's ops, in runs of their own; `total_ns` is the mean of a whole run."""
+
+    runs: int
+    total_ns: float
+    ops: tuple[OpTime, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell of the benchmark: a model on a setup on a host."""
+
+    run: Run
+    host: Host
+    model: Model
+    setup: Setup
+    status: str
+    reason: str | None = None
+    cold_start: ColdStart | None = None
+    samples_ns: tuple[int, ...] = ()
+    summary: Summary | None = None
+    aggregates: Aggregates | None = None
+    memory: Memory | None = None
+    parity: Parity | None = None
+    evaluation: Evaluation | None = None
+    disturbance: Disturbance | None = None
+    energy: Energy | None = None
+    profile: Profile | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"status is {self.status!r}, not one of {', '.join(STATUSES)}")
+        if self.status != OK and not self.reason:
+            raise ValueError(f"a row that is {self.status} needs a reason")

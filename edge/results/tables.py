@@ -1,0 +1,205 @@
+"""Result rows as tables: one line per cell; labels, and which rows count."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from edge.results import units
+from edge.results.row import INVALID, OK, Model, Profile, Row
+
+BENCH_COLUMNS = {
+    "model": "model",
+    "setup": "setup",
+    "p50": "p50",
+    "p90": "p90",
+    "p99": "p99",
+    "spread": "spread",
+    "memory": "memory",
+    "accuracy": "accuracy here",
+    "same_class": "same class as the reference",
+    "status": "status",
+    "reason": "reason",
+}
+EVALUATED = ("accuracy", "same_class")
+"""Columns that only rows with data fill."""
+
+PROFILE_COLUMNS = {
+    "node": "node",
+    "op": "op",
+    "kernel": "kernel",
+    "macs": "MACs",
+    "time": "time",
+    "share": "share",
+}
+
+EMULATED = " (emulated)"
+
+
+def setup_label(row: Row) -> str:
+    """The setup as people read it: `lce`, or `lce, 2 threads on big cores, single-stream`."""
+    setup = row.setup
+    parts = [setup.name]
+    if setup.threads != 1:
+        parts.append(f"{setup.threads} threads")
+    if setup.affinity is not None:
+        kind = setup.affinity in ("big", "little")
+        parts.append(f"{setup.affinity} cores" if kind else f"cores {setup.affinity}")
+    if setup.mode not in (None, "standard", "custom"):
+        parts.append(str(setup.mode))
+    return ", ".join(parts)
+
+
+def device_label(row: Row) -> str:
+    """The device as people read it, marked where it is emulated."""
+    return row.host.device + (EMULATED if row.host.emulated else "")
+
+
+def host_label(row: Row) -> str:
+    """The device, and its processor where it is known."""
+    return device_label(row) + (f" ({row.host.cpu})" if row.host.cpu else "")
+
+
+def bench_columns(rows: Iterable[Row]) -> dict[str, str]:
+    """`BENCH_COLUMNS`, without what no row was asked for; with devices if there are several."""
+    rows = list(rows)
+    evaluated = any(row.evaluation is not None for row in rows)
+    several = len({device_label(row) for row in rows}) > 1
+    emulated = any(row.host.emulated for row in rows)
+    columns = {k: v for k, v in BENCH_COLUMNS.items() if evaluated or k not in EVALUATED}
+    return ({"device": "device"} if several or emulated else {}) | columns
+
+
+def bench_line(row: Row) -> dict[str, Any]:
+    """A row's cells for `BENCH_COLUMNS`; an emulated machine's times and memory are left out."""
+    real = not row.host.emulated
+    evaluation, told = row.evaluation, row.aggregates if real else None
+    summary, memory = (row.summary, row.memory) if real else (None, None)
+    p50 = summary and units.milliseconds(summary.p50_ns)
+    if told is not None:
+        p50 = units.milliseconds(told.mean_ns if told.p50_ns is None else told.p50_ns)
+        p50 += " (mean)" if told.p50_ns is None else ""
+    return {
+        "device": device_label(row),
+        "model": row.model.name,
+        "setup": setup_label(row),
+        "p50": p50,
+        "p90": summary and units.milliseconds(summary.p90_ns),
+        "p99": summary and units.milliseconds(summary.p99_ns),
+        "spread": summary and f"{summary.spread:.0%}",
+        "memory": memory and _known(units.size(memory.above_baseline_bytes)),
+        "accuracy": evaluation and _known(units.percent(evaluation.accuracy)),
+        "same_class": evaluation and _known(units.percent(evaluation.argmax_agreement)),
+        "status": row.status,
+        "reason": row.reason,
+    }
+
+
+def _known(text: str) -> str | None:
+    return None if text == units.NONE else text
+
+
+def profile_lines(profile: Profile) -> list[dict[str, Any]]:
+    """A profile's cells for `PROFILE_COLUMNS`, in the order of the file.
+
+    The last line is what remains of a run: the ops without a time, and the runtime itself.
+    """
+    timed = sum(op.time_ns or 0.0 for op in profile.ops)
+    lines: list[dict[str, Any]] = [
+        {
+            "node": str(op.node),
+            "op": op.op,
+            "kernel": op.kernel or "not delegated",
+            "macs": f"{op.macs:,}" if op.macs else None,
+            "time": None if op.time_ns is None else f"{op.time_ns / 1000:.2f} µs",
+            "share": None if op.time_ns is None else f"{op.time_ns / profile.total_ns:.0%}",
+        }
+        for op in profile.ops
+    ]
+    rest = max(0.0, profile.total_ns - timed)
+    remains = {"op": "all else", "time": f"{rest / 1000:.2f} µs"}
+    return [*lines, {**remains, "share": f"{rest / profile.total_ns:.0%}"}]
+
+
+def flat(row: Row) -> dict[str, Any]:
+    """Every field of a row but samples and profiled ops, as one level: `model.size_bytes`."""
+    record: dict[str, Any] = {}
+
+    def add(kind: Any, value: Any, prefix: str) -> None:
+        for field in dataclasses.fields(kind):
+            inner = None if value is None else getattr(value, field.name)
+            nested = _dataclass_of(field.type)
+            if nested is not None:
+                add(nested, inner, f"{prefix}{field.name}.")
+            elif isinstance(inner, tuple):
+                record[prefix + field.name] = " ".join(map(str, inner))
+            else:
+                record[prefix + field.name] = inner
+
+    add(Row, row, "")
+    del record["samples_ns"], record["profile.ops"]
+    return record
+
+
+def _dataclass_of(annotation: Any) -> Any:
+    """The dataclass in `X` or `X | None`, else None."""
+    is_union = typing.get_origin(annotation) is types.UnionType
+    options = typing.get_args(annotation) if is_union else (annotation,)
+    return next((option for option in options if dataclasses.is_dataclass(option)), None)
+
+
+def distinctly_named(rows: Sequence[Row]) -> list[Row]:
+    """The rows, with the file's name behind the model's where several files share the latter."""
+    files: dict[str, set[str]] = {}
+    for row in rows:
+        files.setdefault(row.model.name, set()).add(row.model.file)
+
+    def named(row: Row) -> Row:
+        if len(files[row.model.name]) == 1:
+            return row
+        # The shortest end of the path that no other file of this name has.
+        parts = PurePath(row.model.file).parts
+        others = [PurePath(f).parts for f in files[row.model.name] - {row.model.file}]
+        count = next(
+            (n for n in range(1, len(parts)) if all(o[-n:] != parts[-n:] for o in others)),
+            len(parts),
+        )
+        name = f"{row.model.name} ({'/'.join(parts[-count:])})"
+        return dataclasses.replace(row, model=dataclasses.replace(row.model, name=name))
+
+    return [named(row) for row in rows]
+
+
+def latest(rows: Iterable[Row]) -> list[Row]:
+    """The last row of each cell, in the order of their first rows.
+
+    A cell is a host, a file, and a setup with its threads, cores and mode.
+    """
+    cells: dict[Any, Row] = {}
+    for row in rows:
+        model, setup = row.model, row.setup
+        how = (setup.name, setup.threads, setup.affinity, setup.mode)
+        cells[host_label(row), model.name, model.file, how] = row
+    return list(cells.values())
+
+
+def measured(rows: Iterable[Row]) -> list[Row]:
+    """The rows that hold samples, trusted or not."""
+    return [row for row in rows if row.status in (OK, INVALID) and row.summary is not None]
+
+
+def timed(rows: Iterable[Row]) -> list[Row]:
+    """The measured rows of real machines: an emulated one's times and memory mean nothing."""
+    return [row for row in measured(rows) if not row.host.emulated]
+
+
+def aggregated(rows: Iterable[Row]) -> list[Row]:
+    """The rows of real machines whose program told means and extremes, and no samples."""
+    return [row for row in rows if row.aggregates is not None and not row.host.emulated]
+
+
+def models_of(rows: Iterable[Row]) -> list[Model]:
+    """Each model once, in order."""
+    return list({(row.model.name, row.model.sha256): row.model for row in rows}.values())

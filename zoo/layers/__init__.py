@@ -1,0 +1,1 @@
+"""Quantizers and layers that models are made of."""

@@ -1,0 +1,1 @@
+"""Run folders and exported weights: what training leaves behind."""

@@ -1,0 +1,203 @@
+"""A model's weights in a file where a binary one costs a bit, and the trained ones that ship.
+
+FILE.npz holds, of the weight of that number in `model.weights`,
+
+    0007.bits     int32 `[…, ⌈O/32⌉]`, the signs of a binary kernel as `onebit.bits` packs them
+    0007.scale    float32 `[O]`, the magnitude of each output channel, or `[R, 1]`, that of each row
+                  of a table; absent where it is 1
+    0007.values   any other weight as it is
+
+what preprocessing was fitted with as `preprocessing.*`, the `tokenizer` of texts as bytes, and a
+few labelled samples of the test split, raw, as `images` or `tokens` and `labels`. FILE.json is its
+card: a model card with the hash of FILE.npz.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onebit import bits, files
+from onebit.errors import OnebitError, UsageError, near_matches
+from zoo.datasets import Split
+from zoo.datasets._tokens import Tokenizer
+from zoo.datasets.preprocessing import Preprocessing, Preprocessor
+from zoo.runs.run import SCHEMA_VERSION, Run
+
+if TYPE_CHECKING:
+    from onebit.keras import keras
+
+SAMPLES = 100
+"""How many test samples an exported file carries, to verify a conversion with."""
+
+FITTED = "preprocessing."
+"""What the names of fitted preprocessing start with."""
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def export(run: Run, path: Path) -> None:
+    """Writes a run's weights to `path` (`.npz`) and its card beside it (`.json`).
+
+    Raises:
+        OnebitError: A binary weight is no sign times one magnitude per output channel or row, or
+            the files cannot be written.
+    """
+    arrays = pack(run.model)
+    if run.preprocessing is not None:
+        arrays |= {f"{FITTED}{key}": array for key, array in run.preprocessing.arrays.items()}
+    if run.tokenizer is not None:
+        arrays["tokenizer"] = np.frombuffer(run.tokenizer.model, np.uint8)
+    kind = "images" if run.samples.images.dtype == np.uint8 else "tokens"
+    arrays |= {kind: run.samples.images[:SAMPLES], "labels": run.samples.labels[:SAMPLES]}
+    # The card goes last: weights without one are never taken for whole.
+    with files.replacing(path) as temporary:
+        np.savez_compressed(temporary, **arrays)
+    kept = {key: value for key, value in run.card.items() if not key.endswith("_sha256")}
+    files.write_json(card_path(path), {**kept, "weights_sha256": files.sha256(path)})
+
+
+def card_path(path: Path) -> Path:
+    """The card beside a file of weights."""
+    return path.with_suffix(".json")
+
+
+def pack(model: keras.Model) -> Arrays:
+    """The weights of a model, binary kernels as bits.
+
+    Raises:
+        OnebitError: A binary kernel is no sign times one magnitude per output channel or row.
+    """
+    arrays: Arrays = {}
+    for number, weight in enumerate(model.weights):
+        values = weight.numpy()
+        quantizer = _binary_quantizer(weight)
+        if quantizer is None:
+            arrays[f"{number:04}.values"] = values
+            continue
+        quantized = np.asarray(quantizer(weight.value()))
+        magnitudes = np.abs(quantized).reshape(-1, quantized.shape[-1])
+        by_channel = quantized.ndim != 2 or bool((magnitudes == magnitudes[0]).all())
+        scale = magnitudes[0] if by_channel else magnitudes[:, :1]
+        signs = bits.unpack(bits.pack(quantized), quantized.shape[-1])
+        # The quantizer must give these values back, whatever the latent weights were.
+        restored = np.asarray(quantizer((signs * scale).astype(np.float32)))
+        if not np.array_equal(restored, quantized):
+            raise OnebitError(
+                f"{weight.name} is no sign times one magnitude per output channel or row; only "
+                "such weights are exported as bits"
+            )
+        arrays[f"{number:04}.bits"] = bits.pack(quantized)
+        if np.any(scale != 1):
+            arrays[f"{number:04}.scale"] = scale
+    return arrays
+
+
+def unpack(model: keras.Model, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Gives a model the weights that `pack` has packed; binary kernels become ±1 or ±scale.
+
+    Raises:
+        OnebitError: They are of another model.
+    """
+    weights = []
+    for number, weight in enumerate(model.weights):
+        values = arrays.get(f"{number:04}.values")
+        packed = arrays.get(f"{number:04}.bits")
+        if packed is not None:
+            channels = weight.shape[-1]
+            if packed.shape[-1] == bits.packed_length(channels):
+                values = bits.unpack(packed, channels)
+                values = values * arrays.get(f"{number:04}.scale", np.float32(1))
+        if values is None or values.shape != tuple(weight.shape):
+            raise OnebitError(
+                f"the weights are of another model: {weight.name} is {list(weight.shape)} here and "
+                f"{'absent' if values is None else list(values.shape)} there"
+            )
+        weights.append(values)
+    model.set_weights(weights)
+
+
+def _binary_quantizer(weight: Any) -> Any:
+    """The quantizer that makes a weight binary, if one does; Larq keeps it with the variable."""
+    quantizer = getattr(weight, "quantizer", None)
+    return quantizer if getattr(quantizer, "precision", None) == 1 else None
+
+
+def shipped(name: str) -> list[str]:
+    """The tags of the trained weights that ship for a model: the data sets of their training."""
+    folder = _folder()
+    if not folder.is_dir():
+        return []
+    prefix = f"{name}@"
+    return sorted(p.stem.removeprefix(prefix) for p in folder.glob(f"{prefix}*.npz"))
+
+
+def load_trained(name: str, weights: str, **options: Any) -> Run:
+    """A model with trained weights, as the run that it comes from, without its history.
+
+    Args:
+        name: Registry name of the model.
+        weights: The tag of weights that ship (`shipped`), or the path of an exported `.npz` file.
+        options: The builder's options, which must be those that the weights were trained with.
+
+    Raises:
+        UsageError: There are no such weights, or they have other options.
+        OnebitError: The file is damaged, or of another model.
+    """
+    path = Path(weights)
+    if path.suffix != ".npz":
+        known = shipped(name)
+        if weights not in known:
+            has = near_matches(weights, known) if known else "none ship for it"
+            raise UsageError(
+                f"{name} has no weights {weights!r}; {has}; or give the path of a .npz file"
+            )
+        path = _folder() / f"{name}@{weights}.npz"
+    return load_file(name, path, **options)
+
+
+def load_file(name: str, path: Path, **options: Any) -> Run:
+    """As `load_trained`, from a file that `export` has written."""
+    from zoo.models import models
+
+    card = files.read_json(card_path(path))
+    if card.get("schema_version") != SCHEMA_VERSION:
+        raise OnebitError(f"{card_path(path)} is no card that this Onebit reads")
+    if card["name"] != name:
+        raise UsageError(f"{path} holds weights of {card['name']}, not of {name}")
+    if not path.is_file() or files.sha256(path) != card["weights_sha256"]:
+        raise OnebitError(f"{path} is not the file that {card_path(path).name} describes")
+    trained = {key: _tuples(value) for key, value in card["options"].items()}
+    for key, value in options.items():
+        if key in trained and trained[key] != value:
+            raise UsageError(f"{path.name} was trained with {key}={trained[key]}, not {value}")
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            arrays = dict(content)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise OnebitError(f"{path} cannot be read: {error}") from error
+    model = models.get(name).build(**{**trained, **options})
+    unpack(model, arrays)
+    samples = Split(arrays["tokens" if "tokens" in arrays else "images"], arrays["labels"])
+    preprocessor = tokenizer = None
+    if card["preprocessing"] is not None:
+        fitted = {k.removeprefix(FITTED): v for k, v in arrays.items() if k.startswith(FITTED)}
+        preprocessor = Preprocessor(Preprocessing(**card["preprocessing"]), fitted)
+    if "tokenizer" in arrays:
+        tokenizer = Tokenizer(arrays["tokenizer"].tobytes())
+    return Run(path.parent, model, card, samples, [], preprocessor, tokenizer)
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as the tuples that builders take."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _folder() -> Path:
+    return Path(str(resources.files("zoo") / "weights"))

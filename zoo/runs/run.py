@@ -1,0 +1,209 @@
+"""The run folder: what training leaves behind and the other stages read.
+
+RUN/config.json     the resolved recipe, builder options, seed, commit and versions
+RUN/history.jsonl   one line per epoch
+RUN/checkpoints/    the state to resume from
+RUN/logs/           TensorBoard
+RUN/model.keras     the final model in Keras' own format
+RUN/preprocessing.npz   what its preprocessing was fitted with, where it was
+RUN/samples.npz     `images` uint8 [N, H, W, C], or `tokens` int32 [N, S], and `labels` int64 [N]
+                    of the test split
+RUN/tokenizer.model  for texts: the SentencePiece model that makes token ids of them
+RUN/teacher/        with a teacher: the run that this one was distilled from
+RUN/card.json       the model card; written last, so that a run with a card is a finished run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onebit import files
+from onebit.errors import OnebitError, first_line
+from zoo.datasets import Split
+from zoo.datasets.preprocessing import Preprocessing, Preprocessor
+
+if TYPE_CHECKING:
+    from onebit.keras import keras
+    from zoo.datasets._tokens import Tokenizer
+
+SCHEMA_VERSION = 1
+MAX_SAMPLES = 10_000
+"""How many samples samples.npz holds at most."""
+
+CONFIG = "config.json"
+HISTORY = "history.jsonl"
+CHECKPOINTS = "checkpoints"
+LOGS = "logs"
+MODEL = "model.keras"
+SAMPLES = "samples.npz"
+PREPROCESSING = "preprocessing.npz"
+TOKENIZER = "tokenizer.model"
+TEACHER = "teacher"
+START = "start"
+CARD = "card.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        folder: Where it lies.
+        model: The trained model; takes preprocessed images `[N, H, W, C]` or token ids `[N, S]`,
+            gives logits `[N, classes]`.
+        card: The content of card.json.
+        samples: The raw labelled test split, at most 10,000 samples.
+        history: One mapping per epoch.
+        preprocessing: What the model's pixels go through first; None for token ids.
+        tokenizer: What makes token ids of texts; None for images.
+    """
+
+    folder: Path
+    model: keras.Model
+    card: Mapping[str, Any]
+    samples: Split
+    history: list[dict[str, Any]]
+    preprocessing: Preprocessor | None
+    tokenizer: Tokenizer | None = None
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.int32]:
+        """Token ids `[N, S]` of texts, by the tokenizer that the model was trained with.
+
+        Raises:
+            OnebitError: The model takes images.
+        """
+        if self.tokenizer is None:
+            raise OnebitError(f"{self.folder} holds a model of images, which takes no texts")
+        return self.tokenizer.encode(texts, self.card["input_shape"][0])
+
+
+def preprocessed(split: Split, preprocessor: Preprocessor | None) -> NDArray[Any]:
+    """What a model takes: pixels mapped, token ids (whose preprocessing is None) as they are."""
+    return split.images if preprocessor is None else preprocessor(split.images)
+
+
+def load_run(folder: str | Path) -> Run:
+    """The finished run in `folder`, its files checked against the card.
+
+    Raises:
+        OnebitError: The folder is missing or no run, training has not finished, or a file is
+            damaged or of another run.
+    """
+    folder = Path(folder)
+    card = load_card(folder)
+    model = load_model(folder / MODEL, card["model_sha256"])
+    samples = load_samples(folder / SAMPLES, card["samples_sha256"])
+    return Run(
+        folder,
+        model,
+        card,
+        samples,
+        read_history(folder),
+        load_preprocessor(folder, card),
+        load_tokenizer(folder, card),
+    )
+
+
+def load_card(folder: str | Path) -> dict[str, Any]:
+    """The card of the finished run in `folder`.
+
+    Raises:
+        OnebitError: As for `load_run`.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise OnebitError(f"there is no run folder {folder}; train one with python -m zoo train")
+    if not (folder / CARD).is_file():
+        if (folder / CONFIG).is_file():
+            command = files.read_json(folder / CONFIG).get("command")
+            mend = f"resume with: {command}" if command else "call zoo.train again to resume"
+            raise OnebitError(f"{folder}: training has not finished; {mend}")
+        raise OnebitError(f"{folder} is no run folder: it has neither {CARD} nor {CONFIG}")
+    card = files.read_json(folder / CARD)
+    version = card.get("schema_version") if isinstance(card, dict) else None
+    if version != SCHEMA_VERSION:
+        raise OnebitError(
+            f"{folder / CARD} has schema version {version}; this Onebit reads {SCHEMA_VERSION}"
+        )
+    return card
+
+
+def load_model(path: Path, sha256: str) -> keras.Model:
+    """The Keras model in a `.keras` file, which must have that hash.
+
+    Keras' safe mode stays on: a file that carries Python code instead of layers is refused.
+
+    Raises:
+        OnebitError: The file is missing, damaged or of another run, or cannot be loaded.
+    """
+    _check_hash(path, sha256)
+    from onebit.keras import keras
+
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises whatever the file's content makes it stumble over
+        raise OnebitError(f"{path} cannot be loaded: {first_line(error)}") from error
+
+
+def load_samples(path: Path, sha256: str) -> Split:
+    """The labelled images of samples.npz, which must have that hash.
+
+    Raises:
+        OnebitError: The file is missing, damaged or of another run.
+    """
+    _check_hash(path, sha256)
+    with np.load(path, allow_pickle=False) as arrays:
+        return Split(arrays["tokens" if "tokens" in arrays else "images"], arrays["labels"])
+
+
+def load_preprocessor(folder: Path, card: Mapping[str, Any]) -> Preprocessor | None:
+    """What the pixels of the run with that card go through; None for token ids.
+
+    Raises:
+        OnebitError: What was fitted is missing, damaged or of another run.
+    """
+    if card["preprocessing"] is None:
+        return None
+    preprocessing = Preprocessing(**card["preprocessing"])
+    if not preprocessing.whitening:
+        return Preprocessor(preprocessing, {})
+    _check_hash(folder / PREPROCESSING, card["preprocessing_sha256"])
+    with np.load(folder / PREPROCESSING, allow_pickle=False) as arrays:
+        return Preprocessor(preprocessing, dict(arrays))
+
+
+def load_tokenizer(folder: Path, card: Mapping[str, Any]) -> Tokenizer | None:
+    """What makes token ids of texts for the run with that card; None for images.
+
+    Raises:
+        OnebitError: It is missing, damaged or of another run.
+    """
+    if card.get("tokenizer_sha256") is None:
+        return None
+    _check_hash(folder / TOKENIZER, card["tokenizer_sha256"])
+    from zoo.datasets._tokens import Tokenizer
+
+    return Tokenizer((folder / TOKENIZER).read_bytes())
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """The epochs in history.jsonl, in order; none when the file is absent."""
+    try:
+        return files.read_json_lines(folder / HISTORY)
+    except OnebitError as error:
+        raise OnebitError(f"{error}; train anew with --restart") from error
+
+
+def _check_hash(path: Path, sha256: str) -> None:
+    if not path.is_file():
+        raise OnebitError(f"{path} is missing; train anew with --restart")
+    if files.sha256(path) != sha256:
+        raise OnebitError(
+            f"{path} is not the file that {CARD} describes; train anew with --restart"
+        )

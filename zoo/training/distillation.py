@@ -1,0 +1,201 @@
+"""Distillation: a network learns what a trained one of the same shape, its teacher, answers.
+
+BiT: Robustly Binarized Multi-distilled Transformer, arXiv 2205.13016, section 3.4: the student
+starts from its teacher's weights, and each student is the next one's teacher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from onebit.errors import UsageError
+from onebit.keras import keras, lq, tf
+from zoo.layers.transformer_layers import HIDDEN_STATE
+
+VOLUME = "_out"
+"""How the names of the layers end whose attention is compared, in Real-to-Binary networks."""
+
+OWN_WEIGHTS = ("scale", "calibrated")
+"""What a student does not take over: the scale of an elastic quantizer means another thing with
+another number of bits, and is set by the first batch."""
+
+
+def start_from(student: keras.Model, teacher: keras.Model) -> None:
+    """Copies the weights that layers of the same name share, but for elastic quantizers' scales.
+
+    Raises:
+        UsageError: A layer of the teacher is missing in the student, or has another shape.
+    """
+    # Under Larq's quantized scope variables would read as ±1 in place of the latent weights.
+    with lq.context.quantized_scope(False):
+        for theirs in teacher.layers:
+            if not theirs.weights:
+                continue
+            try:
+                mine = student.get_layer(theirs.name)
+            except ValueError as error:
+                raise UsageError(
+                    f"the teacher has a layer {theirs.name}, the student none"
+                ) from error
+            known = _weights(mine)
+            for name, weight in _weights(theirs).items():
+                if name.rpartition(".")[2] in OWN_WEIGHTS or name not in known:
+                    continue
+                if known[name].shape != weight.shape:
+                    raise UsageError(
+                        f"layer {theirs.name} has the shape {weight.shape.as_list()} in the "
+                        f"teacher, {known[name].shape.as_list()} in the student: give both the "
+                        "same options (--set teacher.KEY=VALUE)"
+                    )
+                known[name].assign(np.asarray(weight))
+
+
+def _weights(layer: keras.layers.Layer, prefix: str = "") -> dict[str, tf.Variable]:
+    """The weights of a layer and its quantizers by attribute, as in `input_quantizer.threshold`.
+
+    Variables' own names are no key: a model that was loaded has others.
+    """
+    found = {}
+    for name, value in vars(layer).items():
+        if isinstance(value, tf.Variable):
+            found[prefix + name] = value
+        elif isinstance(value, keras.layers.Layer):
+            found |= _weights(value, f"{prefix}{name}.")
+    return found
+
+
+class Distiller(keras.Model):
+    """A student that `fit` trains to answer as its teacher.
+
+    L = −w_z·Σ_c softmax(t)_c·log softmax(z)_c + Σ_l mean (h_l − h'_l)² + w_a·A + w_y·Y
+
+    with the logits z and t of student and teacher, averaged over samples, the outputs h and h' of
+    the layers whose names end in `HIDDEN_STATE`, and `attention_loss` A on those that end in
+    `VOLUME`. Y is the loss that `compile` was given, on the labels; the history has it as `loss`,
+    and the other terms as `logits_loss`, `hidden_loss` and `attention_loss`.
+
+    BiT, arXiv 2205.13016, section 3.4, has the first two terms; ReActNet, arXiv 2003.03488, the
+    first alone (its distributional loss, but for the teacher's entropy, which is constant);
+    Real-to-Binary, arXiv 2003.11535, all but the second.
+
+    Args:
+        student: What is trained.
+        teacher: What it learns from; is not changed.
+        label_weight: w_y.
+        logits_weight: w_z.
+        attention_weight: w_a.
+    """
+
+    def __init__(
+        self,
+        student: keras.Model,
+        teacher: keras.Model,
+        *,
+        label_weight: float = 0.0,
+        logits_weight: float = 1.0,
+        attention_weight: float = 0.0,
+    ):
+        super().__init__(student.inputs, student.outputs, name=student.name)
+        # As plain attributes, models would add their variables and layers to this one.
+        volumes = VOLUME if attention_weight else None
+        answers, students = _answers(teacher, volumes), _answers(student, volumes)
+        self._teach = lambda inputs: answers(inputs, False)
+        self._answer = lambda inputs, training: students(inputs, training)
+        names = ["logits_loss", "hidden_loss", *(["attention_loss"] if attention_weight else [])]
+        self._parts = {key: keras.metrics.Mean(key) for key in names}
+        self._label_weight = label_weight
+        self._weights_of = {"logits_loss": logits_weight, "attention_loss": attention_weight}
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Those of `compile` and the parts of the loss; Keras resets them each epoch."""
+        return [*super().metrics, *self._parts.values()]
+
+    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
+        """One update; called by Keras."""
+        with tf.GradientTape() as tape:
+            loss, figures = self._measure(data, training=True)
+        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
+        return figures
+
+    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
+        """One batch of a validation; called by Keras."""
+        return self._measure(data, training=False)[1]
+
+    def _measure(
+        self, data: tuple[tf.Tensor, tf.Tensor], training: bool
+    ) -> tuple[tf.Tensor, dict[str, Any]]:
+        """The loss of a batch, and the figures of all batches since the metrics were reset."""
+        inputs, labels = data
+        target, target_states, target_volumes = self._teach(inputs)
+        logits, states, volumes = self._answer(inputs, training)
+        parts = {
+            "logits_loss": soft_cross_entropy(target, logits),
+            "hidden_loss": hidden_loss(target_states, states),
+        }
+        if "attention_loss" in self._parts:
+            parts["attention_loss"] = attention_loss(target_volumes, volumes)
+        loss = self._label_weight * self.compute_loss(inputs, labels, logits)
+        for key, value in parts.items():
+            self._parts[key].update_state(value)
+            loss += self._weights_of.get(key, 1.0) * value
+        return loss, self.compute_metrics(inputs, labels, logits, None)
+
+
+Answer = Callable[..., tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]]
+
+
+def _answers(model: keras.Model, volumes: str | None) -> Answer:
+    """What gives a model's logits, its hidden states and what it pays attention with, in order."""
+
+    def outputs(ending: str | None) -> list[tf.Tensor]:
+        return [layer.output for layer in model.layers if ending and layer.name.endswith(ending)]
+
+    states = outputs(HIDDEN_STATE)
+    whole = keras.Model(model.inputs, [model.outputs[0], *states, *outputs(volumes)])
+
+    def answer(inputs: tf.Tensor, training: bool) -> Any:
+        # A model of one output gives a tensor instead of a list.
+        logits, *others = tf.nest.flatten(whole(inputs, training=training))
+        return logits, others[: len(states)], others[len(states) :]
+
+    return answer
+
+
+def soft_cross_entropy(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """−Σ_c softmax(target)_c·log softmax(logits)_c, averaged over samples `[N, classes]`."""
+    return tf.reduce_mean(
+        tf.nn.softmax_cross_entropy_with_logits(labels=tf.nn.softmax(target), logits=logits)
+    )
+
+
+def hidden_loss(targets: list[tf.Tensor], states: list[tf.Tensor]) -> tf.Tensor:
+    """The sum over hidden states of their mean squared differences; 0 where there are none."""
+    pairs = zip(targets, states, strict=True)
+    parts = [tf.reduce_mean(tf.square(target - state)) for target, state in pairs]
+    return tf.add_n(parts) if parts else tf.zeros([])
+
+
+def attention_loss(targets: list[tf.Tensor], volumes: list[tf.Tensor]) -> tf.Tensor:
+    """How differently two networks weigh an image's places, averaged over layers and samples.
+
+    A = mean over layers and places of (q − q')², q = Σ_c a_c² / max over places of Σ_c a_c²
+
+    Training Binary Neural Networks with Real-to-Binary Convolutions, arXiv 2003.11535, section 4.2,
+    in the form of larq-zoo, which divides by the largest place instead of the norm.
+
+    Args:
+        targets: The teacher's activations, `[N, H, W, C]` each.
+        volumes: The student's, of the same heights and widths.
+    """
+
+    def places(volume: tf.Tensor) -> tf.Tensor:
+        weight = tf.reduce_sum(tf.square(volume), axis=-1)
+        return weight / tf.reduce_max(weight, axis=(1, 2), keepdims=True)
+
+    pairs = zip(targets, volumes, strict=True)
+    parts = [tf.reduce_mean(tf.square(places(t) - places(v))) for t, v in pairs]
+    return tf.add_n(parts) / len(parts)

@@ -1,0 +1,345 @@
+"""Trains a recipe into a run folder; a killed training loses nothing but its running epoch.
+
+Every epoch ends with the history, then a checkpoint. A resumed training takes the newest
+checkpoint, drops what the history holds beyond it, and goes on exactly as the uninterrupted one
+would: operations are deterministic, an epoch's order depends on (seed, epoch) alone, and the
+checkpoint holds the random states of dropout and stochastic signs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import shlex
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from onebit import files
+from onebit.errors import OnebitError
+from onebit.keras import keras, tf
+from zoo.datasets import Dataset, Split, load_dataset
+from zoo.datasets._tfrecords import RecordSplit
+from zoo.datasets.preprocessing import Preprocessor
+from zoo.factory import build
+from zoo.models import models
+from zoo.recipes import Recipe, resolve_recipe
+from zoo.runs.run import CHECKPOINTS, LOGS, START, TEACHER, Run, load_run, read_history
+from zoo.training.checkpoints import claim, finish, is_finished, write_history
+from zoo.training.distillation import Distiller, start_from
+from zoo.training.distribution import Distribution, make_distribution
+from zoo.training.evaluation import accuracy, real_weights_accuracy
+from zoo.training.flip_ratio import LatentMonitor
+from zoo.training.losses import make_loss
+from zoo.training.optimizers import make_optimizer
+from zoo.training.progress import Progress
+
+
+def train(
+    recipe: Recipe | str,
+    folder: str | os.PathLike[str],
+    *,
+    data: str | os.PathLike[str] | None = None,
+    restart: bool = False,
+    command: str | None = None,
+    strategy: str = "auto",
+) -> Run:
+    """Trains, or resumes training, and returns the finished run; at once when it is finished.
+
+    Makes TensorFlow deterministic and seeds Python's, NumPy's and TensorFlow's generators, for the
+    whole process.
+
+    Args:
+        recipe: A recipe, or the name of a registered one.
+        folder: The run folder; made when absent.
+        data: The folder of data sets, as for `load_dataset`.
+        restart: Remove an earlier run in that folder first.
+        command: The command line to record, which resumes this training.
+        strategy: Which devices train, as for `make_distribution`. Several workers need the same
+            folder, on a file system that they share.
+
+    Raises:
+        UsageError: The recipe or the strategy is unknown, or the folder holds something else.
+        OnebitError: The folder cannot be written, the data set is missing, or the loss is no
+            longer a number.
+        WorkerLostError: Another worker has gone.
+    """
+    if isinstance(recipe, str):
+        command = command or shlex.join(["python", "-m", "zoo", "train", recipe, "-o", str(folder)])
+        recipe = resolve_recipe(recipe)
+    folder = Path(folder)
+    files.require_writable(folder)
+    if is_finished(folder, recipe) and not restart:
+        return load_run(folder)
+    distribution = make_distribution(strategy)
+    with distribution.watching():
+        _train(recipe, folder, data, restart, command, distribution)
+    return load_run(folder)
+
+
+def _train(
+    recipe: Recipe,
+    folder: Path,
+    data: str | os.PathLike[str] | None,
+    restart: bool,
+    command: str | None,
+    distribution: Distribution,
+) -> None:
+    """Trains into a folder that holds no finished run of the recipe."""
+    dataset = _limited(load_dataset(recipe.dataset, data), recipe.samples)
+    options = {
+        **models.get(recipe.model).options,
+        **recipe.options,
+        "input_shape": dataset.input_shape,
+        "classes": len(dataset.classes),
+    }
+    if distribution.is_chief:
+        claim(folder, recipe, options, dataset, command=command, restart=restart)
+    distribution.barrier()
+
+    def earlier(stage: Recipe | None, place: Path) -> keras.Model | None:
+        """The model of a training before this one, which runs now unless it is finished."""
+        if stage is None:
+            return None
+        if not is_finished(place, stage) or restart:
+            _train(stage, place, data, restart, command, distribution)
+        return load_run(place).model
+
+    start = earlier(recipe.start, folder / START)
+    shared = recipe.start is not None and recipe.start.teacher == recipe.teacher
+    # A teacher that taught the earlier training too is finished there; --restart has remade it.
+    restart = restart and not shared
+    teacher = earlier(recipe.teacher, folder / START / TEACHER if shared else folder / TEACHER)
+    keras.utils.set_random_seed(recipe.seed)
+    tf.config.experimental.enable_op_determinism()
+    # Rewrites the traced training step only: evaluation calls the model itself, in float32.
+    tf.config.optimizer.set_experimental_options(
+        {"auto_mixed_precision_onednn_bfloat16": recipe.compute == "bfloat16"}
+    )
+    preprocessor = None
+    if recipe.preprocessing is not None:
+        seen = len(dataset.train) if recipe.preprocessing.whitening else 1
+        preprocessor = recipe.preprocessing.fit(dataset.train.first(seen).images)
+    if start is None and recipe.from_teacher:
+        start = teacher
+    with distribution.scope():
+        student = build(recipe.model, **options)
+        if start is not None:
+            start_from(student, start)
+        training = _Training(recipe, student, dataset, preprocessor, folder, distribution, teacher)
+    model = training.run()
+    if distribution.replicas > 1:
+        # Every worker takes part in reading the averages; the copy needs no other worker.
+        weights = model.get_weights()
+        model = build(recipe.model, **options)
+        model.set_weights(weights)
+    if distribution.is_chief:
+        finish(
+            folder,
+            model,
+            recipe,
+            options,
+            dataset,
+            preprocessor,
+            accuracy=accuracy(model, dataset.test, preprocessor),
+            real_weights_accuracy=real_weights_accuracy(model, dataset.test, preprocessor),
+            command=command,
+        )
+    distribution.barrier()
+
+
+def _limited(dataset: Dataset, samples: int | None) -> Dataset:
+    """The data set cut to the first `samples` of each split."""
+    if samples is None:
+        return dataset
+    return dataclasses.replace(
+        dataset,
+        train=dataset.train[:samples],
+        validation=dataset.validation and dataset.validation[:samples],
+        test=dataset.test[:samples],
+    )
+
+
+class _Training:
+    """One training: the model, its optimizer and how far both have come.
+
+    Args:
+        recipe: How to train.
+        model: What to train.
+        dataset: What to train on.
+        preprocessor: What its images go through; None for token ids.
+        folder: The run folder, claimed.
+        distribution: Where it runs; the model was built in its scope.
+        teacher: What it is distilled from, or None.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: keras.Model,
+        dataset: Dataset,
+        preprocessor: Preprocessor | None,
+        folder: Path,
+        distribution: Distribution,
+        teacher: keras.Model | None = None,
+    ):
+        self._recipe = recipe
+        self._dataset = dataset
+        self._preprocessor = preprocessor
+        self._folder = folder
+        self._distribution = distribution
+        self._steps = math.ceil(len(dataset.train) / recipe.batch_size)
+
+        self._model = model
+        self._latent = LatentMonitor(model)
+        self._optimizer = make_optimizer(recipe, self._steps * recipe.epochs)
+        # A second model around the same layers, so that the saved one carries no optimizer.
+        self._trainer = (
+            keras.Model(model.inputs, model.outputs)
+            if teacher is None
+            else Distiller(
+                model,
+                teacher,
+                label_weight=recipe.label_weight,
+                logits_weight=recipe.logits_weight,
+                attention_weight=recipe.attention_weight,
+            )
+        )
+        self._trainer.compile(
+            self._optimizer, make_loss(recipe.loss, recipe.label_smoothing), metrics=["accuracy"]
+        )
+        self._optimizer.build(self._trainer.trainable_variables)
+
+        self._done = tf.Variable(0, dtype=tf.int64)
+        checkpoint = tf.train.Checkpoint(
+            model=model,
+            optimizer=self._optimizer,
+            epochs_done=self._done,
+            random_states=list(_random_states(model)),
+        )
+        # Every worker takes part in saving; what the others write is of no use.
+        self._scratch = None if distribution.is_chief else tempfile.TemporaryDirectory()
+        self._checkpoints = tf.train.CheckpointManager(
+            checkpoint,
+            self._scratch.name if self._scratch else str(folder / CHECKPOINTS),
+            max_to_keep=1,
+        )
+        newest = tf.train.latest_checkpoint(str(folder / CHECKPOINTS))
+        if newest:
+            try:
+                checkpoint.restore(newest).assert_consumed()
+            except (ValueError, AssertionError, tf.errors.OpError) as error:
+                raise OnebitError(
+                    f"{folder / CHECKPOINTS} is damaged or of another Onebit; "
+                    "train anew with --restart"
+                ) from error
+        self._history = read_history(folder)[: int(self._done.numpy())]
+
+    def run(self) -> keras.Model:
+        """The model after the last epoch."""
+        recipe, done = self._recipe, int(self._done.numpy())
+        chief = self._distribution.is_chief
+        logs = str(self._folder / LOGS)
+        writer = tf.summary.create_file_writer(logs) if chief else tf.summary.create_noop_writer()
+        with Progress(recipe.name, recipe.epochs, self._steps, done, shown=chief) as progress:
+            stepper = _Stepper(progress)
+            for epoch in range(done + 1, recipe.epochs + 1):
+                begin = time.perf_counter()
+                record = self._epoch(epoch, stepper)
+                with writer.as_default(step=epoch):
+                    self._latent.log()
+                    _log(record, seconds=time.perf_counter() - begin)
+                self._save(record)
+                progress.epoch_done(record)
+        writer.close()
+        return self._model
+
+    def _epoch(self, epoch: int, callback: keras.callbacks.Callback) -> dict[str, Any]:
+        """Trains one epoch, counted from 1; its line of the history."""
+        validation = self._dataset.validation
+        self._latent.begin()
+        # One call of fit per epoch: its own shuffling could not resume in the middle.
+        figures = self._trainer.fit(
+            self._batches(self._dataset.train, epoch),
+            validation_data=validation and self._batches(validation),
+            callbacks=[callback],
+            verbose=0,
+        ).history
+        return {
+            "epoch": epoch,
+            "learning_rate": float(self._optimizer.learning_rate.numpy()),
+            **{key: _finite(values[0]) for key, values in figures.items()},
+            "flip_ratio": self._latent.flip_ratio(),
+        }
+
+    def _batches(self, split: Split | RecordSplit, epoch: int | None = None) -> tf.data.Dataset:
+        """Preprocessed batches, in the order of (seed, epoch) or, without one, as they lie."""
+        order = None if epoch is None else (self._recipe.seed, epoch)
+
+        def preprocess(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            if self._preprocessor is None:
+                return images, labels
+            inputs = tf.numpy_function(self._preprocessor, [images], tf.float32, stateful=False)
+            return tf.ensure_shape(inputs, images.shape), labels
+
+        options = tf.data.Options()
+        # Each worker takes its part of every batch.
+        options.experimental_distribute.auto_shard_policy = (
+            tf.data.experimental.AutoShardPolicy.DATA
+        )
+        batches = split.batches(self._recipe.batch_size, order).map(preprocess)
+        return batches.prefetch(2).with_options(options)
+
+    def _save(self, record: dict[str, Any]) -> None:
+        """Makes an epoch permanent: history first, since the checkpoint says how much of it holds.
+
+        Raises:
+            OnebitError: The loss is no longer a number.
+        """
+        self._history.append(record)
+        if self._distribution.is_chief:
+            write_history(self._folder, self._history)
+        if record["loss"] is None:
+            raise OnebitError(
+                f"the loss is no longer a number in epoch {record['epoch']}; "
+                "set a lower learning_rate and train with --restart"
+            )
+        self._done.assign(record["epoch"])
+        self._checkpoints.save()
+
+
+class _Stepper(keras.callbacks.Callback):
+    """Tells the progress line about each step."""
+
+    def __init__(self, progress: Progress):
+        super().__init__()
+        self._progress = progress
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Called by Keras after each step."""
+        self._progress.step()
+
+
+def _random_states(model: keras.Model) -> Iterator[tf.random.Generator]:
+    """The generators that the model draws from in training, in the order of its layers."""
+    for layer in model.submodules:
+        # Keras keeps dropout's generator out of checkpoints, though a resumed run needs it.
+        hidden = getattr(getattr(layer, "_random_generator", None), "_generator", None)
+        for generator in (hidden, getattr(layer, "generator", None)):
+            if isinstance(generator, tf.random.Generator):
+                yield generator
+
+
+def _log(record: Mapping[str, Any], *, seconds: float) -> None:
+    """Writes an epoch's scalars for TensorBoard."""
+    for key, value in {**record, "seconds": seconds}.items():
+        if key != "epoch" and value is not None:
+            tf.summary.scalar(key, value)
+    tf.summary.flush()
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,173 @@
+"""Optimizers: Keras' own, with what binary layers need where a recipe asks for it.
+
+>>> optimizer = make_optimizer(recipe, steps=250 * recipe.epochs)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from onebit.keras import keras, lq, tf
+from zoo.training.bop import Bop
+from zoo.training.schedules import make_schedule
+
+if TYPE_CHECKING:
+    from zoo.recipes import Recipe
+
+
+def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    """The recipe's optimizer.
+
+    Args:
+        recipe: What to train.
+        steps: Steps of the whole training, over which the learning rate falls.
+    """
+    rate = make_schedule(recipe, steps)
+    if recipe.optimizer == "sgd":
+        optimizer = _sgd(recipe, rate)
+    elif recipe.weight_decay:
+        optimizer = DecayedAdam(rate)
+        optimizer.coupled_decay = recipe.weight_decay
+    else:
+        optimizer = (GlorotScaledAdam if recipe.glorot_scaling else keras.optimizers.Adam)(rate)
+    if recipe.optimizer == "bop":
+        return LatentAndReal(Bop(recipe.bop_gamma, recipe.bop_threshold), optimizer)
+    if recipe.real_learning_rate is None:
+        return optimizer
+    rate = make_schedule(recipe, steps, first=recipe.real_learning_rate)
+    return LatentAndReal(optimizer, _sgd(recipe, rate))
+
+
+def _sgd(recipe: Recipe, rate: Any) -> keras.optimizers.Optimizer:
+    if recipe.weight_decay:
+        optimizer = DecayedSGD(rate, momentum=recipe.momentum)
+        optimizer.coupled_decay = recipe.weight_decay
+        return optimizer
+    kind = GlorotScaledSGD if recipe.glorot_scaling else keras.optimizers.SGD
+    return kind(rate, momentum=recipe.momentum)
+
+
+def is_latent(variable: tf.Variable) -> bool:
+    """Whether a variable holds the latent weights of a binary layer: a constraint clips them."""
+    return isinstance(variable.constraint, lq.constraints.WeightClip)
+
+
+def glorot_coefficient(shape: Sequence[int]) -> float:
+    """√((fan in + fan out) / 1.5), the factor for the learning rate of a kernel of that shape.
+
+    It is the inverse of √(1.5 / (fan in + fan out)), the coefficient that the authors' code takes
+    from Glorot and Bengio's initialisation (2010, equation 16, but for a constant). A latent weight
+    that lies in [-1, 1], instead of within the initial ±√(6 / (fan in + fan out)), then crosses its
+    range in as many steps as an ordinary one would.
+
+    BinaryConnect, arXiv 1511.00363, section 2.6.
+
+    Args:
+        shape: `[…, I, O]` of a dense or convolutional kernel; what stands before I is its window.
+    """
+    window = math.prod(shape[:-2])
+    return math.sqrt(window * (shape[-2] + shape[-1]) / 1.5)
+
+
+class _GlorotScaled:
+    """Multiplies what an optimizer adds to a clipped kernel by a power of `glorot_coefficient`.
+
+    Only latent weights, which a constraint keeps in [-1, 1], are scaled; biases and normalisations
+    are not.
+    """
+
+    _power: int
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """One update of one variable, as Keras calls it."""
+        if not is_latent(variable):
+            super().update_step(gradient, variable)  # type: ignore[misc]
+            return
+        before = tf.identity(variable)
+        super().update_step(gradient, variable)  # type: ignore[misc]
+        factor = glorot_coefficient(variable.shape) ** self._power
+        variable.assign(before + factor * (variable - before))
+
+
+@keras.utils.register_keras_serializable(package="onebit")
+class GlorotScaledAdam(_GlorotScaled, keras.optimizers.Adam):
+    """Adam, with the learning rate of latent weights times their Glorot coefficient."""
+
+    _power = 1
+
+
+@keras.utils.register_keras_serializable(package="onebit")
+class GlorotScaledSGD(_GlorotScaled, keras.optimizers.SGD):
+    """SGD, with the learning rate of latent weights times their squared Glorot coefficient.
+
+    Squared because SGD's step is proportional to the gradient, which has the inverse unit of the
+    weight (section 2.6).
+    """
+
+    _power = 2
+
+
+class _Decayed:
+    """Adds λ·w to the gradient of each kernel w: the L2 penalty λ/2·‖w‖², as PyTorch's Adam has it.
+
+    Keras' own `weight_decay` is that of AdamW, which does not pass through Adam's averages.
+    """
+
+    coupled_decay = 0.0
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """One update of one variable, as Keras calls it."""
+        if self.coupled_decay and variable.shape.rank > 1:
+            gradient = gradient + self.coupled_decay * variable
+        super().update_step(gradient, variable)  # type: ignore[misc]
+
+
+@keras.utils.register_keras_serializable(package="onebit")
+class DecayedAdam(_Decayed, keras.optimizers.Adam):
+    """Adam with `coupled_decay`."""
+
+
+@keras.utils.register_keras_serializable(package="onebit")
+class DecayedSGD(_Decayed, keras.optimizers.SGD):
+    """SGD with `coupled_decay`."""
+
+
+class LatentAndReal(keras.optimizers.Optimizer):
+    """One optimizer for latent weights, another for all others, as Larq trains QuickNets.
+
+    `larq.optimizers.CaseOptimizer` does the same for Keras' former optimizers, whose states are not
+    made before the first step: a checkpoint could not be checked to be whole.
+
+    Args:
+        latent: Trains what `is_latent`.
+        real: Trains the rest.
+    """
+
+    def __init__(self, latent: keras.optimizers.Optimizer, real: keras.optimizers.Optimizer):
+        super().__init__(name="latent_and_real")
+        self.latent = latent
+        self.real = real
+
+    @property
+    def learning_rate(self) -> tf.Tensor:
+        """That of latent weights."""
+        return self.latent.learning_rate
+
+    def build(self, var_list: Sequence[tf.Variable]) -> None:
+        """Makes both optimizers' states."""
+        super().build(var_list)
+        self.latent.build([variable for variable in var_list if is_latent(variable)])
+        self.real.build([variable for variable in var_list if not is_latent(variable)])
+
+    def apply_gradients(
+        self, grads_and_vars: Sequence[tuple[tf.Tensor, tf.Variable]], **options: bool
+    ) -> tf.Tensor:
+        """One update of all variables; returns the number of updates so far."""
+        pairs = list(grads_and_vars)
+        for optimizer, chosen in ((self.latent, True), (self.real, False)):
+            optimizer.apply_gradients(
+                [pair for pair in pairs if is_latent(pair[1]) == chosen], **options
+            )
+        return self.iterations.assign_add(1)
