@@ -46,10 +46,10 @@ android:        ## build the delegate for Android; needs ANDROID_NDK=/path/to/nd
 	done
 
 bench: $(STAMP) delegate ## measure the delegate beside LCE and LiteRT; appends to results/
-	@$(RUN) benchmarks/delegate.py --output results/delegate.jsonl $(BENCH)
+	@$(RUN) -m benchmarks.delegate --output results/delegate.jsonl $(BENCH)
 
 arm-instructions: $(STAMP) delegate ## count the delegate's instructions on aarch64 (emulated); writes results/
-	@$(RUN) benchmarks/arm_instructions.py
+	@$(RUN) -m benchmarks.arm_instructions
 
 lint: $(STAMP)  ## ruff and mypy
 	@$(RUN) -m ruff check .
@@ -64,13 +64,13 @@ smoke: $(STAMP) ## every command in an environment without development packages
 	@scripts/smoke "$(PYTHON)" .venv-smoke
 
 conversions: $(STAMP) ## convert every architecture at hand; appends what results/conversions.jsonl lacks
-	@$(RUN) benchmarks/conversions.py
+	@$(RUN) -m benchmarks.conversions
 
 accuracies: $(STAMP) ## train what the accuracies are reported of (hours); appends what results/accuracies.jsonl lacks
-	@$(RUN) benchmarks/accuracies.py
+	@$(RUN) -m benchmarks.accuracies
 
 int8: $(STAMP)  ## int8 files of trained models: make int8 RUNS="runs/a runs/b"; appends to results/
-	@$(RUN) benchmarks/int8.py $(RUNS)
+	@$(RUN) -m benchmarks.int8 $(RUNS)
 
 requirements: $(STAMP) ## resolve requirements.txt anew from pyproject.toml
 	@$(RUN) -m pip install --quiet uv

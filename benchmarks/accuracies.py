@@ -1,6 +1,6 @@
 """Trains the recipes that the project reports accuracies of, one row of results a recipe and seed.
 
-    python benchmarks/accuracies.py [RECIPE …]
+    python -m benchmarks.accuracies [RECIPE …]
 
 Rows that results/accuracies.jsonl has already are not made again.
 
@@ -18,12 +18,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks import RESULTS, ROOT, RUNS
+from onebit.files import read_json_lines
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ROOT = Path(__file__).parent.parent
-OUTPUT = ROOT / "results" / "accuracies.jsonl"
-RUNS = ROOT / "runs" / "accuracies"
+OUTPUT = RESULTS / "accuracies.jsonl"
+FOLDER = RUNS / "accuracies"
 COMPUTE = "bfloat16"
 BINS = 50
 
@@ -52,13 +54,10 @@ REPORTED = {
 """100 − the errors of BinaryConnect (arXiv 1511.00363), table 2, and of BNN (arXiv 1602.02830),
 table 1, whose network has 3×4096 units; both see 50,000 digits for up to 1000 epochs."""
 
-sys.path.insert(0, str(ROOT))
-from onebit.files import read_json_lines  # noqa: E402
-
 
 def row_of(recipe: str, seed: int) -> dict:
     """Trains a recipe, or finishes its training, and tells how it went."""
-    folder = RUNS / f"{recipe}-seed{seed}"
+    folder = FOLDER / f"{recipe}-seed{seed}"
     command = ["python", "-m", "zoo", "train", recipe, "-o", str(folder.relative_to(ROOT))]
     command += ["--seed", str(seed), "--set", f"compute={COMPUTE}"]
     subprocess.run([sys.executable, *command[1:]], cwd=ROOT, check=True)

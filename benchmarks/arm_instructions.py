@@ -19,11 +19,10 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "edge/native/python"), str(ROOT / "tests/edge")]
-from onebit import files  # noqa: E402
+from benchmarks import RESULTS, ROOT
+from onebit import files
 
-OUTPUT = ROOT / "results" / "arm_instructions.jsonl"
+OUTPUT = RESULTS / "arm_instructions.jsonl"
 CHANNELS, SIZE, KERNEL = 256, 14, 3
 CONVOLUTION = f"convolution {KERNEL}×{KERNEL}, {CHANNELS} channels, {SIZE}×{SIZE}"
 MODELS = ("larq_zoo:QuickNetSmall", "zoo:binary_net_mlp", "zoo:binary_connect_mlp")
@@ -33,9 +32,8 @@ REGISTER_BITS = 128
 
 def chain(layers: int) -> bytes:
     """A file of equal binary convolutions, each of which gives the next one its bits."""
-    from native.graphs import ABSENT, Graph, bconv_options
-
     from onebit.bits import pack
+    from tests.edge.native.graphs import ABSENT, Graph, bconv_options
 
     graph, rng = Graph(), np.random.default_rng(0)
     x = graph.tensor((1, SIZE, SIZE, CHANNELS))
@@ -57,8 +55,7 @@ def chain(layers: int) -> bytes:
 
 def file_of(name: str) -> bytes:
     """The file of an architecture with random weights, as `python -m convert model` makes it."""
-    from conversions import build, calibrate
-
+    from benchmarks.conversions import build, calibrate
     from convert.conversion import convert_model
 
     model = build(name)

@@ -1,8 +1,8 @@
 """Trains BiT's chain of stages on Debian's package descriptions, one row of results a stage.
 
-    python benchmarks/binary_bert.py [--seeds 1,2,3]   # trains what is missing, replaces the rows
-    python benchmarks/binary_bert.py --finished        # trains nothing: rows of what is finished
-    python benchmarks/binary_bert.py --table
+    python -m benchmarks.binary_bert [--seeds 1,2,3]   # trains what is missing, replaces the rows
+    python -m benchmarks.binary_bert --finished        # trains nothing: rows of what is finished
+    python -m benchmarks.binary_bert --table
 
 Each stage's test accuracy is that of its last epoch; the validation split, a tenth of the sources,
 is only looked at. Each network is converted too and compared with Keras on 1,000 test samples. Runs
@@ -18,19 +18,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-OUTPUT = ROOT / "results" / "binary_bert.jsonl"
-RUNS = ROOT / "runs" / "binary_bert"
+from benchmarks import RESULTS, ROOT, RUNS
+from onebit.files import read_json_lines, write_text
+
+OUTPUT = RESULTS / "binary_bert.jsonl"
+FOLDER = RUNS / "binary_bert"
 RECIPES = ("binary_bert_tiny_debian_sections", "binary_bert_tiny_direct_debian_sections")
 VERIFIED = 1000
-
-sys.path.insert(0, str(ROOT))
-from onebit.files import read_json_lines, write_text  # noqa: E402
 
 
 def rows_of(recipe: str, seed: int, *, train: bool) -> list[dict[str, Any]]:
     """One row for a recipe and each of its teachers, whose training is finished first if asked."""
-    folder = RUNS / f"{recipe}-seed{seed}"
+    folder = FOLDER / f"{recipe}-seed{seed}"
     command = ["python", "-m", "zoo", "train", recipe, "-o", str(folder.relative_to(ROOT))]
     command += ["--seed", str(seed)]
     if train and not (folder / "card.json").is_file():

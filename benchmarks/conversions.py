@@ -1,6 +1,6 @@
 """Converts every architecture of larq-zoo and of the zoo, one row of results each.
 
-    python benchmarks/conversions.py [NAME …]
+    python -m benchmarks.conversions [NAME …]
 
 Rows that results/conversions.jsonl has already are not made again.
 
@@ -16,14 +16,12 @@ import resource
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-OUTPUT = ROOT / "results" / "conversions.jsonl"
+from benchmarks import RESULTS
+from onebit.files import read_json_lines
+
+OUTPUT = RESULTS / "conversions.jsonl"
 CALIBRATION_IMAGES, SAMPLES, SEED = 8, 4, 0
-
-sys.path.insert(0, str(ROOT))
-from onebit.files import read_json_lines  # noqa: E402
 
 
 def names() -> list[str]:
@@ -243,7 +241,7 @@ def table(rows: list[dict]) -> str:
 
 def run(option: str, name: str) -> dict:
     """The row that a process of its own prints, or what is known of its end."""
-    command = [sys.executable, __file__, option, name]
+    command = [sys.executable, "-m", "benchmarks.conversions", option, name]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode == 0:
         return json.loads(result.stdout.strip().splitlines()[-1])

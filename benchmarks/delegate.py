@@ -3,8 +3,8 @@
 All contenders of a model run in one process and take turns, so that a slow phase of a shared
 machine hits each of them. Weights are random: speed does not depend on them. "f32" and "int8" are
 the same network without quantizers, as floats and after post-training quantisation. Where the CPU
-has AMX, "int8" uses it, "int8 without amx" is a process that may not (see without_amx.py), and
-"delegate without amx" uses AVX-512 alone.
+has AMX, "int8" uses it, "int8 without amx" is a process that may not (see
+`benchmarks.without_amx`), and "delegate without amx" uses AVX-512 alone.
 """
 
 import argparse
@@ -23,13 +23,11 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "edge/native/python"), str(ROOT / "scripts")]
-from bench_models import MODELS, STACKS, files_of  # noqa: E402
-from without_amx import Worker  # noqa: E402
-
-import onebit.keras  # noqa: E402, F401  (before LCE, which imports TensorFlow)
-from onebit.files import read_json_lines  # noqa: E402
+import onebit.keras  # noqa: F401  (before LCE, which imports TensorFlow)
+from benchmarks import ROOT, RUNS
+from benchmarks.delegate_models import MODELS, STACKS, files_of
+from benchmarks.without_amx import Worker
+from onebit.files import read_json_lines
 
 WARM_UP, ROUNDS, CALLS, PROFILED_CALLS = 3, 8, 8, 30
 PAUSE_SECONDS = 0.05
@@ -341,7 +339,7 @@ def main() -> None:
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--output", type=Path, help="JSON Lines file to append to")
-    parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "bench")
+    parser.add_argument("--cache", type=Path, default=RUNS / "bench")
     parser.add_argument("--table", type=Path, help="print the rows of a file instead")
     parser.add_argument("--bounds", type=Path, help="print how far others can be beaten instead")
     arguments = parser.parse_args()

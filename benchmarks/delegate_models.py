@@ -1,14 +1,10 @@
-"""The networks that `bench_delegate.py` measures, and their files."""
+"""The networks that `benchmarks.delegate` measures, and their files."""
 
 import itertools
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests/edge")]
 
 STACKS = {"stack64": (64, 56), "stack128": (128, 28), "stack256": (256, 14), "stack512": (512, 7)}
 ZOO = ("QuickNetSmall", "QuickNet", "QuickNetLarge", "BiRealNet", "BinaryDenseNet28")
@@ -71,10 +67,9 @@ def litert_files(model: Any) -> dict[str, bytes]:
 
 def mlp_files() -> dict[str, bytes]:
     """784-1024×3-10 with ±1 weights, per-channel scale and bias: packed, and as floats."""
-    from native.graphs import ABSENT, Graph, schema
-    from native.test_weight_only import dense_options, elementwise
-
     from onebit.bits import pack
+    from tests.edge.native.graphs import ABSENT, Graph, schema
+    from tests.edge.native.test_weight_only import dense_options, elementwise
 
     rng = np.random.default_rng(0)
     sizes = (784, 1024, 1024, 1024, 10)

@@ -1,13 +1,13 @@
 """What int8 costs in accuracy, and saves in bytes and time: one row per model and setting.
 
-    python benchmarks/int8.py MODEL …        # appends to results/int8.jsonl what it lacks
-    python benchmarks/int8.py --table        # the rows as Markdown
+    python -m benchmarks.int8 MODEL …        # appends to results/int8.jsonl what it lacks
+    python -m benchmarks.int8 --table        # the rows as Markdown
 
 MODEL is a run folder of `zoo train`, or an architecture with random weights as in
 `benchmarks/conversions.py` (`larq_zoo:QuickNetSmall`), which has no accuracy. Ranges are learnt
 from 200 training samples, accuracies measured on the test split by LCE's interpreter. With the
-ranges `mse`, the float and the int8 file also take turns on LCE's interpreter and on LiteRT with the
-delegate, one thread.
+ranges `mse`, the float and the int8 file also take turns on LCE's interpreter and on LiteRT with
+the delegate, one thread.
 """
 
 import argparse
@@ -15,10 +15,11 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-ROOT = Path(__file__).parent.parent
-OUTPUT = ROOT / "results" / "int8.jsonl"
+from benchmarks import RESULTS
+from onebit.files import read_json_lines
+
+OUTPUT = RESULTS / "int8.jsonl"
 CALIBRATION_SAMPLES, RANDOM_CALIBRATION, RANDOM_SAMPLES = 200, 32, 4
 ROUNDS = 10
 # Scope, ranges, and whether signs are centered (`convert/int8/passes/center_signs.py`).
@@ -30,9 +31,6 @@ SETTINGS = [
     ("all", "mse", False),
 ]
 RANDOM_SETTINGS = [("layers", "mse", True), ("all", "mse", True)]
-
-sys.path[:0] = [str(ROOT), str(ROOT / "scripts"), str(ROOT / "edge" / "native" / "python")]
-from onebit.files import read_json_lines  # noqa: E402
 
 
 def trained(folder: Path, most: int) -> tuple[Any, list, Any, dict]:
@@ -59,8 +57,7 @@ def trained(folder: Path, most: int) -> tuple[Any, list, Any, dict]:
 
 def untrained(name: str) -> tuple[Any, list, Any, dict]:
     """The same for an architecture with random weights and random images."""
-    from conversions import SEED, build, calibrate
-
+    from benchmarks.conversions import SEED, build, calibrate
     from convert.keras_model.samples import random_samples
 
     model = build(name)
@@ -74,7 +71,8 @@ def latencies(float_file: bytes, int8_file: bytes, shape: list[int]) -> dict[str
     """Nanoseconds of single inferences, each of four contenders in turn."""
     import numpy as np
     import onebit_delegate
-    from bench_delegate import lce, litert, measure
+
+    from benchmarks.delegate import lce, litert, measure
 
     x = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
     calls = {}
@@ -86,11 +84,8 @@ def latencies(float_file: bytes, int8_file: bytes, shape: list[int]) -> dict[str
 
 def rows_of(name: str, most: int, known: set[tuple]) -> list[dict]:
     """The rows of one model: the settings that are not among the known ones."""
-    from bench_delegate import host
-
+    from benchmarks.delegate import host
     from convert.conversion import convert_model
-    from convert.int8 import quantize
-    from convert.int8.passes.center_signs import center_signs
     from convert.int8.settings import Int8
     from onebit import provenance
 
@@ -102,10 +97,9 @@ def rows_of(name: str, most: int, known: set[tuple]) -> list[dict]:
         if (said["model"], said["model_sha256"], scope, ranges, centered) in known:
             continue
         plain = plain or convert_model(model)
-        passes = [step for step in quantize.PASSES if centered or step is not center_signs]
-        with patch.object(quantize, "PASSES", passes):
-            settings = Int8(inputs, ranges, "float", scope)
-            conversion = convert_model(model, samples=test, int8=settings)
+        left_out = frozenset() if centered else frozenset({"center_signs"})
+        settings = Int8(inputs, ranges, "float", scope, left_out)
+        conversion = convert_model(model, samples=test, int8=settings)
         if not centered and conversion.tflite == centered_file:
             continue  # no sign reads an int8 layer alone
         centered_file = conversion.tflite
@@ -116,7 +110,7 @@ def rows_of(name: str, most: int, known: set[tuple]) -> list[dict]:
         row = {
             "schema_version": 1,
             **said,
-            "command": f"python benchmarks/int8.py {'RUN' if not random else name}",
+            "command": f"python -m benchmarks.int8 {'RUN' if not random else name}",
             "commit": provenance.commit(),
             "date": provenance.utc_now(),
             "host": host(),

@@ -79,6 +79,8 @@ def quantize(graph: Graph, settings: Int8) -> Quantized:
             _note_range(graph, group, _range_of(graph, group, histograms[group[0]], settings))
         graph = _run_quantizer(graph, settings, selection.kept)
         for step in INT8_PASSES:
+            if step.__name__ in settings.without_passes:
+                continue
             fired[step.__name__] = step(graph)
         _name_layers(reference, graph)
     return Quantized(graph, {name: changed for name, changed in fired.items() if changed}, warnings)

@@ -29,12 +29,14 @@ class Int8:
         scope: `layers`: those with real weights, and what stands between them. `all`: whatever
             TensorFlow Lite computes in int8, also sums of binary layers' outputs and layers with
             ±1 weights and real inputs, whose weights stay packed.
+        without_passes: Names of `convert.int8.passes` to leave out, to measure what they bring.
     """
 
     inputs: Sequence[NDArray[np.float32]]
     ranges: RangeMethod = "mse"
     io: IO = "float"
     scope: Scope = "layers"
+    without_passes: frozenset[str] = frozenset()
 
 
 def check_inputs(settings: Int8, shapes: Sequence[Sequence[int]]) -> list[str]:

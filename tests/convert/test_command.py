@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -328,10 +327,3 @@ def test_dynamic_dimensions_are_one_line(tmp_path):
         assert result.exit_code == 1
         assert re.search(r"error: input .* has the shape .*fixed sizes", result.stderr)
     assert not (tmp_path / "x.tflite").exists()
-
-
-def test_documented_table_is_that_of_the_committed_rows():
-    root = Path(__file__).parents[2]
-    script = [sys.executable, str(root / "scripts" / "conversions.py"), "--table"]
-    table = subprocess.run(script, capture_output=True, text=True, check=True).stdout
-    assert f"--table -->\n{table}<!-- /table -->" in (root / "docs" / "converting.md").read_text()
