@@ -30,8 +30,6 @@ EXCEPTIONS = {
     "convert/runtimes/lce.py": {"larq_compute_engine"},
     # Run folders are read by the stage that wrote them.
     "edge/bench/samples.py": {"zoo"},
-    # Runs on the device with whichever of the runtimes it has.
-    "edge/runner/runtimes.py": {"tensorflow", "larq_compute_engine"},
 }
 
 
