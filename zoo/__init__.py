@@ -33,7 +33,7 @@ _MODULE_OF = {
     "load_trained": "zoo.runs.packed_weights",
     "names": "zoo.factory",
     "resolve_recipe": "zoo.recipes",
-    "train": "zoo.training",
+    "train": "zoo.training.loop",
 }
 
 __all__ = [

@@ -105,7 +105,7 @@ def test_model_has_the_shape_and_classes_that_it_was_asked_for(name):
     assert model.output_shape == (None, 3)
     # Code in a file is refused when it is loaded.
     assert not any(isinstance(layer, keras.layers.Lambda) for layer in model.layers)
-    assert "larq_zoo" not in model.to_json()
+    assert '"module": "larq_zoo' not in model.to_json()
 
 
 @pytest.mark.parametrize("name", [name for name in IMAGE_MODELS if models.get(name).twin])
