@@ -7,11 +7,12 @@ Results go to standard output, progress and errors to standard error. Exit codes
 import csv
 import io
 import json
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
@@ -23,6 +24,8 @@ from onebit.errors import OnebitError, UsageError
 FORMATS = ("table", "json", "jsonl", "csv")
 
 MIN_COLUMN_WIDTH = 8
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 progress = Console(stderr=True, highlight=False)
 """Where progress and notes go."""
@@ -53,6 +56,20 @@ def format_option(*formats: str) -> Callable[[Any], Any]:
         show_default=True,
         help="How the result is printed.",
     )
+
+
+def options(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """A decorator that adds several options to a command, which its help lists in this order.
+
+        model_options = options(click.option("--samples"), click.option("--verify-data"))
+    """
+
+    def add(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return add
 
 
 def emit(
@@ -89,6 +106,11 @@ def emit(
             print_table(rows, headings.values(), title)
 
 
+def emit_document(document: Any) -> None:
+    """Prints a JSON document to standard output."""
+    click.echo(json.dumps(document, indent=2))
+
+
 def markdown_table(rows: Sequence[Sequence[Any]], headings: Sequence[str]) -> str:
     """A table in Markdown; None is a dash."""
     lines = [headings, ["---"] * len(headings), *rows]
@@ -109,7 +131,7 @@ def print_table(rows: Sequence[Sequence[Any]], headings: Any, title: str | None 
     """Prints a table to standard output; numbers are right-aligned, None is a dash.
 
     When standard output is not a terminal, the table takes the width that it needs, so that a file
-    or a pipe never holds cut cells.
+    or a pipe never holds cut cells; the variable COLUMNS limits it.
     """
     headings = list(headings)
     table = Table(title=escape(title) if title else None, title_justify="left", header_style="bold")
@@ -124,7 +146,8 @@ def print_table(rows: Sequence[Sequence[Any]], headings: Any, title: str | None 
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*("–" if cell is None else escape(str(cell)) for cell in row))
-    Console(width=None if sys.stdout.isatty() else 400, highlight=False).print(table)
+    limited = sys.stdout.isatty() or "COLUMNS" in os.environ
+    Console(width=None if limited else 400, highlight=False).print(table)
 
 
 def require_suffix(path: Path, suffix: str) -> None:

@@ -4,7 +4,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from onebit.cli import CommandGroup, emit, format_option
+from onebit.cli import CommandGroup, emit, emit_document, format_option, options
 from onebit.errors import OnebitError, UsageError, near_matches
 
 RECORDS = [{"name": "[bold]a", "count": 1}, {"name": "b", "count": None}]
@@ -59,3 +59,24 @@ def test_table_shows_text_with_brackets_and_a_dash_for_none():
     assert "[bold]a" in output
     assert "[title]" in output
     assert "–" in output
+
+
+def test_options_are_listed_in_their_order():
+    both = options(click.option("--first"), click.option("--second"))
+    command = click.command()(both(lambda first, second: None))
+    assert [parameter.name for parameter in command.params] == ["first", "second"]
+
+
+def test_document_is_printed_as_json(capsys):
+    emit_document({"a": [1]})
+    assert json.loads(capsys.readouterr().out) == {"a": [1]}
+
+
+def test_table_in_a_pipe_has_its_own_width_unless_columns_limits_it(capsys, monkeypatch):
+    records = [{"text": "word " * 30}]
+    monkeypatch.delenv("COLUMNS", raising=False)
+    emit(records, "table")
+    assert max(map(len, capsys.readouterr().out.splitlines())) > 150
+    monkeypatch.setenv("COLUMNS", "60")
+    emit(records, "table")
+    assert max(map(len, capsys.readouterr().out.splitlines())) == 60
