@@ -59,10 +59,7 @@ def format_option(*formats: str) -> Callable[[Any], Any]:
 
 
 def options(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
-    """A decorator that adds several options to a command, which its help lists in this order.
-
-        model_options = options(click.option("--samples"), click.option("--verify-data"))
-    """
+    """A decorator that adds several options to a command, whose help lists them in this order."""
 
     def add(command: Command) -> Command:
         for decorator in reversed(decorators):
