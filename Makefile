@@ -1,4 +1,4 @@
-# make setup | demo | test | lint | smoke; `make help` tells what each does.
+# make setup | demo | test | lint | smoke; `make help` explains each.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -8,7 +8,7 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON ?= $(shell scripts/find-python)
 RUN := $(VENV)/bin/python
-# Named after what was installed: a changed pin installs anew, an unchanged one costs nothing.
+# Named after what was installed: a changed pin installs again, an unchanged one costs nothing.
 STAMP := $(VENV)/.installed-$(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 
 help:           ## list the targets
@@ -72,7 +72,7 @@ accuracies: $(STAMP) ## train what the accuracies are reported of (hours); appen
 int8: $(STAMP)  ## int8 files of trained models: make int8 RUNS="runs/a runs/b"; appends to results/
 	@$(RUN) -m benchmarks.int8 $(RUNS)
 
-requirements: $(STAMP) ## resolve requirements.txt anew from pyproject.toml
+requirements: $(STAMP) ## resolve requirements.txt from pyproject.toml
 	@$(RUN) -m pip install --quiet uv
 	@$(RUN) -m uv pip compile --python-version 3.10 --all-extras pyproject.toml --annotation-style line \
 	  --custom-compile-command "make requirements" --output-file requirements.txt --quiet

@@ -42,7 +42,7 @@ PLAN = [
     *((f"{model}_mnist_5k", seed) for seed in (1, 2, 3) for model in MLPS),
     *((f"{model}_fashion_mnist", seed) for seed in (2, 3) for model in MLPS),
 ]
-"""What is trained, in order: (recipe, seed)."""
+"""Trainings in order: (recipe, seed)."""
 
 REPORTED = {
     ("float_mlp", "accuracy"): "98.70 ± 0.04",
@@ -56,7 +56,7 @@ table 1, whose network has 3×4096 units; both see 50,000 digits for up to 1000 
 
 
 def row_of(recipe: str, seed: int) -> dict:
-    """Trains a recipe, or finishes its training, and tells how it went."""
+    """Trains a recipe, or finishes its training, and returns its row."""
     folder = FOLDER / f"{recipe}-seed{seed}"
     command = ["python", "-m", "zoo", "train", recipe, "-o", str(folder.relative_to(ROOT))]
     command += ["--seed", str(seed), "--set", f"compute={COMPUTE}"]
@@ -119,7 +119,7 @@ def groups(rows: list[dict]) -> list[list[dict]]:
 def table(rows: list[dict]) -> str:
     """Test accuracies as a Markdown table: the mean over seeds ± the standard deviation.
 
-    What is reported stands in a column of its own: another data set, and longer trainings.
+    What is reported has a separate column: another data set, and longer trainings.
     """
     from onebit.cli import markdown_table
 

@@ -1,7 +1,7 @@
 """Counts the instructions of the delegate on aarch64 and writes rows: `make arm-instructions`.
 
 There is no clock here, but an emulator that counts: the numbers are the same on every machine and
-in every run, so that a change in them is a change in the code. They are no times: how many cycles
+in every run, so that a change in them is a change in the code. They are not times: how many cycles
 an instruction takes depends on the processor, and llvm-mca's estimate of the innermost loop assumes
 that all data lies in the first cache.
 """
@@ -64,7 +64,7 @@ def file_of(name: str) -> bytes:
 
 
 def model_record(name: str, file: bytes, binary_macs: int) -> dict[str, Any]:
-    """What a row says of its model."""
+    """The `model` part of a row."""
     return {
         "name": name.partition(":")[2] or name,
         "sha256": hashlib.sha256(file).hexdigest(),

@@ -43,7 +43,7 @@ def rows_of(recipe: str, seed: int, *, train: bool) -> list[dict[str, Any]]:
 
 
 def row_of(folder: Path) -> dict[str, Any]:
-    """What a finished run's folder tells, and what its model converts to."""
+    """The row of a finished run, its converted model included."""
     import zoo
     from convert.conversion import convert_model
     from convert.keras_model.samples import Samples

@@ -5,7 +5,7 @@
 Rows that results/conversions.jsonl has already are not made again.
 
 Weights are random; batch normalisation is calibrated on random images, so that binary activations
-are balanced as in a trained network. Each model has a process of its own, which may fail or be
+are balanced as in a trained network. Each model has a separate process, which may fail or be
 killed without harm to the others; its row is appended when it is done. Seconds are CPU time, that
 of the converter's own process included: wall-clock time would count the machine's other work.
 """
@@ -33,7 +33,7 @@ def names() -> list[str]:
 
     theirs = [*larq_zoo.literature.__all__, *larq_zoo.sota.__all__]
     # The zoo's networks with Larq's weights are larq-zoo's own; BERT's base size is there to be
-    # built: its float form alone takes 440 MB.
+    # built: its float form takes 440 MB.
     ours = [
         name
         for name in zoo.names()
@@ -87,7 +87,7 @@ def cpu_seconds() -> float:
 
 
 def lce_row_of(name: str) -> dict:
-    """What LCE's own `convert_keras_model` makes of one architecture."""
+    """Size and time of one architecture converted by LCE's own `convert_keras_model`."""
     from convert.errors import ConversionError
     from convert.runtimes.lce import lce_alone
 
@@ -102,7 +102,7 @@ def lce_row_of(name: str) -> dict:
 
 
 def row_of(name: str) -> dict:
-    """What became of one architecture."""
+    """The row of one architecture."""
     from convert.conversion import convert_model
     from convert.errors import ConversionError
     from convert.keras_model.samples import random_samples
@@ -161,7 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="such as larq_zoo:QuickNet; all when absent")
     parser.add_argument("--table", action="store_true", help="print the rows as Markdown instead")
-    parser.add_argument("--seconds", metavar="NAME", help="time LCE alone and Onebit in turn")
+    parser.add_argument("--seconds", metavar="NAME", help="time plain LCE and Onebit in turn")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--lce", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -190,7 +190,7 @@ def main() -> None:
 
 
 def seconds_of(name: str, rounds: int = 4) -> dict:
-    """CPU seconds of LCE alone and of Onebit without verification, in turn in one process."""
+    """CPU seconds of plain LCE and of Onebit without verification, in turn in one process."""
     from convert.conversion import convert_model
     from convert.runtimes.lce import lce_alone
     from onebit import provenance
@@ -214,19 +214,19 @@ def table(rows: list[dict]) -> str:
     def number(value: float | None, form: str) -> str:
         return "–" if value is None else format(value, form)
 
-    headings = ["architecture", "LCE alone", "Onebit", "binary layers", "binary MACs"]
-    headings += ["±1 weights alone", "verdict", "LCE alone, s", "Onebit, s"]
+    headings = ["architecture", "plain LCE", "Onebit", "binary layers", "binary MACs"]
+    headings += ["±1 weights only", "verdict", "plain LCE, s", "Onebit, s"]
     lines = []
     for row in sorted(rows, key=lambda row: row["model"].lower()):
         if row["status"] != "converted":
             lines.append([row["model"], "–", row["reason"], *["–"] * 6])
             continue
         layers = row["layers"]
-        alone = row["lce_bytes"]
+        plain = row["lce_bytes"]
         lines.append(
             [
                 row["model"].replace("larq_zoo:", "").replace("zoo:", "`zoo:`"),
-                "fails" if alone is None else f"{alone / 1e6:.2f} MB",
+                "fails" if plain is None else f"{plain / 1e6:.2f} MB",
                 f"{row['bytes'] / 1e6:.2f} MB",
                 f"{layers.get('binary', 0)} of {sum(layers.values())}",
                 f"{row['binary_mac_share']:.1%}",
@@ -240,7 +240,7 @@ def table(rows: list[dict]) -> str:
 
 
 def run(option: str, name: str) -> dict:
-    """The row that a process of its own prints, or what is known of its end."""
+    """The row that a separate process prints, or how that process ended."""
     command = [sys.executable, "-m", "benchmarks.conversions", option, name]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode == 0:

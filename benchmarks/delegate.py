@@ -4,7 +4,7 @@ All contenders of a model run in one process and take turns, so that a slow phas
 machine hits each of them. Weights are random: speed does not depend on them. "f32" and "int8" are
 the same network without quantizers, as floats and after post-training quantisation. Where the CPU
 has AMX, "int8" uses it, "int8 without amx" is a process that may not (see
-`benchmarks.without_amx`), and "delegate without amx" uses AVX-512 alone.
+`benchmarks.without_amx`), and "delegate without amx" uses AVX-512 only.
 """
 
 import argparse
@@ -135,7 +135,7 @@ def profile(file: bytes, x: np.ndarray, folder: Path, **options: str) -> dict[st
 
 
 def host() -> dict[str, Any]:
-    """What the figures depend on."""
+    """The machine that the figures depend on."""
     cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
     import onebit_delegate
 
@@ -181,7 +181,7 @@ def run_record() -> dict[str, Any]:
 
 
 def output_of(call: Callable[[], Any] | Worker) -> np.ndarray:
-    """What a call of this process computes."""
+    """The output of a call in this process."""
     if isinstance(call, Worker):
         raise TypeError("a worker keeps its results")
     return call()()

@@ -1,4 +1,4 @@
-"""What int8 costs in accuracy, and saves in bytes and time: one row per model and setting.
+"""Cost of int8 in accuracy, and savings in bytes and time: one row per model and setting.
 
     python -m benchmarks.int8 MODEL …        # appends to results/int8.jsonl what it lacks
     python -m benchmarks.int8 --table        # the rows as Markdown
@@ -101,7 +101,7 @@ def rows_of(name: str, most: int, known: set[tuple]) -> list[dict]:
         settings = Int8(inputs, ranges, "float", scope, left_out)
         conversion = convert_model(model, samples=test, int8=settings)
         if not centered and conversion.tflite == centered_file:
-            continue  # no sign reads an int8 layer alone
+            continue  # no sign reads only an int8 layer
         centered_file = conversion.tflite
         verification = conversion.report.verification
         pieces = verification.quantization.pieces if verification.quantization else []

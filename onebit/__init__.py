@@ -1,4 +1,4 @@
-"""What the three stages share: error lines, atomic files, bit packing, finding the delegate.
+"""Code that the three stages share: error lines, atomic files, bit packing, finding the delegate.
 
 It imports none of `zoo`, `convert` and `edge`, and only `onebit.keras` imports TensorFlow.
 """

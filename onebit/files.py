@@ -30,7 +30,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         raise _cannot_write(target, error) from error
     try:
-        # Keras and others tell formats by the suffix, so the temporary file keeps the name.
+        # Keras and others recognise formats by the suffix, so the temporary file keeps the name.
         temporary = scratch / target.name
         yield temporary
         if target.is_dir() and not target.is_symlink():

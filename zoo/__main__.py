@@ -17,7 +17,7 @@ from onebit.files import require_writable
 
 @click.group(cls=CommandGroup)
 def main() -> None:
-    r"""Binary neural networks: families, data sets, recipes and training.
+    """Binary neural networks: families, data sets, recipes and training.
 
     \b
     Example:
@@ -30,7 +30,7 @@ def main() -> None:
 @main.command("list")
 @format_option()
 def list_(format_: str) -> None:
-    r"""List the models, the data sets and the recipes.
+    """List the models, the data sets and the recipes.
 
     \b
     Example:
@@ -47,7 +47,7 @@ def list_(format_: str) -> None:
             "name": "Model",
             "kind": "Binary",
             "paper": "Paper",
-            "twin": "Float twin",
+            "float_baseline": "Float baseline",
             "weights": "Trained on",
         },
         "dataset": {"name": "Data set", "description": "Content"},
@@ -62,7 +62,7 @@ def list_(format_: str) -> None:
 @click.argument("name")
 @format_option("table", "json")
 def show(name: str, format_: str) -> None:
-    r"""Show a model's layers, or a recipe's settings and its model.
+    """Show a model's layers, or a recipe's settings and its model.
 
     \b
     Example:
@@ -160,7 +160,7 @@ def train(
     data: Path | None,
     strategy: str,
 ) -> None:
-    r"""Train RECIPE into a run folder, or resume a training that was interrupted.
+    """Train RECIPE into a run folder, or resume a training that was interrupted.
 
     \b
     Example:
@@ -182,7 +182,7 @@ def train(
     resolved = resolve_recipe(recipe, settings, seed=seed, smoke=smoke)
     if is_finished(output, resolved) and not restart:
         card = load_card(output)
-        click.echo(f"{output} is finished: {_accuracy(card)}; --restart trains anew")
+        click.echo(f"{output} is finished: {_accuracy(card)}; --restart trains again")
         return
     try:
         import zoo
@@ -192,10 +192,10 @@ def train(
             resolved, output, data=data, restart=restart, command=line, strategy=strategy
         )
     except WorkerLostError as error:
-        # TensorFlow's cluster cannot be joined anew within a process.
-        click.echo(f"{error}\nstarting anew to wait for it", err=True)
-        arguments = [argument for argument in sys.argv[1:] if argument != "--restart"]
-        os.execv(sys.executable, [sys.executable, "-m", "zoo", *arguments])  # noqa: S606
+        # TensorFlow's cluster cannot be joined again within a process.
+        click.echo(f"{error}\nrestarting to wait for it", err=True)
+        again = [argument for argument in sys.orig_argv[1:] if argument != "--restart"]
+        os.execv(sys.executable, [sys.executable, *again])  # noqa: S606
     except KeyboardInterrupt:
         click.echo(f"interrupted; resume with: {line}", err=True)
         click.get_current_context().exit(130)
@@ -204,14 +204,14 @@ def train(
 
 def _accuracy(card: Any) -> str:
     recorded = card["accuracy"]
-    return f"{recorded['value']:.2%} of {recorded['samples']:,} {recorded['split']} images right"
+    return f"{recorded['value']:.2%} of {recorded['samples']:,} {recorded['split']} images correct"
 
 
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @format_option()
 def evaluate(run: Path, format_: str) -> None:
-    r"""Measure a run's accuracy again and compare it with its model card.
+    """Measure a run's accuracy again and compare it with its model card.
 
     Exits with 1 when they differ by more than rounding explains.
 
@@ -255,7 +255,7 @@ def evaluate(run: Path, format_: str) -> None:
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="The .npz file."
 )
 def export(run: Path, output: Path) -> None:
-    r"""Write a run's weights, a bit for each binary one, and their card as OUTPUT's .json.
+    """Write a run's weights, a bit for each binary one, and their card as OUTPUT's .json.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""What the zoo holds, as plain records for tables and JSON."""
+"""The zoo's models, data sets and recipes as plain records for tables and JSON."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ KEYS = (
     "family",
     "kind",
     "paper",
-    "twin",
+    "float_baseline",
     "weights",
     "model",
     "dataset",
     "description",
 )
-"""What every entry has; None where it does not apply."""
+"""Keys of every entry; None where one does not apply."""
 
 
 def entries() -> list[dict[str, Any]]:
@@ -39,7 +39,7 @@ def entries() -> list[dict[str, Any]]:
                 "family": model.family,
                 "kind": model.kind,
                 "paper": model.paper and f"arXiv {model.paper.arxiv}",
-                "twin": model.twin,
+                "float_baseline": model.float_baseline,
                 "weights": shipped(name),
                 "description": model.summary,
             }
@@ -91,7 +91,7 @@ def describe(name: str) -> dict[str, Any]:
         "family": model.family,
         "kind": model.kind,
         "paper": model.paper and dataclasses.asdict(model.paper),
-        "twin": model.twin,
+        "float_baseline": model.float_baseline,
         "options": {**model.options, **options},
         "totals": totals(layers),
         "layers": layers,

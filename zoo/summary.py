@@ -1,4 +1,4 @@
-"""What a model costs, layer by layer: parameters, bits, multiply-accumulates."""
+"""The cost of a model, layer by layer: parameters, bits, multiply-accumulates."""
 
 from __future__ import annotations
 

@@ -131,9 +131,9 @@ def test_text_model_saves_and_loads_to_the_same_output(name, tmp_path):
     assert (model.name, model.input_shape, model.output_shape) == (name, (None, 8), (None, 3))
 
 
-@pytest.mark.parametrize("name", [name for name in TEXT_MODELS if models.get(name).twin])
+@pytest.mark.parametrize("name", [name for name in TEXT_MODELS if models.get(name).float_baseline])
 def test_text_twin_has_the_same_layers_and_no_quantizer(name):
-    model, twin = tiny(name), tiny(models.get(name).twin)
+    model, twin = tiny(name), tiny(models.get(name).float_baseline)
     shapes = []
     for net in (model, twin):
         shapes.append(

@@ -69,7 +69,7 @@ def test_the_archive_is_read_without_being_unpacked(cifar_files, tmp_path, monke
     ("content", "message"),
     [
         (b"", "has 0 bytes"),
-        (bytes(3074), "has 3074 bytes, which are no records of 3073"),
+        (bytes(3074), "has 3074 bytes, which is not a multiple of 3073"),
         (bytes([10]) + bytes(3072), "has a label 10 but there are 10 classes"),
     ],
 )

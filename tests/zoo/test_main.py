@@ -87,7 +87,7 @@ def test_train_evaluates_and_a_finished_run_says_so_at_once(tmp_path):
     arguments = ("train", "float_mlp_mnist_5k", "-o", tmp_path / "run", "--smoke", "--seed", 4)
     first = _run(*arguments)
     assert first.exit_code == 0, first.output
-    assert "of 128 test images right" in first.stdout
+    assert "of 128 test images correct" in first.stdout
     assert "epoch 2/2" in first.stderr
     card = json.loads((tmp_path / "run" / CARD).read_text())
     assert card["seed"] == 4
@@ -144,5 +144,5 @@ def test_wrong_arguments_of_train_give_one_line_and_no_folder(
 def test_evaluate_of_a_missing_run_gives_one_line(tmp_path):
     result = _run("evaluate", tmp_path / "absent")
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: there is no run folder")
+    assert result.stderr.startswith("error: there is not a run folder")
     assert len(result.stderr.splitlines()) == 1

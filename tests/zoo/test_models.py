@@ -108,9 +108,9 @@ def test_model_has_the_shape_and_classes_that_it_was_asked_for(name):
     assert '"module": "larq_zoo' not in model.to_json()
 
 
-@pytest.mark.parametrize("name", [name for name in IMAGE_MODELS if models.get(name).twin])
+@pytest.mark.parametrize("name", [name for name in IMAGE_MODELS if models.get(name).float_baseline])
 def test_twin_has_the_same_shape_and_no_quantizer(name):
-    model, twin = _tiny(name), _tiny(models.get(name).twin)
+    model, twin = _tiny(name), _tiny(models.get(name).float_baseline)
     shapes = [[tuple(weight.shape) for weight in net.weights] for net in (model, twin)]
     assert shapes[0] == shapes[1]
     assert not any(type(layer).__module__.startswith("larq") for layer in twin.layers)

@@ -142,7 +142,7 @@ def test_a_damaged_file_raises(exported):
         zoo.build("binary_net_mlp", weights=str(exported))
     card = json.loads(card_path(exported).read_text())
     card_path(exported).write_text(json.dumps({**card, "schema_version": 99}))
-    with pytest.raises(OnebitError, match="is no card that this Onebit reads"):
+    with pytest.raises(OnebitError, match="is not a card that this version reads"):
         zoo.build("binary_net_mlp", weights=str(exported))
     card_path(exported).unlink()
     with pytest.raises(OnebitError, match=r"cannot read .*bnn.json"):

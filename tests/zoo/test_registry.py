@@ -12,7 +12,7 @@ from zoo.registry import Registry
 
 def test_names_hold_the_families_and_their_twins():
     assert {"binary_connect_mlp", "binary_net_mlp", "binary_net_cnn"} <= set(zoo.names())
-    assert {models.get(name).twin for name in zoo.names()} - {None} <= set(zoo.names())
+    assert {models.get(name).float_baseline for name in zoo.names()} - {None} <= set(zoo.names())
 
 
 def test_every_binary_model_names_its_paper():
@@ -20,7 +20,7 @@ def test_every_binary_model_names_its_paper():
         model = models.get(name)
         is_float = model.kind == "float"
         assert (model.paper is None) == is_float, name
-        assert model.twin is None or not is_float, name
+        assert model.float_baseline is None or not is_float, name
 
 
 def test_a_duplicate_name_raises():

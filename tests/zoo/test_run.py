@@ -123,12 +123,12 @@ def test_an_evaluation_agrees_within_rounding_flips(measured, agrees):
 
 
 def test_a_missing_folder_gives_one_line(tmp_path):
-    with pytest.raises(OnebitError, match=r"there is no run folder .*absent"):
+    with pytest.raises(OnebitError, match=r"there is not a run folder .*absent"):
         zoo.load_run(tmp_path / "absent")
 
 
 def test_a_folder_of_something_else_gives_one_line(tmp_path):
-    with pytest.raises(OnebitError, match="is no run folder"):
+    with pytest.raises(OnebitError, match="is not a run folder"):
         zoo.load_run(tmp_path)
 
 
@@ -164,7 +164,7 @@ def test_a_card_of_another_version_is_refused(run_copy, content):
 
 def test_a_damaged_history_is_refused(run_copy):
     (run_copy / HISTORY).write_text('{"epoch": 1')
-    with pytest.raises(OnebitError, match=f"{HISTORY}, line .*; train anew with --restart"):
+    with pytest.raises(OnebitError, match=f"{HISTORY}, line .*; train again with --restart"):
         zoo.load_run(run_copy)
 
 

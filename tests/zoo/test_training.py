@@ -175,7 +175,7 @@ def test_another_recipe_is_refused_and_restart_replaces_it(finished_run, tmp_pat
 def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     for restart in (False, True):
-        with pytest.raises(UsageError, match="exists and is no run folder"):
+        with pytest.raises(UsageError, match="exists and is not a run folder"):
             zoo.train(_recipe(), tmp_path, restart=restart)
     assert os.listdir(tmp_path) == ["thesis.txt"]
 

@@ -70,7 +70,7 @@ def load_idx_dataset(
     Args:
         name: Registry name.
         classes: Class names in the order of the labels.
-        folders: Where to look for the four files; the first is where a user is told to put them.
+        folders: Where to look for the four files; messages name the first.
         url: The address below which the compressed files are published.
         sha256: File name without `.gz` → SHA-256 of the published compressed file.
 

@@ -22,7 +22,7 @@ def random(jpeg: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
     Args:
         jpeg: The encoded image.
         size: Height and width of the result.
-        seed: int32 `[2]`; decides crop and mirror alone.
+        seed: int32 `[2]`; fully determines crop and mirror.
     """
     shape = tf.image.extract_jpeg_shape(jpeg)
     begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(

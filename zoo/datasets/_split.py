@@ -59,7 +59,7 @@ class Split:
 
         Args:
             batch_size: Images a batch; the last may have fewer.
-            order: Seed and epoch, which decide the order alone; with None they come as they lie.
+            order: (seed, epoch), which fully determine the shuffle; None keeps the stored order.
         """
         from onebit.keras import tf
 
@@ -67,7 +67,7 @@ class Split:
         return tf.data.Dataset.from_tensor_slices((split.images, split.labels)).batch(batch_size)
 
     def first(self, count: int) -> Split:
-        """The first so many images, raw."""
+        """The first `count` images, raw."""
         return self[:count]
 
     @classmethod

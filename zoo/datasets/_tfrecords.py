@@ -57,7 +57,7 @@ class RecordSplit:
         return total if self.limit is None else min(total, self.limit)
 
     def __getitem__(self, index: slice) -> RecordSplit:
-        """The first so many records; nothing else can be cut from files in order."""
+        """The first records; nothing else can be cut from files in order."""
         if index.start not in (None, 0) or index.step is not None or (index.stop or 0) < 0:
             raise ValueError(f"records are cut from the beginning only, not by {index}")
         return self if index.stop is None else dataclasses.replace(self, limit=index.stop)
@@ -77,7 +77,7 @@ class RecordSplit:
 
         Args:
             batch_size: Images a batch; the last may have fewer.
-            order: Seed and epoch, which decide order, crops and mirrors alone: then images are
+            order: Seed and epoch, which fully determine order, crops and mirrors: then images are
                 float32, 0 to 255. With None they are uint8, cropped in the middle, in the files'
                 order.
         """
@@ -167,7 +167,7 @@ def read_records(files: Sequence[Path], *, image_size: int, augment: bool) -> Re
 
 
 def count_records(path: Path) -> int:
-    """How many records a file holds, told by their lengths alone.
+    """Number of records in a file, from their lengths only.
 
     Raises:
         OnebitError: The file cannot be read, ends within a record, or holds none.
@@ -186,7 +186,7 @@ def count_records(path: Path) -> int:
     except OSError as error:
         raise OnebitError(f"cannot read {path}: {error.strerror}") from error
     if position != size or not count:
-        raise OnebitError(f"{path} is no whole TFRecord file; write or copy it again")
+        raise OnebitError(f"{path} is not a complete TFRecord file; write or copy it again")
     return count
 
 
@@ -209,7 +209,7 @@ def _parse(record: Any) -> tuple[Any, Any]:
 
 
 def _first_label(path: Path) -> int:
-    """What the labels in a file start from, told by its first record's keys."""
+    """First label of a file (0 or 1), from the keys of its first record."""
     from onebit.keras import tf
 
     try:

@@ -62,11 +62,11 @@ def parse_records(content: bytes, name: str) -> Split:
     """The labelled images in the bytes of a batch file.
 
     Raises:
-        OnebitError: They are no whole records, or a label is above 9.
+        OnebitError: The records are incomplete, or a label is above 9.
     """
     if not content or len(content) % RECORD_BYTES:
         raise OnebitError(
-            f"{name} has {len(content)} bytes, which are no records of {RECORD_BYTES}; download "
+            f"{name} has {len(content)} bytes, which is not a multiple of {RECORD_BYTES}; download "
             "it again"
         )
     records = np.frombuffer(content, np.uint8).reshape(-1, RECORD_BYTES)
@@ -94,7 +94,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
             for name in packed:
                 member = members.extractfile(f"{UNPACKED}/{name}")
                 if member is None:
-                    raise KeyError(f"{name} is no file")
+                    raise KeyError(f"{name} is not a file")
                 found[name] = member.read()
     except (tarfile.TarError, zlib.error, OSError, EOFError, KeyError) as error:
         reason = first_line(error)

@@ -11,7 +11,7 @@ Against leakage:
 - a description that stands in the training split word for word is dropped from the others;
 - the name of the package and of its source are taken out of the description, because names follow
   their section (libfoo-perl, python3-foo). What stays is what the maintainers wrote, and that often
-  names the section in so many words ("development files", "Perl module"): the task is an easy one.
+  names the section literally ("development files", "Perl module"): the task is an easy one.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def read_packages(index: bytes) -> list[Package]:
     The order mixes the sections and does not depend on the index's.
 
     Raises:
-        OnebitError: This is no index of packages.
+        OnebitError: This is not an index of packages.
     """
     from debian import deb822
 

@@ -38,7 +38,9 @@ def imagenet(folder: Path) -> Dataset:
     names = files["train"][0].parent / LABELS
     classes = names.read_text().split() if names.is_file() else [str(i) for i in range(CLASSES)]
     if len(classes) != CLASSES:
-        raise OnebitError(f"{names} has {len(classes)} names, not {CLASSES}; remove it or mend it")
+        raise OnebitError(
+            f"{names} has {len(classes)} names, not {CLASSES}; remove it or correct it"
+        )
     return Dataset(
         name="imagenet",
         classes=tuple(classes),

@@ -1,4 +1,4 @@
-"""What happens to raw pixels before a model sees them."""
+"""Preprocessing: from raw pixels to a model's input."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Preprocessing:
             raise ValueError(f"contrast is one of {', '.join(CONTRASTS)}, not {self.contrast!r}")
 
     def fit(self, images: NDArray[np.uint8]) -> Preprocessor:
-        """What this does after seeing the training images `[N, H, W, C]`."""
+        """This preprocessing, fitted to the training images `[N, H, W, C]`."""
         if not self.whitening:
             return Preprocessor(self, {})
         mean, matrix = fit_zca(normalise(self, images).reshape(len(images), -1))

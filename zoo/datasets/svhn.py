@@ -60,7 +60,7 @@ def read_mat(path: Path) -> Split:
     """The labelled images of a MATLAB file: `X` `[32, 32, 3, N]` and `y` `[N, 1]`, 10 for a zero.
 
     Raises:
-        OnebitError: The file is no such one.
+        OnebitError: The file is of another kind.
     """
     from scipy.io import loadmat  # half a second
 

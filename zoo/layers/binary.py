@@ -1,6 +1,6 @@
 """Layers that are binary where a quantizer is given and Keras' own where none is.
 
-A family and its float twin share one description of the network that way.
+A family and its float baseline share one description of the network that way.
 """
 
 from typing import Any
@@ -8,10 +8,10 @@ from typing import Any
 from onebit.keras import keras, lq, tf
 
 Quantizer = Any
-"""What Larq takes as a quantizer: an object, a registered name or None."""
+"""A quantizer as Larq takes it: an object, a registered name or None."""
 
 Initializer = Any
-"""What Keras takes as an initialiser: an object or a registered name."""
+"""An initialiser as Keras takes it: an object or a registered name."""
 
 BATCH_NORM_MOMENTUM = 0.9
 BATCH_NORM_EPSILON = 1e-4
@@ -57,8 +57,8 @@ def conv(
 ) -> keras.layers.Layer:
     """A 3×3 convolution without bias: `[N, H, W, C]` → `[N, H, W, filters]`.
 
-    Binary inputs are padded with +1, because a zero is no bit: Larq Compute Engine fuses the layer
-    with what follows only then. Real inputs are padded with 0.
+    Binary inputs are padded with +1, because a zero is not a bit: only then does Larq Compute
+    Engine fuse the layer with what follows. Real inputs are padded with 0.
     """
     if kernel is None and inputs is None:
         return keras.layers.Conv2D(

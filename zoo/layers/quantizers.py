@@ -65,7 +65,7 @@ class StochasticSign(lq.quantizers.Quantizer):
     uses the real-valued weights.
 
     The draws come from a `tf.random.Generator` that checkpoints save, so that a resumed training
-    continues the sequence; it is no weight of the model.
+    continues the sequence; it is not a weight of the model.
 
     Args:
         seed: Start of the sequence; None takes one from Python's `random`, which

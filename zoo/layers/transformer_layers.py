@@ -14,7 +14,7 @@ HIDDEN_STATE = "hidden_state"
 """Ends the names of the layers whose outputs distillation compares."""
 
 HIDDEN_SCORE = -1e4
-"""What a padding's attention score is lowered by: e^-10000 is 0 in float32."""
+"""Added to the attention score of padding: e^-10000 is 0 in float32."""
 
 
 @keras.utils.register_keras_serializable(package="onebit")
@@ -56,7 +56,7 @@ class TokenEmbedding(lq.layers_base.BaseLayer):
             return tf.gather(tf.convert_to_tensor(self.embeddings), inputs)
 
     def _get_quantizer(self, name: str) -> Any:
-        """What Larq has a weight of that name go through when it is read."""
+        """The quantizer that Larq applies to a weight of that name when it is read."""
         return self.embeddings_quantizer if name == "embeddings" else None
 
     def get_config(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class AddPositions(keras.layers.Layer):
 
 @keras.utils.register_keras_serializable(package="onebit")
 class PaddingMask(keras.layers.Layer):
-    """What hides padding from attention: ids `[N, S]` → `[N, 1, 1, S]`, 0 or −10000."""
+    """Additive mask that hides padding: ids `[N, S]` → `[N, 1, 1, S]`, 0 or −10000."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """`HIDDEN_SCORE` where an id is `PADDING`."""

@@ -40,7 +40,7 @@ class Model:
     Attributes:
         kind: What is binary: one of `KINDS`.
         paper: Where its binarisation comes from; None for a float network.
-        twin: The registered float network of the same shape, if there is one.
+        float_baseline: The registered float network of the same shape, if there is one.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Model:
     family: str
     kind: str
     paper: Paper | None
-    twin: str | None
+    float_baseline: str | None
 
     @property
     def summary(self) -> str:
@@ -98,7 +98,7 @@ KINDS = (
 
 
 def register_model(
-    *, family: str, kind: str, paper: Paper | None = None, twin: str | None = None
+    *, family: str, kind: str, paper: Paper | None = None, float_baseline: str | None = None
 ) -> Callable[[Builder], Builder]:
     """A decorator that registers a builder under its function's name.
 
@@ -116,7 +116,7 @@ def register_model(
             if parameter.default is parameter.empty:
                 raise TypeError(f"{builder.__name__}: option {parameter.name} has no default")
         name = builder.__name__
-        models.add(name, Model(name, builder, family, kind, paper, twin))
+        models.add(name, Model(name, builder, family, kind, paper, float_baseline))
         return builder
 
     return register

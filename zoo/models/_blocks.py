@@ -72,14 +72,14 @@ def resnet_stem(
     return keras.layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool")(x)
 
 
-def halve(x: tf.Tensor, *, name: str) -> tf.Tensor:
+def avg_downsample(x: tf.Tensor, *, name: str) -> tf.Tensor:
     """The means of 2×2 pixels; an odd last row or column counts as whole ones."""
     return keras.layers.AveragePooling2D(2, padding="same", name=name)(x)
 
 
 def real_shortcut(x: tf.Tensor, filters: int, *, name: str) -> tf.Tensor:
-    """Bi-Real Net's shortcut where the width grows: halve, real 1×1 convolution, batch norm."""
-    return real_conv(halve(x, name=f"{name}_pool"), filters, 1, name=name)
+    """Bi-Real Net's shortcut where the width grows: pooling, real 1×1 convolution, batch norm."""
+    return real_conv(avg_downsample(x, name=f"{name}_pool"), filters, 1, name=name)
 
 
 def pooled_logits(x: tf.Tensor, classes: int) -> tf.Tensor:

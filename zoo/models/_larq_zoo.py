@@ -6,17 +6,19 @@ can load; they become registered layers that compute the same.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import inspect
 import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from onebit.errors import OnebitError, first_line
 from onebit.keras import keras
 from zoo.layers.larq_zoo import AddToLastChannels, BlurPool, SplitChannels, Tanh
 from zoo.layers.quantizers import LayerScaledSign, ScaledSign
-
-# Larq warns of latent weights that no gradient reaches; DoReFaNet's reaches all of them.
-logging.getLogger("larq.layers_base").setLevel(logging.ERROR)
+from zoo.models import Paper, register_model
 
 _QUANTIZERS = {
     "magnitude_aware_sign_unclipped": LayerScaledSign,
@@ -25,61 +27,145 @@ _QUANTIZERS = {
 """Function quantizer of larq-zoo → quantizer with the same values."""
 
 
-def larq_model(
-    name: str,
-    factory: str,
-    release: str,
+@dataclass(frozen=True)
+class Option:
+    """An option of a network beside the image's shape and the classes.
+
+    Attributes:
+        name: What the zoo calls it.
+        field: The field of larq-zoo's factory.
+        default: Its default.
+        meaning: A sentence for the docstring.
+    """
+
+    name: str
+    field: str
+    default: Any
+    meaning: str
+
+
+@dataclass(frozen=True)
+class LarqNetwork:
+    """A network that larq-zoo builds.
+
+    Attributes:
+        name: Registry name.
+        factory: "module.Factory" below `larq_zoo`.
+        release: The folder of Larq's downloaded weights, below `~/.keras/larq/models`; None where
+            Larq has no trained weights.
+        family: As in `zoo.models.Model`.
+        kind: As in `zoo.models.Model`.
+        paper: As in `zoo.models.Model`.
+        summary: The first line of the builder's docstring.
+        options: Options beside `input_shape`, `classes` and `weights`.
+    """
+
+    name: str
+    factory: str
+    release: str | None
+    family: str
+    kind: str
+    paper: Paper | None
+    summary: str
+    options: tuple[Option, ...] = ()
+
+
+def register_larq_network(network: LarqNetwork) -> None:
+    """Registers a function that builds the network, with its options as parameters."""
+
+    def builder(
+        input_shape: tuple[int, int, int] = (224, 224, 3), classes: int = 1000, **chosen: Any
+    ) -> keras.Model:
+        weights = chosen.pop("weights", None)
+        values = {option.name: option.default for option in network.options} | chosen
+        fields = {option.field: values[option.name] for option in network.options}
+        return _build(network, input_shape, classes, weights, fields)
+
+    parameters = list(inspect.signature(builder).parameters.values())[:2]
+    extra: list[tuple[str, Any, Any]] = [
+        (option.name, option.default, tuple[int, ...] if isinstance(option.default, tuple) else int)
+        for option in network.options
+    ]
+    lines = [
+        "input_shape: `[H, W, C]` of an image.",
+        "classes: Outputs.",
+        *(f"{option.name}: {option.meaning}" for option in network.options),
+    ]
+    if network.release is not None:
+        extra.append(("weights", None, str | None))
+        lines.append(
+            'weights: "imagenet" for Larq\'s trained ones (downloaded once), None for random ones.'
+        )
+    for name, default, type_ in extra:
+        parameter = inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=type_
+        )
+        parameters.append(parameter)
+        builder.__annotations__[name] = type_
+    builder.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    builder.__name__ = builder.__qualname__ = network.name
+    indented = "\n    ".join(lines)
+    builder.__doc__ = f"{network.summary}\n\nArgs:\n    {indented}\n"
+    register_model(family=network.family, kind=network.kind, paper=network.paper)(builder)
+
+
+def _build(
+    network: LarqNetwork,
     input_shape: tuple[int, int, int],
     classes: int,
     weights: str | None,
-    **fields: Any,
+    fields: Mapping[str, Any],
 ) -> keras.Model:
     """A network of larq-zoo without its softmax.
 
-    Args:
-        name: What the model is called.
-        factory: "module.Factory" below `larq_zoo`.
-        release: The folder of Larq's downloaded weights, below `~/.keras/larq/models`.
-        input_shape: `[H, W, C]` of an image.
-        classes: Outputs.
-        weights: "imagenet" for Larq's trained weights, None for random ones.
-        fields: Further fields of the factory.
-
     Raises:
-        ValueError: `weights` is something else, or is "imagenet" with other than 1000 classes.
+        ValueError: `weights` is unknown, or is "imagenet" with other than 1000 classes.
         OnebitError: The weights are neither here nor can be downloaded.
     """
     if weights not in (None, "imagenet"):
         raise ValueError(f"weights are imagenet or none, not {weights!r}")
-    module, _, attribute = factory.rpartition(".")
+    if weights is not None and classes != 1000:
+        raise ValueError(f"ImageNet's weights have 1000 classes, not {classes}")
+    module, _, attribute = network.factory.rpartition(".")
     make = getattr(importlib.import_module(f"larq_zoo.{module}"), attribute)
-    built = make(input_shape=input_shape, num_classes=classes, weights=None, **fields).build()
-    if weights is not None:
-        if classes != 1000:
-            raise ValueError(f"ImageNet's weights have 1000 classes, not {classes}")
-        _load(make, built, name, release, fields)
-    headless = keras.Model(built.input, built.layers[-1].input, name=name)
-    # The copy is made anew from configurations; no layer of larq-zoo's model stays in it.
-    copy = keras.models.clone_model(headless, clone_function=_own)
+    with _without_larq_warnings():
+        built = make(input_shape=input_shape, num_classes=classes, weights=None, **fields).build()
+        if weights is not None:
+            _load(make, built, network, fields)
+        headless = keras.Model(built.input, built.layers[-1].input, name=network.name)
+        # The copy is made from configurations; no layer of larq-zoo's model stays in it.
+        copy = keras.models.clone_model(headless, clone_function=_own)
     copy.set_weights(headless.get_weights())
-    return keras.Model(copy.inputs, copy.outputs, name=name)
+    return keras.Model(copy.inputs, copy.outputs, name=network.name)
 
 
-def _load(make: Any, built: keras.Model, name: str, release: str, fields: Any) -> None:
+@contextlib.contextmanager
+def _without_larq_warnings() -> Iterator[None]:
+    """Silences Larq's warning about latent weights without gradients, false for DoReFaNet."""
+    logger = logging.getLogger("larq.layers_base")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _load(make: Any, built: keras.Model, network: LarqNetwork, fields: Mapping[str, Any]) -> None:
     try:
         trained = make(
             input_shape=built.input_shape[1:], num_classes=1000, weights="imagenet", **fields
         ).build()
     except Exception as error:  # Keras wraps every failure to fetch in a plain Exception
         raise OnebitError(
-            f"{name}'s ImageNet weights are not here and cannot be downloaded "
-            f"({first_line(error)}); put that file into ~/.keras/larq/models/{release}"
+            f"{network.name}'s ImageNet weights are not here and cannot be downloaded "
+            f"({first_line(error)}); put that file into ~/.keras/larq/models/{network.release}"
         ) from error
     built.set_weights(trained.get_weights())
 
 
 def _own(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """What takes the place of a layer: the same from its configuration, or a registered one."""
+    """Replaces a layer of larq-zoo: by one from its configuration, or by a registered one."""
     if isinstance(layer, keras.layers.Lambda):
         return _of_lambda(layer)
     config = layer.get_config()
@@ -98,7 +184,7 @@ def _own(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 
 def _of_lambda(layer: keras.layers.Lambda) -> keras.layers.Layer:
-    """The layer for a Lambda, told by the ending of its name."""
+    """The layer for a Lambda, which the ending of its name identifies."""
     ending = layer.name.rpartition("_")[2]
     if ending == "split":
         return SplitChannels(len(layer.output), name=layer.name)

@@ -60,7 +60,7 @@ def _bi_real_net(
     width: int,
     name: str,
 ) -> keras.Model:
-    """Stages of so many binary convolutions, each behind a shortcut of its own."""
+    """Stages of binary convolutions, each with its own shortcut."""
     image = keras.Input(input_shape, name="image")
     x = resnet_stem(image, width)
     for stage, depth in enumerate(depths, start=1):

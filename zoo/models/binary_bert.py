@@ -1,4 +1,4 @@
-"""BERT for classification, binary as in BiT, and its float twins.
+"""BERT for classification, binary as in BiT, and its float baselines.
 
 BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding, arXiv 1810.04805;
 BiT: Robustly Binarized Multi-distilled Transformer, arXiv 2205.13016, section 3: weights of every
@@ -38,7 +38,7 @@ INITIAL_DEVIATION = 0.02
     family="BinaryBERT",
     kind="binary weights and activations",
     paper=PAPER,
-    twin="bert_tiny",
+    float_baseline="bert_tiny",
 )
 def binary_bert_tiny(
     input_shape: tuple[int] = (32,),
@@ -84,7 +84,7 @@ def bert_tiny(
     units: int = 128,
     heads: int = 2,
 ) -> keras.Model:
-    """The float twin of `binary_bert_tiny`: the same layers without quantizers.
+    """The float baseline of `binary_bert_tiny`: the same layers without quantizers.
 
     Args:
         input_shape: `[S]`, tokens of a text.
@@ -111,7 +111,7 @@ def bert_tiny(
     family="BinaryBERT",
     kind="binary weights and activations",
     paper=PAPER,
-    twin="bert_base",
+    float_baseline="bert_base",
 )
 def binary_bert_base(
     input_shape: tuple[int] = (128,),
@@ -157,7 +157,7 @@ def bert_base(
     units: int = 768,
     heads: int = 12,
 ) -> keras.Model:
-    """The float twin of `binary_bert_base`: BERT-base with ReLU.
+    """The float baseline of `binary_bert_base`: BERT-base with ReLU.
 
     Args:
         input_shape: `[S]`, tokens of a text; at most 512.
@@ -194,7 +194,7 @@ def _bert(
     bits: int | None,
     name: str,
 ) -> keras.Model:
-    """The network with activations of so many bits and one-bit weights, or float for None."""
+    """The network with activations of `bits` bits and one-bit weights; float for None."""
 
     def initial() -> keras.initializers.Initializer:
         return keras.initializers.TruncatedNormal(stddev=INITIAL_DEVIATION)

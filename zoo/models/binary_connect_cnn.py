@@ -13,7 +13,7 @@ from zoo.models.binary_connect_mlp import PAPER as BINARY_CONNECT
 
 
 @register_model(
-    family="BinaryConnect", kind="binary weights", paper=BINARY_CONNECT, twin="float_cnn"
+    family="BinaryConnect", kind="binary weights", paper=BINARY_CONNECT, float_baseline="float_cnn"
 )
 def binary_connect_cnn(
     input_shape: tuple[int, int, int] = (32, 32, 3),

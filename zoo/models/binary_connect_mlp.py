@@ -1,4 +1,4 @@
-"""BinaryConnect's multi-layer perceptron and its float twin.
+"""BinaryConnect's multi-layer perceptron and its float baseline.
 
 BinaryConnect: Training Deep Neural Networks with binary weights during propagations,
 arXiv 1511.00363, section 3.1: three hidden layers of rectified linear units with batch
@@ -21,7 +21,9 @@ BINARY_NET = Paper(
 )
 
 
-@register_model(family="BinaryConnect", kind="binary weights", paper=PAPER, twin="float_mlp")
+@register_model(
+    family="BinaryConnect", kind="binary weights", paper=PAPER, float_baseline="float_mlp"
+)
 def binary_connect_mlp(
     input_shape: tuple[int, int, int] = (28, 28, 1),
     classes: int = 10,
@@ -67,7 +69,7 @@ def float_mlp(
     layers: int = 3,
     dropout: float = 0.0,
 ) -> keras.Model:
-    """The float twin of the MLPs: the same layers in Keras' own form, with ReLU.
+    """The float baseline of the MLPs: the same layers in Keras' own form, with ReLU.
 
     Args:
         input_shape: `[H, W, C]` of an image.

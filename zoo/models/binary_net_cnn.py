@@ -1,4 +1,4 @@
-"""The convolutional network of Binarized Neural Networks and its float twin.
+"""The convolutional network of Binarized Neural Networks and its float baseline.
 
 Binarized Neural Networks: Training Deep Neural Networks with Weights and Activations Constrained
 to +1 or -1, arXiv 1602.02830, section 2.2, which takes it from BinaryConnect (`zoo.models._vgg`).
@@ -14,7 +14,7 @@ from zoo.models.binary_net_mlp import PAPER as BINARY_NET
     family="BNN",
     kind="binary weights and activations",
     paper=BINARY_NET,
-    twin="float_cnn",
+    float_baseline="float_cnn",
 )
 def binary_net_cnn(
     input_shape: tuple[int, int, int] = (32, 32, 3),
@@ -44,7 +44,7 @@ def float_cnn(
     *,
     width: int = 128,
 ) -> keras.Model:
-    """The float twin of `binary_net_cnn`: the same layers in Keras' own form, with ReLU.
+    """The float baseline of `binary_net_cnn`: the same layers in Keras' own form, with ReLU.
 
     Args:
         input_shape: `[H, W, C]` of an image; H and W at least 8.

@@ -19,7 +19,7 @@ PAPER = Paper(
     family="BNN",
     kind="binary weights and activations",
     paper=PAPER,
-    twin="float_mlp",
+    float_baseline="float_mlp",
 )
 def binary_net_mlp(
     input_shape: tuple[int, int, int] = (28, 28, 1),

@@ -15,8 +15,8 @@ from zoo.layers.reactnet_layers import RPReLU, RSign
 from zoo.models import Paper, register_model
 from zoo.models._blocks import (
     added,
+    avg_downsample,
     binary_conv,
-    halve,
     pooled_logits,
     real_conv,
     real_shortcut,
@@ -98,7 +98,7 @@ def _mobile_block(
 ) -> tf.Tensor:
     """A 3×3 convolution that may halve the image, then a 1×1 one that may double the width."""
     channels = x.shape[-1]
-    shortcut = x if strides == 1 else halve(x, name=f"{name}_pool")
+    shortcut = x if strides == 1 else avg_downsample(x, name=f"{name}_pool")
     x = _rsign_conv(x, channels, 3, strides, binary_weights, f"{name}_conv")
     x = added(x, shortcut, name=f"{name}_conv_add")
     x = RPReLU(name=f"{name}_conv_rprelu")(x)

@@ -45,7 +45,7 @@ def _resnet(
     width: int,
     name: str,
 ) -> keras.Model:
-    """Stages of so many blocks of two 3×3 convolutions."""
+    """Stages of blocks of two 3×3 convolutions."""
     image = keras.Input(input_shape, name="image")
     x = resnet_stem(image, width, activation=keras.layers.ReLU)
     for stage, depth in enumerate(depths, start=1):

@@ -1,7 +1,7 @@
 """Recipes: everything that decides a training, one file a paper × data set.
 
 A recipe is a frozen dataclass that a decorated function returns; its name is the function's, its
-docstring tells command, duration and expected accuracy:
+docstring states command, duration and expected accuracy:
 
     @register_recipe
     def binary_net_mlp_mnist_5k() -> Recipe: ...
@@ -273,7 +273,7 @@ def resolve_recipe(
 
 
 def _with_settings(recipe: Recipe, settings: Mapping[str, str], seed: int | None) -> Recipe:
-    """The recipe with settings of its own and, behind a prefix, of the trainings before it."""
+    """The recipe with its own settings and, behind a prefix, those of the trainings before it."""
     fields: dict[str, Any] = {}
     for stage in STAGES:
         earlier, prefix = getattr(recipe, stage), f"{stage}."

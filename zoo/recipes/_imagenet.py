@@ -1,4 +1,4 @@
-"""What all recipes on ImageNet share."""
+"""Settings that all recipes on ImageNet share."""
 
 from typing import Any
 

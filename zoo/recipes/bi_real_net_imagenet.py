@@ -4,7 +4,7 @@ Bi-Real Net, arXiv 1808.00278. The schedule is that of the authors' later progra
 (https://github.com/liuzechun/Bi-Real-net, pytorch_implementation).
 
 Differs from the paper: trained from scratch with Adam, without the real-valued pre-training and
-the last epoch for batch norm alone; no jitter of the lighting.
+the last epoch for batch norm only; no jitter of the lighting.
 """
 
 from zoo.recipes import Recipe, register_recipe

@@ -40,7 +40,7 @@ def _recipe(
 
 @register_recipe
 def bert_tiny_debian_sections() -> Recipe:
-    """The float twin, which is the first teacher.
+    """The float baseline, which is the first teacher.
 
     Command: python -m zoo train bert_tiny_debian_sections -o runs/bert_tiny
     Duration: 11 min measured.

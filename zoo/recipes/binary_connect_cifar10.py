@@ -9,10 +9,11 @@ normalisation before pooling.
 Not trained here: the data cannot be had offline. Accuracies are the paper's, table 2.
 """
 
-from typing import Any
+import functools
 
 from zoo.datasets.preprocessing import Preprocessing
 from zoo.recipes import Recipe, register_recipe
+from zoo.recipes._binary_connect import cnn
 
 # Contrast normalisation makes the scale of the pixels immaterial.
 CONTRAST_AND_ZCA = Preprocessing(1.0, 0.0, contrast="global", whitening=True)
@@ -20,13 +21,13 @@ CONTRAST_AND_ZCA = Preprocessing(1.0, 0.0, contrast="global", whitening=True)
 
 @register_recipe
 def float_cnn_cifar10() -> Recipe:
-    """The float twin, the paper's "no regularizer", on CIFAR-10.
+    """The float baseline, the paper's "no regularizer", on CIFAR-10.
 
     Command: python -m zoo train float_cnn_cifar10 -o runs/float_cnn_cifar10
     Duration: about 20 days on two x86-64 cores (estimated); meant for a GPU.
     Accuracy: reported 89.36 % ("No regularizer"); not measured here.
     """
-    return _recipe("float_cnn", {})
+    return _recipe("float_cnn")
 
 
 @register_recipe
@@ -37,7 +38,7 @@ def binary_connect_cnn_cifar10() -> Recipe:
     Duration: about 20 days on two x86-64 cores (estimated); meant for a GPU.
     Accuracy: reported 90.10 % ("BinaryConnect (det.)"); not measured here.
     """
-    return _recipe("binary_connect_cnn", {}, glorot_scaling=True)
+    return _recipe("binary_connect_cnn")
 
 
 @register_recipe
@@ -49,19 +50,15 @@ def binary_connect_cnn_stochastic_cifar10() -> Recipe:
     Accuracy: reported 91.73 % with real weights at test ("BinaryConnect (stoch.)"); not
     measured here.
     """
-    return _recipe("binary_connect_cnn", {"stochastic": True}, glorot_scaling=True)
+    return _recipe("binary_connect_cnn", stochastic=True)
 
 
-def _recipe(model: str, options: dict[str, Any], **fields: Any) -> Recipe:
-    return Recipe(
-        model=model,
-        dataset="cifar10",
-        options={"width": 128, **options},
-        epochs=500,
-        batch_size=50,
-        learning_rate=3e-3,
-        final_learning_rate=2e-6,
-        preprocessing=CONTRAST_AND_ZCA,
-        smoke_options={"width": 4},
-        **fields,
-    )
+_recipe = functools.partial(
+    cnn,
+    dataset="cifar10",
+    preprocessing=CONTRAST_AND_ZCA,
+    width=128,
+    epochs=500,
+    learning_rate=3e-3,
+    final_learning_rate=2e-6,
+)

@@ -10,31 +10,30 @@ Nothing was tuned on this data set. The accuracies are in `results/accuracies.js
 `make accuracies` makes; durations are of two x86-64 cores.
 """
 
-from typing import Any
-
 from zoo.recipes import Recipe, register_recipe
+from zoo.recipes._binary_connect import binary_connect_mlp, float_mlp
 
 
 @register_recipe
 def float_mlp_fashion_mnist() -> Recipe:
-    """The float twin, the paper's "no regularizer", on Fashion-MNIST.
+    """The float baseline, the paper's "no regularizer", on Fashion-MNIST.
 
     Command: python -m zoo train float_mlp_fashion_mnist -o runs/float_mlp_fashion_mnist
     Duration: about 5 minutes (estimated).
     Accuracy: not reported; measured in results/accuracies.jsonl.
     """
-    return _float()
+    return float_mlp("fashion_mnist", epochs=50)
 
 
 @register_recipe
 def float_mlp_dropout_fashion_mnist() -> Recipe:
-    """The float twin with the paper's "50% dropout", on Fashion-MNIST.
+    """The float baseline with the paper's "50% dropout", on Fashion-MNIST.
 
     Command: python -m zoo train float_mlp_dropout_fashion_mnist -o runs/float_mlp_dropout_fashion
     Duration: about 6 minutes (estimated).
     Accuracy: not reported; measured in results/accuracies.jsonl.
     """
-    return _float(dropout=0.5)
+    return float_mlp("fashion_mnist", epochs=50, dropout=0.5)
 
 
 @register_recipe
@@ -45,7 +44,7 @@ def binary_connect_mlp_fashion_mnist() -> Recipe:
     Duration: about 6 minutes (estimated).
     Accuracy: not reported; measured in results/accuracies.jsonl.
     """
-    return _binary()
+    return binary_connect_mlp("fashion_mnist", epochs=50)
 
 
 @register_recipe
@@ -56,25 +55,4 @@ def binary_connect_mlp_stochastic_fashion_mnist() -> Recipe:
     Duration: about 9 minutes (estimated).
     Accuracy: not reported; measured in results/accuracies.jsonl.
     """
-    return _binary(stochastic=True)
-
-
-def _float(**options: Any) -> Recipe:
-    return _recipe("float_mlp", options, learning_rate=1e-3)
-
-
-def _binary(**options: Any) -> Recipe:
-    return _recipe("binary_connect_mlp", options, learning_rate=3e-3, glorot_scaling=True)
-
-
-def _recipe(model: str, options: dict[str, Any], **fields: Any) -> Recipe:
-    return Recipe(
-        model=model,
-        dataset="fashion_mnist",
-        options=options,
-        epochs=50,
-        batch_size=200,
-        final_learning_rate=3e-6,
-        smoke_options={"units": 32},
-        **fields,
-    )
+    return binary_connect_mlp("fashion_mnist", epochs=50, stochastic=True)

@@ -17,7 +17,7 @@ from zoo.recipes import Recipe, register_recipe
 
 @register_recipe
 def float_mlp_mnist_5k() -> Recipe:
-    """The float twin, the paper's "no regularizer", on mnist_5k.
+    """The float baseline, the paper's "no regularizer", on mnist_5k.
 
     Command: python -m zoo train float_mlp_mnist_5k -o runs/float_mlp
     Duration: 31 s measured.
@@ -28,7 +28,7 @@ def float_mlp_mnist_5k() -> Recipe:
 
 @register_recipe
 def float_mlp_dropout_mnist_5k() -> Recipe:
-    """The float twin with the paper's "50% dropout", on mnist_5k.
+    """The float baseline with the paper's "50% dropout", on mnist_5k.
 
     Command: python -m zoo train float_mlp_dropout_mnist_5k -o runs/float_mlp_dropout
     Duration: about 45 s (estimated).

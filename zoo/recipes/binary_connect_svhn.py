@@ -9,10 +9,11 @@ normalisation before pooling.
 Not trained here: the data cannot be had offline. Accuracies are the paper's, table 2.
 """
 
-from typing import Any
+import functools
 
 from zoo.datasets.preprocessing import Preprocessing
 from zoo.recipes import Recipe, register_recipe
+from zoo.recipes._binary_connect import cnn
 
 # Contrast normalisation makes the scale of the pixels immaterial.
 CONTRAST = Preprocessing(1.0, 0.0, contrast="local")
@@ -20,13 +21,13 @@ CONTRAST = Preprocessing(1.0, 0.0, contrast="local")
 
 @register_recipe
 def float_cnn_svhn() -> Recipe:
-    """The float twin, the paper's "no regularizer", on SVHN.
+    """The float baseline, the paper's "no regularizer", on SVHN.
 
     Command: python -m zoo train float_cnn_svhn -o runs/float_cnn_svhn
     Duration: about 25 days on two x86-64 cores (estimated); meant for a GPU.
     Accuracy: reported 97.56 % ("No regularizer"); not measured here.
     """
-    return _recipe("float_cnn", {})
+    return _recipe("float_cnn")
 
 
 @register_recipe
@@ -37,7 +38,7 @@ def binary_connect_cnn_svhn() -> Recipe:
     Duration: about 25 days on two x86-64 cores (estimated); meant for a GPU.
     Accuracy: reported 97.70 % ("BinaryConnect (det.)"); not measured here.
     """
-    return _recipe("binary_connect_cnn", {}, glorot_scaling=True)
+    return _recipe("binary_connect_cnn")
 
 
 @register_recipe
@@ -49,19 +50,15 @@ def binary_connect_cnn_stochastic_svhn() -> Recipe:
     Accuracy: reported 97.85 % with real weights at test ("BinaryConnect (stoch.)"); not
     measured here.
     """
-    return _recipe("binary_connect_cnn", {"stochastic": True}, glorot_scaling=True)
+    return _recipe("binary_connect_cnn", stochastic=True)
 
 
-def _recipe(model: str, options: dict[str, Any], **fields: Any) -> Recipe:
-    return Recipe(
-        model=model,
-        dataset="svhn",
-        options={"width": 64, **options},
-        epochs=200,
-        batch_size=50,
-        learning_rate=1e-2,
-        final_learning_rate=3e-6,
-        preprocessing=CONTRAST,
-        smoke_options={"width": 4},
-        **fields,
-    )
+_recipe = functools.partial(
+    cnn,
+    dataset="svhn",
+    preprocessing=CONTRAST,
+    width=64,
+    epochs=200,
+    learning_rate=1e-2,
+    final_learning_rate=3e-6,
+)

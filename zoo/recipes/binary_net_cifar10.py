@@ -10,8 +10,8 @@ coefficients don't scale; the model of the last epoch instead of the best by val
 Not trained here: the data cannot be had offline. The accuracy is the paper's, table 1.
 """
 
-from zoo.datasets.preprocessing import MINUS_ONE_TO_ONE
 from zoo.recipes import Recipe, register_recipe
+from zoo.recipes._binary_net import cnn
 
 
 @register_recipe
@@ -22,14 +22,4 @@ def binary_net_cnn_cifar10() -> Recipe:
     Duration: about 20 days on two x86-64 cores (estimated); meant for a GPU.
     Accuracy: reported 89.85 % (Torch7) and 88.60 % (Theano); not measured here.
     """
-    return Recipe(
-        model="binary_net_cnn",
-        dataset="cifar10",
-        options={"width": 128},
-        epochs=500,
-        batch_size=50,
-        learning_rate=1e-3,
-        final_learning_rate=3e-7,
-        preprocessing=MINUS_ONE_TO_ONE,
-        smoke_options={"width": 4},
-    )
+    return cnn("cifar10", width=128, epochs=500, final_learning_rate=3e-7)

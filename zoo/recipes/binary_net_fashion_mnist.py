@@ -1,4 +1,4 @@
-"""Binarized Neural Networks and their float twins on Fashion-MNIST.
+"""Binarized Neural Networks and their float baselines on Fashion-MNIST.
 
 Binarized Neural Networks: Training Deep Neural Networks with Weights and Activations Constrained
 to +1 or -1, arXiv 1602.02830, sections 2.1 and 2.2. The paper does not use this data set.
@@ -11,7 +11,10 @@ Nothing was tuned on this data set. The accuracies are in `results/accuracies.js
 `make accuracies` makes; durations are of two x86-64 cores.
 """
 
+import functools
+
 from zoo.recipes import Recipe, register_recipe
+from zoo.recipes._binary_net import small_cnn
 
 
 @register_recipe
@@ -46,7 +49,7 @@ def binary_net_cnn_fashion_mnist() -> Recipe:
 
 @register_recipe
 def float_cnn_fashion_mnist() -> Recipe:
-    """The float twin of the convolutional network on Fashion-MNIST.
+    """The float baseline of the convolutional network on Fashion-MNIST.
 
     Command: python -m zoo train float_cnn_fashion_mnist -o runs/float_cnn_fashion_mnist
     Duration: about 15 minutes (estimated).
@@ -55,14 +58,4 @@ def float_cnn_fashion_mnist() -> Recipe:
     return _cnn("float_cnn", learning_rate=1e-3)
 
 
-def _cnn(model: str, learning_rate: float) -> Recipe:
-    return Recipe(
-        model=model,
-        dataset="fashion_mnist",
-        options={"width": 32},
-        epochs=20,
-        batch_size=100,
-        learning_rate=learning_rate,
-        final_learning_rate=3e-6,
-        smoke_options={"width": 4},
-    )
+_cnn = functools.partial(small_cnn, dataset="fashion_mnist", width=32, epochs=20)

@@ -9,7 +9,10 @@ Differs from the paper: 250 epochs (MLP) and 50 (convolutional network) instead 
 the model of the last epoch instead of the best by validation.
 """
 
+import functools
+
 from zoo.recipes import Recipe, register_recipe
+from zoo.recipes._binary_net import small_cnn
 
 
 @register_recipe
@@ -40,28 +43,18 @@ def binary_net_cnn_mnist() -> Recipe:
     Duration: about 2 hours on two x86-64 cores (estimated).
     Accuracy: neither reported nor measured.
     """
-    return _cnn("binary_net_cnn")
+    return _cnn("binary_net_cnn", learning_rate=3e-3)
 
 
 @register_recipe
 def float_cnn_mnist() -> Recipe:
-    """The float twin of the convolutional network on MNIST.
+    """The float baseline of the convolutional network on MNIST.
 
     Command: python -m zoo train float_cnn_mnist -o runs/float_cnn_mnist
     Duration: about 2 hours on two x86-64 cores (estimated).
     Accuracy: neither reported nor measured.
     """
-    return _cnn("float_cnn")
+    return _cnn("float_cnn", learning_rate=3e-3)
 
 
-def _cnn(model: str) -> Recipe:
-    return Recipe(
-        model=model,
-        dataset="mnist",
-        options={"width": 64},
-        epochs=50,
-        batch_size=100,
-        learning_rate=3e-3,
-        final_learning_rate=3e-6,
-        smoke_options={"width": 4},
-    )
+_cnn = functools.partial(small_cnn, dataset="mnist", width=64, epochs=50)

@@ -55,7 +55,7 @@ def binary_net_cnn_mnist_5k() -> Recipe:
 
 @register_recipe
 def float_cnn_mnist_5k() -> Recipe:
-    """The float twin of the convolutional network on mnist_5k.
+    """The float baseline of the convolutional network on mnist_5k.
 
     Command: python -m zoo train float_cnn_mnist_5k -o runs/float_cnn
     Duration: 111 s measured.

@@ -10,8 +10,8 @@ coefficients don't scale; the model of the last epoch instead of the best by val
 Not trained here: the data cannot be had offline. The accuracy is the paper's, table 1.
 """
 
-from zoo.datasets.preprocessing import MINUS_ONE_TO_ONE
 from zoo.recipes import Recipe, register_recipe
+from zoo.recipes._binary_net import cnn
 
 
 @register_recipe
@@ -22,14 +22,4 @@ def binary_net_cnn_svhn() -> Recipe:
     Duration: about 25 days on two x86-64 cores (estimated); meant for a GPU.
     Accuracy: reported 97.47 % (Torch7) and 97.20 % (Theano); not measured here.
     """
-    return Recipe(
-        model="binary_net_cnn",
-        dataset="svhn",
-        options={"width": 64},
-        epochs=200,
-        batch_size=50,
-        learning_rate=1e-3,
-        final_learning_rate=1e-6,
-        preprocessing=MINUS_ONE_TO_ONE,
-        smoke_options={"width": 4},
-    )
+    return cnn("svhn", width=64, epochs=200, final_learning_rate=1e-6)

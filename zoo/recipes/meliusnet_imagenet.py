@@ -1,6 +1,6 @@
 """MeliusNet22 on ImageNet.
 
-MeliusNet, arXiv 2001.05936. larq-zoo does not tell how it trained the network; the schedule is
+MeliusNet, arXiv 2001.05936. larq-zoo does not say how it trained the network; the schedule is
 that of `binary_densenet28_imagenet`, by the same authors.
 """
 

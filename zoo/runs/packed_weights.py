@@ -37,7 +37,7 @@ SAMPLES = 100
 """How many test samples an exported file carries, to verify a conversion with."""
 
 FITTED = "preprocessing."
-"""What the names of fitted preprocessing start with."""
+"""Prefix of the arrays of fitted preprocessing."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -46,7 +46,7 @@ def export(run: Run, path: Path) -> None:
     """Writes a run's weights to `path` (`.npz`) and its card beside it (`.json`).
 
     Raises:
-        OnebitError: A binary weight is no sign times one magnitude per output channel or row, or
+        OnebitError: A binary weight is not ±scale with one scale per output channel or row, or
             the files cannot be written.
     """
     arrays = pack(run.model)
@@ -72,7 +72,7 @@ def pack(model: keras.Model) -> Arrays:
     """The weights of a model, binary kernels as bits.
 
     Raises:
-        OnebitError: A binary kernel is no sign times one magnitude per output channel or row.
+        OnebitError: A binary kernel is not ±scale with one scale per output channel or row.
     """
     arrays: Arrays = {}
     for number, weight in enumerate(model.weights):
@@ -168,7 +168,7 @@ def load_file(name: str, path: Path, **options: Any) -> Run:
 
     card = files.read_json(card_path(path))
     if card.get("schema_version") != SCHEMA_VERSION:
-        raise OnebitError(f"{card_path(path)} is no card that this Onebit reads")
+        raise OnebitError(f"{card_path(path)} is not a card that this version reads")
     if card["name"] != name:
         raise UsageError(f"{path} holds weights of {card['name']}, not of {name}")
     if not path.is_file() or files.sha256(path) != card["weights_sha256"]:

@@ -84,7 +84,7 @@ class Run:
 
 
 def preprocessed(split: Split, preprocessor: Preprocessor | None) -> NDArray[Any]:
-    """What a model takes: pixels mapped, token ids (whose preprocessing is None) as they are."""
+    """A model's input: pixels preprocessed, token ids (whose preprocessing is None) unchanged."""
     return split.images if preprocessor is None else preprocessor(split.images)
 
 
@@ -118,13 +118,13 @@ def load_card(folder: str | Path) -> dict[str, Any]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise OnebitError(f"there is no run folder {folder}; train one with python -m zoo train")
+        raise OnebitError(f"there is not a run folder {folder}; train one with python -m zoo train")
     if not (folder / CARD).is_file():
         if (folder / CONFIG).is_file():
             command = files.read_json(folder / CONFIG).get("command")
-            mend = f"resume with: {command}" if command else "call zoo.train again to resume"
-            raise OnebitError(f"{folder}: training has not finished; {mend}")
-        raise OnebitError(f"{folder} is no run folder: it has neither {CARD} nor {CONFIG}")
+            hint = f"resume with: {command}" if command else "call zoo.train again to resume"
+            raise OnebitError(f"{folder}: training has not finished", hint=hint)
+        raise OnebitError(f"{folder} is not a run folder: it has neither {CARD} nor {CONFIG}")
     card = files.read_json(folder / CARD)
     version = card.get("schema_version") if isinstance(card, dict) else None
     if version != SCHEMA_VERSION:
@@ -163,7 +163,7 @@ def load_samples(path: Path, sha256: str) -> Split:
 
 
 def load_preprocessor(folder: Path, card: Mapping[str, Any]) -> Preprocessor | None:
-    """What the pixels of the run with that card go through; None for token ids.
+    """The preprocessing of the run with that card; None for token ids.
 
     Raises:
         OnebitError: What was fitted is missing, damaged or of another run.
@@ -179,7 +179,7 @@ def load_preprocessor(folder: Path, card: Mapping[str, Any]) -> Preprocessor | N
 
 
 def load_tokenizer(folder: Path, card: Mapping[str, Any]) -> Tokenizer | None:
-    """What makes token ids of texts for the run with that card; None for images.
+    """The tokenizer of the run with that card; None for images.
 
     Raises:
         OnebitError: It is missing, damaged or of another run.
@@ -197,13 +197,13 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     try:
         return files.read_json_lines(folder / HISTORY)
     except OnebitError as error:
-        raise OnebitError(f"{error}; train anew with --restart") from error
+        raise OnebitError(f"{error}; train again with --restart") from error
 
 
 def _check_hash(path: Path, sha256: str) -> None:
     if not path.is_file():
-        raise OnebitError(f"{path} is missing; train anew with --restart")
+        raise OnebitError(f"{path} is missing; train again with --restart")
     if files.sha256(path) != sha256:
         raise OnebitError(
-            f"{path} is not the file that {CARD} describes; train anew with --restart"
+            f"{path} is not the file that {CARD} describes; train again with --restart"
         )

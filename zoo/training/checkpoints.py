@@ -71,13 +71,13 @@ def claim(
         if difference:
             raise UsageError(
                 f"{folder} holds a run with {difference}; give another folder, or --restart to "
-                "train anew"
+                "train again"
             )
         return
     if path.is_file():
         _remove_run(folder)
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} exists and is no run folder; give a new or empty one")
+        raise UsageError(f"{folder} exists and is not a run folder; give a new or empty one")
     files.write_json(
         path,
         {
@@ -136,7 +136,7 @@ def _remove_run(folder: Path) -> None:
 
 
 def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
-    """Writes history.jsonl anew."""
+    """Rewrites history.jsonl."""
     lines = (json.dumps(epoch, allow_nan=False) + "\n" for epoch in history)
     files.write_text(folder / HISTORY, "".join(lines))
 

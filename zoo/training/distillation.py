@@ -19,8 +19,8 @@ VOLUME = "_out"
 """How the names of the layers end whose attention is compared, in Real-to-Binary networks."""
 
 OWN_WEIGHTS = ("scale", "calibrated")
-"""What a student does not take over: the scale of an elastic quantizer means another thing with
-another number of bits, and is set by the first batch."""
+"""Weights that a student does not take over: the scale of an elastic quantizer means
+another thing with another number of bits, and is set by the first batch."""
 
 
 def start_from(student: keras.Model, teacher: keras.Model) -> None:
@@ -56,7 +56,7 @@ def start_from(student: keras.Model, teacher: keras.Model) -> None:
 def _weights(layer: keras.layers.Layer, prefix: str = "") -> dict[str, tf.Variable]:
     """The weights of a layer and its quantizers by attribute, as in `input_quantizer.threshold`.
 
-    Variables' own names are no key: a model that was loaded has others.
+    Variables' own names are not a key: a model that was loaded has others.
     """
     found = {}
     for name, value in vars(layer).items():
@@ -78,7 +78,7 @@ class Distiller(keras.Model):
     and the other terms as `logits_loss`, `hidden_loss` and `attention_loss`.
 
     BiT, arXiv 2205.13016, section 3.4, has the first two terms; ReActNet, arXiv 2003.03488, the
-    first alone (its distributional loss, but for the teacher's entropy, which is constant);
+    first one only (its distributional loss, but for the teacher's entropy, which is constant);
     Real-to-Binary, arXiv 2003.11535, all but the second.
 
     Args:
@@ -149,7 +149,7 @@ Answer = Callable[..., tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]]
 
 
 def _answers(model: keras.Model, volumes: str | None) -> Answer:
-    """What gives a model's logits, its hidden states and what it pays attention with, in order."""
+    """A model of the logits, the hidden states and the attention tensors, in order."""
 
     def outputs(ending: str | None) -> list[tf.Tensor]:
         return [layer.output for layer in model.layers if ending and layer.name.endswith(ending)]

@@ -37,7 +37,7 @@ _LOST = (
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
 )
-"""What TensorFlow raises when a worker has gone."""
+"""Errors that TensorFlow raises when a worker has gone."""
 
 
 class WorkerLostError(OnebitError):
@@ -131,7 +131,7 @@ def parse_tf_config(text: str) -> tuple[int, list[str]]:
     """This worker's index and all workers' addresses.
 
     Raises:
-        UsageError: The text is no cluster of workers, or this process is none of them.
+        UsageError: The text does not describe a cluster of workers with this process in it.
     """
     try:
         config = json.loads(text)

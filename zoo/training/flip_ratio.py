@@ -1,4 +1,4 @@
-"""What happens to latent weights in training: where they lie, and which change their sign."""
+"""Metrics of latent weights in training: their distribution and how many flip sign."""
 
 from __future__ import annotations
 

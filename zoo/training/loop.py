@@ -2,7 +2,7 @@
 
 Every epoch ends with the history, then a checkpoint. A resumed training takes the newest
 checkpoint, drops what the history holds beyond it, and goes on exactly as the uninterrupted one
-would: operations are deterministic, an epoch's order depends on (seed, epoch) alone, and the
+would: operations are deterministic, an epoch's order depends only on (seed, epoch), and the
 checkpoint holds the random states of dropout and stochastic signs.
 """
 
@@ -234,7 +234,7 @@ class _Training:
             except (ValueError, AssertionError, tf.errors.OpError) as error:
                 raise OnebitError(
                     f"{folder / CHECKPOINTS} is damaged or of another Onebit; "
-                    "train anew with --restart"
+                    "train again with --restart"
                 ) from error
         self._history = read_history(folder)[: int(self._done.numpy())]
 

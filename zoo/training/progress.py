@@ -1,4 +1,4 @@
-"""What training shows on standard error: one live line on a terminal, plain lines elsewhere."""
+"""Progress of a training on standard error: one live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
