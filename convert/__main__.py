@@ -3,14 +3,27 @@
 The one module of this package that looks names up in `zoo`.
 """
 
-from collections.abc import Callable, Sequence
+if __name__ == "__main__":  # before anything that takes time
+    from onebit.interrupts import end_at_once
+
+    end_at_once()
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from convert.int8.options import int8_options
-from onebit.cli import CommandGroup, emit, format_option, progress, require_suffix
+from onebit.cli import (
+    CommandGroup,
+    emit,
+    emit_document,
+    format_option,
+    options,
+    require_suffix,
+    stderr_console,
+)
 from onebit.errors import OnebitError, UsageError
 from onebit.files import replacing, require_writable
 
@@ -23,50 +36,40 @@ if TYPE_CHECKING:
     from convert.keras_model.samples import Samples
     from onebit.keras import keras
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 RANDOM_SAMPLES = 16
 """How many random inputs a model without data is verified on."""
 
 
-def _model_options(command: Command) -> Command:
-    """The options of commands that load a model and compare a file with it."""
-    for option in reversed(
-        [
-            click.option(
-                "--samples",
-                "sample_count",
-                default=1000,
-                show_default=True,
-                type=click.IntRange(min=0),
-                help="How many samples to compare the file with Keras on; 0 skips the comparison.",
-            ),
-            click.option(
-                "--verify-data",
-                type=click.Path(path_type=Path),
-                help="Where samples come from: a run folder or its card.json, or an .npz file with "
-                "float32 `inputs` as the model takes them and optional `labels`.",
-            ),
-            click.option(
-                "--delegate/--no-delegate",
-                "with_delegate",
-                default=True,
-                show_default=True,
-                help="Whether to compare stock LiteRT with Onebit's delegate too, where it is "
-                "there.",
-            ),
-            click.option(
-                "--custom-objects",
-                type=click.Path(path_type=Path, dir_okay=False),
-                help="A Python file with the classes that the model uses; it is run.",
-            ),
-            click.option(
-                "--allow-code", is_flag=True, help="Run the code in the model's Lambda layers."
-            ),
-        ]
-    ):
-        command = option(command)
-    return command
+_model_options = options(
+    click.option(
+        "--samples",
+        "sample_count",
+        default=1000,
+        show_default=True,
+        type=click.IntRange(min=0),
+        help="How many samples to compare the file with Keras on; 0 skips the comparison.",
+    ),
+    click.option(
+        "--verify-data",
+        type=click.Path(path_type=Path),
+        help="Where samples come from: a run folder or its card.json, or an .npz file with "
+        "float32 `inputs` as the model takes them and optional `labels`.",
+    ),
+    click.option(
+        "--delegate/--no-delegate",
+        "with_delegate",
+        default=True,
+        show_default=True,
+        help="Whether to compare stock LiteRT with Onebit's delegate too, where it is there.",
+    ),
+    click.option(
+        "--custom-objects",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="A Python file with the classes that the model uses; it is run.",
+    ),
+    click.option("--allow-code", is_flag=True, help="Run the code in the model's Lambda layers."),
+)
+"""The options of commands that load a model and compare a file with it."""
 
 
 @click.group(cls=CommandGroup)
@@ -130,7 +133,7 @@ def model(
     from convert.int8.settings import Int8
     from convert.printing import print_layers, print_totals, print_verification
 
-    with progress.status("loading TensorFlow and the model") as status:
+    with stderr_console.status("loading TensorFlow and the model") as status:
         loaded = _load(source, custom_objects, allow_code)
         samples = _samples(loaded, verify_data, sample_count) if sample_count else None
         settings = None
@@ -150,7 +153,7 @@ def model(
     _save(conversion, output, keep_mismatch, header)
     report = conversion.report
     if format_ == "json":
-        emit([], "json", document=report.to_dict())
+        emit_document(report.to_dict())
         return
     print_layers(report.layers, f"{report.name} → {output}")
     print_totals(report.totals, report.file.size_bytes)
@@ -183,8 +186,10 @@ def audit(file: Path, fail_if_float: bool, format_: str) -> None:
     if format_ == "table":
         print_layers(result.layers, str(file))
         print_totals(result.totals, result.file.size_bytes)
+    elif format_ == "json":
+        emit_document(asdict(result))
     else:
-        emit([asdict(layer) for layer in result.layers], format_, document=asdict(result))
+        emit([asdict(layer) for layer in result.layers], format_)
     left = [layer.name for layer in result.layers if layer.kind == "float"]
     if fail_if_float and left:
         raise OnebitError(f"{len(left)} of {len(result.layers)} layers are float: {listed(left)}")
@@ -224,12 +229,12 @@ def verify(
     from convert.tflite.graph import read_file
 
     content = read_file(file)
-    with progress.status("loading TensorFlow and the model") as status:
+    with stderr_console.status("loading TensorFlow and the model") as status:
         loaded = _load(source, custom_objects, allow_code)
         samples = _samples(loaded, verify_data, sample_count)
         result = verify_file(loaded.model, content, samples, status.update, with_delegate)
     if format_ == "json":
-        emit([], "json", document=asdict(result))
+        emit_document(asdict(result))
     else:
         print_verification(result)
     if result.mismatches():

@@ -1,5 +1,10 @@
 """`python -m edge`: benchmark `.tflite` files, report and compare the results."""
 
+if __name__ == "__main__":  # before anything that takes time
+    from onebit.interrupts import end_at_once
+
+    end_at_once()
+
 import click
 
 from edge.commands.bench import bench

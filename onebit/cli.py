@@ -1,4 +1,4 @@
-"""Manners that every command line of Onebit shares.
+"""Behaviour that all of Onebit's command lines share.
 
 Results go to standard output, progress and errors to standard error. Exit codes: 0 success,
 1 failure, 2 wrong usage, 130 interrupted.
@@ -15,38 +15,50 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.exceptions import Exit
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from onebit import interrupts
 from onebit.errors import OnebitError, UsageError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 FORMATS = ("table", "json", "jsonl", "csv")
 
 MIN_COLUMN_WIDTH = 8
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-progress = Console(stderr=True, highlight=False)
+stderr_console = Console(stderr=True, highlight=False)
 """Where progress and notes go."""
 
 
 class CommandGroup(click.Group):
-    """A group whose commands turn an `OnebitError` into one line on standard error."""
+    """A group whose commands turn an `OnebitError` and Ctrl-C into one line on standard error."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; errors that a user can act on end it without a traceback."""
         try:
-            return super().invoke(ctx)
-        except OnebitError as error:
-            click.echo(f"error: {error}", err=True)
-            ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-            ctx.exit(130)
+            with interrupts.raised():
+                return super().invoke(ctx)
+        except Exit:
+            raise
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) or interrupts.interrupted():
+                click.echo("interrupted", err=True)
+                ctx.exit(interrupts.EXIT_CODE)
+            if isinstance(error, OnebitError):
+                click.echo(f"error: {error}", err=True)
+                ctx.exit(error.exit_code)
+            raise
 
 
-def format_option(*formats: str) -> Callable[[Any], Any]:
+def say(line: str) -> None:
+    """Prints a line to standard error, unwrapped, so that programs can search for it."""
+    stderr_console.print(line, markup=False, soft_wrap=True)
+
+
+def format_option(*formats: str) -> Callable[[Command], Command]:
     """The option `--format`, with `table` as its default; all of `FORMATS` when none is named."""
     return click.option(
         "--format",
@@ -54,7 +66,7 @@ def format_option(*formats: str) -> Callable[[Any], Any]:
         type=click.Choice(formats or FORMATS),
         default="table",
         show_default=True,
-        help="How the result is printed.",
+        help="Format of the result.",
     )
 
 
@@ -75,7 +87,6 @@ def emit(
     *,
     title: str | None = None,
     columns: Mapping[str, str] | None = None,
-    document: Any = None,
 ) -> None:
     """Prints records to standard output as a table, Markdown, JSON, JSON Lines or CSV.
 
@@ -85,10 +96,9 @@ def emit(
         title: The table's title.
         columns: Key → heading of what the table and Markdown show; all keys when absent. The other
             formats always hold every key.
-        document: What `json` prints in place of the list of records.
     """
     if format_ == "json":
-        click.echo(json.dumps(records if document is None else document, indent=2))
+        emit_document(records)
     elif format_ == "jsonl":
         for record in records:
             click.echo(json.dumps(record))

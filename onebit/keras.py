@@ -10,6 +10,7 @@ import sys
 import warnings
 
 import onebit
+from onebit.interrupts import importing
 from onebit.streams import held_stderr
 
 _loaded_before = sys.modules.get("tensorflow")
@@ -26,7 +27,7 @@ warnings.filterwarnings("ignore", message=".*pkg_resources.*", category=UserWarn
 
 
 # TensorFlow's libraries write notices about absent GPUs before any log level applies to them.
-with held_stderr():
+with importing(), held_stderr():
     import larq as lq
     import tensorflow as tf
 
@@ -35,4 +36,5 @@ keras = tf.keras
 
 __all__ = ["keras", "lq", "tf"]
 
-onebit.import_keras_modules()
+with importing():
+    onebit.import_keras_modules()

@@ -1,5 +1,10 @@
 """`python -m zoo`: lists, shows, trains, evaluates and exports."""
 
+if __name__ == "__main__":  # before anything that takes time
+    from onebit.interrupts import end_at_once
+
+    end_at_once()
+
 import dataclasses
 import os
 import shlex
@@ -9,7 +14,7 @@ from typing import Any
 
 import click
 
-from onebit.cli import CommandGroup, emit, format_option, print_table, require_suffix
+from onebit.cli import CommandGroup, emit, emit_document, format_option, print_table, require_suffix
 from onebit.files import require_writable
 
 # Commands import what needs TensorFlow themselves: help and errors must not wait for it.
@@ -72,7 +77,7 @@ def show(name: str, format_: str) -> None:
 
     document = describe(name)
     if format_ == "json":
-        emit([], "json", document=document)
+        emit_document(document)
         return
     click.echo(f"{name}: {document['description']}\n")
     if document["paper"]:
@@ -184,10 +189,10 @@ def train(
         card = load_card(output)
         click.echo(f"{output} is finished: {_accuracy(card)}; --restart trains again")
         return
-    try:
-        import zoo
-        from zoo.training.distribution import WorkerLostError
+    import zoo
+    from zoo.training.distribution import WorkerLostError
 
+    try:
         run = zoo.train(
             resolved, output, data=data, restart=restart, command=line, strategy=strategy
         )

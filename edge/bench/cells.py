@@ -28,7 +28,7 @@ from edge.devices import Device, InterruptedRunError
 from edge.devices.local import LocalDevice
 from edge.results.row import FAILED, OK, SKIPPED, Host, Model, Row, Run, Setup
 from onebit import __version__, provenance
-from onebit.cli import progress
+from onebit.cli import say
 from onebit.delegate import MEND, find_delegate
 from onebit.errors import OnebitError, UsageError
 
@@ -79,7 +79,7 @@ def plan_cells(
         model = file if isinstance(file, Model) else describe(file)
         has_lce_ops = bool(model.lce_ops)
         if asked is None and has_lce_ops and not has_delegate:
-            progress.print(f"note: {model.file} runs without the delegate; {MEND}", markup=False)
+            say(f"note: {model.file} runs without the delegate; {MEND}")
         setups = asked
         if setups is None:
             setups = default_setups(has_lce_ops, has_delegate, offers or EVERYTHING)

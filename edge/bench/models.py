@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.results.row import Model, Verification
-from onebit.cli import progress
+from onebit.cli import say
 from onebit.errors import OnebitError, UsageError
 from onebit.files import read_json, sha256
 
@@ -83,14 +83,13 @@ def _report(path: Path, digest: str) -> dict[str, Any]:
     try:
         report = read_json(report_path)
     except OnebitError as error:
-        progress.print(f"warning: {error}; going on without it", markup=False)
+        say(f"warning: {error}; going on without it")
         return {}
     file = report.get("file") if isinstance(report, dict) else None
     if not isinstance(file, dict) or file.get("sha256") != digest:
-        progress.print(
+        say(
             f"warning: {report_path} describes another file than {path.name} (SHA-256 differs); "
-            "going on without it",
-            markup=False,
+            "going on without it"
         )
         return {}
     return report

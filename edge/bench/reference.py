@@ -15,7 +15,7 @@ from edge.bench.samples import Data
 from edge.devices import Device, RunnerError
 from edge.devices.local import LocalDevice
 from edge.results.row import Evaluation, Model, Parity
-from onebit.cli import progress
+from onebit.cli import say
 from onebit.delegate import find_delegate
 from onebit.errors import OnebitError
 
@@ -70,10 +70,9 @@ def host_references(
         for model in {model.sha256: model for model in models}.values():
             setup = _reference_setup(model)
             if setup is None:
-                progress.print(
+                say(
                     f"note: this machine has no runtime for {model.file}, so that answers on a "
-                    "device are not compared with it",
-                    markup=False,
+                    "device are not compared with it"
                 )
                 continue
             label = f"{setup.name} on the host"
@@ -82,7 +81,7 @@ def host_references(
                     outputs = run_inputs(device, model, setup, 1, plan, samples, REFERENCE_SECONDS)
                     found[model.sha256] = Reference(label, outputs)
                 except OnebitError as error:
-                    progress.print(f"warning: {label} fails on {model.file}: {error}", markup=False)
+                    say(f"warning: {label} fails on {model.file}: {error}")
     return references
 
 

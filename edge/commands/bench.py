@@ -33,7 +33,7 @@ from edge.results.tables import (
     profile_lines,
     setup_label,
 )
-from onebit.cli import emit, format_option, progress
+from onebit.cli import emit, format_option, say
 from onebit.errors import UsageError
 
 
@@ -208,7 +208,7 @@ def bench(
             writer.close()
     print_rows(results, format_)
     for note in host_notes(results):
-        progress.print(f"note: {note}", markup=False, soft_wrap=True)
+        say(f"note: {note}")
     if any(row.status == row_module.FAILED for row in results):
         raise SystemExit(1)
 

@@ -8,7 +8,7 @@ import click
 from edge.results.comparison import APART, BROKEN, STUDIES, Comparison, compare
 from edge.results.row_files import read_rows
 from edge.results.units import milliseconds
-from onebit.cli import emit, format_option, progress
+from onebit.cli import emit, format_option, say
 from onebit.errors import OnebitError
 
 COLUMNS = {
@@ -83,17 +83,15 @@ def compare_command(
     else:
         emit([dataclasses.asdict(line) for line in found], format_)
     if any(line.ratio is not None and min(line.old_rows, line.new_rows) == 1 for line in found):
-        progress.print(
+        say(
             "note: a cell with one row on a side has no part of its interval for what differs from "
-            "process to process; measure several times, with --append",
-            markup=False,
-            soft_wrap=True,
+            "process to process; measure several times, with --append"
         )
     if limit is None:
         return
     for line in found:
         if line.verdict == BROKEN or (line.ratio_low is not None and line.ratio_low > 1 + limit):
-            progress.print(f"regression: {_sentence(line)}", markup=False, soft_wrap=True)
+            say(f"regression: {_sentence(line)}")
     if any(line.verdict == BROKEN for line in found):
         raise SystemExit(1)
     if any(line.ratio_low is not None and line.ratio_low > 1 + limit for line in found):

@@ -13,7 +13,7 @@ from edge.devices.adb import TOOL_HINT, adb
 from edge.devices.adb_shell import AdbShellDevice
 from edge.devices.doctor import SPOILS, examine
 from edge.devices.fleet_file import LOCAL, Entry, entries_of
-from onebit.cli import emit, format_option, progress
+from onebit.cli import emit, format_option, say
 from onebit.errors import OnebitError
 
 DEVICE_COLUMNS = {
@@ -58,7 +58,7 @@ def _attached() -> list[Entry]:
     try:
         lines = adb("devices").stdout.splitlines()[1:]
     except RunnerError as error:
-        progress.print(f"note: {error}", markup=False, soft_wrap=True)
+        say(f"note: {error}")
         return []
     serials = [line.split()[0] for line in lines if line.strip()]
     return [Entry(serial, f"adb:{serial}") for serial in serials]

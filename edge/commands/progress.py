@@ -8,7 +8,7 @@ from edge.bench.fleet_run import Event
 from edge.devices.fleet_file import Entry
 from edge.results.tables import setup_label
 from edge.results.units import milliseconds
-from onebit.cli import progress
+from onebit.cli import say, stderr_console
 
 
 class DeviceProgress:
@@ -17,14 +17,14 @@ class DeviceProgress:
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._several = len(entries) > 1
         self._live = Progress(
-            TextColumn("{task.fields[device]}", markup=False),
+            TextColumn("{task.fields[device]}"),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[now]}", markup=False),
-            console=progress,
+            TextColumn("{task.fields[now]}"),
+            console=stderr_console,
             transient=True,
             auto_refresh=False,  # drawing would disturb what is measured here
-            disable=not progress.is_terminal,
+            disable=not stderr_console.is_terminal,
         )
         self._tasks = {
             entry.name: self._live.add_task("", total=None, device=entry.name, now="connecting")
@@ -63,6 +63,6 @@ class DeviceProgress:
             where = f"{event.device}: " if self._several else ""
             label = f"{where}{row.model.name} on {setup_label(row)}"
             line = f"[{ended}/{total}] {label}: {'; '.join(parts)}"
-            progress.print(line, markup=False, soft_wrap=True)
+            say(line)
         self._counts[event.device] = (ended, total)
         self._live.refresh()

@@ -9,7 +9,7 @@ from edge.report.headline import headline, headline_columns
 from edge.report.page import write_report
 from edge.results.row_files import read_rows
 from edge.results.tables import distinctly_named, latest
-from onebit.cli import emit, format_option, progress
+from onebit.cli import emit, format_option, say
 from onebit.errors import OnebitError, UsageError
 
 
@@ -43,7 +43,7 @@ def report(files: tuple[str, ...], output: str | None, format_: str) -> None:
         if Path(output).is_dir():
             raise UsageError(f"{output} is a folder; give the page a name, such as report.html")
         write_report(results, output)
-        progress.print(f"wrote {output}", markup=False, soft_wrap=True)
+        say(f"wrote {output}")
     if format_ == "png":
         return
     lines = headline(distinctly_named(latest(results)))

@@ -13,7 +13,7 @@ from edge.devices.channel import last_line
 from edge.devices.delegate_builds import target_of, wheel_for
 from edge.devices.remote import runtime_packages
 from edge.devices.ssh import VENV, SshDevice
-from onebit.cli import progress
+from onebit.cli import say
 from onebit.errors import OnebitError
 
 INSTALL_SECONDS = 1800
@@ -136,4 +136,4 @@ def _minor(facts: dict[str, Any]) -> str:
 
 
 def _say(device: Device, text: str) -> None:
-    progress.print(f"{device.name}: {text}", markup=False, soft_wrap=True)
+    say(f"{device.name}: {text}")

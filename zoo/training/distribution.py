@@ -121,7 +121,7 @@ def _multi_worker() -> Distribution:
     index, addresses = parse_tf_config(os.environ.get("TF_CONFIG", ""))
     if len(addresses) == 1:
         return Distribution(tf.distribute.get_strategy())
-    cli.progress.print(f"worker {index} of {len(addresses)}, {addresses[index]}")
+    cli.say(f"worker {index} of {len(addresses)}, {addresses[index]}")
     options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=FAILURE_TIMEOUT_S)
     strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     return Distribution(strategy, is_chief=index == 0, workers=len(addresses))

@@ -1,0 +1,112 @@
+"""Ctrl-C at a random moment ends every command with one line and exit code 130."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import convert.__main__
+import edge.__main__
+import zoo.__main__
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "tests" / "written_before"
+GROUPS = {"zoo": zoo.__main__.main, "convert": convert.__main__.main, "edge": edge.__main__.cli}
+
+COMMANDS = {
+    "zoo list": (),
+    "zoo show": ("binary_net_mlp",),
+    "zoo train": ("binary_net_mlp_mnist_5k", "--smoke", "-o", "run"),
+    "zoo evaluate": (str(FOLDER / "run"),),
+    "zoo export": (str(FOLDER / "run"), "-o", "weights.npz"),
+    "convert model": (str(FOLDER / "run"), "-o", "model.tflite"),
+    "convert audit": (str(FOLDER / "model.tflite"),),
+    "convert verify": (str(FOLDER / "run"), str(FOLDER / "model.tflite")),
+    "convert weights": (str(FOLDER / "model.tflite"), "-o", "weights.npz"),
+    "edge devices": (),
+    "edge doctor": ("local",),
+    "edge bench": (str(FOLDER / "model.tflite"), "-o", "rows.jsonl", "--mode", "quick"),
+    "edge compare": (
+        str(ROOT / "results" / "compare_once.jsonl"),
+        str(ROOT / "results" / "compare_again.jsonl"),
+    ),
+    "edge report": (str(FOLDER / "rows.jsonl"), "-o", "report.html"),
+}
+
+SECONDS = (0.0, 0.15, 0.8, 4.0)
+"""Between two neighbours lies one random moment, so that short commands are met too."""
+
+# Runs a module as `python -m` does, and writes to a pipe as soon as the module handles Ctrl-C:
+# before, Python itself is starting.
+START = """\
+import os, runpy, signal, sys, threading, time
+
+def watch():
+    while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        time.sleep(0.001)
+    os.write(int(pipe), b"x")
+
+module, pipe, *sys.argv[1:] = sys.argv[1:]
+threading.Thread(target=watch, daemon=True).start()
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+
+
+def test_every_command_is_listed():
+    known = {f"{stage} {name}" for stage, group in GROUPS.items() for name in group.commands}
+    assert set(COMMANDS) == known
+
+
+def interrupted(command, seconds, folder):
+    """What a command printed and its exit code; None if it was done before the signal came.
+
+    The signal goes to the whole group of processes, as a terminal's does.
+    """
+    module, name = command.split()
+    heard, told = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-c", START, module, str(told), name, *COMMANDS[command]],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        pass_fds=[told],
+        cwd=folder,
+        start_new_session=True,
+    ) as process:
+        os.close(told)
+        os.read(heard, 1)
+        os.close(heard)
+        time.sleep(seconds)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    return errors.decode(errors="replace"), process.returncode
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_interrupt_at_any_moment_is_one_line_and_130(command, tmp_path):
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")
+    moments = random.Random(seed)
+    for index, (low, high) in enumerate(zip(SECONDS, SECONDS[1:], strict=False)):
+        folder = tmp_path / str(index)
+        folder.mkdir()
+        seconds = moments.uniform(low, high)
+        errors, code = interrupted(command, seconds, folder)
+        about = f"seed {seed}, after {seconds:.3f} s: code {code}: {errors}"
+        assert "Traceback" not in errors, about
+        last = errors.splitlines()[-1:] or [""]
+        if last[0].startswith("interrupted"):
+            assert code == 130, about
+            assert list(folder.rglob(".*")) == [], about
+        else:
+            # It was done, or as good as: `edge doctor` exits with 1 where something is amiss.
+            assert code in ((0, 1) if command == "edge doctor" else (0,)), about
+            break
+    assert index > 0, "it was done before the first moment"
