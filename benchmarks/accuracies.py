@@ -15,6 +15,7 @@ import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -186,7 +187,7 @@ def plot_latent(rows: list[dict], dataset: str, axes: "Axes") -> None:
     axes.legend()
 
 
-def draw(plot, rows: list[dict], dataset: str, path: Path) -> None:
+def draw(plot: Callable[..., None], rows: list[dict], dataset: str, path: Path) -> None:
     """Writes a plot as SVG; equal rows give an equal file."""
     import matplotlib
 

@@ -138,8 +138,9 @@ def rows() -> list[dict[str, Any]]:
 
 def binary_macs(file: bytes, folder: Path) -> int:
     """Binary multiply-adds of one inference, as the delegate's profile counts them."""
-    import onebit_delegate
     from ai_edge_litert.interpreter import Interpreter
+
+    import onebit_delegate
 
     path = folder / "profile.json"
     delegate = onebit_delegate.load(num_threads=1, profile=path)

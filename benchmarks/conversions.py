@@ -16,6 +16,7 @@ import resource
 import signal
 import subprocess
 import sys
+from typing import Any
 
 from benchmarks import RESULTS
 from onebit.files import read_json_lines
@@ -42,7 +43,7 @@ def names() -> list[str]:
     return [f"larq_zoo:{name}" for name in sorted(theirs)] + [f"zoo:{name}" for name in ours]
 
 
-def build(name: str):
+def build(name: str) -> Any:
     """The untrained model of a name that `names` gives."""
     from onebit.keras import keras
 
@@ -58,7 +59,7 @@ def build(name: str):
     return factory(weights=None)
 
 
-def calibrate(model) -> None:
+def calibrate(model: Any) -> None:
     """Gives batch normalisations random scales, and the statistics of random images."""
     import numpy as np
 
@@ -129,7 +130,7 @@ def row_of(name: str) -> dict:
         return {**row, "status": "failed", "reason": str(error)[:300]}
     report = conversion.report
     macs = [layer.macs for layer in report.layers]
-    reasons = sorted({layer.reason for layer in report.layers if layer.kind == "float"})
+    reasons = sorted({str(layer.reason) for layer in report.layers if layer.kind == "float"})
     row.update(
         status="converted",
         bytes=len(conversion.tflite),

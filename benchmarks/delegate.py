@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,7 @@ def timed(call: Callable[[], Any] | Worker) -> int:
     return time.perf_counter_ns() - start
 
 
-def measure(calls: dict[str, Callable[[], Any] | Worker], rounds: int) -> dict[str, list[int]]:
+def measure(calls: Mapping[str, Callable[[], Any] | Worker], rounds: int) -> dict[str, list[int]]:
     """Nanoseconds of each call; contenders take turns."""
     samples: dict[str, list[int]] = {name: [] for name in calls}
     for _ in range(rounds):
@@ -315,9 +315,9 @@ def bounds(path: Path) -> str:
         for isa, _, _, keys in BOUNDED:
             rate = row["limit_macs_per_s"].get(isa)
             binary = macs / rate * 1e9 if rate else None
-            others = min((rows[k]["summary"]["median_ns"] for k in keys if k in rows), default=None)
+            theirs = min((rows[k]["summary"]["median_ns"] for k in keys if k in rows), default=None)
             least = left + binary if binary else None
-            cells += [milliseconds(binary), milliseconds(others), times(others, least)]
+            cells += [milliseconds(binary), milliseconds(theirs), times(theirs, least)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -17,30 +17,37 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import RESULTS
+from convert.int8.settings import RangeMethod, Scope
 from onebit.files import read_json_lines
 
 OUTPUT = RESULTS / "int8.jsonl"
 CALIBRATION_SAMPLES, RANDOM_CALIBRATION, RANDOM_SAMPLES = 200, 32, 4
 ROUNDS = 10
 # Scope, ranges, and whether signs are centered (`convert/int8/passes/center_signs.py`).
-SETTINGS = [
+SETTINGS: list[tuple[Scope, RangeMethod, bool]] = [
     ("layers", "mse", True),
     ("layers", "minmax", True),
     ("layers", "percentile", True),
     ("all", "mse", True),
     ("all", "mse", False),
 ]
-RANDOM_SETTINGS = [("layers", "mse", True), ("all", "mse", True)]
+RANDOM_SETTINGS: list[tuple[Scope, RangeMethod, bool]] = [
+    ("layers", "mse", True),
+    ("all", "mse", True),
+]
 
 
 def trained(folder: Path, most: int) -> tuple[Any, list, Any, dict]:
-    """A run's model, calibration inputs, test samples, and what its rows say of it."""
+    """A run's model, calibration inputs, test samples, and the start of its rows."""
     import zoo
     from convert.keras_model.samples import Samples, spread_samples
 
     run = zoo.load_run(folder)
+    preprocessing = run.preprocessing
+    if preprocessing is None:
+        raise SystemExit(f"error: {folder} takes texts; int8 is measured of networks on images")
     card, dataset = run.card, zoo.load_dataset(run.card["dataset"]["name"])
-    train = Samples([run.preprocessing(dataset.train.images)], None, "train")
+    train = Samples([preprocessing(dataset.train.first(len(dataset.train)).images)], None, "train")
     images, labels = run.samples.images[:most], run.samples.labels[:most]
     said = {
         "model": card["name"],
@@ -51,7 +58,7 @@ def trained(folder: Path, most: int) -> tuple[Any, list, Any, dict]:
         "train_command": card["command"],
         "calibration_split": "train",
     }
-    test = Samples([run.preprocessing(images)], labels, "test")
+    test = Samples([preprocessing(images)], labels, "test")
     return run.model, spread_samples(train, CALIBRATION_SAMPLES), test, said
 
 
@@ -70,8 +77,8 @@ def untrained(name: str) -> tuple[Any, list, Any, dict]:
 def latencies(float_file: bytes, int8_file: bytes, shape: list[int]) -> dict[str, list[int]]:
     """Nanoseconds of single inferences, each of four contenders in turn."""
     import numpy as np
-    import onebit_delegate
 
+    import onebit_delegate
     from benchmarks.delegate import lce, litert, measure
 
     x = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
@@ -97,13 +104,15 @@ def rows_of(name: str, most: int, known: set[tuple]) -> list[dict]:
         if (said["model"], said["model_sha256"], scope, ranges, centered) in known:
             continue
         plain = plain or convert_model(model)
-        left_out = frozenset() if centered else frozenset({"center_signs"})
+        left_out: frozenset[str] = frozenset() if centered else frozenset({"center_signs"})
         settings = Int8(inputs, ranges, "float", scope, left_out)
         conversion = convert_model(model, samples=test, int8=settings)
         if not centered and conversion.tflite == centered_file:
             continue  # no sign reads only an int8 layer
         centered_file = conversion.tflite
         verification = conversion.report.verification
+        if verification is None:
+            raise RuntimeError(f"{name} was not verified")
         pieces = verification.quantization.pieces if verification.quantization else []
         timed = ranges == "mse" and centered and conversion.tflite != plain.tflite
         shape = [1, *test.inputs[0].shape[1:]]

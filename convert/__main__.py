@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convert.int8.options import int8_options
+from onebit import __version__
 from onebit.cli import (
     CommandGroup,
     emit,
@@ -73,6 +74,7 @@ _model_options = options(
 
 
 @click.group(cls=CommandGroup)
+@click.version_option(__version__, prog_name="onebit convert")
 def main() -> None:
     """Convert Keras models to bitpacked .tflite files, and say what became of every layer."""
 

@@ -17,13 +17,13 @@ from onebit.cli import CommandGroup
 
 @click.group(cls=CommandGroup)
 @click.version_option(__version__, prog_name="onebit edge")
-def cli() -> None:
+def main() -> None:
     """Measures .tflite files and reports what was measured."""
 
 
 for _command in (devices, doctor, bench, compare_command, report):
-    cli.add_command(_command)
+    main.add_command(_command)
 
 
 if __name__ == "__main__":
-    cli(prog_name="python -m edge")
+    main(prog_name="python -m edge")

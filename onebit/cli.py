@@ -22,6 +22,7 @@ from rich.table import Table
 
 from onebit import interrupts
 from onebit.errors import OnebitError, UsageError
+from onebit.extras import missing_extra
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -47,6 +48,8 @@ class CommandGroup(click.Group):
             if isinstance(error, KeyboardInterrupt) or interrupts.interrupted():
                 click.echo("interrupted", err=True)
                 ctx.exit(interrupts.EXIT_CODE)
+            if isinstance(error, ModuleNotFoundError):
+                error = missing_extra(error) or error
             if isinstance(error, OnebitError):
                 click.echo(f"error: {error}", err=True)
                 ctx.exit(error.exit_code)

@@ -2,14 +2,18 @@
 
 import importlib
 import importlib.util
+import platform
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+
+from onebit import __version__
 
 PACKAGE = "onebit_delegate"
-MEND = "build it with `make delegate`, or install the package onebit-delegate"
-
-_IN_TREE = Path(__file__).parents[1] / "edge" / "native" / "python" / PACKAGE / "__init__.py"
+HINT = (
+    "in a checkout run `make delegate`; elsewhere install Onebit's wheel for this platform, "
+    f"onebit-{__version__}-py3-none-manylinux_2_28_{platform.machine()}.whl"
+)
+"""How to get the delegate where it is missing."""
 
 
 @dataclass(frozen=True)
@@ -26,22 +30,14 @@ class Delegate:
 
 
 def find_delegate() -> Delegate | None:
-    """The installed package's library, else the one built in this checkout; None without both."""
-    package = _package()
-    if package is None:
+    """The library of the package `onebit_delegate`; None where there is no package or no library.
+
+    Onebit's wheels bring both; in a checkout `make delegate` builds the library.
+    """
+    if importlib.util.find_spec(PACKAGE) is None:
         return None
+    package = importlib.import_module(PACKAGE)
     try:
         return Delegate(package.library_path(), f"onebit-delegate {package.__version__}")
     except FileNotFoundError:
         return None
-
-
-def _package() -> ModuleType | None:
-    if importlib.util.find_spec(PACKAGE) is not None:
-        return importlib.import_module(PACKAGE)
-    spec = importlib.util.spec_from_file_location(PACKAGE, _IN_TREE)
-    if spec is None or spec.loader is None or not _IN_TREE.is_file():
-        return None
-    package = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(package)
-    return package

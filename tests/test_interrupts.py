@@ -1,5 +1,6 @@
 """Ctrl-C at a random moment ends every command with one line and exit code 130."""
 
+import itertools
 import os
 import random
 import signal
@@ -94,7 +95,7 @@ def test_interrupt_at_any_moment_is_one_line_and_130(command, tmp_path):
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")
     moments = random.Random(seed)
-    for index, (low, high) in enumerate(zip(SECONDS, SECONDS[1:], strict=False)):
+    for index, (low, high) in enumerate(itertools.pairwise(SECONDS)):
         folder = tmp_path / str(index)
         folder.mkdir()
         seconds = moments.uniform(low, high)

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from onebit import __version__
 from onebit.cli import CommandGroup, emit, emit_document, format_option, print_table, require_suffix
 from onebit.files import require_writable
 
@@ -21,6 +22,7 @@ from onebit.files import require_writable
 
 
 @click.group(cls=CommandGroup)
+@click.version_option(__version__, prog_name="onebit zoo")
 def main() -> None:
     """Binary neural networks: families, data sets, recipes and training.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from convert.errors import ConversionError
 from convert.keras_model.signature import input_specs
-from convert.runtimes.subprocesses import how_it_ended, worker_command, worker_environment
+from convert.runtimes.subprocesses import how_it_ended, worker_command
 from convert.tflite.graph import Graph
 from onebit.errors import first_line
 from onebit.keras import keras, tf
@@ -82,7 +82,6 @@ def _run_converter(function: str, arguments: list[Any], folder: Path) -> bytes:
         worker_command(
             "convert.runtimes.lce_worker", function, str(folder / "arguments.json"), str(output)
         ),
-        env=worker_environment(),
         capture_output=True,
         text=True,
         errors="replace",

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from convert.errors import ConversionError
 from convert.runtimes.litert_worker import READY, receive, send
-from convert.runtimes.subprocesses import how_it_ended, worker_command, worker_environment
-from onebit.delegate import MEND, Delegate, find_delegate
+from convert.runtimes.subprocesses import how_it_ended, worker_command
+from onebit.delegate import HINT, Delegate, find_delegate
 
 LITERT = "ai-edge-litert"
 
@@ -31,7 +31,7 @@ def usable_delegate() -> tuple[Delegate, str]:
         raise ConversionError(f"{LITERT} is not installed")
     delegate = find_delegate()
     if delegate is None:
-        raise ConversionError(f"it is not there; {MEND}")
+        raise ConversionError("it is not there", hint=HINT)
     return delegate, f"{delegate.label} on {LITERT} {metadata.version(LITERT)}"
 
 
@@ -53,7 +53,6 @@ def running_on_delegate(content: bytes, delegate: Delegate) -> Iterator["Delegat
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,
-            env=worker_environment(),
         )
         try:
             yield DelegateInterpreter(process, said)

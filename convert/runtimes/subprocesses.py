@@ -1,6 +1,5 @@
-"""Processes of their own for native code that may crash."""
+"""Separate processes for native code that may crash."""
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -8,15 +7,17 @@ from pathlib import Path
 _ROOT = Path(__file__).parents[2]
 
 
+# In place of `-m`, which looks for the module in the working folder first: a user's `convert.py` or
+# `numpy.py` there is not ours to import.
+_START = (
+    "import runpy, sys; sys.path[:] = [sys.argv.pop(1), *filter(None, sys.path)]; "
+    "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+)
+
+
 def worker_command(module: str, *arguments: str) -> list[str]:
-    """The command that runs a module of this project, named in full."""
-    return [sys.executable, "-m", module, *arguments]
-
-
-def worker_environment() -> dict[str, str]:
-    """The environment in which it finds this package, wherever it is started."""
-    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    """The command that runs a module of this project, named in full, from any folder."""
+    return [sys.executable, "-c", _START, str(_ROOT), module, *arguments]
 
 
 def how_it_ended(code: int, stderr: str) -> str:

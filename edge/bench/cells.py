@@ -29,7 +29,7 @@ from edge.devices.local import LocalDevice
 from edge.results.row import FAILED, OK, SKIPPED, Host, Model, Row, Run, Setup
 from onebit import __version__, provenance
 from onebit.cli import say
-from onebit.delegate import MEND, find_delegate
+from onebit.delegate import HINT, find_delegate
 from onebit.errors import OnebitError, UsageError
 
 PathLike = str | os.PathLike[str]
@@ -71,7 +71,7 @@ def plan_cells(
     asked = None if runtimes is None else find_setups(runtimes)
     has_delegate = offers is not None or find_delegate() is not None
     if not has_delegate and any(setup.with_delegate for setup in asked or []):
-        raise UsageError(f"the delegate is not there; {MEND}")
+        raise UsageError("the delegate is not there", hint=HINT)
     if not files or asked == [] or not threads or min(threads) < 1:
         raise UsageError("give at least one file, one runtime and one positive number of threads")
     cells = []
@@ -79,7 +79,7 @@ def plan_cells(
         model = file if isinstance(file, Model) else describe(file)
         has_lce_ops = bool(model.lce_ops)
         if asked is None and has_lce_ops and not has_delegate:
-            say(f"note: {model.file} runs without the delegate; {MEND}")
+            say(f"note: {model.file} runs without the delegate; {HINT}")
         setups = asked
         if setups is None:
             setups = default_setups(has_lce_ops, has_delegate, offers or EVERYTHING)

@@ -7,7 +7,7 @@ from pathlib import Path
 from edge.devices import RunnerError
 from edge.devices.channel import BOOTSTRAP
 from edge.devices.remote import AgentDevice, PathLike
-from onebit.delegate import MEND, Delegate, find_delegate
+from onebit.delegate import HINT, Delegate, find_delegate
 
 
 class LocalDevice(AgentDevice):
@@ -63,5 +63,5 @@ class LocalDevice(AgentDevice):
         """
         delegate = find_delegate()
         if delegate is None:
-            raise RunnerError(f"the delegate is not there; {MEND}")
+            raise RunnerError("the delegate is not there", hint=HINT)
         return delegate

@@ -49,7 +49,9 @@ def test_lce_makes_the_same_of_our_saved_model_as_of_keras_own(build, tmp_path):
 def planted_worker(monkeypatch, code):
     """Has a process that runs `code` stand in for LCE's converter."""
     monkeypatch.setattr(
-        convert.lce, "worker_command", lambda *arguments: [sys.executable, "-c", code, *arguments]
+        convert.runtimes.lce,
+        "worker_command",
+        lambda *arguments: [sys.executable, "-c", code, *arguments],
     )
 
 
@@ -85,11 +87,11 @@ def test_crash_of_the_converter_is_one_line_and_leaves_nothing(monkeypatch, tmp_
 
 def test_crash_on_kernels_that_are_too_large_names_them(monkeypatch):
     planted_worker(monkeypatch, "import os; os.abort()")
-    monkeypatch.setattr(convert.lce, "MAX_FOLDED_WEIGHTS", 36 * 48 - 1)
+    monkeypatch.setattr(convert.conversion, "MAX_FOLDED_WEIGHTS", 36 * 48 - 1)
     with pytest.raises(
         ConversionError, match=r"SIGABRT\); it cannot take .*, as dense_1, dense_2 "
     ):
-        convert_with_lce(mlp())
+        convert_model(mlp(), rewrites=False)
 
 
 @pytest.mark.slow
@@ -106,7 +108,7 @@ def test_frozen_graph_counts_when_the_saved_model_fails(monkeypatch):
 
     model = mlp()
     expected = convert_with_lce(model)
-    monkeypatch.setattr(convert.lce, "_saved_model", fail)
+    monkeypatch.setattr(convert.runtimes.lce, "_saved_model", fail)
     inputs = [images(3)]
     np.testing.assert_array_equal(
         LceInterpreter(convert_with_lce(model)).run(inputs)[0],
@@ -147,3 +149,10 @@ def test_kernels_agree():
     outputs = [LceInterpreter(content, k).run(inputs)[0] for k in ("default", "reference")]
     np.testing.assert_array_equal(outputs[0], outputs[1])
     np.testing.assert_array_equal(outputs[0], LceInterpreter(content).run(inputs)[0])
+
+
+def test_conversion_works_beside_files_that_bear_our_modules_names(tmp_path, monkeypatch):
+    for name in ("convert", "onebit", "numpy", "lce_worker", "zoo"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a file of the user ran')\n")
+    monkeypatch.chdir(tmp_path)
+    assert convert_with_lce(mlp())[4:8] == b"TFL3"

@@ -72,7 +72,7 @@ def with_shifted_threshold(content):
 def _wrong_delegate(delegate, monkeypatch):
     """A delegate that computes with other thresholds than the file has."""
     monkeypatch.setattr(
-        convert.verification,
+        convert.verification.verify_file,
         "running_on_delegate",
         lambda content, delegate: running_on_delegate(with_shifted_threshold(content), delegate),
     )
@@ -109,10 +109,10 @@ def test_command_tells_the_verdict_with_the_delegate(model, content, delegate, t
     assert lines[1].endswith("): exact")
 
 
-def test_missing_delegate_is_told_with_the_mend(model, content):
+def test_missing_delegate_is_reported_with_a_hint(model, content):
     result = verify(model, content, [images(2)])
     assert result.delegate is None
-    assert "it is not there; build it with `make delegate`" in result.delegate_skipped
+    assert "it is not there; in a checkout run `make delegate`" in result.delegate_skipped
     assert result.mismatches() == []
 
 

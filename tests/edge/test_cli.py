@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from edge.__main__ import cli
+from edge.__main__ import main as cli
 from edge.results.row import SCHEMA_VERSION
 from edge.results.row_files import read_rows
 from edge.results.row_json import from_json, to_json

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from edge.__main__ import cli
+from edge.__main__ import main as cli
 from edge.bench import measurement
 from edge.results.comparison import (
     APART,

@@ -11,6 +11,7 @@ import sys
 from importlib import metadata
 
 import numpy as np
+
 import onebit_delegate
 
 MARK = 0x4D41524B

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from edge.__main__ import cli
+from edge.__main__ import main as cli
 from edge.devices import RunnerError
 from edge.devices.adb import AdbDevice
 from edge.devices.adb_shell import AdbShellDevice

@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from edge.__main__ import cli
+from edge.__main__ import main as cli
 from edge.results.row_files import read_rows
 from tests.edge.test_tools import OLD
 

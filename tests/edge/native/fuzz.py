@@ -191,8 +191,9 @@ def make_input(seed):
 
 def try_model(model, options):
     """Runs a file on the stock interpreter; whether it was accepted."""
-    import onebit_delegate
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    import onebit_delegate
 
     try:
         interpreter = Interpreter(
