@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow delegate wheels android bench arm-instructions \
-  conversions accuracies int8 lint format smoke requirements clean
+.PHONY: help setup demo test test-slow test-wheels delegate wheels android bench arm-instructions \
+  conversions accuracies int8 lint format docs smoke requirements clean
 
 VENV := .venv
 PYTHON ?= $(shell scripts/find-python)
@@ -28,14 +28,21 @@ demo: $(STAMP)  ## train, convert, verify and measure on real digits; writes run
 test: $(STAMP)  ## the offline test suite (make test-slow: the long tests)
 	@$(RUN) -m pytest -n auto --dist loadfile
 
-test-slow: $(STAMP)
+test-wheels: $(STAMP) ## build the wheel and use it in environments without the checkout (needs PyPI)
+	@$(RUN) -m pytest -m wheels
+
+test-slow: $(STAMP) ## the tests that take minutes
 	@$(RUN) -m pytest -m slow
 
 delegate:       ## build the TFLite delegate for this machine (edge/native)
 	@$(or $(wildcard $(RUN)),python3) edge/native/build_library.py
 
-wheels:         ## cross-build the delegate's wheels for x86-64, aarch64 and armv7 into dist/
-	@$(or $(wildcard $(RUN)),python3) edge/native/wheels.py -o dist
+wheels: $(STAMP) ## cross-build Onebit's and the delegate's wheels for three platforms, and the sdist, into dist/
+	@$(RUN) edge/native/wheels.py -o dist
+	@for target in x86_64 aarch64 armv7; do \
+	  ONEBIT_TARGET=$$target $(RUN) -m build --quiet --wheel --outdir dist . || exit 1; \
+	done
+	@$(RUN) -m build --quiet --sdist --outdir dist .
 
 android:        ## build the delegate for Android; needs ANDROID_NDK=/path/to/ndk
 	@test -n "$(ANDROID_NDK)" || { echo "set ANDROID_NDK to the folder of an Android NDK" >&2; exit 2; }
@@ -51,14 +58,24 @@ bench: $(STAMP) delegate ## measure the delegate beside LCE and LiteRT; appends 
 arm-instructions: $(STAMP) delegate ## count the delegate's instructions on aarch64 (emulated); writes results/
 	@$(RUN) -m benchmarks.arm_instructions
 
-lint: $(STAMP)  ## ruff and mypy
+NATIVE_SOURCES = $(shell git ls-files 'edge/native/*.cc' 'edge/native/*.h' 'edge/native/*.c')
+SPELLED = $(shell git ls-files '*.py' '*.md' '*.cc' '*.h' '*.inc' '*.j2' '*.css' '*.toml' '*.yml' Makefile scripts)
+
+lint: $(STAMP)  ## ruff, mypy, codespell, retired words, clang-format
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
+	@$(VENV)/bin/codespell $(SPELLED)
+	@scripts/retired-words
+	@$(VENV)/bin/clang-format --dry-run --Werror $(NATIVE_SOURCES)
 
-format: $(STAMP)
+docs: $(STAMP)  ## write docs/cli.md, the reference of all commands
+	@$(RUN) -m onebit.cli_reference > docs/cli.md
+
+format: $(STAMP) ## what ruff and clang-format fix by themselves
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
+	@$(VENV)/bin/clang-format -i $(NATIVE_SOURCES)
 
 smoke: $(STAMP) ## every command in an environment without development packages
 	@scripts/smoke "$(PYTHON)" .venv-smoke

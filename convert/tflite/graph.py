@@ -1,8 +1,8 @@
 """`.tflite` files as object trees: reading, writing, and the questions that passes and audit ask.
 
-TensorFlow's generated schema (`ModelT`, `SubGraphT`, `OperatorT`, `TensorT`, `BufferT`) is the
-tree; a `Graph` wraps it with names instead of codes and arrays instead of buffers. Only the first
-subgraph is looked at: Larq Compute Engine writes no other.
+The generated schema that LiteRT ships (`ModelT`, `SubGraphT`, `OperatorT`, `TensorT`, `BufferT`) is
+the tree; a `Graph` wraps it with names instead of codes and arrays instead of buffers. Only the
+first subgraph is looked at: Larq Compute Engine writes no other.
 """
 
 import os
@@ -13,13 +13,11 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 from numpy.typing import NDArray
 
 from convert.errors import FlatbufferError
-from onebit.keras import tf  # noqa: F401 - sets TensorFlow up before the schema is imported
-
-from tensorflow.lite.python import schema_py_generated as schema  # isort: skip
 
 IDENTIFIER = b"TFL3"
 FLOAT32 = schema.TensorType.FLOAT32
