@@ -21,6 +21,7 @@ $(STAMP): scripts/setup-venv scripts/find-python
 	@rm -f $(VENV)/.installed-*; touch $@
 
 demo: $(STAMP)  ## train, convert, verify and measure on real digits; writes runs/demo/report.html
+	@echo "Building the delegate" >&2
 	@$(MAKE) --no-print-directory delegate >/dev/null || echo "Going on without the delegate." >&2
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" scripts/demo runs/demo
 

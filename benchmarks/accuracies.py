@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import RESULTS, ROOT, RUNS
 from onebit.files import read_json_lines
+from zoo.runs.run import with_current_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,7 @@ REPORTED = {
     ("float_mlp", "accuracy"): "98.70 ± 0.04",
     ("float_mlp_dropout", "accuracy"): "98.99 ± 0.04",
     ("binary_connect_mlp", "accuracy"): "98.71 ± 0.08",
-    ("binary_connect_mlp_stochastic", "real_weights_accuracy"): "98.82 ± 0.04",
+    ("binary_connect_mlp_stochastic", "latent_weights_accuracy"): "98.82 ± 0.04",
     ("binary_net_mlp", "accuracy"): "98.60 (Torch7), 99.04 (Theano)",
 }
 """100 − the errors of BinaryConnect (arXiv 1511.00363), table 2, and of BNN (arXiv 1602.02830),
@@ -62,7 +63,7 @@ def row_of(recipe: str, seed: int) -> dict:
     command = ["python", "-m", "zoo", "train", recipe, "-o", str(folder.relative_to(ROOT))]
     command += ["--seed", str(seed), "--set", f"compute={COMPUTE}"]
     subprocess.run([sys.executable, *command[1:]], cwd=ROOT, check=True)
-    card = json.loads((folder / "card.json").read_text())
+    card = with_current_names(json.loads((folder / "card.json").read_text()))
     config = json.loads((folder / "config.json").read_text())
     history = read_json_lines(folder / "history.jsonl")
     return {
@@ -76,7 +77,7 @@ def row_of(recipe: str, seed: int) -> dict:
         "seed": seed,
         "epochs": len(history),
         "accuracy": card["accuracy"]["value"],
-        "real_weights_accuracy": card["real_weights_accuracy"],
+        "latent_weights_accuracy": card["latent_weights_accuracy"],
         "split": card["accuracy"]["split"],
         "samples": card["accuracy"]["samples"],
         "history": {
@@ -138,7 +139,7 @@ def table(rows: list[dict]) -> str:
     for network in dict.fromkeys(network for _, network in found):
         cells = {
             "accuracy": f"`{network}`",
-            "real_weights_accuracy": f"`{network}`, real weights at test",
+            "latent_weights_accuracy": f"`{network}`, latent weights at test",
         }
         for key, label in cells.items():
             measured = [
@@ -213,7 +214,7 @@ def main() -> None:
         parser.add_argument(f"--{option}", nargs=2, metavar=("DATASET", "FILE.svg"), help="draw")
     options = parser.parse_args()
     if options.table:
-        print(table(read_json_lines(options.table)), end="")
+        print(table(with_current_names(read_json_lines(options.table))), end="")
         return
     asked = [(plot, getattr(options, option)) for option, plot in PLOTS.items()]
     for plot, place in asked:

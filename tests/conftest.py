@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import os
 import signal
 
 import hypothesis
@@ -8,6 +9,9 @@ import pytest
 # A machine with other work may take a second for an example.
 hypothesis.settings.register_profile("onebit", deadline=None)
 hypothesis.settings.load_profile("onebit")
+
+# Tables have the width that they need, whatever terminal the tests were started from.
+os.environ.pop("COLUMNS", None)
 
 # A job in the background of a script ignores Ctrl-C, and so would the processes that tests start
 # and interrupt.

@@ -8,6 +8,7 @@ import zoo
 from edge.bench.models import describe
 from edge.results.row_files import read_rows
 from zoo.runs.packed_weights import load_file
+from zoo.training.checkpoints import is_finished
 
 FOLDER = Path(__file__).parent / "written_before"
 
@@ -17,6 +18,15 @@ def test_run_folder_of_another_version_loads():
     outputs = run.model(run.preprocessing(run.samples.images)).numpy()
     accuracy = np.mean(outputs.argmax(1) == run.samples.labels)
     assert accuracy == run.card["accuracy"]["value"]
+
+
+def test_names_that_an_earlier_version_wrote_are_read_as_todays():
+    card = zoo.load_run(FOLDER / "run").card
+    assert card["latent_weights_accuracy"] == 0.0859375
+    assert "real_weights_accuracy" not in card
+    settings = {"epochs": "2", "units": "16"}
+    recipe = zoo.resolve_recipe("binary_connect_mlp_stochastic_mnist_5k", settings, smoke=True)
+    assert is_finished(FOLDER / "run", recipe)
 
 
 def test_exported_weights_of_another_version_load():

@@ -244,11 +244,11 @@ def evaluate(run: Path, format_: str) -> None:
         "samples": "Images",
         "accuracy": "Accuracy",
         "card_accuracy": "On the card",
-        "real_weights_accuracy": "With real weights",
+        "latent_weights_accuracy": "With latent weights",
         "agrees": "Agrees",
     }
     if format_ == "table":
-        for key in ("accuracy", "card_accuracy", "real_weights_accuracy"):
+        for key in ("accuracy", "card_accuracy", "latent_weights_accuracy"):
             record[key] = None if record[key] is None else f"{record[key]:.2%}"
         record["agrees"] = "yes" if result.agrees else "no"
     emit([record], format_, columns=columns)

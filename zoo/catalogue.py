@@ -9,7 +9,7 @@ from onebit.errors import UsageError, near_matches
 from zoo.datasets import datasets
 from zoo.models import models
 from zoo.recipes import describe_recipe, recipes, resolve_recipe
-from zoo.runs.packed_weights import shipped
+from zoo.runs.packed_weights import pretrained
 from zoo.summary import layer_records, totals
 
 KEYS = (
@@ -40,7 +40,7 @@ def entries() -> list[dict[str, Any]]:
                 "kind": model.kind,
                 "paper": model.paper and f"arXiv {model.paper.arxiv}",
                 "float_baseline": model.float_baseline,
-                "weights": shipped(name),
+                "weights": pretrained(name),
                 "description": model.summary,
             }
         )

@@ -11,7 +11,7 @@ from onebit.keras import keras, lq, tf
 from zoo.datasets.preprocessing import Preprocessing
 from zoo.models import models
 from zoo.runs import packed_weights
-from zoo.runs.packed_weights import card_path, load_trained, pack, shipped, unpack
+from zoo.runs.packed_weights import card_path, load_trained, pack, pretrained, unpack
 
 TINY = {"units": 24, "width": 4, "input_shape": (8, 8, 1), "classes": 3}
 
@@ -151,22 +151,22 @@ def test_a_damaged_file_raises(exported):
 
 def test_what_ships_is_found_by_its_data_set(exported, tmp_path, monkeypatch):
     monkeypatch.setattr(packed_weights, "_folder", lambda: tmp_path)
-    assert shipped("binary_net_mlp") == []
+    assert pretrained("binary_net_mlp") == []
     with pytest.raises(UsageError, match=r"no weights 'mnist_5k'; none ship for it; or give"):
         zoo.build("binary_net_mlp", weights="mnist_5k")
     for path in (exported, card_path(exported)):
         shutil.copy(path, tmp_path / f"binary_net_mlp@mnist_5k{path.suffix}")
-    assert shipped("binary_net_mlp") == ["mnist_5k"]
-    assert shipped("binary_net") == []
+    assert pretrained("binary_net_mlp") == ["mnist_5k"]
+    assert pretrained("binary_net") == []
     assert zoo.build("binary_net_mlp", weights="mnist_5k").count_params()
     with pytest.raises(UsageError, match=r"no weights 'mnist'; did you mean .*mnist_5k"):
         zoo.build("binary_net_mlp", weights="mnist")
 
 
-SHIPPED = [(name, tag) for name in zoo.names() for tag in shipped(name)]
+PRETRAINED = [(name, tag) for name in zoo.names() for tag in pretrained(name)]
 
 
-@pytest.mark.parametrize(("name", "tag"), SHIPPED)
+@pytest.mark.parametrize(("name", "tag"), PRETRAINED)
 def test_shipped_weights_are_small_whole_and_as_accurate_as_their_card_says(name, tag):
     run = load_trained(name, tag)
     assert (run.folder / f"{name}@{tag}.npz").stat().st_size <= 1e6

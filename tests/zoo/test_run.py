@@ -11,7 +11,7 @@ from onebit.keras import keras
 from zoo.datasets import Split
 from zoo.datasets.preprocessing import MINUS_ONE_TO_ONE
 from zoo.runs.run import CARD, CONFIG, HISTORY, MODEL, SAMPLES, load_card
-from zoo.training.evaluation import Evaluation, accuracy, real_weights_accuracy
+from zoo.training.evaluation import Evaluation, accuracy, latent_weights_accuracy
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_the_card_says_what_the_other_stages_need(finished_run):
         "whitening": False,
     }
     assert card["preprocessing_sha256"] is None
-    assert card["real_weights_accuracy"] is None
+    assert card["latent_weights_accuracy"] is None
     assert card["classes"] == [str(digit) for digit in range(10)]
     assert card["accuracy"]["split"] == "test"
     assert card["accuracy"]["samples"] == len(run.samples) == 128
@@ -95,7 +95,7 @@ def test_real_weights_are_tested_where_only_weights_are_binary():
     signs = model(preprocessor(images)).numpy()
     answers = np.argmax(twin(preprocessor(images)), axis=-1)
     split = Split(images, answers.astype(np.int64))
-    assert real_weights_accuracy(model, split, preprocessor) == 1.0
+    assert latent_weights_accuracy(model, split, preprocessor) == 1.0
     assert accuracy(model, split, preprocessor) < 1.0
     np.testing.assert_array_equal(model(preprocessor(images)), signs)
 
@@ -104,7 +104,7 @@ def test_real_weights_are_tested_where_only_weights_are_binary():
 def test_there_are_no_real_weights_to_test_elsewhere(name):
     model = zoo.build(name, input_shape=(8, 8, 1), units=16)
     split = Split(np.zeros((1, 8, 8, 1), np.uint8), np.zeros(1, np.int64))
-    assert real_weights_accuracy(model, split, MINUS_ONE_TO_ONE.fit(split.images)) is None
+    assert latent_weights_accuracy(model, split, MINUS_ONE_TO_ONE.fit(split.images)) is None
 
 
 def test_accuracy_counts_the_right_answers_over_all_batches(finished_run):

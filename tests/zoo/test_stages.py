@@ -20,7 +20,11 @@ def _stages(**fields):
     common = {"dataset": "mnist_5k", "epochs": 1, "samples": 64, "options": {"units": 8}}
     teacher = Recipe("float_mlp", name="teacher", **common)
     first = Recipe(
-        "float_mlp", name="first", teacher=teacher, from_teacher=False, **{**common, "epochs": 2}
+        "float_mlp",
+        name="first",
+        teacher=teacher,
+        init_from_teacher=False,
+        **{**common, "epochs": 2},
     )
     return dataclasses.replace(first, name="last", start=first, epochs=1, **fields)
 

@@ -71,7 +71,7 @@ class Recipe:
         loss: One of `LOSSES`; with a teacher, of validation only.
         teacher: The training whose model this one is distilled from
             (`zoo.training.distillation`), or None.
-        from_teacher: Whether it also starts from its teacher's weights.
+        init_from_teacher: Whether it also starts from its teacher's weights.
         start: The training whose weights this one starts from, or None. It is trained first; where
             it has the same teacher, both share it.
         label_weight: With a teacher, the factor of the loss on labels.
@@ -111,7 +111,7 @@ class Recipe:
     warmup_epochs: int = 0
     loss: str = "squared_hinge"
     teacher: Recipe | None = None
-    from_teacher: bool = True
+    init_from_teacher: bool = True
     start: Recipe | None = None
     label_weight: float = 0.0
     logits_weight: float = 1.0

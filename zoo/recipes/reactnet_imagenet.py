@@ -74,7 +74,7 @@ def _first(model: str, batch_size: int, learning_rate: float) -> Recipe:
         schedule="linear",
         weight_decay=1e-5,
         teacher=float_resnet34_imagenet(),
-        from_teacher=False,
+        init_from_teacher=False,
         smoke_options={"width": 4},
     )
 

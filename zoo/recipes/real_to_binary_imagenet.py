@@ -67,7 +67,7 @@ def real_to_binary_net_imagenet() -> Recipe:
     """
     return dataclasses.replace(
         _stage("real_to_binary_net", real_to_binary_net_ban_imagenet(), learning_rate=2e-4),
-        from_teacher=True,
+        init_from_teacher=True,
         attention_weight=0.0,
         logits_weight=0.8,
     )
@@ -84,7 +84,7 @@ def _stage(model: str, teacher: Recipe, learning_rate: float) -> Recipe:
         factors=(0.3, 0.09, 0.027),
         warmup_epochs=5,
         teacher=teacher,
-        from_teacher=False,
+        init_from_teacher=False,
         label_weight=1.0,
         logits_weight=3.0,
         attention_weight=30.0,

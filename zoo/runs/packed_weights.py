@@ -1,4 +1,4 @@
-"""A model's weights in a file where a binary one costs a bit, and the trained ones that ship.
+"""Exported weights, one bit for each binary one, and the pretrained weights of the package.
 
 FILE.npz holds, of the weight of that number in `model.weights`,
 
@@ -28,7 +28,7 @@ from onebit.errors import OnebitError, UsageError, near_matches
 from zoo.datasets import Split
 from zoo.datasets._tokens import Tokenizer
 from zoo.datasets.preprocessing import Preprocessing, Preprocessor
-from zoo.runs.run import SCHEMA_VERSION, Run
+from zoo.runs.run import SCHEMA_VERSION, Run, with_current_names
 
 if TYPE_CHECKING:
     from onebit.keras import keras
@@ -129,8 +129,8 @@ def _binary_quantizer(weight: Any) -> Any:
     return quantizer if getattr(quantizer, "precision", None) == 1 else None
 
 
-def shipped(name: str) -> list[str]:
-    """The tags of the trained weights that ship for a model: the data sets of their training."""
+def pretrained(name: str) -> list[str]:
+    """The tags of the pretrained weights of a model: the data sets of their training."""
     folder = _folder()
     if not folder.is_dir():
         return []
@@ -143,7 +143,7 @@ def load_trained(name: str, weights: str, **options: Any) -> Run:
 
     Args:
         name: Registry name of the model.
-        weights: The tag of weights that ship (`shipped`), or the path of an exported `.npz` file.
+        weights: The tag of pretrained weights, or the path of an exported `.npz` file.
         options: The builder's options, which must be those that the weights were trained with.
 
     Raises:
@@ -152,7 +152,7 @@ def load_trained(name: str, weights: str, **options: Any) -> Run:
     """
     path = Path(weights)
     if path.suffix != ".npz":
-        known = shipped(name)
+        known = pretrained(name)
         if weights not in known:
             has = near_matches(weights, known) if known else "none ship for it"
             raise UsageError(
@@ -166,7 +166,7 @@ def load_file(name: str, path: Path, **options: Any) -> Run:
     """As `load_trained`, from a file that `export` has written."""
     from zoo.models import models
 
-    card = files.read_json(card_path(path))
+    card = with_current_names(files.read_json(card_path(path)))
     if card.get("schema_version") != SCHEMA_VERSION:
         raise OnebitError(f"{card_path(path)} is not a card that this version reads")
     if card["name"] != name:

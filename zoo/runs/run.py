@@ -45,8 +45,24 @@ SAMPLES = "samples.npz"
 PREPROCESSING = "preprocessing.npz"
 TOKENIZER = "tokenizer.model"
 TEACHER = "teacher"
-START = "start"
+PREVIOUS_STAGE = "start"
 CARD = "card.json"
+
+
+RETIRED_NAMES = {
+    "real_weights_accuracy": "latent_weights_accuracy",
+    "from_teacher": "init_from_teacher",
+}
+"""Former name → present name of keys in cards, configurations and rows; files may have either."""
+
+
+def with_current_names(value: Any) -> Any:
+    """JSON content with the keys of `RETIRED_NAMES` renamed, at any depth."""
+    if isinstance(value, dict):
+        return {RETIRED_NAMES.get(k, k): with_current_names(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [with_current_names(item) for item in value]
+    return value
 
 
 @dataclass(frozen=True)
@@ -125,7 +141,7 @@ def load_card(folder: str | Path) -> dict[str, Any]:
             hint = f"resume with: {command}" if command else "call zoo.train again to resume"
             raise OnebitError(f"{folder}: training has not finished", hint=hint)
         raise OnebitError(f"{folder} is not a run folder: it has neither {CARD} nor {CONFIG}")
-    card = files.read_json(folder / CARD)
+    card = with_current_names(files.read_json(folder / CARD))
     version = card.get("schema_version") if isinstance(card, dict) else None
     if version != SCHEMA_VERSION:
         raise OnebitError(

@@ -29,6 +29,7 @@ from zoo.runs.run import (
     SAMPLES,
     SCHEMA_VERSION,
     TOKENIZER,
+    with_current_names,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from zoo.datasets._tfrecords import RecordSplit
 
 
-def claim(
+def open_run_folder(
     folder: Path,
     recipe: Recipe,
     options: Mapping[str, Any],
@@ -100,7 +101,7 @@ def is_finished(folder: Path, recipe: Recipe) -> bool:
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return with_current_names(value) if isinstance(value, dict) else {}
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
@@ -150,7 +151,7 @@ def finish(
     preprocessor: Preprocessor | None,
     *,
     accuracy: float,
-    real_weights_accuracy: float | None,
+    latent_weights_accuracy: float | None,
     command: str | None,
 ) -> None:
     """Writes the model, the samples and, last, the card, which marks the run as finished."""
@@ -188,7 +189,7 @@ def finish(
             ),
             "classes": list(dataset.classes),
             "accuracy": {"value": accuracy, "split": "test", "samples": len(dataset.test)},
-            "real_weights_accuracy": real_weights_accuracy,
+            "latent_weights_accuracy": latent_weights_accuracy,
             "parameters": model.count_params(),
             "model_sha256": files.sha256(folder / MODEL),
             "samples_sha256": files.sha256(folder / SAMPLES),

@@ -31,7 +31,7 @@ class Evaluation:
         samples: How many those are.
         card_accuracy: What the model card says.
         card_samples: How many it was measured on.
-        real_weights_accuracy: Measured now with the latent weights in place of their signs; None
+        latent_weights_accuracy: Measured now with the latent weights in place of their signs; None
             where inputs are binary too, or nothing is.
     """
 
@@ -39,7 +39,7 @@ class Evaluation:
     samples: int
     card_accuracy: float
     card_samples: int
-    real_weights_accuracy: float | None
+    latent_weights_accuracy: float | None
 
     @property
     def agrees(self) -> bool:
@@ -60,7 +60,7 @@ def evaluate(run: Run) -> Evaluation:
         samples=len(run.samples),
         card_accuracy=recorded["value"],
         card_samples=recorded["samples"],
-        real_weights_accuracy=real_weights_accuracy(run.model, run.samples, run.preprocessing),
+        latent_weights_accuracy=latent_weights_accuracy(run.model, run.samples, run.preprocessing),
     )
 
 
@@ -75,7 +75,7 @@ def accuracy(
     return right / len(split)
 
 
-def real_weights_accuracy(
+def latent_weights_accuracy(
     model: keras.Model, split: Split | RecordSplit, preprocessing: Preprocessor | None
 ) -> float | None:
     """The accuracy with real weights, which is how BinaryConnect's stochastic form is tested.

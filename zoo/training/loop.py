@@ -27,11 +27,11 @@ from zoo.datasets.preprocessing import Preprocessor
 from zoo.factory import build
 from zoo.models import models
 from zoo.recipes import Recipe, resolve_recipe
-from zoo.runs.run import CHECKPOINTS, LOGS, START, TEACHER, Run, load_run, read_history
-from zoo.training.checkpoints import claim, finish, is_finished, write_history
+from zoo.runs.run import CHECKPOINTS, LOGS, PREVIOUS_STAGE, TEACHER, Run, load_run, read_history
+from zoo.training.checkpoints import finish, is_finished, open_run_folder, write_history
 from zoo.training.distillation import Distiller, start_from
 from zoo.training.distribution import Distribution, make_distribution
-from zoo.training.evaluation import accuracy, real_weights_accuracy
+from zoo.training.evaluation import accuracy, latent_weights_accuracy
 from zoo.training.flip_ratio import LatentMonitor
 from zoo.training.losses import make_loss
 from zoo.training.optimizers import make_optimizer
@@ -97,7 +97,7 @@ def _train(
         "classes": len(dataset.classes),
     }
     if distribution.is_chief:
-        claim(folder, recipe, options, dataset, command=command, restart=restart)
+        open_run_folder(folder, recipe, options, dataset, command=command, restart=restart)
     distribution.barrier()
 
     def earlier(stage: Recipe | None, place: Path) -> keras.Model | None:
@@ -108,11 +108,13 @@ def _train(
             _train(stage, place, data, restart, command, distribution)
         return load_run(place).model
 
-    start = earlier(recipe.start, folder / START)
+    start = earlier(recipe.start, folder / PREVIOUS_STAGE)
     shared = recipe.start is not None and recipe.start.teacher == recipe.teacher
     # A teacher that taught the earlier training too is finished there; --restart has remade it.
     restart = restart and not shared
-    teacher = earlier(recipe.teacher, folder / START / TEACHER if shared else folder / TEACHER)
+    teacher = earlier(
+        recipe.teacher, folder / PREVIOUS_STAGE / TEACHER if shared else folder / TEACHER
+    )
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
     # Rewrites the traced training step only: evaluation calls the model itself, in float32.
@@ -123,7 +125,7 @@ def _train(
     if recipe.preprocessing is not None:
         seen = len(dataset.train) if recipe.preprocessing.whitening else 1
         preprocessor = recipe.preprocessing.fit(dataset.train.first(seen).images)
-    if start is None and recipe.from_teacher:
+    if start is None and recipe.init_from_teacher:
         start = teacher
     with distribution.scope():
         student = build(recipe.model, **options)
@@ -145,7 +147,7 @@ def _train(
             dataset,
             preprocessor,
             accuracy=accuracy(model, dataset.test, preprocessor),
-            real_weights_accuracy=real_weights_accuracy(model, dataset.test, preprocessor),
+            latent_weights_accuracy=latent_weights_accuracy(model, dataset.test, preprocessor),
             command=command,
         )
     distribution.barrier()
