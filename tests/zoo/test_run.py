@@ -11,6 +11,7 @@ from onebit.keras import keras
 from zoo.datasets import Split
 from zoo.datasets.preprocessing import MINUS_ONE_TO_ONE
 from zoo.runs.run import CARD, CONFIG, HISTORY, MODEL, SAMPLES, load_card
+from zoo.training.batch_norm import estimate_moments, latent_weights, set_moments
 from zoo.training.evaluation import Evaluation, accuracy, latent_weights_accuracy
 
 
@@ -85,26 +86,44 @@ def test_evaluate_gives_the_accuracy_of_the_card(finished_run):
     assert result.agrees
 
 
-def test_real_weights_are_tested_where_only_weights_are_binary():
+def test_latent_weights_are_tested_with_their_own_moments():
     images = np.arange(6 * 64, dtype=np.uint8).reshape(6, 8, 8, 1)
     keras.utils.set_random_seed(7)
     model = zoo.build("binary_connect_mlp", input_shape=(8, 8, 1), units=16, stochastic=True)
-    twin = zoo.build("float_mlp", input_shape=(8, 8, 1), units=16)
-    twin.set_weights(model.get_weights())  # the latent ones
+    plain = zoo.build("float_mlp", input_shape=(8, 8, 1), units=16)
+    plain.set_weights(model.get_weights())  # the latent ones
     preprocessor = MINUS_ONE_TO_ONE.fit(images)
-    signs = model(preprocessor(images)).numpy()
-    answers = np.argmax(twin(preprocessor(images)), axis=-1)
+    moments = estimate_moments(plain, [preprocessor(images)])
+    # Both networks have their normalisations in the same order, under other names.
+    with latent_weights(model):
+        own = estimate_moments(model, [preprocessor(images)])
+    for ours, theirs in zip(own.values(), moments.values(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    set_moments(plain, moments)
+    answers = np.argmax(plain(preprocessor(images)), axis=-1)
     split = Split(images, answers.astype(np.int64))
-    assert latent_weights_accuracy(model, split, preprocessor) == 1.0
+    signs = model(preprocessor(images)).numpy()
+    assert latent_weights_accuracy(model, split, preprocessor, own) == 1.0
     assert accuracy(model, split, preprocessor) < 1.0
     np.testing.assert_array_equal(model(preprocessor(images)), signs)
 
 
-@pytest.mark.parametrize("name", ["float_mlp", "binary_net_mlp"])
-def test_there_are_no_real_weights_to_test_elsewhere(name):
-    model = zoo.build(name, input_shape=(8, 8, 1), units=16)
-    split = Split(np.zeros((1, 8, 8, 1), np.uint8), np.zeros(1, np.int64))
-    assert latent_weights_accuracy(model, split, MINUS_ONE_TO_ONE.fit(split.images)) is None
+@pytest.mark.parametrize("stochastic", [False, True])
+def test_run_with_drawn_weights_has_moments_for_both_forms(tmp_path, stochastic):
+    name = "binary_connect_mlp_stochastic_mnist_5k" if stochastic else "binary_connect_mlp_mnist_5k"
+    recipe = zoo.resolve_recipe(name, smoke=True)
+    run = zoo.train(recipe, tmp_path / "run")
+    assert (run.latent_moments is not None) == stochastic
+    assert (run.card["latent_weights_accuracy"] is not None) == stochastic
+    again = zoo.evaluate(run)
+    assert again.accuracy == run.card["accuracy"]["value"]
+    assert again.latent_weights_accuracy == run.card["latent_weights_accuracy"]
+    if stochastic:
+        inputs = run.preprocessing(zoo.load_dataset("mnist_5k").train.images[: recipe.samples])
+        for name, value in estimate_moments(run.model, [inputs]).items():
+            layer, _, kind = name.partition("/")
+            stored = getattr(run.model.get_layer(layer), f"moving_{kind}").numpy()
+            np.testing.assert_allclose(stored, value, rtol=1e-5, atol=1e-6)
 
 
 def test_accuracy_counts_the_right_answers_over_all_batches(finished_run):

@@ -6,6 +6,7 @@ RUN/checkpoints/    the state to resume from
 RUN/logs/           TensorBoard
 RUN/model.keras     the final model in Keras' own format
 RUN/preprocessing.npz   what its preprocessing was fitted with, where it was
+RUN/latent_moments.npz  where weights were drawn: batch normalisation's moments for latent weights
 RUN/samples.npz     `images` uint8 [N, H, W, C], or `tokens` int32 [N, S], and `labels` int64 [N]
                     of the test split
 RUN/tokenizer.model  for texts: the SentencePiece model that makes token ids of them
@@ -43,6 +44,7 @@ LOGS = "logs"
 MODEL = "model.keras"
 SAMPLES = "samples.npz"
 PREPROCESSING = "preprocessing.npz"
+LATENT_MOMENTS = "latent_moments.npz"
 TOKENIZER = "tokenizer.model"
 TEACHER = "teacher"
 PREVIOUS_STAGE = "start"
@@ -78,6 +80,8 @@ class Run:
         history: One mapping per epoch.
         preprocessing: What the model's pixels go through first; None for token ids.
         tokenizer: What makes token ids of texts; None for images.
+        latent_moments: Batch normalisation's moments with the latent weights, which a training with
+            drawn weights is tested with beside their signs; None elsewhere.
     """
 
     folder: Path
@@ -87,6 +91,7 @@ class Run:
     history: list[dict[str, Any]]
     preprocessing: Preprocessor | None
     tokenizer: Tokenizer | None = None
+    latent_moments: Mapping[str, NDArray[np.float32]] | None = None
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.int32]:
         """Token ids `[N, S]` of texts, by the tokenizer that the model was trained with.
@@ -123,6 +128,7 @@ def load_run(folder: str | Path) -> Run:
         read_history(folder),
         load_preprocessor(folder, card),
         load_tokenizer(folder, card),
+        _load_moments(folder, card),
     )
 
 
@@ -206,6 +212,16 @@ def load_tokenizer(folder: Path, card: Mapping[str, Any]) -> Tokenizer | None:
     from zoo.datasets._tokens import Tokenizer
 
     return Tokenizer((folder / TOKENIZER).read_bytes())
+
+
+def _load_moments(
+    folder: Path, card: Mapping[str, Any]
+) -> Mapping[str, NDArray[np.float32]] | None:
+    if card.get("latent_moments_sha256") is None:
+        return None
+    _check_hash(folder / LATENT_MOMENTS, card["latent_moments_sha256"])
+    with np.load(folder / LATENT_MOMENTS, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:

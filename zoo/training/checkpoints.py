@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import onebit
 from onebit import files, provenance
@@ -22,6 +23,7 @@ from zoo.runs.run import (
     CHECKPOINTS,
     CONFIG,
     HISTORY,
+    LATENT_MOMENTS,
     LOGS,
     MAX_SAMPLES,
     MODEL,
@@ -118,7 +120,7 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
 
 def _sweep(folder: Path) -> None:
     """Removes what a killed process was about to write; the names are those of `onebit.files`."""
-    for name in (CONFIG, HISTORY, MODEL, SAMPLES, PREPROCESSING, TOKENIZER, CARD):
+    for name in (CONFIG, HISTORY, MODEL, SAMPLES, PREPROCESSING, LATENT_MOMENTS, TOKENIZER, CARD):
         for leftover in folder.glob(f".{name}.*"):
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -129,7 +131,7 @@ def _remove_run(folder: Path) -> None:
     The card goes first, since it marks the run as finished, the configuration last, since without
     it what is left would be no run folder.
     """
-    for name in (CARD, MODEL, SAMPLES, PREPROCESSING, TOKENIZER, HISTORY):
+    for name in (CARD, MODEL, SAMPLES, PREPROCESSING, LATENT_MOMENTS, TOKENIZER, HISTORY):
         (folder / name).unlink(missing_ok=True)
     for name in (CHECKPOINTS, LOGS):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -152,6 +154,7 @@ def finish(
     *,
     accuracy: float,
     latent_weights_accuracy: float | None,
+    latent_moments: Mapping[str, NDArray[np.float32]] | None,
     command: str | None,
 ) -> None:
     """Writes the model, the samples and, last, the card, which marks the run as finished."""
@@ -161,6 +164,9 @@ def finish(
     if preprocessor and preprocessor.arrays:
         with files.replacing(folder / PREPROCESSING) as temporary:
             np.savez(temporary, **preprocessor.arrays)
+    if latent_moments is not None:
+        with files.replacing(folder / LATENT_MOMENTS) as temporary:
+            np.savez(temporary, **latent_moments)
     if dataset.tokenizer is not None:
         files.write_bytes(folder / TOKENIZER, dataset.tokenizer)
     files.write_json(
@@ -190,6 +196,9 @@ def finish(
             "classes": list(dataset.classes),
             "accuracy": {"value": accuracy, "split": "test", "samples": len(dataset.test)},
             "latent_weights_accuracy": latent_weights_accuracy,
+            "latent_moments_sha256": None
+            if latent_moments is None
+            else files.sha256(folder / LATENT_MOMENTS),
             "parameters": model.count_params(),
             "model_sha256": files.sha256(folder / MODEL),
             "samples_sha256": files.sha256(folder / SAMPLES),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zoo.datasets import Split
 from zoo.datasets.preprocessing import Preprocessor
 from zoo.runs.run import Run
+from zoo.training.batch_norm import latent_weights, with_moments
 
 if TYPE_CHECKING:
     from onebit.keras import keras
@@ -32,7 +35,7 @@ class Evaluation:
         card_accuracy: What the model card says.
         card_samples: How many it was measured on.
         latent_weights_accuracy: Measured now with the latent weights in place of their signs; None
-            where inputs are binary too, or nothing is.
+            where the training did not draw weights.
     """
 
     accuracy: float
@@ -60,7 +63,9 @@ def evaluate(run: Run) -> Evaluation:
         samples=len(run.samples),
         card_accuracy=recorded["value"],
         card_samples=recorded["samples"],
-        latent_weights_accuracy=latent_weights_accuracy(run.model, run.samples, run.preprocessing),
+        latent_weights_accuracy=None
+        if run.latent_moments is None
+        else latent_weights_accuracy(run.model, run.samples, run.preprocessing, run.latent_moments),
     )
 
 
@@ -76,25 +81,24 @@ def accuracy(
 
 
 def latent_weights_accuracy(
-    model: keras.Model, split: Split | RecordSplit, preprocessing: Preprocessor | None
-) -> float | None:
-    """The accuracy with real weights, which is how BinaryConnect's stochastic form is tested.
+    model: keras.Model,
+    split: Split | RecordSplit,
+    preprocessing: Preprocessor | None,
+    moments: Mapping[str, NDArray[np.float32]],
+) -> float:
+    """The accuracy with latent weights, which is how BinaryConnect's stochastic form is tested.
 
     BinaryConnect, arXiv 1511.00363, section 2.5, method 2: the latent weights are the expectation
-    of the drawn ones. Only networks with binary weights and real inputs have such a form.
+    of the drawn ones.
+
+    Args:
+        model: A network with drawn weights.
+        split: What it is tested on.
+        preprocessing: What its images go through.
+        moments: Batch normalisation's, estimated with the latent weights (`estimate_moments`).
 
     Returns:
-        The fraction of images classified right; None for networks of other kinds.
+        The fraction of images classified right.
     """
-    layers = [layer for layer in model.submodules if getattr(layer, "kernel_quantizer", None)]
-    if not layers or any(getattr(layer, "input_quantizer", None) for layer in layers):
-        return None
-    kernels = [layer.kernel for layer in layers]
-    quantizers = [kernel.quantizer for kernel in kernels]
-    try:
-        for kernel in kernels:
-            kernel.quantizer = None
+    with latent_weights(model), with_moments(model, moments):
         return accuracy(model, split, preprocessing)
-    finally:
-        for kernel, quantizer in zip(kernels, quantizers, strict=True):
-            kernel.quantizer = quantizer

@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from onebit import files
 from onebit.errors import OnebitError
 from onebit.keras import keras, tf
@@ -28,10 +30,19 @@ from zoo.factory import build
 from zoo.models import models
 from zoo.recipes import Recipe, resolve_recipe
 from zoo.runs.run import CHECKPOINTS, LOGS, PREVIOUS_STAGE, TEACHER, Run, load_run, read_history
+from zoo.training.batch_norm import (
+    MAX_IMAGES,
+    differs_when_tested,
+    draws_weights,
+    estimate_moments,
+    latent_weights,
+    set_moments,
+    with_moments,
+)
 from zoo.training.checkpoints import finish, is_finished, open_run_folder, write_history
 from zoo.training.distillation import Distiller, start_from
 from zoo.training.distribution import Distribution, make_distribution
-from zoo.training.evaluation import accuracy, latent_weights_accuracy
+from zoo.training.evaluation import BATCH_SIZE, accuracy, latent_weights_accuracy
 from zoo.training.flip_ratio import LatentMonitor
 from zoo.training.losses import make_loss
 from zoo.training.optimizers import make_optimizer
@@ -139,6 +150,13 @@ def _train(
         model = build(recipe.model, **options)
         model.set_weights(weights)
     if distribution.is_chief:
+        moments = latent_accuracy = None
+        if differs_when_tested(model):
+            set_moments(model, estimate_moments(model, training.tested_inputs()))
+        if draws_weights(model):
+            with latent_weights(model):
+                moments = estimate_moments(model, training.tested_inputs())
+            latent_accuracy = latent_weights_accuracy(model, dataset.test, preprocessor, moments)
         finish(
             folder,
             model,
@@ -147,7 +165,8 @@ def _train(
             dataset,
             preprocessor,
             accuracy=accuracy(model, dataset.test, preprocessor),
-            latent_weights_accuracy=latent_weights_accuracy(model, dataset.test, preprocessor),
+            latent_weights_accuracy=latent_accuracy,
+            latent_moments=moments,
             command=command,
         )
     distribution.barrier()
@@ -263,19 +282,34 @@ class _Training:
         """Trains one epoch, counted from 1; its line of the history."""
         validation = self._dataset.validation
         self._latent.begin()
+        # Several replicas keep their moving averages: the estimate runs in one process.
+        estimated = self._distribution.replicas == 1 and differs_when_tested(self._model)
         # One call of fit per epoch: its own shuffling could not resume in the middle.
         figures = self._trainer.fit(
             self._batches(self._dataset.train, epoch),
-            validation_data=validation and self._batches(validation),
+            validation_data=None if estimated else validation and self._batches(validation),
             callbacks=[callback],
             verbose=0,
         ).history
+        if estimated and validation is not None:
+            moments = estimate_moments(self._model, self.tested_inputs())
+            with with_moments(self._model, moments):
+                tested = self._trainer.evaluate(
+                    self._batches(validation), return_dict=True, verbose=0
+                )
+            figures |= {f"val_{key}": [value] for key, value in tested.items()}
         return {
             "epoch": epoch,
             "learning_rate": float(self._optimizer.learning_rate.numpy()),
             **{key: _finite(values[0]) for key, values in figures.items()},
             "flip_ratio": self._latent.flip_ratio(),
         }
+
+    def tested_inputs(self) -> Iterator[NDArray[Any]]:
+        """Training inputs as in a test, for batch normalisation's moments."""
+        split = self._dataset.train
+        for images, _ in split[:MAX_IMAGES].batches(BATCH_SIZE).as_numpy_iterator():
+            yield images if self._preprocessor is None else self._preprocessor(images)
 
     def _batches(self, split: Split | RecordSplit, epoch: int | None = None) -> tf.data.Dataset:
         """Preprocessed batches, in the order of (seed, epoch) or, without one, as they lie."""
