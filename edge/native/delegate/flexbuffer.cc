@@ -53,7 +53,7 @@ FlexResult read_value(const Reader& reader, size_t at, unsigned width, uint8_t p
     if (!reader.follow(at, width, &at)) return FlexResult::kMalformed;
     width = 1u << (packed_type & 3);
   } else if (type != kInt && type != kUint && type != kBool) {
-    return FlexResult::kMalformed;
+    return FlexResult::kNotInteger;
   }
   int64_t wide;
   const bool is_signed = type == kInt || type == kIndirectInt;
@@ -62,7 +62,7 @@ FlexResult read_value(const Reader& reader, size_t at, unsigned width, uint8_t p
     return FlexResult::kMalformed;
   }
   if (!is_signed) wide = raw > INT32_MAX ? INT64_MAX : static_cast<int64_t>(raw);
-  if (wide < INT32_MIN || wide > INT32_MAX) return FlexResult::kMalformed;
+  if (wide < INT32_MIN || wide > INT32_MAX) return FlexResult::kNotInteger;
   *value = static_cast<int32_t>(wide);
   return FlexResult::kFound;
 }

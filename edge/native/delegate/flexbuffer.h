@@ -6,10 +6,10 @@
 
 namespace onebit {
 
-enum class FlexResult { kFound, kAbsent, kMalformed };
+enum class FlexResult { kFound, kAbsent, kMalformed, kNotInteger };
 
 // Looks `key` up in the map that `buffer` holds. kMalformed: the buffer is truncated or its root is
-// not a map, or the value is not an integer or boolean that fits 32 bits.
+// not a map. kNotInteger: the value is not an integer or boolean that fits 32 bits.
 FlexResult flex_lookup(const void* buffer, size_t length, const char* key, int32_t* value);
 
 }  // namespace onebit

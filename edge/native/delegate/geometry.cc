@@ -32,7 +32,9 @@ bool read_option(Partition& p, const Op& op, const TfLiteNode& node, const char*
   const size_t length = node.custom_initial_data_size > 0 ? node.custom_initial_data_size : 0;
   switch (flex_lookup(node.custom_initial_data, length, key, value)) {
     case FlexResult::kMalformed:
-      return p.fail(op, "its options are no readable map, or %s is no integer", key);
+      return p.fail(op, "its custom options are not a readable FlexBuffer map");
+    case FlexResult::kNotInteger:
+      return p.fail(op, "option %s is not an integer of 32 bits", key);
     case FlexResult::kAbsent:
       if (fallback == nullptr) return p.fail(op, "option %s is missing", key);
       *value = *fallback;

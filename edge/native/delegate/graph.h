@@ -1,94 +1,112 @@
-// What the delegate knows of a graph: options, partitions, their operators and values.
+// A partition of a graph: its values and operators.
 #pragma once
 
 #include <stdint.h>
-#include <stdlib.h>
 
-#include <new>
+#include <memory>
 
-#include "../kernels/variants.h"
-#include "array.h"
-#include "pool.h"
-#include "tflite_abi.h"
+#include "delegate.h"
 
 namespace onebit {
 
-struct Partition;
+struct Claim;
 struct Op;
+struct Partition;
 
-struct Options {
-  int num_threads = 0;  // 0: as the interpreter recommends
-  bool forced = false;  // use `isa` only, and the scalar reference where it has no kernel
-  b1::Isa isa = b1::Isa::kScalar;
-  char kernel[64] = "";    // use this variant where its precondition holds
-  char profile[512] = "";  // write a profile to this file when the delegate is destroyed
-  bool fuse = true;        // merge operators; off only to test and to measure
-};
-
-// A tensor inside a partition. Those that cross its border live in the interpreter's memory, the
-// others in the partition's arena.
-struct Value {
+struct TensorInfo {
   static constexpr int kMaxRank = 8;
-  int tensor;  // -1: scratch of one operator
-  TfLiteType type;
-  int rank;
-  int dims[kMaxRank];
-  bool border;
-  bool is_output;
-  size_t bytes;
-  int first_use, last_use;  // positions in the list of operators
-  size_t offset;            // in the arena
-  int home;                 // the value in whose memory this one lies, or -1
-  int home_channel;         // the channel of `home` with which this one begins
-  int row_stride;           // channels from one row to the next, more than its own within a `home`
-  void* data;               // valid while the partition runs
+  TfLiteType type = kTfLiteNoType;
+  int rank = 0;  // -1: more than kMaxRank, which no operator takes
+  int dims[kMaxRank] = {};
 };
 
-// The behaviour of a kind of operator.
+// Where a value lies.
+struct Placement {
+  size_t bytes = 0;
+  int first_use = INT32_MAX, last_use = -1;  // positions in the partition's order
+  size_t offset = 0;                         // in the arena
+  int alias_of = -1;                         // the value in whose memory this one lies
+  int alias_channel = 0;                     // the channel of that value with which it begins
+  int row_stride = 0;  // channels from one row to the next, more than its own within an alias
+};
+
+// A tensor inside a partition. External ones live in the interpreter's memory, the others in the
+// partition's arena.
+struct Value : TensorInfo, Placement {
+  int tensor = -1;  // -1: scratch of one operator
+  bool is_output = false;
+  bool external = false;
+  void* data = nullptr;  // valid while the partition runs
+};
+
+// The behaviour of a kind of operator: a file op_*.cc each, and a row in op_types.cc.
 struct OpType {
   const char* name;
-  // Reads the node's options and constants; the values of inputs and outputs exist already. Returns
-  // false after `fail`.
-  bool (*parse)(Partition&, Op&, const TfLiteNode&);
-  // Checks types and shapes, sets the outputs' shapes, chooses the kernel, asks for scratch.
+  int builtin = -1;  // TFLite's code; -1: LCE's operator of this name
+  // Of built-in operators: whether this library computes what TFLite does, whatever the sizes of
+  // the tensors turn out to be.
+  bool (*supports)(const TfLiteContext&, const TfLiteNode&) = nullptr;
+  // The node's fused activation; nullptr: it has none.
+  int (*activation)(const TfLiteNode&) = nullptr;
+  // Reads the node's options; the values of inputs and outputs exist already. Like `infer` and
+  // `prepare` it returns false after `fail`.
+  bool (*parse)(Partition&, Op&, const TfLiteNode&, const Claim&);
+  // Checks types and shapes, sets the shapes of the outputs, and takes from the operator's `merges`
+  // what these rule out.
+  bool (*infer)(Partition&, Op&);
+  // Chooses the kernel, packs constants, asks for scratch; after merging.
   bool (*prepare)(Partition&, Op&);
   void (*run)(Partition&, Op&);
-  void (*release)(Op&);
+  // Of packed weights and constants; nullptr: it holds none.
+  size_t (*constant_bytes)(const Op&) = nullptr;
+  // Whether it can read floats, or write its floats, in rows that lie apart.
+  bool reads_rows = false, writes_rows = false;
+  bool gathers_inputs = false;  // a concatenation: its inputs may be computed in place
+  unsigned merges = 0;          // of `Merges`
+};
+
+// What can become part of an operator (see fuse.cc).
+enum Merges : unsigned {
+  kTakesResidual = 1,     // the ADD of another value, as its input kResidual
+  kTakesScale = 2,        // a MUL by channel constants that follows it
+  kTakesOffset = 4,       // an ADD of channel constants that follows it
+  kNormalisesInput = 8,   // a MUL and an ADD of channel constants ahead of it
+  kEmitsBits = 16,        // the LceQuantize of its floats, as its second output
+  kKeepsFloats = 32,      // it writes its floats also where only their signs are read
 };
 
 struct Op {
-  static constexpr int kMaxInputs = 6, kMaxMerged = 3;
-  const OpType* type;
-  int node;  // index in the interpreter's graph
+  static constexpr int kMaxInputs = 6, kMaxMerged = 4, kResidual = 5;
+  using State = std::unique_ptr<void, void (*)(void*)>;
+
+  const OpType* type = nullptr;
+  int node = -1;  // index in the interpreter's graph
+  // Values that the node reads and writes, or -1.
+  int node_inputs[kMaxInputs] = {-1, -1, -1, -1, -1, -1};
+  int node_output = -1;
+  int activation = kTfLiteActNone;  // the node's own, where it has one
+  State state = {nullptr, [](void*) {}};
+
+  // Since `infer`.
+  unsigned merges = 0;        // what can become part of it, given its types and shapes
+  int channel_constant = -1;  // which input of an ADD or MUL has one value, or one a channel; or -1
+
+  // Since merging; `infer` sees the node's own inputs and output here.
   int inputs[kMaxInputs];
-  int outputs[2];
-  int scratch;
-  void* state;
+  int outputs[2];                   // the second: the signs of the first
+  int scale, offset;                // values of merged channel constants, or -1
+  int merged_activation;            // of the last merged ADD or MUL
   const char* merged[kMaxMerged + 1];  // the operators that became part of this one; nullptr ends
-  const char* kernel;                  // the variant that runs, for the profile
-  int64_t macs;
-  uint64_t calls, time_ns;
-};
 
-// A weight-only layer whose filter was packed flat, as [O, K], and reshaped behind LceDequantize:
-// its node, and the tensor that has the filter's shape.
-struct FlatFilter {
-  int node, tensor;
-};
+  int scratch = -1;
+  const char* kernel = "";  // the variant that runs, for the profile
+  int64_t macs = 0;
+  uint64_t calls = 0, time_ns = 0;
 
-struct Delegate {
-  TfLiteDelegate interface;
-  Options options;
-  Pool pool;
-  pthread_mutex_t running = PTHREAD_MUTEX_INITIALIZER;  // interpreters may share the delegate
-  // Python's garbage collector may free a delegate before the interpreter that uses it: whoever
-  // created it and each partition hold a reference, and the last one to let go frees it.
-  int references = 1;
-  Array<char> profile;             // JSON of partitions that were freed
-  Array<char> foreign;             // JSON of nodes that were left to the interpreter
-  Array<FlatFilter> flat_filters;  // of the interpreter that is being prepared
-  // What partitions that were freed held: values between operators, and packed constants.
-  size_t arena_bytes = 0, constant_bytes = 0;
+  template <class S>
+  S& state_as() const {
+    return *static_cast<S*>(state.get());
+  }
 };
 
 struct Partition {
@@ -96,70 +114,72 @@ struct Partition {
   TfLiteContext* context;
   Array<Value> values;
   Array<Op> ops;
+  Array<int> order;  // of those that run, since merging
   Buffer arena;
-  bool unparsable;  // `error` tells why, for good
-  char error[320];
+  bool unusable = false;  // for good; `error` has the reason
+  char error[320] = "";
 
-  // The value of a tensor index, or -1 for an optional tensor that is absent.
-  int value_of(int tensor);
+  // Stores the value of a tensor index, or -1 for an optional tensor that is absent. False when
+  // memory is refused.
+  bool value_of(int tensor, int* value);
   const TfLiteTensor& tensor_of(int value) { return context->tensors[values[value].tensor]; }
   // The data of a constant with this type and number of elements, or nullptr.
   const void* constant(int value, TfLiteType type, int64_t count);
+  // The number of elements of a constant, whatever its rank, or -1.
+  int64_t constant_size(int value);
   void set_shape(int value, int rank, const int* dims, TfLiteType type);
-  int add_scratch(size_t bytes);
-  // Records why `op` cannot run; returns false.
+  // Asks for memory while `op` runs. False after `fail`.
+  bool add_scratch(Op& op, uint64_t bytes);
+  // Records why `op` cannot run; returns false. The first reason is kept.
   bool fail(const Op& op, const char* format, ...) __attribute__((format(printf, 3, 4)));
+  bool out_of_memory(const Op& op) { return fail(op, "out of memory"); }
+
+  template <class T>
+  T* data(int value) {
+    return value < 0 ? nullptr : static_cast<T*>(values[value].data);
+  }
 };
 
-// What `parse` keeps for an operator, zeroed first, and `release` destroys.
-template <class State>
-State* make_state(Op& op) {
-  State* state = new (calloc(1, sizeof(State))) State();
-  op.state = state;
-  return state;
-}
-
-template <class State>
-void release_state(Op& op) {
-  if (op.state == nullptr) return;
-  static_cast<State*>(op.state)->~State();
-  free(op.state);
+// Creates what `parse` keeps for an operator. False after `fail`.
+template <class S>
+bool make_state(Partition& p, Op& op) {
+  void* memory = allocate(sizeof(S));
+  if (memory == nullptr) return p.out_of_memory(op);
+  op.state = Op::State(new (memory) S(), [](void* state) {
+    static_cast<S*>(state)->~S();
+    free(state);
+  });
+  return true;
 }
 
 size_t size_of(TfLiteType type);  // bytes of an element, 0 for types that are not handled
-// The number of elements, or -1 if a dimension is not positive or the product passes 2^30.
-int64_t elements(const Value& value);
 const char* type_name(TfLiteType type);
+
+// The number of elements, or -1 if the rank is not handled, a dimension is negative, or there are
+// more than indices of an `int` and the machine's memory allow.
+int64_t elements(const TensorInfo& info);
+// That without the last dimension, and the last one: 1 each for a scalar.
+int64_t rows(const TensorInfo& info);
+int channels(const TensorInfo& info);
+bool same_dims(const TensorInfo& a, const TensorInfo& b);
+bool same_dims(const TfLiteIntArray* a, const TensorInfo& b);
+void read_info(const TfLiteTensor& tensor, TensorInfo* info);
+
+bool is_constant(const TfLiteTensor& tensor);
+// A tensor of a node, or nullptr if it is absent.
+const TfLiteTensor* tensor_at(const TfLiteContext& context, const TfLiteIntArray* list, int i);
+bool is_float(const TfLiteTensor* tensor);
+bool known_activation(int activation);
 
 // The kind that handles a node, or nullptr. LCE's operators are recognised by name, whatever their
 // options; `parse` judges those.
 const OpType* find_op_type(const TfLiteRegistration& registration);
 
-// Which nodes of the plan the delegate takes.
-void choose_nodes(TfLiteContext* context, const TfLiteIntArray& plan, Delegate* delegate,
-                  Array<int>* nodes);
+// Chooses the operators that run and their order (see fuse.cc). False when memory is refused.
+bool fuse_ops(Partition& partition);
 
-// The value that an operator may overwrite with its first output, or -1.
-int residual_of(const Op& op);
-
-// Merges operators of a partition (see fuse.cc).
-void fuse_ops(Partition& partition);
-
-// Whether an operator can read a value, or write one, whose rows lie apart.
-bool reads_rows(const Op& op, int value);
-bool writes_rows(const Op& op, int value);
-
-extern const OpType kQuantize, kDequantize, kBconv, kBMaxPool, kAdd, kMul, kReshape, kConcat;
-extern const OpType kMaxPool;
-extern const OpType kWeightOnlyDense, kWeightOnlyConv, kWeightOnlyDepthwise;
-
-// Adds the partition's operators and their times, as JSON objects that are each followed by a
-// comma, and its memory to the delegate's profile.
-void append_profile(const Partition& partition, Delegate* delegate);
-void append_foreign_node(const char* name, int node, Array<char>* json);
-bool write_profile(const Delegate& delegate);
-
-void retain(Delegate* delegate);
-void let_go(Delegate* delegate);
+// Places the values (see plan.cc). Returns the size of the arena, or -1 if it is too large or
+// memory is refused.
+int64_t plan_memory(Partition& partition);
 
 }  // namespace onebit

@@ -1,20 +1,40 @@
-#include "op_bconv.h"
+// LceBconv2d with what was merged into it: a residual ADD and the LceQuantize that follows.
+#include <algorithm>
 
+#include "geometry.h"
 #include "op_elementwise.h"
+#include "op_types.h"
 
 namespace onebit {
 namespace {
 
-BconvState& state_of(Op& op) { return *static_cast<BconvState*>(op.state); }
+// Inputs of the operator; a merged ADD's other operand is Op::kResidual.
+enum { kInput, kFilter, kMultiplier, kBias, kThresholds };
 
-bool parse(Partition& p, Op& op, const TfLiteNode& node) {
-  BconvState* state = make_state<BconvState>(op);
-  if (node.inputs->size != 5 || node.outputs->size != 1 || op.inputs[kBconvInput] < 0 ||
-      op.inputs[kBconvFilter] < 0 || op.outputs[0] < 0) {
+struct State {
+  Window window;
+  bool same, pad_ones;
+  int channels_in, activation;
+  TfLiteType output_type;
+
+  b1::BconvShape shape;
+  b1::BconvEpilogue epilogue;
+  b1::BconvCorrection correction;
+  const b1::BconvKernel* kernel;
+  const b1::BconvKernel* packed_for;  // the variant that `filter` was packed for
+  Buffer filter, channel_data, correction_table, classes;
+  b1::BconvCall call;
+};
+
+bool parse(Partition& p, Op& op, const TfLiteNode& node, const Claim&) {
+  if (!make_state<State>(p, op)) return false;
+  State& state = op.state_as<State>();
+  if (node.inputs->size != 5 || node.outputs->size != 1 || op.node_inputs[kInput] < 0 ||
+      op.node_inputs[kFilter] < 0 || op.node_output < 0) {
     return p.fail(op, "needs five inputs and one output, has %d and %d", node.inputs->size,
                   node.outputs->size);
   }
-  Window& w = state->window;
+  Window& w = state.window;
   int padding, pad_values;
   const int one = 1, zero = 0;
   if (!read_option(p, op, node, "stride_height", 1, kMaxWindow, nullptr, &w.stride_h) ||
@@ -23,22 +43,25 @@ bool parse(Partition& p, Op& op, const TfLiteNode& node) {
       !read_option(p, op, node, "dilation_width_factor", 1, kMaxWindow, &one, &w.dilation_w) ||
       !read_option(p, op, node, "padding", 0, 1, nullptr, &padding) ||
       !read_option(p, op, node, "pad_values", 0, 1, &zero, &pad_values) ||
-      !read_option(p, op, node, "channels_in", 1, 1 << 24, nullptr, &state->channels_in) ||
-      !read_option(p, op, node, "fused_activation_function", 0, 3, &zero, &state->activation)) {
+      !read_option(p, op, node, "channels_in", 1, 1 << 24, nullptr, &state.channels_in) ||
+      !read_option(p, op, node, "fused_activation_function", 0, 3, &zero, &state.activation)) {
     return false;
   }
-  state->same = padding == 0;
-  state->pad_ones = pad_values == 1;
+  state.same = padding == 0;
+  state.pad_ones = pad_values == 1;
+  state.output_type = p.values[op.node_output].type;
+  // Other outputs need none; what else lies there is the selector's (see select.cc).
+  if (state.output_type != kTfLiteInt32) op.node_inputs[kThresholds] = -1;
   return true;
 }
 
 // Fills `state.shape` from the tensors and options.
-bool find_shape(Partition& p, Op& op, BconvState& state) {
-  const Value& in = p.values[op.inputs[kBconvInput]];
-  const Value& filter = p.values[op.inputs[kBconvFilter]];
+bool find_shape(Partition& p, Op& op, State& state) {
+  const Value& in = p.values[op.inputs[kInput]];
+  const Value& filter = p.values[op.inputs[kFilter]];
   if (in.type != kTfLiteInt32) return p.fail(op, "input is %s, not int32", type_name(in.type));
   if (in.rank != 4 || elements(in) < 0) return p.fail(op, "input must be [N, H, W, words]");
-  if (filter.rank != 4 || elements(filter) < 0 || filter.dims[1] > kMaxWindow ||
+  if (filter.rank != 4 || elements(filter) < 1 || filter.dims[1] > kMaxWindow ||
       filter.dims[2] > kMaxWindow) {
     return p.fail(op, "filter must be [O, KH, KW, words]");
   }
@@ -75,8 +98,10 @@ bool find_shape(Partition& p, Op& op, BconvState& state) {
   s.zero_padding = state.same && !state.pad_ones && s.needs_padding();
   // Indices into the padded input, the outputs and the filter stay below 2^31.
   const int64_t frame = static_cast<int64_t>(s.padded_h()) * s.padded_w();
-  const int64_t out = static_cast<int64_t>(s.out_h) * s.out_w * (s.channels_out + 32ll);
-  if (frame > 1 << 28 || frame * s.batch * s.words_in() > 1 << 28 || out > 1 << 29 ||
+  const int64_t plane = static_cast<int64_t>(s.out_h) * s.out_w;
+  const int64_t out = plane * (s.channels_out + 32ll);
+  if (frame > 1 << 28 || frame * s.batch > 1 << 28 ||
+      frame * s.batch * s.words_in() > 1 << 28 || plane > 1 << 29 || out > 1 << 29 ||
       out * s.batch > 1 << 29) {
     return p.fail(op, "an input of %d x %d x %d with %d channels out is too large", s.batch, s.in_h,
                   s.in_w, s.channels_out);
@@ -84,13 +109,10 @@ bool find_shape(Partition& p, Op& op, BconvState& state) {
   return true;
 }
 
-// Sum of the weights of tap (ky, kx), output `o`, as ±1.
-int tap_sum(const b1::BconvShape& s, const uint32_t* filter, int o, int ky, int kx) {
-  const int words = s.group_words();
-  const uint32_t* tap =
-      filter + ((static_cast<size_t>(o) * s.kernel_h + ky) * s.kernel_w + kx) * words;
+// Sum of the weights of a tap, as ±1.
+int tap_sum(const b1::BconvShape& s, const uint32_t* tap) {
   int negative = 0;
-  for (int i = 0; i < words; ++i) negative += __builtin_popcount(tap[i]);
+  for (int i = 0; i < s.group_words(); ++i) negative += __builtin_popcount(tap[i]);
   return s.channels_in / s.groups - 2 * negative;
 }
 
@@ -102,56 +124,76 @@ struct Inside {
 Inside inside(int start, int in, int kernel, int dilation) {
   Inside range = {start < 0 ? (-start + dilation - 1) / dilation : 0, kernel};
   if (start + (kernel - 1) * dilation >= in) range.last = (in - start + dilation - 1) / dilation;
-  if (range.last < range.first) range.last = range.first;
+  range.first = std::min(range.first, kernel);
+  range.last = std::max(range.last, range.first);
   return range;
 }
 
-// Sorts the positions of a line into classes with the same taps inside; returns how many.
+constexpr int kMaxClasses = 255;
+
+// Sorts the positions of a line into classes with the same taps inside; returns their count, or -1
+// if there are too many. A class's positions follow each other.
 int classify(int out, int stride, int pad, int in, int kernel, int dilation, uint8_t* classes,
-             Inside* ranges, int max_classes) {
+             Inside* ranges) {
   int count = 0;
   for (int i = 0; i < out; ++i) {
     const Inside range = inside(i * stride - pad, in, kernel, dilation);
     int c = 0;
     while (c < count && (ranges[c].first != range.first || ranges[c].last != range.last)) ++c;
-    if (c == max_classes) return -1;
+    if (c == kMaxClasses) return -1;
     if (c == count) ranges[count++] = range;
     classes[i] = static_cast<uint8_t>(c);
   }
   return count;
 }
 
-// Zero padding: for each class of positions, the sum of the weights of the taps outside.
-bool make_correction(Partition& p, Op& op, BconvState& state, const uint32_t* filter) {
+// Zero padding: for each class of positions, the sum of the weights of the taps outside. Those of
+// the taps inside are differences of sums over all taps above and to the left of a tap.
+bool make_correction(Partition& p, Op& op, State& state, const uint32_t* filter) {
   const b1::BconvShape& s = state.shape;
-  constexpr int kMaxClasses = 255;
   Inside rows[kMaxClasses], columns[kMaxClasses];
-  if (!state.classes.reserve(static_cast<size_t>(s.out_h) + s.out_w))
-    return p.fail(op, "out of memory");
+  if (!state.classes.reserve(static_cast<uint64_t>(s.out_h) + s.out_w, 1)) {
+    return p.out_of_memory(op);
+  }
   uint8_t* row_class = state.classes.as<uint8_t>();
   uint8_t* col_class = row_class + s.out_h;
   const int row_count = classify(s.out_h, s.stride_h, s.pad_top, s.in_h, s.kernel_h, s.dilation_h,
-                                 row_class, rows, kMaxClasses);
+                                 row_class, rows);
   const int col_count = classify(s.out_w, s.stride_w, s.pad_left, s.in_w, s.kernel_w, s.dilation_w,
-                                 col_class, columns, kMaxClasses);
+                                 col_class, columns);
   const size_t stride = b1::channel_capacity(s.channels_out);
-  if (row_count < 0 || col_count < 0) return p.fail(op, "its zero padding is too wide");
-  const size_t size = row_count * col_count * stride * sizeof(int32_t);
-  if (size > 1 << 28 || !state.correction_table.reserve(size))
+  const uint64_t entries = static_cast<uint64_t>(row_count) * col_count * stride;
+  if (row_count < 0 || col_count < 0 || entries > 1 << 26) {
     return p.fail(op, "its zero padding is too wide");
-  int32_t* table = state.correction_table.as<int32_t>();
-  memset(table, 0, size);
+  }
+  const int pitch = s.kernel_w + 1, words = s.group_words();
+  Buffer sums;
+  if (!state.correction_table.reserve(entries, sizeof(int32_t)) ||
+      !sums.reserve(static_cast<uint64_t>(s.kernel_h + 1) * pitch, sizeof(int32_t))) {
+    return p.out_of_memory(op);
+  }
+  int32_t *table = state.correction_table.as<int32_t>(), *before = sums.as<int32_t>();
+  std::fill_n(table, entries, 0);
+  std::fill_n(before, pitch, 0);
   for (int o = 0; o < s.channels_out; ++o) {
     for (int ky = 0; ky < s.kernel_h; ++ky) {
-      for (int kx = 0; kx < s.kernel_w; ++kx) {
-        const int sum = tap_sum(s, filter, o, ky, kx);
-        for (int r = 0; r < row_count; ++r) {
-          const bool row_inside = ky >= rows[r].first && ky < rows[r].last;
-          for (int c = 0; c < col_count; ++c) {
-            if (row_inside && kx >= columns[c].first && kx < columns[c].last) continue;
-            table[(static_cast<size_t>(r) * col_count + c) * stride + o] += sum;
-          }
-        }
+      int32_t line = 0, *above = before + static_cast<size_t>(ky) * pitch;
+      above[pitch] = 0;
+      for (int kx = 0; kx < s.kernel_w; ++kx, filter += words) {
+        line += tap_sum(s, filter);
+        above[pitch + kx + 1] = above[kx + 1] + line;
+      }
+    }
+    const auto sum_before = [&](int ky, int kx) {
+      return before[static_cast<size_t>(ky) * pitch + kx];
+    };
+    const int32_t all = sum_before(s.kernel_h, s.kernel_w);
+    for (int r = 0; r < row_count; ++r) {
+      for (int c = 0; c < col_count; ++c) {
+        const Inside y = rows[r], x = columns[c];
+        table[(static_cast<size_t>(r) * col_count + c) * stride + o] =
+            all - (sum_before(y.last, x.last) - sum_before(y.first, x.last) -
+                   sum_before(y.last, x.first) + sum_before(y.first, x.first));
       }
     }
   }
@@ -165,23 +207,25 @@ void mirror_clamp(int activation, int32_t products, b1::BconvEpilogue* e) {
   if (activation != kTfLiteActNone) low = activation == kTfLiteActReluN1To1 ? -1 : 0;
   if (activation == kTfLiteActReluN1To1) high = 1;
   if (activation == kTfLiteActRelu6) high = 6;
-  if (low < -products) low = -products;
-  if (high > products) high = products;
+  low = std::max(low, -products);
+  high = std::min(high, products);
   e->has_clamp = activation != kTfLiteActNone;
   e->clamp_min = products - high;
   e->clamp_max = products - low;
 }
 
 // Folds multiplier and bias, or copies thresholds, into arrays that whole blocks may be read from.
-bool make_epilogue(Partition& p, Op& op, BconvState& state) {
+bool make_epilogue(Partition& p, Op& op, State& state) {
   const b1::BconvShape& s = state.shape;
   b1::BconvEpilogue& e = state.epilogue;
-  const int capacity = b1::channel_capacity(s.channels_out);
+  const size_t capacity = b1::channel_capacity(s.channels_out);
   const int32_t products = s.kernel_h * s.kernel_w * (s.channels_in / s.groups);
-  if (!state.channel_data.reserve(2 * capacity * sizeof(float))) return p.fail(op, "out of memory");
-  memset(state.channel_data.as<void>(), 0, 2 * capacity * sizeof(float));
+  if (!state.channel_data.reserve(uint64_t{2} * capacity, sizeof(float))) {
+    return p.out_of_memory(op);
+  }
+  std::fill_n(state.channel_data.as<float>(), 2 * capacity, 0.0f);
   if (e.output == b1::BconvOutput::kBits) {
-    const void* data = p.constant(op.inputs[kBconvThresholds], kTfLiteInt32, s.channels_out);
+    const void* data = p.constant(op.inputs[kThresholds], kTfLiteInt32, s.channels_out);
     if (data == nullptr) {
       return p.fail(op, "bitpacked output needs %d constant int32 thresholds", s.channels_out);
     }
@@ -189,20 +233,20 @@ bool make_epilogue(Partition& p, Op& op, BconvState& state) {
     int32_t* copy = state.channel_data.as<int32_t>();
     for (int o = 0; o < s.channels_out; ++o) {
       // a lies within [0, K]: thresholds beyond mean always or never, and must not overflow twice.
-      copy[o] = thresholds[o] < -1 ? -1 : thresholds[o] > products ? products : thresholds[o];
+      copy[o] = std::clamp(thresholds[o], -1, products);
     }
     e.thresholds = copy;
     return true;
   }
   const void* multiplier_data =
-      p.constant(op.inputs[kBconvMultiplier], kTfLiteFloat32, s.channels_out);
-  const void* bias_data = p.constant(op.inputs[kBconvBias], kTfLiteFloat32, s.channels_out);
+      p.constant(op.inputs[kMultiplier], kTfLiteFloat32, s.channels_out);
+  const void* bias_data = p.constant(op.inputs[kBias], kTfLiteFloat32, s.channels_out);
   if (multiplier_data == nullptr || bias_data == nullptr) {
     return p.fail(op, "needs a constant float32 multiplier and bias of %d values", s.channels_out);
   }
   double scale = 1, zero_point = 0;
   if (e.output == b1::BconvOutput::kInt8) {
-    const TfLiteQuantizationParams& q = p.tensor_of(op.outputs[0]).params;
+    const TfLiteQuantizationParams& q = p.tensor_of(op.node_output).params;
     if (!(q.scale > 0)) return p.fail(op, "int8 output needs a scale above zero");
     scale = q.scale;
     zero_point = q.zero_point;
@@ -223,115 +267,94 @@ bool make_epilogue(Partition& p, Op& op, BconvState& state) {
   return true;
 }
 
-bool choose_output(Partition& p, Op& op, BconvState& state) {
-  const int main = op.outputs[0] >= 0 ? op.outputs[0] : op.outputs[1];
-  // Without its float output, a merged LceQuantize still makes this a float convolution.
-  const TfLiteType type = op.outputs[0] >= 0 ? p.values[main].type : kTfLiteFloat32;
-  b1::BconvEpilogue& e = state.epilogue;
-  switch (type) {
-    case kTfLiteFloat32:
-      e.output = b1::BconvOutput::kFloat;
-      return true;
-    case kTfLiteInt8:
-      e.output = b1::BconvOutput::kInt8;
-      return true;
-    case kTfLiteInt32:
-      e.output = b1::BconvOutput::kBits;
-      return true;
-    default:
-      return p.fail(op, "output is %s, not float32, int8 or int32", type_name(type));
+b1::BconvOutput output_of(TfLiteType type) {
+  return type == kTfLiteFloat32 ? b1::BconvOutput::kFloat
+         : type == kTfLiteInt8  ? b1::BconvOutput::kInt8
+                                : b1::BconvOutput::kBits;
+}
+
+bool infer(Partition& p, Op& op) {
+  State& state = op.state_as<State>();
+  if (!find_shape(p, op, state)) return false;
+  const b1::BconvShape& s = state.shape;
+  const TfLiteType type = state.output_type;
+  if (type != kTfLiteFloat32 && type != kTfLiteInt8 && type != kTfLiteInt32) {
+    return p.fail(op, "output is %s, not float32, int8 or int32", type_name(type));
   }
+  const int depth = type == kTfLiteInt32 ? b1::words_for(s.channels_out) : s.channels_out;
+  const int dims[] = {s.batch, s.out_h, s.out_w, depth};
+  p.set_shape(op.outputs[0], 4, dims, type);
+  if (type != kTfLiteFloat32) op.merges = 0;
+  return true;
 }
 
 bool prepare(Partition& p, Op& op) {
-  BconvState& state = state_of(op);
-  b1::BconvShape& s = state.shape;
+  State& state = op.state_as<State>();
+  const b1::BconvShape& s = state.shape;
   b1::BconvEpilogue& e = state.epilogue;
-  if (!find_shape(p, op, state) || !choose_output(p, op, state) || !make_epilogue(p, op, state)) {
-    return false;
-  }
+  e.output = output_of(state.output_type);
+  if (!make_epilogue(p, op, state)) return false;
+  e.has_add = op.inputs[Op::kResidual] >= 0;
+  e.has_add_clamp = e.has_add && op.merged_activation != kTfLiteActNone;
+  activation_range(op.merged_activation, &e.add_min, &e.add_max);
   const int64_t filter_size =
       static_cast<int64_t>(s.channels_out) * s.kernel_h * s.kernel_w * s.group_words();
   const uint32_t* filter =
-      static_cast<const uint32_t*>(p.constant(op.inputs[kBconvFilter], kTfLiteInt32, filter_size));
+      static_cast<const uint32_t*>(p.constant(op.inputs[kFilter], kTfLiteInt32, filter_size));
   if (filter == nullptr) return p.fail(op, "filter must be constant int32");
+  op.macs = static_cast<int64_t>(s.pixels()) * s.channels_out * s.kernel_h * s.kernel_w *
+            (s.channels_in / s.groups);
+  op.kernel = "";
+  if (s.pixels() == 0) return true;  // it will not run
   if (s.zero_padding && !make_correction(p, op, state, filter)) return false;
 
   const Options& options = p.delegate->options;
   state.kernel = b1::choose_bconv_kernel(s, options.forced, options.isa, options.kernel);
+  op.kernel = state.kernel->name;
   if (state.packed_for != state.kernel) {
-    if (!state.filter.reserve(state.kernel->filter_words(s) * sizeof(uint32_t))) {
-      return p.fail(op, "out of memory");
+    state.packed_for = nullptr;
+    if (!state.filter.reserve(state.kernel->filter_words(s), sizeof(uint32_t))) {
+      return p.out_of_memory(op);
     }
     state.kernel->pack_filter(s, filter, state.filter.as<uint32_t>());
     state.packed_for = state.kernel;
   }
-  op.scratch = -1;
-  if (const size_t words = state.kernel->scratch_words(s)) {
-    op.scratch = p.add_scratch(words * sizeof(uint32_t));
-  }
-
-  const int dims[] = {s.batch, s.out_h, s.out_w, s.channels_out};
-  const int packed[] = {s.batch, s.out_h, s.out_w, b1::words_for(s.channels_out)};
-  const bool bits = e.output == b1::BconvOutput::kBits;
-  if (op.outputs[0] >= 0) {
-    p.set_shape(op.outputs[0], 4, bits ? packed : dims, p.values[op.outputs[0]].type);
-  }
-  p.set_shape(op.outputs[1], 4, packed, kTfLiteInt32);
-  e.has_add = state.has_add;
-  if (state.has_add) {
-    const Value& residual = p.values[op.inputs[kBconvResidual]];
-    for (int i = 0; i < 4; ++i) {
-      if (residual.rank != 4 || residual.dims[i] != dims[i]) {
-        return p.fail(op, "the ADD that follows has operands of different shapes");
-      }
-    }
-    e.has_add_clamp = state.add_activation != kTfLiteActNone;
-    activation_range(state.add_activation, &e.add_min, &e.add_max);
-  }
-  op.kernel = state.kernel->name;
-  op.macs = static_cast<int64_t>(s.pixels()) * s.channels_out * s.kernel_h * s.kernel_w *
-            (s.channels_in / s.groups);
-  return true;
+  const uint64_t scratch = state.kernel->scratch_words(s);
+  return scratch == 0 || p.add_scratch(op, scratch * sizeof(uint32_t));
 }
 
 void stage(void* context, int first, int last) {
-  const BconvState& state = *static_cast<BconvState*>(context);
+  const State& state = *static_cast<State*>(context);
   state.kernel->stage(state.call, first, last);
 }
 
 void compute(void* context, int first, int last) {
-  const BconvState& state = *static_cast<BconvState*>(context);
+  const State& state = *static_cast<State*>(context);
   state.kernel->run(state.call, first, last);
 }
 
-template <class T>
-T* data_of(Partition& p, int value) {
-  return value < 0 ? nullptr : static_cast<T*>(p.values[value].data);
-}
-
 void run(Partition& p, Op& op) {
-  BconvState& state = state_of(op);
+  State& state = op.state_as<State>();
   b1::BconvCall& call = state.call;
   call = {};
   call.shape = &state.shape;
   call.epilogue = &state.epilogue;
   call.correction = state.shape.zero_padding ? &state.correction : nullptr;
   call.filter = state.filter.as<uint32_t>();
-  call.input = data_of<uint32_t>(p, op.inputs[kBconvInput]);
-  call.scratch = data_of<uint32_t>(p, op.scratch);
+  call.input = p.data<uint32_t>(op.inputs[kInput]);
+  call.scratch = p.data<uint32_t>(op.scratch);
   switch (state.epilogue.output) {
     case b1::BconvOutput::kFloat:
-      call.out_float = data_of<float>(p, op.outputs[0]);
+      call.out_float = p.data<float>(op.outputs[0]);
       if (call.out_float) call.out_stride = p.values[op.outputs[0]].row_stride;
-      call.out_bits = data_of<uint32_t>(p, op.outputs[1]);
-      if (state.has_add) call.residual = data_of<float>(p, op.inputs[kBconvResidual]);
+      call.out_bits = p.data<uint32_t>(op.outputs[1]);
+      call.residual = p.data<float>(op.inputs[Op::kResidual]);
       break;
     case b1::BconvOutput::kInt8:
-      call.out_int8 = data_of<int8_t>(p, op.outputs[0]);
+      call.out_int8 = p.data<int8_t>(op.outputs[0]);
       break;
     case b1::BconvOutput::kBits:
-      call.out_bits = data_of<uint32_t>(p, op.outputs[0]);
+      call.out_bits = p.data<uint32_t>(op.outputs[0]);
       break;
   }
   Pool& pool = p.delegate->pool;
@@ -339,8 +362,20 @@ void run(Partition& p, Op& op) {
   pool.run(state.kernel->run_items(state.shape), compute, &state);
 }
 
+size_t constant_bytes(const Op& op) {
+  const State& s = op.state_as<State>();
+  return s.filter.size() + s.channel_data.size() + s.correction_table.size() + s.classes.size();
+}
+
 }  // namespace
 
-const OpType kBconv = {"LceBconv2d", parse, prepare, run, release_state<BconvState>};
+const OpType kBconv = {.name = "LceBconv2d",
+                       .parse = parse,
+                       .infer = infer,
+                       .prepare = prepare,
+                       .run = run,
+                       .constant_bytes = constant_bytes,
+                       .writes_rows = true,
+                       .merges = kTakesResidual | kEmitsBits};
 
 }  // namespace onebit

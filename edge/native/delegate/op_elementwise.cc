@@ -1,133 +1,176 @@
 #include "op_elementwise.h"
 
+#include <algorithm>
+
+#include "op_types.h"
+
 namespace onebit {
 namespace {
 
-constexpr float kInfinity = __builtin_inff();
-constexpr int kTile = 256;  // values that stay in the first-level cache between sum and packing
+struct State {
+  bool only_signs;   // of a * scale + offset, which the packing kernel computes itself
+  Buffer constants;  // scale, then offset: a value for each channel
+  const b1::ElementwiseKernel* kernel;
+  const b1::PackKernel* pack;
+  b1::ElementwiseCall call;
+};
 
-ElementwiseState& state_of(Op& op) { return *static_cast<ElementwiseState*>(op.state); }
+const TfLiteElementwiseParams& params_of(const TfLiteNode& node) {
+  return *static_cast<const TfLiteElementwiseParams*>(node.builtin_data);
+}
 
-bool parse(Partition& p, Op& op, const TfLiteNode& node) {
-  ElementwiseState* state = make_state<ElementwiseState>(op);
-  if (node.inputs->size != 2 || node.outputs->size != 1 || node.builtin_data == nullptr) {
-    return p.fail(op, "needs two inputs and one output");
+bool supports(const TfLiteContext& context, const TfLiteNode& node) {
+  return node.builtin_data && node.inputs->size == 2 &&
+         known_activation(params_of(node).activation) &&
+         is_float(tensor_at(context, node.inputs, 0)) &&
+         is_float(tensor_at(context, node.inputs, 1)) &&
+         is_float(tensor_at(context, node.outputs, 0));
+}
+
+int activation(const TfLiteNode& node) { return params_of(node).activation; }
+
+bool parse(Partition& p, Op& op, const TfLiteNode&, const Claim&) {
+  return make_state<State>(p, op);
+}
+
+// The dimensions of the result; false if the operands do not fit.
+bool broadcast(const TensorInfo& a, const TensorInfo& b, TensorInfo* out) {
+  out->rank = std::max(a.rank, b.rank);
+  for (int i = 1; i <= out->rank; ++i) {  // from the last one
+    const int in_a = i <= a.rank ? a.dims[a.rank - i] : 1;
+    const int in_b = i <= b.rank ? b.dims[b.rank - i] : 1;
+    if (in_a != in_b && in_a != 1 && in_b != 1) return false;
+    out->dims[out->rank - i] = in_a == 1 ? in_b : in_a;
   }
-  state->activation = static_cast<const TfLiteElementwiseParams*>(node.builtin_data)->activation;
-  state->constant = state->add = -1;
+  return true;
+}
+
+bool is_channel_constant(Partition& p, const Op& op, int side, const TensorInfo& out) {
+  const Value &constant = p.values[op.inputs[side]], &other = p.values[op.inputs[1 - side]];
+  if (!is_constant(p.tensor_of(op.inputs[side])) || is_constant(p.tensor_of(op.inputs[1 - side]))) {
+    return false;
+  }
+  // With the other operand's shape as the result's, only the channels can be more than one.
+  const int64_t count = elements(constant);
+  return same_dims(other, out) && out.rank > 0 &&
+         (count == 1 || (count == channels(constant) && count == channels(out)));
+}
+
+bool infer(Partition& p, Op& op) {
+  const Value a = p.values[op.inputs[0]], b = p.values[op.inputs[1]];
+  if (a.type != kTfLiteFloat32 || b.type != kTfLiteFloat32 || elements(a) < 0 || elements(b) < 0) {
+    return p.fail(op, "needs float32 operands");
+  }
+  TensorInfo out;
+  if (!broadcast(a, b, &out) || elements(out) < 0) {
+    return p.fail(op, "its operands have shapes that do not fit each other");
+  }
+  p.set_shape(op.outputs[0], out.rank, out.dims, kTfLiteFloat32);
+  op.channel_constant = -1;
   for (int side = 0; side < 2; ++side) {
-    if (p.tensor_of(op.inputs[side]).allocation_type == kTfLiteMmapRo) state->constant = side;
+    if (is_channel_constant(p, op, side, out)) op.channel_constant = side;
   }
+  if (op.channel_constant < 0) op.merges &= ~kTakesOffset;
   return true;
 }
 
 // The constants as a scale and an offset.
-bool make_constants(Partition& p, Op& op, ElementwiseState& state) {
-  const int channels = state.channels;
-  if (!state.constants.reserve(2 * channels * sizeof(float))) return p.fail(op, "out of memory");
-  float *scale = state.constants.as<float>(), *offset = scale + channels;
-  for (int i = 0; i < channels; ++i) scale[i] = 1, offset[i] = 0;
-  const bool multiplies = op.type == &kMul;
-  if (!copy_channel_constant(p, op, op.inputs[state.constant], channels,
-                             multiplies ? scale : offset)) {
-    return false;
+bool make_constants(Partition& p, Op& op, State& state, int channels) {
+  if (!state.constants.reserve(2 * static_cast<uint64_t>(channels), sizeof(float))) {
+    return p.out_of_memory(op);
   }
-  return state.add < 0 || copy_channel_constant(p, op, state.add, channels, offset);
+  float *scale = state.constants.as<float>(), *offset = scale + channels;
+  std::fill_n(scale, channels, 1.0f);
+  std::fill_n(offset, channels, 0.0f);
+  const int constant = op.inputs[op.channel_constant];
+  return copy_channel_constant(p, op, constant, channels, op.type == &kMul ? scale : offset) &&
+         (op.offset < 0 || copy_channel_constant(p, op, op.offset, channels, offset));
 }
 
 bool prepare(Partition& p, Op& op) {
-  ElementwiseState& state = state_of(op);
-  const int main = state.constant == 0 ? 1 : 0;
-  const Value a = p.values[op.inputs[main]], b = p.values[op.inputs[1 - main]];
-  if (a.type != kTfLiteFloat32 || b.type != kTfLiteFloat32 || a.rank < 1 || elements(a) < 0) {
-    return p.fail(op, "needs float32 operands");
-  }
-  state.channels = a.dims[a.rank - 1];
-  state.same_b = state.constant < 0;
-  bool same = a.rank == b.rank;
-  for (int i = 0; same && i < a.rank; ++i) same = a.dims[i] == b.dims[i];
-  if (state.same_b && !same) return p.fail(op, "needs two operands of one shape");
-  if (!state.same_b && !make_constants(p, op, state)) return false;
-  if (op.outputs[0] >= 0) p.set_shape(op.outputs[0], a.rank, a.dims, kTfLiteFloat32);
-  int packed[Value::kMaxRank];
-  for (int i = 0; i < a.rank; ++i) packed[i] = a.dims[i];
-  packed[a.rank - 1] = b1::words_for(state.channels);
-  p.set_shape(op.outputs[1], a.rank, packed, kTfLiteInt32);
-  activation_range(state.activation, &state.low, &state.high);
-  state.affine = !state.same_b && op.outputs[0] < 0 && state.activation == kTfLiteActNone;
-  state.pack = b1::choose_pack_kernel(p.delegate->options.forced, p.delegate->options.isa);
-  op.kernel = state.affine       ? state.pack->name
-              : op.type == &kMul ? "b1_mul__scalar"
-                                 : "b1_add__scalar";
+  State& state = op.state_as<State>();
+  const Options& options = p.delegate->options;
+  // Merged signs have the shape of the result but for the channels, which an operand has.
+  TensorInfo out;
+  broadcast(p.values[op.inputs[0]], p.values[op.inputs[1]], &out);
+  state.call = {};
+  state.call.rank = std::max(out.rank - 1, 0);
+  std::copy_n(out.dims, state.call.rank, state.call.dims);
+  state.call.channels = channels(out);
+  if (op.channel_constant >= 0 && !make_constants(p, op, state, state.call.channels)) return false;
+  const int last = op.offset >= 0 ? op.merged_activation : op.activation;
+  activation_range(last, &state.call.low, &state.call.high);
+  state.only_signs = op.channel_constant >= 0 && op.outputs[0] < 0 && last == kTfLiteActNone;
+  state.pack = b1::choose_pack_kernel(options.forced, options.isa);
+  state.kernel = op.type == &kMul ? b1::choose_mul_kernel(options.forced, options.isa)
+                                  : b1::choose_add_kernel(options.forced, options.isa);
+  op.kernel = state.only_signs ? state.pack->name : state.kernel->name;
   return true;
 }
 
-// `c`: what is added to a product, or nullptr.
-template <bool kMultiply>
-void compute(const ElementwiseState& s, const float* a, const float* b, const float* c, int count,
-             float* out) {
-  for (int i = 0; i < count; ++i) {
-    float value = kMultiply ? a[i] * b[i] : a[i] + b[i];
-    if (c) value = value + c[i];
-    value = value < s.low ? s.low : value;
-    out[i] = value > s.high ? s.high : value;
+// How the rows of an operand lie, which the plan of the memory decided.
+b1::ElementwiseOperand operand_of(const Value& value, const b1::ElementwiseCall& call) {
+  b1::ElementwiseOperand operand = {};
+  operand.data = static_cast<const float*>(value.data);
+  operand.one_channel = channels(value) == 1;
+  ptrdiff_t step = value.row_stride;
+  for (int i = 1; i < value.rank && i <= call.rank; ++i) {  // from the last leading dimension
+    const int size = value.dims[value.rank - 1 - i];
+    operand.steps[call.rank - i] = size == 1 ? 0 : step;
+    step *= size;
   }
+  return operand;
 }
 
-// Rows of channels, in tiles that are packed while they are still in the cache.
-template <bool kMultiply>
-void rows(void* context, int first, int last) {
-  const ElementwiseState& s = *static_cast<ElementwiseState*>(context);
-  const size_t words = b1::words_for(s.channels);
-  const float *scale = s.constants.as<float>(), *offset = scale + s.channels;
-  if (s.affine) {
-    s.pack->pack_affine(s.a + first * s.stride, s.stride, last - first, s.channels, scale, offset,
-                        s.bits + first * words);
+void compute(void* context, int first, int last) {
+  const State& s = *static_cast<State*>(context);
+  if (s.only_signs) {
+    const float* scale = s.constants.as<float>();
+    const ptrdiff_t stride = s.call.a.steps[0];
+    const size_t words = b1::words_for(s.call.channels);
+    s.pack->pack_affine(s.call.a.data + first * stride, stride, last - first, s.call.channels,
+                        scale, scale + s.call.channels, s.call.bits + first * words);
     return;
   }
-  const float* sums = s.add < 0 ? nullptr : offset;
-  for (int row = first; row < last; ++row) {
-    const size_t at = static_cast<size_t>(row) * s.channels;
-    const float* b = s.same_b ? s.b + at : kMultiply ? scale : offset;
-    for (int c = 0; c < s.channels; c += kTile) {
-      const int count = s.channels - c < kTile ? s.channels - c : kTile;
-      float tile[kTile];
-      float* out = s.out ? s.out + at + c : tile;
-      compute<kMultiply>(s, s.a + row * s.stride + c, b + c, sums ? sums + c : nullptr, count, out);
-      if (s.bits) s.pack->pack_float(out, count, 1, count, s.bits + row * words + c / 32);
-    }
+  s.kernel->run(s.call, first, last);
+}
+
+void run(Partition& p, Op& op) {
+  State& s = op.state_as<State>();
+  b1::ElementwiseCall& call = s.call;
+  call.out = p.data<float>(op.outputs[0]);
+  call.bits = p.data<uint32_t>(op.outputs[1]);
+  call.pack = s.pack;
+  int64_t count = 1;
+  for (int i = 0; i < call.rank; ++i) count *= call.dims[i];
+  if (op.channel_constant < 0) {
+    call.a = operand_of(p.values[op.inputs[0]], call);
+    call.b = operand_of(p.values[op.inputs[1]], call);
+  } else {
+    const float *scale = s.constants.as<float>(), *offset = scale + call.channels;
+    const Value& a = p.values[op.inputs[1 - op.channel_constant]];
+    // All leading dimensions are one: rows lie at one distance.
+    call.rank = 1;
+    call.dims[0] = static_cast<int>(count);
+    call.a = {static_cast<const float*>(a.data), {a.row_stride}, false};
+    call.b = {op.type == &kMul ? scale : offset, {0}, false};
+    call.offset = op.offset < 0 ? nullptr : offset;
   }
+  p.delegate->pool.run(static_cast<int>(count), compute, &s);
 }
 
-template <class T>
-T* data_of(Partition& p, int value) {
-  return value < 0 ? nullptr : static_cast<T*>(p.values[value].data);
-}
-
-void run(Partition& p, Op& op, Work work) {
-  ElementwiseState& s = state_of(op);
-  const int main = s.constant == 0 ? 1 : 0;
-  s.a = data_of<float>(p, op.inputs[main]);
-  s.stride = p.values[op.inputs[main]].row_stride;
-  s.b = s.same_b ? data_of<float>(p, op.inputs[1 - main]) : nullptr;
-  s.out = data_of<float>(p, op.outputs[0]);
-  s.bits = data_of<uint32_t>(p, op.outputs[1]);
-  p.delegate->pool.run(static_cast<int>(elements(p.values[op.inputs[main]]) / s.channels), work,
-                       &s);
-}
-
-void run_add(Partition& p, Op& op) { run(p, op, rows<false>); }
-void run_mul(Partition& p, Op& op) { run(p, op, rows<true>); }
+size_t constant_bytes(const Op& op) { return op.state_as<State>().constants.size(); }
 
 }  // namespace
 
 void activation_range(int activation, float* low, float* high) {
+  constexpr float kInfinity = __builtin_inff();
   *low = activation == kTfLiteActNone ? -kInfinity : activation == kTfLiteActReluN1To1 ? -1 : 0;
   *high = activation == kTfLiteActReluN1To1 ? 1 : activation == kTfLiteActRelu6 ? 6 : kInfinity;
 }
 
 bool copy_channel_constant(Partition& p, Op& op, int value, int channels, float* to) {
-  const int64_t count = p.values[value].rank == 0 ? 1 : elements(p.values[value]);
+  const int64_t count = p.constant_size(value);
   const float* from = static_cast<const float*>(p.constant(value, kTfLiteFloat32, count));
   if (from == nullptr || (count != 1 && count != channels)) {
     return p.fail(op, "its constant has %lld values for %d channels", static_cast<long long>(count),
@@ -140,21 +183,36 @@ bool copy_channel_constant(Partition& p, Op& op, int value, int channels, float*
 bool is_channel_constant(const TfLiteContext& context, const TfLiteNode& node, int side) {
   const TfLiteTensor& c = context.tensors[node.inputs->data[side]];
   const TfLiteTensor& x = context.tensors[node.inputs->data[1 - side]];
-  if (c.allocation_type != kTfLiteMmapRo || c.data == nullptr || !c.dims || !x.dims ||
-      x.allocation_type == kTfLiteMmapRo || x.dims->size < 1 || c.dims->size > x.dims->size) {
+  if (!is_constant(c) || is_constant(x) || x.dims->size < 1 || c.dims->size > x.dims->size) {
     return false;
   }
   const int channels = x.dims->data[x.dims->size - 1];
-  int64_t count = 1;
   for (int i = 0; i < c.dims->size; ++i) {
     const bool last = i + 1 == c.dims->size;
     if (c.dims->data[i] != 1 && !(last && c.dims->data[i] == channels)) return false;
-    count *= c.dims->data[i];
   }
-  return channels > 0 && c.bytes >= count * sizeof(float);
+  return channels > 0;
 }
 
-const OpType kAdd = {"ADD", parse, prepare, run_add, release_state<ElementwiseState>};
-const OpType kMul = {"MUL", parse, prepare, run_mul, release_state<ElementwiseState>};
+namespace {
+
+constexpr OpType elementwise(const char* name, int builtin, unsigned merges) {
+  return {.name = name,
+          .builtin = builtin,
+          .supports = supports,
+          .activation = activation,
+          .parse = parse,
+          .infer = infer,
+          .prepare = prepare,
+          .run = run,
+          .constant_bytes = constant_bytes,
+          .reads_rows = true,
+          .merges = merges};
+}
+
+}  // namespace
+
+const OpType kAdd = elementwise("ADD", kTfLiteBuiltinAdd, kEmitsBits);
+const OpType kMul = elementwise("MUL", kTfLiteBuiltinMul, kEmitsBits | kTakesOffset);
 
 }  // namespace onebit

@@ -1,38 +1,59 @@
-#include "op_maxpool.h"
-
+// MAX_POOL_2D of floats beside binary layers: it normalises its inputs where a batch normalisation
+// came before it, and packs its outputs where their signs are read.
+#include "geometry.h"
 #include "op_elementwise.h"
+#include "op_types.h"
 
 namespace onebit {
 namespace {
 
-MaxPoolState& state_of(Op& op) { return *static_cast<MaxPoolState*>(op.state); }
+struct State {
+  bool same;
+  Window window;
+  b1::MaxPoolShape shape;
+  b1::MaxPoolCall call;
+  Buffer constants;  // scale, then offset
+  const b1::MaxPoolKernel* kernel;
+  const b1::PackKernel* pack;
+  uint32_t* bits;
+};
 
-bool parse(Partition& p, Op& op, const TfLiteNode& node) {
-  MaxPoolState* state = make_state<MaxPoolState>(op);
-  if (node.inputs->size != 1 || node.outputs->size != 1 || node.builtin_data == nullptr) {
-    return p.fail(op, "needs one input and one output");
-  }
-  const auto& options = *static_cast<const TfLitePoolParams*>(node.builtin_data);
-  Window& w = state->window;
-  w.kernel_h = options.filter_height;
-  w.kernel_w = options.filter_width;
-  w.stride_h = options.stride_height;
-  w.stride_w = options.stride_width;
+const TfLitePoolParams& params_of(const TfLiteNode& node) {
+  return *static_cast<const TfLitePoolParams*>(node.builtin_data);
+}
+
+bool supports(const TfLiteContext& context, const TfLiteNode& node) {
+  if (!node.builtin_data || node.inputs->size != 1) return false;
+  const TfLiteTensor* in = tensor_at(context, node.inputs, 0);
+  const TfLitePoolParams& params = params_of(node);
+  return is_float(in) && is_float(tensor_at(context, node.outputs, 0)) && in->dims->size == 4 &&
+         known_activation(params.activation) &&
+         (params.padding == kTfLitePaddingSame || params.padding == kTfLitePaddingValid);
+}
+
+int activation(const TfLiteNode& node) { return params_of(node).activation; }
+
+bool parse(Partition& p, Op& op, const TfLiteNode& node, const Claim&) {
+  if (!make_state<State>(p, op)) return false;
+  State& state = op.state_as<State>();
+  const TfLitePoolParams& params = params_of(node);
+  Window& w = state.window;
+  w.kernel_h = params.filter_height;
+  w.kernel_w = params.filter_width;
+  w.stride_h = params.stride_height;
+  w.stride_w = params.stride_width;
   w.dilation_h = w.dilation_w = 1;
-  const int sizes[] = {w.kernel_h, w.kernel_w, w.stride_h, w.stride_w};
-  for (int size : sizes) {
+  for (const int size : {w.kernel_h, w.kernel_w, w.stride_h, w.stride_w}) {
     if (size < 1 || size > kMaxWindow) {
       return p.fail(op, "its window and strides must be 1 to %d, one is %d", kMaxWindow, size);
     }
   }
-  state->same = options.padding == kTfLitePaddingSame;
-  state->activation = options.activation;
-  state->scale = state->offset = -1;
+  state.same = params.padding == kTfLitePaddingSame;
   return true;
 }
 
-bool prepare(Partition& p, Op& op) {
-  MaxPoolState& state = state_of(op);
+bool infer(Partition& p, Op& op) {
+  State& state = op.state_as<State>();
   const Value in = p.values[op.inputs[0]];
   if (in.type != kTfLiteFloat32 || in.rank != 4 || elements(in) < 0) {
     return p.fail(op, "its input must be float32 [N, H, W, C]");
@@ -42,26 +63,29 @@ bool prepare(Partition& p, Op& op) {
     return p.fail(op, "a window of %d x %d does not fit an input of %d x %d", w.kernel_h,
                   w.kernel_w, in.dims[1], in.dims[2]);
   }
-  const int channels = in.dims[3];
-  state.shape = {in.dims[1], in.dims[2], channels,   w.kernel_h, w.kernel_w, w.stride_h,
+  state.shape = {in.dims[1], in.dims[2], in.dims[3], w.kernel_h, w.kernel_w, w.stride_h,
                  w.stride_w, w.pad_top,  w.pad_left, w.out_h,    w.out_w};
-  const int dims[] = {in.dims[0], w.out_h, w.out_w, channels};
+  const int dims[] = {in.dims[0], w.out_h, w.out_w, in.dims[3]};
   p.set_shape(op.outputs[0], 4, dims, kTfLiteFloat32);
-  if (op.outputs[1] >= 0) {
-    const int packed[] = {in.dims[0], w.out_h, w.out_w, b1::words_for(channels)};
-    p.set_shape(op.outputs[1], 4, packed, kTfLiteInt32);
-  }
+  return true;
+}
+
+bool prepare(Partition& p, Op& op) {
+  State& state = op.state_as<State>();
+  const int channels = state.shape.channels;
   state.call = {};
   state.call.shape = &state.shape;
-  activation_range(state.activation, &state.call.low, &state.call.high);
-  if (!state.constants.reserve(2 * channels * sizeof(float))) return p.fail(op, "out of memory");
+  activation_range(op.activation, &state.call.low, &state.call.high);
+  if (!state.constants.reserve(2 * static_cast<uint64_t>(channels), sizeof(float))) {
+    return p.out_of_memory(op);
+  }
   float *scale = state.constants.as<float>(), *offset = scale + channels;
-  if (state.scale >= 0) {
-    if (!copy_channel_constant(p, op, state.scale, channels, scale)) return false;
+  if (op.scale >= 0) {
+    if (!copy_channel_constant(p, op, op.scale, channels, scale)) return false;
     state.call.scale = scale;
   }
-  if (state.offset >= 0) {
-    if (!copy_channel_constant(p, op, state.offset, channels, offset)) return false;
+  if (op.offset >= 0) {
+    if (!copy_channel_constant(p, op, op.offset, channels, offset)) return false;
     state.call.offset = offset;
   }
   const Options& options = p.delegate->options;
@@ -72,8 +96,8 @@ bool prepare(Partition& p, Op& op) {
 }
 
 // A row of the output is packed while it is still in the cache.
-void rows(void* context, int first, int last) {
-  const MaxPoolState& s = *static_cast<MaxPoolState*>(context);
+void compute(void* context, int first, int last) {
+  const State& s = *static_cast<State*>(context);
   const int width = s.shape.out_w, channels = s.shape.channels;
   const size_t words = static_cast<size_t>(width) * b1::words_for(channels);
   for (int row = first; row < last; ++row) {
@@ -85,18 +109,31 @@ void rows(void* context, int first, int last) {
 }
 
 void run(Partition& p, Op& op) {
-  MaxPoolState& s = state_of(op);
+  State& s = op.state_as<State>();
   const Value &in = p.values[op.inputs[0]], &out = p.values[op.outputs[0]];
   s.call.in = static_cast<const float*>(in.data);
   s.call.in_stride = in.row_stride;
   s.call.out = static_cast<float*>(out.data);
   s.call.out_stride = out.row_stride;
-  s.bits = op.outputs[1] < 0 ? nullptr : static_cast<uint32_t*>(p.values[op.outputs[1]].data);
-  p.delegate->pool.run(in.dims[0] * s.shape.out_h, rows, &s);
+  s.bits = p.data<uint32_t>(op.outputs[1]);
+  p.delegate->pool.run(in.dims[0] * s.shape.out_h, compute, &s);
 }
+
+size_t constant_bytes(const Op& op) { return op.state_as<State>().constants.size(); }
 
 }  // namespace
 
-const OpType kMaxPool = {"MAX_POOL_2D", parse, prepare, run, release_state<MaxPoolState>};
+const OpType kMaxPool = {.name = "MAX_POOL_2D",
+                         .builtin = kTfLiteBuiltinMaxPool2d,
+                         .supports = supports,
+                         .activation = activation,
+                         .parse = parse,
+                         .infer = infer,
+                         .prepare = prepare,
+                         .run = run,
+                         .constant_bytes = constant_bytes,
+                         .reads_rows = true,
+                         .writes_rows = true,
+                         .merges = kNormalisesInput | kEmitsBits | kKeepsFloats};
 
 }  // namespace onebit

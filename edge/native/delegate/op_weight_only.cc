@@ -1,211 +1,303 @@
-#include "op_weight_only.h"
+// FULLY_CONNECTED, CONV_2D or DEPTHWISE_CONV_2D of floats whose weights are the LceDequantize of a
+// constant: computed from the packed bits.
+#include <algorithm>
 
+#include "geometry.h"
 #include "op_elementwise.h"
+#include "op_types.h"
+#include "select.h"
 
 namespace onebit {
 namespace {
 
 enum { kInput, kWeights, kBias };
 
-WeightOnlyState& state_of(Op& op) { return *static_cast<WeightOnlyState*>(op.state); }
+struct State {
+  Window window;
+  bool same, depthwise, dense, keep_dims;
+  TensorInfo filter;  // the unpacked one
 
-// Reads the built-in options; `choose_nodes` saw that they are there.
+  b1::BconvShape shape;
+  const b1::WconvKernel* kernel;
+  const b1::WdepthwiseKernel* depthwise_kernel;
+  int packed_groups;  // that `filter_data` was packed for; 0: not yet
+  Buffer filter_data, channel_data;
+  b1::WconvCall call;
+};
+
+const TfLiteFullyConnectedParams& dense_params(const TfLiteNode& node) {
+  return *static_cast<const TfLiteFullyConnectedParams*>(node.builtin_data);
+}
+const TfLiteConvParams& conv_params(const TfLiteNode& node) {
+  return *static_cast<const TfLiteConvParams*>(node.builtin_data);
+}
+const TfLiteDepthwiseConvParams& depthwise_params(const TfLiteNode& node) {
+  return *static_cast<const TfLiteDepthwiseConvParams*>(node.builtin_data);
+}
+
+int dense_activation(const TfLiteNode& node) { return dense_params(node).activation; }
+int conv_activation(const TfLiteNode& node) { return conv_params(node).activation; }
+int depthwise_activation(const TfLiteNode& node) { return depthwise_params(node).activation; }
+
+// What all three kinds need.
+bool supports_layer(const TfLiteContext& context, const TfLiteNode& node, int activation,
+                    int filter_rank, TensorInfo* in, TensorInfo* filter) {
+  if (node.inputs->size < 2 || node.inputs->size > 3 || !known_activation(activation)) return false;
+  const TfLiteTensor* x = tensor_at(context, node.inputs, kInput);
+  const TfLiteTensor* weights = tensor_at(context, node.inputs, kWeights);
+  const TfLiteTensor* bias = tensor_at(context, node.inputs, kBias);
+  if (!is_float(x) || !is_float(weights) || !is_float(tensor_at(context, node.outputs, 0)) ||
+      (bias && (!is_float(bias) || !is_constant(*bias)))) {
+    return false;
+  }
+  read_info(*x, in);
+  read_info(*weights, filter);
+  return in->rank > 0 && filter->rank == filter_rank && elements(*filter) > 0;
+}
+
+bool supports_dense(const TfLiteContext& context, const TfLiteNode& node) {
+  TensorInfo in, filter;
+  return node.builtin_data && dense_params(node).weights_format == 0 &&
+         supports_layer(context, node, dense_activation(node), 2, &in, &filter) &&
+         elements(in) % filter.dims[1] == 0 &&
+         (!dense_params(node).keep_num_dims || channels(in) == filter.dims[1]);
+}
+
+bool known_padding(int padding) {
+  return padding == kTfLitePaddingSame || padding == kTfLitePaddingValid;
+}
+
+// As in TFLite, a filter of fewer channels than the input is one of several groups.
+bool fits_in_groups(int channels_in, const TensorInfo& filter) {
+  if (channels_in < 1 || channels_in % filter.dims[3] != 0) return false;
+  return filter.dims[0] % (channels_in / filter.dims[3]) == 0;
+}
+
+bool supports_conv(const TfLiteContext& context, const TfLiteNode& node) {
+  TensorInfo in, filter;
+  return node.builtin_data && known_padding(conv_params(node).padding) &&
+         supports_layer(context, node, conv_activation(node), 4, &in, &filter) && in.rank == 4 &&
+         fits_in_groups(channels(in), filter);
+}
+
+bool supports_depthwise(const TfLiteContext& context, const TfLiteNode& node) {
+  TensorInfo in, filter;
+  return node.builtin_data && known_padding(depthwise_params(node).padding) &&
+         supports_layer(context, node, depthwise_activation(node), 4, &in, &filter) &&
+         in.rank == 4 && filter.dims[0] == 1 &&
+         filter.dims[3] ==
+             static_cast<int64_t>(channels(in)) * depthwise_params(node).depth_multiplier;
+}
+
+// Reads the built-in options; `supports` saw that they are there.
 template <class Params>
-void read_window(const Params& params, WeightOnlyState* state) {
+void read_window(const Params& params, State* state) {
   Window& w = state->window;
   w.stride_h = params.stride_height, w.stride_w = params.stride_width;
   w.dilation_h = params.dilation_height_factor, w.dilation_w = params.dilation_width_factor;
   state->same = params.padding == kTfLitePaddingSame;
-  state->activation = params.activation;
 }
 
-bool in_range(int value) { return value >= 1 && value <= kMaxWindow; }
-
-bool parse(Partition& p, Op& op, const TfLiteNode& node) {
-  WeightOnlyState* state = make_state<WeightOnlyState>(op);
-  state->scale = state->add = state->flat_filter = -1;
-  for (const FlatFilter& flat : p.delegate->flat_filters) {
-    if (flat.node == op.node) state->flat_filter = flat.tensor;
-  }
-  state->depth_multiplier = 1;
-  Window& w = state->window;
+bool parse(Partition& p, Op& op, const TfLiteNode& node, const Claim& claim) {
+  if (!make_state<State>(p, op)) return false;
+  State& state = op.state_as<State>();
+  if (!p.value_of(claim.packed_filter, &op.node_inputs[kWeights])) return p.out_of_memory(op);
+  read_info(p.context->tensors[claim.filter], &state.filter);
+  Window& w = state.window;
   w.stride_h = w.stride_w = w.dilation_h = w.dilation_w = 1;
   if (op.type == &kWeightOnlyDense) {
-    const auto& params = *static_cast<const TfLiteFullyConnectedParams*>(node.builtin_data);
-    state->dense = true;
-    state->keep_dims = params.keep_num_dims;
-    state->activation = params.activation;
+    state.dense = true;
+    state.keep_dims = dense_params(node).keep_num_dims;
   } else if (op.type == &kWeightOnlyConv) {
-    read_window(*static_cast<const TfLiteConvParams*>(node.builtin_data), state);
+    read_window(conv_params(node), &state);
   } else {
-    const auto& params = *static_cast<const TfLiteDepthwiseConvParams*>(node.builtin_data);
-    read_window(params, state);
-    state->depthwise = true;
-    state->depth_multiplier = params.depth_multiplier;
+    read_window(depthwise_params(node), &state);
+    state.depthwise = true;
   }
-  if (!in_range(w.stride_h) || !in_range(w.stride_w) || !in_range(w.dilation_h) ||
-      !in_range(w.dilation_w) || !in_range(state->depth_multiplier)) {
-    return p.fail(op, "a stride, dilation or depth multiplier is out of range");
+  for (const int value : {w.stride_h, w.stride_w, w.dilation_h, w.dilation_w}) {
+    if (value < 1 || value > kMaxWindow) {
+      return p.fail(op, "a stride or dilation is %d, not within 1 and %d", value, kMaxWindow);
+    }
   }
   return true;
 }
 
-bool find_shape(Partition& p, Op& op, WeightOnlyState& state) {
-  const Value &in = p.values[op.inputs[kInput]], &packed = p.values[op.inputs[kWeights]];
-  if (in.type != kTfLiteFloat32 || elements(in) < 0 || in.rank < 1 || elements(packed) < 0) {
-    return p.fail(op, "needs a float32 input and packed weights");
+// Whether the packed constant has the bits of the filter: each last dimension in whole words, or,
+// packed flat, all that belongs to an output.
+bool check_words(Partition& p, Op& op, const State& state) {
+  const Value& packed = p.values[op.inputs[kWeights]];
+  const TensorInfo& filter = state.filter;
+  const bool flat = packed.rank < filter.rank;
+  const int64_t bits = flat ? elements(filter) / filter.dims[0] : channels(filter);
+  bool same = packed.type == kTfLiteInt32 && packed.rank == (flat ? 2 : filter.rank) &&
+              bits <= INT32_MAX - 32 && packed.dims[0] == filter.dims[0] &&
+              channels(packed) == b1::words_for(static_cast<int>(bits));
+  for (int i = 1; same && i + 1 < packed.rank; ++i) same = packed.dims[i] == filter.dims[i];
+  return same || p.fail(op, "its packed weights do not have the shape of its filter");
+}
+
+bool find_dense_shape(Partition& p, Op& op, State& state, const Value& in) {
+  b1::BconvShape& s = state.shape;
+  s.channels_in = state.filter.dims[1];
+  s.channels_out = state.filter.dims[0];
+  if (elements(in) % s.channels_in != 0 || (state.keep_dims && channels(in) != s.channels_in)) {
+    return p.fail(op, "an input of %lld values, %d in its last dimension, does not fit weights of %d",
+                  static_cast<long long>(elements(in)), channels(in), s.channels_in);
+  }
+  s.batch = static_cast<int>(elements(in) / s.channels_in);
+  s.groups = s.in_h = s.in_w = state.window.kernel_h = state.window.kernel_w = 1;
+  return true;
+}
+
+bool find_conv_shape(Partition& p, Op& op, State& state, const Value& in) {
+  b1::BconvShape& s = state.shape;
+  const TensorInfo& filter = state.filter;
+  if (in.rank != 4) return p.fail(op, "needs an input [N, H, W, C]");
+  s.batch = in.dims[0], s.in_h = in.dims[1], s.in_w = in.dims[2], s.channels_in = in.dims[3];
+  s.channels_out = filter.dims[state.depthwise ? 3 : 0];
+  s.groups = 1;
+  state.window.kernel_h = filter.dims[1], state.window.kernel_w = filter.dims[2];
+  const bool fits = state.depthwise ? s.channels_in > 0 && s.channels_out % s.channels_in == 0
+                                    : fits_in_groups(s.channels_in, filter);
+  if (!fits) {
+    return p.fail(op, "a filter [%d, %d, %d, %d] does not fit %d channels", filter.dims[0],
+                  filter.dims[1], filter.dims[2], filter.dims[3], s.channels_in);
+  }
+  if (!state.depthwise) s.groups = s.channels_in / filter.dims[3];
+  return true;
+}
+
+bool infer(Partition& p, Op& op) {
+  State& state = op.state_as<State>();
+  const Value in = p.values[op.inputs[kInput]];
+  if (in.type != kTfLiteFloat32 || in.rank < 1 || elements(in) < 0) {
+    return p.fail(op, "needs a float32 input");
+  }
+  if (!check_words(p, op, state) || !(state.dense ? find_dense_shape(p, op, state, in)
+                                                  : find_conv_shape(p, op, state, in))) {
+    return false;
   }
   b1::BconvShape& s = state.shape;
   Window& w = state.window;
-  s.groups = 1;
-  s.channels_in = in.dims[in.rank - 1];
-  if (state.dense) {
-    if (packed.rank != 2) return p.fail(op, "weights must be [outputs, words]");
-    s.batch = static_cast<int>(elements(in) / s.channels_in);
-    s.in_h = s.in_w = w.kernel_h = w.kernel_w = 1;
-    s.channels_out = packed.dims[0];
-  } else {
-    const TfLiteIntArray* flat =
-        state.flat_filter < 0 ? nullptr : p.context->tensors[state.flat_filter].dims;
-    if (packed.rank != (flat ? 2 : 4) || in.rank != 4) {
-      return p.fail(op, "needs a [N, H, W, C] input and a filter of four dimensions");
-    }
-    s.batch = in.dims[0], s.in_h = in.dims[1], s.in_w = in.dims[2];
-    w.kernel_h = flat ? flat->data[1] : packed.dims[1];
-    w.kernel_w = flat ? flat->data[2] : packed.dims[2];
-    if (w.kernel_h < 1 || w.kernel_w < 1) return p.fail(op, "its filter has no taps");
-    const int64_t outputs = static_cast<int64_t>(s.channels_in) * state.depth_multiplier;
-    if (outputs > 1 << 24) return p.fail(op, "too many channels");
-    s.channels_out = state.depthwise ? static_cast<int>(outputs) : packed.dims[0];
-  }
   if (w.kernel_h > kMaxWindow || w.kernel_w > kMaxWindow || s.channels_in > 1 << 24) {
     return p.fail(op, "its window is too large");
   }
-  const int64_t depth = state.depthwise ? s.channels_out : s.channels_in;
-  const int64_t bits = state.flat_filter < 0 ? depth : depth * w.kernel_h * w.kernel_w;
-  if (bits > INT32_MAX - 32 ||
-      packed.dims[packed.rank - 1] != b1::words_for(static_cast<int>(bits)) ||
-      (state.depthwise && packed.dims[0] != 1)) {
-    return p.fail(op, "weights of %d words do not fit %lld channels", packed.dims[packed.rank - 1],
-                  static_cast<long long>(bits));
-  }
-  if (!w.place(s.in_h, s.in_w, state.same)) {
-    return p.fail(op, "its window does not fit the input");
-  }
+  if (!w.place(s.in_h, s.in_w, state.same)) return p.fail(op, "its window does not fit the input");
   s.out_h = w.out_h, s.out_w = w.out_w;
   s.kernel_h = w.kernel_h, s.kernel_w = w.kernel_w;
   s.stride_h = w.stride_h, s.stride_w = w.stride_w;
   s.dilation_h = w.dilation_h, s.dilation_w = w.dilation_w;
   s.pad_top = w.pad_top, s.pad_left = w.pad_left;
-  const int64_t out = static_cast<int64_t>(s.out_h) * s.out_w;
-  const int64_t steps = static_cast<int64_t>(s.kernel_h) * s.kernel_w * s.words_in();
-  if (out > 1 << 28 || out * s.batch > 1 << 28 || out * s.batch * s.channels_out > 1 << 29 ||
-      steps * (s.channels_out + 64) > 1 << 29) {
+  const int64_t plane = static_cast<int64_t>(s.out_h) * s.out_w;
+  const int64_t steps = static_cast<int64_t>(s.kernel_h) * s.kernel_w * s.group_words();
+  if (plane > 1 << 28 || plane * s.batch > 1 << 28 || plane * s.batch * s.channels_out > 1 << 29 ||
+      steps > 1 << 29 || steps * (s.channels_out + 64ll * s.groups) > 1 << 29) {
     return p.fail(op, "an output of %d x %d x %d with %d channels is too large", s.batch, s.out_h,
                   s.out_w, s.channels_out);
   }
+  TensorInfo out;
+  out.rank = 4;
+  const int dims[] = {s.batch, s.out_h, s.out_w, s.channels_out};
+  std::copy_n(dims, 4, out.dims);
+  if (state.dense && state.keep_dims) {
+    out = in;
+    out.dims[out.rank - 1] = s.channels_out;
+  } else if (state.dense) {
+    out.rank = 2;
+    out.dims[1] = s.channels_out;
+  }
+  p.set_shape(op.outputs[0], out.rank, out.dims, kTfLiteFloat32);
   return true;
 }
 
 // Fills scale and bias from the operator's own bias and the merged constants. A bias before a scale
 // is scaled too.
-bool make_channel_data(Partition& p, Op& op, WeightOnlyState& state) {
+bool make_channel_data(Partition& p, Op& op, State& state) {
   const int outputs = state.shape.channels_out;
-  if (!state.channel_data.reserve(2 * outputs * sizeof(float))) return p.fail(op, "out of memory");
-  float* scale = state.channel_data.as<float>();
-  float* bias = scale + outputs;
-  const int values[] = {op.inputs[kBias], state.scale, state.add};
-  const float* constants[3] = {};
-  bool single[3] = {};
-  for (int i = 0; i < 3; ++i) {
-    if (values[i] < 0) continue;
-    const Value& value = p.values[values[i]];
-    const int64_t count = value.rank == 0 ? 1 : elements(value);
-    single[i] = count == 1;
-    constants[i] = static_cast<const float*>(p.constant(values[i], kTfLiteFloat32, count));
-    if (constants[i] == nullptr || (count != 1 && count != outputs)) {
-      return p.fail(op, "a bias or scale is no float32 constant of %d values", outputs);
-    }
+  Buffer own;
+  if (!state.channel_data.reserve(2 * static_cast<uint64_t>(outputs), sizeof(float)) ||
+      !own.reserve(outputs, sizeof(float))) {
+    return p.out_of_memory(op);
   }
-  for (int o = 0; o < outputs; ++o) {
-    const float before = constants[0] ? constants[0][single[0] ? 0 : o] : 0;
-    scale[o] = constants[1] ? constants[1][single[1] ? 0 : o] : 1;
-    bias[o] = before * scale[o] + (constants[2] ? constants[2][single[2] ? 0 : o] : 0);
+  float *scale = state.channel_data.as<float>(), *bias = scale + outputs, *before = own.as<float>();
+  std::fill_n(scale, outputs, 1.0f);
+  std::fill_n(bias, outputs, 0.0f);
+  std::fill_n(before, outputs, 0.0f);
+  const int own_bias = op.inputs[kBias];
+  if ((own_bias >= 0 && !copy_channel_constant(p, op, own_bias, outputs, before)) ||
+      (op.scale >= 0 && !copy_channel_constant(p, op, op.scale, outputs, scale)) ||
+      (op.offset >= 0 && !copy_channel_constant(p, op, op.offset, outputs, bias))) {
+    return false;
   }
+  for (int o = 0; o < outputs; ++o) bias[o] = before[o] * scale[o] + bias[o];
   return true;
 }
 
-// [rows, taps * depth] bits -> [rows, taps, depth] bits, each last dimension in whole words.
-void unflatten(const uint32_t* flat, int rows, int taps, int depth, uint32_t* out) {
-  const size_t from_words = b1::words_for(taps * depth), to_words = b1::words_for(depth);
-  memset(out, 0, rows * taps * to_words * sizeof *out);
-  for (int row = 0; row < rows; ++row, flat += from_words) {
-    for (int tap = 0; tap < taps; ++tap, out += to_words) {
-      for (int i = 0; i < depth; ++i) {
-        const int bit = tap * depth + i;
-        out[i / 32] |= (flat[bit / 32] >> (bit % 32) & 1) << (i % 32);
-      }
+// The filter's bits with each last dimension in whole words; false after `fail`.
+bool read_filter(Partition& p, Op& op, const State& state, Buffer* split, const uint32_t** bits) {
+  const Value& packed = p.values[op.inputs[kWeights]];
+  *bits = static_cast<const uint32_t*>(
+      p.constant(op.inputs[kWeights], kTfLiteInt32, elements(packed)));
+  if (*bits == nullptr) return p.fail(op, "its packed weights must be constant int32");
+  const TensorInfo& filter = state.filter;
+  if (packed.rank == filter.rank) return true;
+  const int taps = filter.dims[1] * filter.dims[2], depth = channels(filter);
+  const uint64_t words = static_cast<uint64_t>(filter.dims[0]) * taps * b1::words_for(depth);
+  if (!split->reserve(words, sizeof(uint32_t))) return p.out_of_memory(op);
+  const Options& options = p.delegate->options;
+  b1::choose_unpack_kernel(options.forced, options.isa)
+      ->split_rows(*bits, filter.dims[0], taps, depth, split->as<uint32_t>());
+  *bits = split->as<uint32_t>();
+  return true;
+}
+
+// Packs the filter for the kernel, once: its shape is the file's. Only its division into groups may
+// change with the channels of the input.
+bool pack_filter(Partition& p, Op& op, State& state) {
+  const b1::BconvShape& s = state.shape;
+  if (state.packed_groups == s.groups) return true;
+  state.packed_groups = 0;
+  Buffer split;
+  const uint32_t* bits;
+  if (!read_filter(p, op, state, &split, &bits)) return false;
+  if (state.depthwise) {
+    if (!state.filter_data.reserve(state.depthwise_kernel->signs(s), sizeof(float))) {
+      return p.out_of_memory(op);
     }
+    state.depthwise_kernel->expand_filter(s, bits, state.filter_data.as<float>());
+  } else {
+    if (!state.filter_data.reserve(state.kernel->filter_words(s), sizeof(uint32_t))) {
+      return p.out_of_memory(op);
+    }
+    state.kernel->pack_filter(s, bits, state.filter_data.as<uint32_t>());
   }
+  state.packed_groups = s.groups;
+  return true;
 }
 
 bool prepare(Partition& p, Op& op) {
-  WeightOnlyState& state = state_of(op);
+  State& state = op.state_as<State>();
   const b1::BconvShape& s = state.shape;
-  if (!find_shape(p, op, state) || !make_channel_data(p, op, state)) return false;
-  const Value in = p.values[op.inputs[kInput]];
-  const Value packed = p.values[op.inputs[kWeights]];
-  const uint32_t* filter =
-      static_cast<const uint32_t*>(p.constant(op.inputs[kWeights], kTfLiteInt32, elements(packed)));
-  if (filter == nullptr) return p.fail(op, "packed weights must be constant int32");
-  Buffer unflattened;
-  if (state.flat_filter >= 0) {
-    const int taps = s.kernel_h * s.kernel_w;
-    const int depth = state.depthwise ? s.channels_out : s.channels_in;
-    const size_t words = static_cast<size_t>(packed.dims[0]) * taps * b1::words_for(depth);
-    if (!unflattened.reserve(words * sizeof(uint32_t))) return p.fail(op, "out of memory");
-    unflatten(filter, packed.dims[0], taps, depth, unflattened.as<uint32_t>());
-    filter = unflattened.as<uint32_t>();
-  }
   const Options& options = p.delegate->options;
   state.kernel = b1::choose_wconv_kernel(options.forced, options.isa);
   state.depthwise_kernel = b1::choose_wdepthwise_kernel(options.forced, options.isa);
-  if (!state.depthwise && state.packed_for != state.kernel) {
-    if (!state.filter.reserve(state.kernel->filter_words(s) * sizeof(uint32_t))) {
-      return p.fail(op, "out of memory");
-    }
-    state.kernel->pack_filter(s, filter, state.filter.as<uint32_t>());
-    state.packed_for = state.kernel;
-  }
-  if (state.depthwise) {
-    if (!state.filter.reserve(state.depthwise_kernel->signs(s) * sizeof(float))) {
-      return p.fail(op, "out of memory");
-    }
-    state.depthwise_kernel->expand_filter(s, filter, state.filter.as<float>());
-  }
-  int dims[Value::kMaxRank] = {s.batch, s.out_h, s.out_w, s.channels_out};
-  int rank = 4;
-  if (state.dense) {
-    rank = state.keep_dims ? in.rank : 2;
-    for (int i = 0; state.keep_dims && i + 1 < in.rank; ++i) dims[i] = in.dims[i];
-    dims[rank - 1] = s.channels_out;
-  }
-  p.set_shape(op.outputs[0], rank, dims, kTfLiteFloat32);
+  if (!make_channel_data(p, op, state) || !pack_filter(p, op, state)) return false;
   b1::WconvCall& call = state.call;
   call.shape = &s;
-  call.filter = state.filter.as<uint32_t>();
-  call.signs = state.filter.as<float>();
+  call.filter = state.filter_data.as<uint32_t>();
+  call.signs = state.filter_data.as<float>();
   call.scale = state.channel_data.as<float>();
   call.bias = call.scale + s.channels_out;
-  activation_range(state.activation, &call.low, &call.high);
+  const bool merged = op.scale >= 0 || op.offset >= 0;
+  activation_range(merged ? op.merged_activation : op.activation, &call.low, &call.high);
   op.kernel = state.depthwise ? state.depthwise_kernel->name : state.kernel->name;
   op.macs = static_cast<int64_t>(s.pixels()) * s.channels_out * s.kernel_h * s.kernel_w *
-            (state.depthwise ? 1 : s.channels_in);
+            (state.depthwise ? 1 : s.channels_in / s.groups);
   return true;
 }
 
 void compute(void* context, int first, int last) {
-  const WeightOnlyState& state = *static_cast<WeightOnlyState*>(context);
+  const State& state = *static_cast<State*>(context);
   if (state.depthwise) {
     state.depthwise_kernel->run(state.call, first, last);
   } else {
@@ -214,20 +306,41 @@ void compute(void* context, int first, int last) {
 }
 
 void run(Partition& p, Op& op) {
-  WeightOnlyState& state = state_of(op);
+  State& state = op.state_as<State>();
   const b1::BconvShape& s = state.shape;
-  state.call.input = static_cast<const float*>(p.values[op.inputs[kInput]].data);
-  state.call.out = static_cast<float*>(p.values[op.outputs[0]].data);
+  state.call.input = p.data<float>(op.inputs[kInput]);
+  state.call.out = p.data<float>(op.outputs[0]);
   p.delegate->pool.run(state.depthwise ? s.batch * s.out_h : state.kernel->items(s), compute,
                        &state);
 }
 
+size_t constant_bytes(const Op& op) {
+  const State& s = op.state_as<State>();
+  return s.filter_data.size() + s.channel_data.size();
+}
+
+constexpr OpType weight_only(const char* name, int builtin,
+                             bool (*supports)(const TfLiteContext&, const TfLiteNode&),
+                             int (*activation)(const TfLiteNode&)) {
+  return {.name = name,
+          .builtin = builtin,
+          .supports = supports,
+          .activation = activation,
+          .parse = parse,
+          .infer = infer,
+          .prepare = prepare,
+          .run = run,
+          .constant_bytes = constant_bytes,
+          .merges = kTakesScale | kTakesOffset};
+}
+
 }  // namespace
 
-const OpType kWeightOnlyDense = {"FULLY_CONNECTED", parse, prepare, run,
-                                 release_state<WeightOnlyState>};
-const OpType kWeightOnlyConv = {"CONV_2D", parse, prepare, run, release_state<WeightOnlyState>};
-const OpType kWeightOnlyDepthwise = {"DEPTHWISE_CONV_2D", parse, prepare, run,
-                                     release_state<WeightOnlyState>};
+const OpType kWeightOnlyDense =
+    weight_only("FULLY_CONNECTED", kTfLiteBuiltinFullyConnected, supports_dense, dense_activation);
+const OpType kWeightOnlyConv =
+    weight_only("CONV_2D", kTfLiteBuiltinConv2d, supports_conv, conv_activation);
+const OpType kWeightOnlyDepthwise = weight_only("DEPTHWISE_CONV_2D", kTfLiteBuiltinDepthwiseConv2d,
+                                                supports_depthwise, depthwise_activation);
 
 }  // namespace onebit

@@ -1,8 +1,11 @@
 #include "partition.h"
 
+#include <stdio.h>
 #include <time.h>
 
-#include <new>
+#include <algorithm>
+
+#include "select.h"
 
 namespace onebit {
 namespace {
@@ -20,314 +23,208 @@ bool listed(const TfLiteIntArray* list, int tensor) {
   return false;
 }
 
-// Creates the operator of one node; false after `fail`.
-bool add_op(Partition& p, int index) {
-  TfLiteNode* node;
-  TfLiteRegistration* registration;
-  Op op = {};
-  op.node = index;
-  op.scratch = op.outputs[0] = op.outputs[1] = -1;
-  for (int& input : op.inputs) input = -1;
-  if (p.context->GetNodeAndRegistration(p.context, index, &node, &registration) != kTfLiteOk) {
-    return false;
+// Fills an operator from its node; false after `fail`.
+bool read_node(Partition& p, Op& op, const TfLiteNode& node, const Claim& claim) {
+  if (claim.fault) return p.fail(op, "%s", claim.fault);
+  if (op.type->activation) op.activation = op.type->activation(node);
+  for (int i = 0; i < std::min<int>(node.inputs->size, Op::kMaxInputs); ++i) {
+    if (!p.value_of(node.inputs->data[i], &op.node_inputs[i])) return p.out_of_memory(op);
   }
-  op.type = find_op_type(*registration);
-  for (int i = 0; i < node->inputs->size && i < Op::kMaxInputs; ++i) {
-    op.inputs[i] = p.value_of(node->inputs->data[i]);
+  if (node.outputs->size > 0 && !p.value_of(node.outputs->data[0], &op.node_output)) {
+    return p.out_of_memory(op);
   }
-  if (node->outputs->size > 0) op.outputs[0] = p.value_of(node->outputs->data[0]);
-  const bool parsed = op.type->parse(p, op, *node);
-  p.ops.push(op);
-  return parsed;
+  return op.type->parse(p, op, node, claim);
 }
 
-void* init(TfLiteContext* context, const char* buffer, size_t) {
-  const TfLiteDelegateParams& params = *reinterpret_cast<const TfLiteDelegateParams*>(buffer);
-  Partition* p = new (calloc(1, sizeof(Partition))) Partition();
-  p->delegate = static_cast<Delegate*>(params.delegate->data);
-  p->context = context;
-  for (int i = 0; i < params.nodes_to_replace->size; ++i) {
-    // The error surfaces in `prepare`, which every runtime reports.
-    p->unparsable = !add_op(*p, params.nodes_to_replace->data[i]);
-    if (p->unparsable) break;
-  }
-  for (Value& value : p->values) value.is_output = listed(params.output_tensors, value.tensor);
-  if (!p->unparsable) fuse_ops(*p);
-  retain(p->delegate);
-  return p;
-}
-
-void release(TfLiteContext*, void* data) {
-  Partition* p = static_cast<Partition*>(data);
-  Delegate* delegate = p->delegate;
-  pthread_mutex_lock(&delegate->running);
-  append_profile(*p, delegate);
-  pthread_mutex_unlock(&delegate->running);
-  for (Op& op : p->ops) op.type->release(op);
-  p->~Partition();
-  free(p);
-  let_go(delegate);
-}
-
-// Forgets what an earlier `prepare` found out: scratch, and the shapes of tensors that the
-// interpreter may have resized.
-void reset_values(Partition& p) {
-  int tensors = 0;
-  while (tensors < p.values.size() && p.values[tensors].tensor >= 0) ++tensors;
-  p.values.resize(tensors);
-  for (Value& value : p.values) {
-    const TfLiteTensor& t = p.context->tensors[value.tensor];
-    value.type = t.type;
-    const int rank = t.dims ? t.dims->size : 0;
-    value.rank = rank > Value::kMaxRank ? 0 : rank;
-    for (int i = 0; i < value.rank; ++i) value.dims[i] = t.dims->data[i];
-    value.border = true;
-    value.first_use = INT32_MAX;
-    value.last_use = -1;
-    value.bytes = 0;
-    value.home = -1;
-    value.home_channel = 0;
-  }
-}
-
-void use(Partition& p, int value, int at) {
-  if (value < 0) return;
-  Value& v = p.values[value];
-  if (at < v.first_use) v.first_use = at;
-  if (at > v.last_use) v.last_use = at;
-}
-
-// Finds which values live in the arena, and when.
-void find_lifetimes(Partition& p) {
-  for (int i = 0; i < p.ops.size(); ++i) {
-    Op& op = p.ops[i];
-    for (int output : op.outputs) {
-      if (output >= 0) p.values[output].border = p.values[output].is_output;
+// Creates the operators of the nodes that the partition replaces; false after `fail`.
+bool read_nodes(Partition& p, const TfLiteIntArray& nodes) {
+  for (int i = 0; i < nodes.size; ++i) {
+    const Selection* selection = p.delegate->selection;
+    const Claim* claim = selection ? selection->of(nodes.data[i]) : nullptr;
+    TfLiteNode* node;
+    TfLiteRegistration* registration;
+    Op op;
+    op.node = nodes.data[i];
+    if (claim && p.context->GetNodeAndRegistration(p.context, op.node, &node, &registration) ==
+                     kTfLiteOk) {
+      op.type = find_op_type(*registration);
     }
-    if (op.scratch >= 0) {
-      p.values[op.scratch].border = false;
-      p.values[op.scratch].first_use = p.values[op.scratch].last_use = i;
+    if (op.type == nullptr) {
+      snprintf(p.error, sizeof p.error, "onebit: node %d was not claimed", op.node);
+      return false;
     }
-    for (int input : op.inputs) use(p, input, i);
-    for (int output : op.outputs) use(p, output, i);
-  }
-}
-
-int home_of(const Partition& p, int value) {
-  while (p.values[value].home >= 0) value = p.values[value].home;
-  return value;
-}
-
-// Whether a value may lie in parts of another's rows: all operators that touch it can cope.
-bool may_lie_apart(const Partition& p, int value) {
-  if (p.values[value].border || p.values[value].home >= 0) return false;
-  bool written = false;
-  for (const Op& op : p.ops) {
-    for (int input : op.inputs) {
-      if (input == value && !reads_rows(op, value)) return false;
+    if (!read_node(p, op, *node, *claim)) return false;
+    if (!p.ops.push(std::move(op))) {
+      snprintf(p.error, sizeof p.error, "onebit: out of memory");
+      return false;
     }
-    for (int output : op.outputs) {
-      if (output != value) continue;
-      if (!writes_rows(op, value)) return false;
-      written = true;
-    }
-  }
-  return written;
-}
-
-// The inputs of a concatenation are computed in their place of its result, where that is possible:
-// a dense block's features then lie in the memory of the block's result from its start.
-void share_concatenations(Partition& p) {
-  for (Op& op : p.ops) {
-    if (op.type != &kConcat) continue;
-    int channel = 0;
-    for (int input : op.inputs) {
-      if (input < 0) continue;
-      Value& value = p.values[input];
-      if (input != op.outputs[0] && may_lie_apart(p, input)) {
-        value.home = op.outputs[0];
-        value.home_channel = channel;
-      }
-      channel += value.dims[value.rank - 1];
-    }
-  }
-  for (Value& value : p.values) {
-    for (int at = value.home; at >= 0; at = p.values[at].home) {
-      Value& home = p.values[at];
-      if (value.first_use < home.first_use) home.first_use = value.first_use;
-      if (value.last_use > home.last_use) home.last_use = value.last_use;
-    }
-  }
-}
-
-// A merged ADD may write over its residual if nobody reads that later: each element is read just
-// before it is written. It keeps a chain of residual blocks in half the cache. The chain that ends
-// in an output of the partition is computed in that output's memory from its start.
-void share_residuals(Partition& p) {
-  for (int i = 0; i < p.ops.size(); ++i) {
-    const int out = p.ops[i].outputs[0], residual = residual_of(p.ops[i]);
-    if (out < 0 || residual < 0 || p.values[residual].border || p.values[out].home >= 0) continue;
-    const int home = home_of(p, residual);
-    if (p.values[residual].last_use != i || p.values[residual].bytes != p.values[out].bytes ||
-        p.values[home].border) {
-      continue;
-    }
-    if (p.values[out].border) {
-      p.values[home].home = out;
-      continue;
-    }
-    p.values[out].home = home;
-    if (p.values[home].last_use < p.values[out].last_use) {
-      p.values[home].last_use = p.values[out].last_use;
-    }
-  }
-}
-
-void find_strides(Partition& p) {
-  for (int i = 0; i < p.values.size(); ++i) {
-    const Value& home = p.values[home_of(p, i)];
-    p.values[i].row_stride = home.rank > 0 ? home.dims[home.rank - 1] : 1;
-  }
-}
-
-bool overlap(const Value& a, const Value& b) {
-  return a.first_use <= b.last_use && b.first_use <= a.last_use;
-}
-
-// Places arena values first fit, largest first; values that are never alive together share memory.
-size_t plan_arena(Partition& p) {
-  constexpr size_t kAlignment = 64;
-  Array<int> order;
-  for (int i = 0; i < p.values.size(); ++i) {
-    const Value& value = p.values[i];
-    if (!value.border && value.last_use >= 0 && value.home < 0) order.push(i);
-  }
-  for (int i = 1; i < order.size(); ++i) {
-    for (int j = i; j > 0 && p.values[order[j]].bytes > p.values[order[j - 1]].bytes; --j) {
-      const int swap = order[j];
-      order[j] = order[j - 1];
-      order[j - 1] = swap;
-    }
-  }
-  size_t total = 0;
-  for (int i = 0; i < order.size(); ++i) {
-    Value& value = p.values[order[i]];
-    value.bytes = (value.bytes + kAlignment - 1) / kAlignment * kAlignment;
-    value.offset = 0;
-    for (int j = 0; j < i; ++j) {
-      const Value& placed = p.values[order[j]];
-      const bool apart = value.offset + value.bytes <= placed.offset ||
-                         placed.offset + placed.bytes <= value.offset;
-      if (!overlap(value, placed) || apart) continue;
-      value.offset = placed.offset + placed.bytes;
-      j = -1;  // a later place may collide with one that was passed already
-    }
-    if (value.offset + value.bytes > total) total = value.offset + value.bytes;
-  }
-  return total;
-}
-
-bool has_shape(const TfLiteTensor& tensor, const Value& value) {
-  if (tensor.dims == nullptr || tensor.dims->size != value.rank) return false;
-  for (int i = 0; i < value.rank; ++i) {
-    if (tensor.dims->data[i] != value.dims[i]) return false;
   }
   return true;
 }
 
-// Tells the interpreter the shapes of the partition's outputs.
+void* init(TfLiteContext* context, const char* buffer, size_t) {
+  const TfLiteDelegateParams& params = *reinterpret_cast<const TfLiteDelegateParams*>(buffer);
+  void* memory = allocate(sizeof(Partition));
+  if (memory == nullptr) return nullptr;  // `prepare` says so
+  Partition* p = new (memory) Partition();
+  p->delegate = static_cast<Delegate*>(params.delegate->data);
+  p->context = context;
+  // An error surfaces in `prepare`, which every runtime reports.
+  p->unusable = !read_nodes(*p, *params.nodes_to_replace);
+  for (Value& value : p->values) value.is_output = listed(params.output_tensors, value.tensor);
+  ref(p->delegate);
+  return p;
+}
+
+void release(TfLiteContext*, void* data) {
+  if (data == nullptr) return;
+  Partition* p = static_cast<Partition*>(data);
+  Delegate* delegate = p->delegate;
+  {
+    Lock lock(delegate->running);
+    append_profile(*p, delegate);
+  }
+  p->~Partition();
+  free(p);
+  unref(delegate);
+}
+
+// Forgets what an earlier `prepare` found out: scratch, shapes of tensors that the interpreter may
+// have resized, what was merged.
+void reset(Partition& p) {
+  int tensors = 0;
+  while (tensors < p.values.size() && p.values[tensors].tensor >= 0) ++tensors;
+  p.values.truncate(tensors);
+  for (Value& value : p.values) {
+    static_cast<Placement&>(value) = {};
+    read_info(p.context->tensors[value.tensor], &value);
+  }
+  for (Op& op : p.ops) {
+    std::copy_n(op.node_inputs, Op::kMaxInputs, op.inputs);
+    op.outputs[0] = op.node_output;
+    op.outputs[1] = op.scale = op.offset = op.scratch = -1;
+    op.merges = op.type->merges;
+    op.merged_activation = kTfLiteActNone;
+    op.merged[0] = nullptr;
+  }
+}
+
+// Sets the shapes of the partition's outputs in the interpreter.
 TfLiteStatus resize_outputs(Partition& p) {
   for (const Value& value : p.values) {
     if (!value.is_output) continue;
     TfLiteTensor* tensor = &p.context->tensors[value.tensor];
-    if (has_shape(*tensor, value)) continue;
-    TfLiteIntArray* dims =
-        static_cast<TfLiteIntArray*>(malloc(sizeof(int) * (value.rank + 1)));  // freed by TFLite
+    if (same_dims(tensor->dims, value)) continue;
+    TfLiteIntArray* dims = static_cast<TfLiteIntArray*>(  // the interpreter frees it
+        allocate(sizeof(TfLiteIntArray) + sizeof(int) * value.rank));
+    if (dims == nullptr) {
+      p.context->ReportError(p.context, "onebit: out of memory");
+      return kTfLiteError;
+    }
     dims->size = value.rank;
-    for (int i = 0; i < value.rank; ++i) dims->data[i] = value.dims[i];
+    std::copy_n(value.dims, value.rank, dims->data);
     if (p.context->ResizeTensor(p.context, tensor, dims) != kTfLiteOk) return kTfLiteError;
   }
   return kTfLiteOk;
 }
 
-TfLiteStatus report(Partition& p) {
-  p.context->ReportError(p.context, "%s", p.error);
-  return kTfLiteError;
+bool plan(Partition& p) {
+  reset(p);
+  for (Op& op : p.ops) {
+    if (!op.type->infer(p, op)) return false;
+  }
+  if (!fuse_ops(p)) return p.out_of_memory(p.ops[0]);
+  for (const int index : p.order) {
+    Op& op = p.ops[index];
+    if (!op.type->prepare(p, op)) return false;
+  }
+  const int64_t arena = plan_memory(p);
+  if (arena < 0 || !p.arena.reserve(static_cast<uint64_t>(arena), 1)) {
+    return p.fail(p.ops[0], "there is not enough memory for intermediate results");
+  }
+  return true;
 }
 
 TfLiteStatus prepare(TfLiteContext* context, TfLiteNode* node) {
+  if (node->user_data == nullptr) {
+    context->ReportError(context, "onebit: out of memory");
+    return kTfLiteError;
+  }
   Partition& p = *static_cast<Partition*>(node->user_data);
   Delegate& delegate = *p.delegate;
   p.context = context;
-  pthread_mutex_lock(&delegate.running);
-  const int wanted = delegate.options.num_threads > 0 ? delegate.options.num_threads
-                                                      : context->recommended_num_threads;
-  delegate.pool.resize(wanted > 0 ? wanted : 1);
-  pthread_mutex_unlock(&delegate.running);
-  if (p.unparsable) return report(p);
-  p.error[0] = 0;
-  reset_values(p);
-  for (Op& op : p.ops) {
-    if (!op.type->prepare(p, op)) return report(p);
+  {
+    Lock lock(delegate.running);
+    const int wanted = delegate.options.num_threads > 0 ? delegate.options.num_threads
+                                                        : context->recommended_num_threads;
+    delegate.pool.resize(std::max(wanted, 1));
   }
-  for (Value& value : p.values) {
-    if (value.tensor >= 0) {
-      const int64_t count = elements(value);
-      value.bytes = count > 0 ? static_cast<size_t>(count) * size_of(value.type) : 0;
-    }
+  if (!p.unusable) {
+    p.error[0] = 0;
+    if (plan(p)) return resize_outputs(p);
   }
-  find_lifetimes(p);
-  share_concatenations(p);
-  share_residuals(p);
-  find_strides(p);
-  if (!p.arena.reserve(plan_arena(p))) {
-    p.fail(p.ops[0], "out of memory for intermediate results");
-    return report(p);
-  }
-  return resize_outputs(p);
+  context->ReportError(context, "%s", p.error);
+  return kTfLiteError;
 }
 
 // Points values at their memory. False when the interpreter changed a shape since `prepare`.
 bool bind(Partition& p) {
   for (Value& value : p.values) {
-    if (!value.border || value.last_use < 0) continue;
+    if (!value.external || value.last_use < 0) continue;
     const TfLiteTensor& tensor = p.context->tensors[value.tensor];
     value.data = tensor.data;
-    if (value.data == nullptr || !has_shape(tensor, value) || tensor.bytes < value.bytes) {
+    // Constants of a rank that no value has are read by `prepare` only.
+    if (value.rank < 0) continue;
+    if ((value.data == nullptr && value.bytes > 0) || !same_dims(tensor.dims, value) ||
+        tensor.bytes < value.bytes) {
       return false;
     }
   }
   for (Value& value : p.values) {
-    if (value.border) continue;
-    const Value* home = &value;
+    if (value.external) continue;
+    const Value* root = &value;
     size_t channel = 0;
-    for (; home->home >= 0; home = &p.values[home->home]) channel += home->home_channel;
-    char* start = home->border ? static_cast<char*>(home->data) : p.arena.as<char>() + home->offset;
+    for (; root->alias_of >= 0; root = &p.values[root->alias_of]) channel += root->alias_channel;
+    char* start =
+        root->external ? static_cast<char*>(root->data) : p.arena.as<char>() + root->offset;
     value.data = start + channel * sizeof(float);
   }
   return true;
 }
 
-TfLiteStatus invoke(TfLiteContext* context, TfLiteNode* node) {
-  Partition& p = *static_cast<Partition*>(node->user_data);
-  p.context = context;
+// Whether an operator has anything to compute: a batch may have no images.
+bool has_work(const Partition& p, const Op& op) {
+  for (const int output : op.outputs) {
+    if (output >= 0 && p.values[output].bytes > 0) return true;
+  }
+  return false;
+}
+
+void run(Partition& p) {
   const bool profile = p.delegate->options.profile[0] != 0;
-  pthread_mutex_lock(&p.delegate->running);
-  const bool bound = bind(p);
-  for (int i = 0; bound && i < p.ops.size(); ++i) {
-    Op& op = p.ops[i];
+  for (const int index : p.order) {
+    Op& op = p.ops[index];
     const uint64_t start = profile ? now_ns() : 0;
-    op.type->run(p, op);
+    if (has_work(p, op)) op.type->run(p, op);
     if (profile) {
       op.time_ns += now_ns() - start;
       ++op.calls;
     }
   }
-  pthread_mutex_unlock(&p.delegate->running);
-  if (bound) return kTfLiteOk;
-  p.context->ReportError(
-      context, "onebit: a tensor changed its shape, or lost its memory, after it was prepared");
-  return kTfLiteError;
+}
+
+TfLiteStatus invoke(TfLiteContext* context, TfLiteNode* node) {
+  Partition& p = *static_cast<Partition*>(node->user_data);
+  p.context = context;
+  Lock lock(p.delegate->running);
+  p.delegate->pool.enter_process();
+  if (!bind(p)) {
+    context->ReportError(
+        context, "onebit: a tensor changed its shape, or lost its memory, after it was prepared");
+    return kTfLiteError;
+  }
+  run(p);
+  return kTfLiteOk;
 }
 
 const char* profiling_string(const TfLiteContext*, const TfLiteNode*) { return "Onebit"; }

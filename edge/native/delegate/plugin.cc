@@ -1,160 +1,102 @@
-// The two functions that the library exports: what `load_delegate` and `--external_delegate_path`
-// look for.
-#include <stdio.h>
-
-#include <new>
-
+// The functions that the library exports: those that `load_delegate` and
+// `--external_delegate_path` look for, and the list of its features.
+#include "op_types.h"
 #include "partition.h"
+#include "select.h"
 
 namespace onebit {
 namespace {
 
-typedef void (*ErrorReporter)(const char*);
+struct Builtin {
+  int code;
+  const char* name;
+};
+// Names for the profile: operators that often surround binary layers.
+const Builtin kBuiltins[] = {
+    {kTfLiteBuiltinAdd, "ADD"},
+    {kTfLiteBuiltinAveragePool2d, "AVERAGE_POOL_2D"},
+    {kTfLiteBuiltinConcatenation, "CONCATENATION"},
+    {kTfLiteBuiltinConv2d, "CONV_2D"},
+    {kTfLiteBuiltinDepthwiseConv2d, "DEPTHWISE_CONV_2D"},
+    {kTfLiteBuiltinDequantize, "DEQUANTIZE"},
+    {kTfLiteBuiltinFullyConnected, "FULLY_CONNECTED"},
+    {kTfLiteBuiltinLogistic, "LOGISTIC"},
+    {kTfLiteBuiltinMaxPool2d, "MAX_POOL_2D"},
+    {kTfLiteBuiltinMean, "MEAN"},
+    {kTfLiteBuiltinMul, "MUL"},
+    {kTfLiteBuiltinPad, "PAD"},
+    {kTfLiteBuiltinPrelu, "PRELU"},
+    {kTfLiteBuiltinQuantize, "QUANTIZE"},
+    {kTfLiteBuiltinRelu, "RELU"},
+    {kTfLiteBuiltinReshape, "RESHAPE"},
+    {kTfLiteBuiltinSoftmax, "SOFTMAX"},
+};
 
-bool reject(ErrorReporter report, const char* key, const char* value, const char* expected) {
-  char message[320];
-  snprintf(message, sizeof message, "onebit: option %.60s=%.120s: %s", key, value, expected);
-  if (report) report(message);
-  return false;
-}
-
-bool copy_text(const char* value, char* to, size_t size) {
-  if (strlen(value) >= size) return false;
-  strcpy(to, value);
-  return true;
-}
-
-bool known_kernel(const char* name) {
-  int count;
-  const b1::BconvKernel* const* kernels = b1::bconv_kernels(&count);
-  for (int i = 0; i < count; ++i) {
-    if (strcmp(kernels[i]->name, name) == 0) return b1::cpu_has(kernels[i]->isa);
+const char* name_of(const TfLiteRegistration& registration) {
+  if (registration.custom_name) return registration.custom_name;
+  for (const Builtin& builtin : kBuiltins) {
+    if (builtin.code == registration.builtin_code) return builtin.name;
   }
-  return false;
+  return "builtin";
 }
 
-bool read_option_pair(const char* key, const char* value, Options* o, ErrorReporter report) {
-  if (strcmp(key, "num_threads") == 0) {
-    char* end;
-    const long threads = strtol(value, &end, 10);
-    if (*end || end == value || threads < 1 || threads > 64) {
-      return reject(report, key, value, "expected a number from 1 to 64");
-    }
-    o->num_threads = static_cast<int>(threads);
-  } else if (strcmp(key, "isa") == 0) {
-    if (!b1::isa_from_name(value, &o->isa)) {
-      return reject(report, key, value, "expected scalar, avx2, avx512vpopcntdq, amx or neon");
-    }
-    if (!b1::cpu_has(o->isa)) return reject(report, key, value, "this CPU does not have it");
-    o->forced = true;
-  } else if (strcmp(key, "kernel") == 0) {
-    if (!known_kernel(value) || !copy_text(value, o->kernel, sizeof o->kernel)) {
-      return reject(report, key, value, "no such kernel here");
-    }
-  } else if (strcmp(key, "profile") == 0) {
-    if (!copy_text(value, o->profile, sizeof o->profile)) {
-      return reject(report, key, value, "the path is too long");
-    }
-  } else if (strcmp(key, "fuse") == 0) {
-    if (strcmp(value, "0") != 0 && strcmp(value, "1") != 0) {
-      return reject(report, key, value, "expected 0 or 1");
-    }
-    o->fuse = value[0] == '1';
-  } else {
-    return reject(report, key, value, "unknown; known are num_threads, isa, kernel, profile, fuse");
-  }
-  return true;
-}
-
-const char* builtin_name(int code) {
-  switch (code) {
-    case 0:
-      return "ADD";
-    case 1:
-      return "AVERAGE_POOL_2D";
-    case 2:
-      return "CONCATENATION";
-    case 3:
-      return "CONV_2D";
-    case 4:
-      return "DEPTHWISE_CONV_2D";
-    case 6:
-      return "DEQUANTIZE";
-    case 9:
-      return "FULLY_CONNECTED";
-    case 14:
-      return "LOGISTIC";
-    case 17:
-      return "MAX_POOL_2D";
-    case 18:
-      return "MUL";
-    case 19:
-      return "RELU";
-    case 22:
-      return "RESHAPE";
-    case 25:
-      return "SOFTMAX";
-    case 34:
-      return "PAD";
-    case 40:
-      return "MEAN";
-    case 54:
-      return "PRELU";
-    case 114:
-      return "QUANTIZE";
-    default:
-      return "builtin";
-  }
-}
-
-void list_foreign_nodes(TfLiteContext* context, const TfLiteIntArray& plan, const Array<int>& taken,
-                        Array<char>* json) {
+void list_undelegated_nodes(TfLiteContext* context, const TfLiteIntArray& plan,
+                            const Selection& selection, Delegate* delegate) {
+  Lock lock(delegate->running);
   for (int i = 0; i < plan.size; ++i) {
     TfLiteNode* node;
-    TfLiteRegistration* r;
-    if (taken.contains(plan.data[i]) ||
-        context->GetNodeAndRegistration(context, plan.data[i], &node, &r) != kTfLiteOk) {
+    TfLiteRegistration* registration;
+    if (selection.of(plan.data[i]) ||
+        context->GetNodeAndRegistration(context, plan.data[i], &node, &registration) != kTfLiteOk) {
       continue;
     }
-    append_foreign_node(r->custom_name ? r->custom_name : builtin_name(r->builtin_code),
-                        plan.data[i], json);
+    append_undelegated_node(name_of(*registration), plan.data[i], &delegate->undelegated);
   }
+}
+
+// A TfLiteIntArray is a size followed by the elements.
+const TfLiteIntArray& as_tflite(Array<int>& array) {
+  return *reinterpret_cast<TfLiteIntArray*>(array.begin());
+}
+
+TfLiteStatus out_of_memory(TfLiteContext* context) {
+  context->ReportError(context, "onebit: out of memory");
+  return kTfLiteError;
 }
 
 TfLiteStatus prepare_delegate(TfLiteContext* context, TfLiteDelegate* interface) {
   Delegate& delegate = *static_cast<Delegate*>(interface->data);
   TfLiteIntArray* current;
   if (context->GetExecutionPlan(context, &current) != kTfLiteOk) return kTfLiteError;
-  // The interpreter's array may change while nodes are asked for: work on a copy. TfLiteIntArray is
-  // a size followed by the elements.
+  // The interpreter's array may change while nodes are asked for: work on a copy.
   Array<int> copy;
-  copy.push(current->size);
-  for (int i = 0; i < current->size; ++i) copy.push(current->data[i]);
-  const TfLiteIntArray& plan = *reinterpret_cast<TfLiteIntArray*>(copy.data());
+  if (!copy.push(current->size)) return out_of_memory(context);
+  for (int i = 0; i < current->size; ++i) {
+    if (!copy.push(current->data[i])) return out_of_memory(context);
+  }
+  const TfLiteIntArray& plan = as_tflite(copy);
+  Selection selection;
+  TemporaryWiring wiring;
+  if (!select_nodes(context, plan, delegate.options.fuse, &selection, &wiring)) {
+    return out_of_memory(context);
+  }
+  if (delegate.options.profile[0]) list_undelegated_nodes(context, plan, selection, &delegate);
+  if (selection.claims.size() == 0) return kTfLiteOk;
   Array<int> nodes;
-  choose_nodes(context, plan, &delegate, &nodes);
-  if (delegate.options.profile[0]) list_foreign_nodes(context, plan, nodes, &delegate.foreign);
-  if (nodes.size() == 0) return kTfLiteOk;
-  Array<int> list;
-  list.push(nodes.size());
-  for (int node : nodes) list.push(node);
-  return context->ReplaceNodeSubsetsWithDelegateKernels(
-      context, partition_registration(), reinterpret_cast<TfLiteIntArray*>(list.data()), interface);
+  if (!nodes.push(selection.claims.size())) return out_of_memory(context);
+  for (const Claim& claim : selection.claims) {
+    if (!nodes.push(claim.node)) return out_of_memory(context);
+  }
+  // Creates the partitions.
+  Lock lock(delegate.selecting);
+  delegate.selection = &selection;
+  const TfLiteStatus status = context->ReplaceNodeSubsetsWithDelegateKernels(
+      context, partition_registration(), &as_tflite(nodes), interface);
+  delegate.selection = nullptr;
+  return status;
 }
 
 }  // namespace
-
-void retain(Delegate* delegate) { __atomic_fetch_add(&delegate->references, 1, __ATOMIC_RELAXED); }
-
-void let_go(Delegate* delegate) {
-  if (__atomic_sub_fetch(&delegate->references, 1, __ATOMIC_ACQ_REL) > 0) return;
-  if (delegate->options.profile[0] && !write_profile(*delegate)) {
-    fprintf(stderr, "onebit: cannot write the profile %s\n", delegate->options.profile);
-  }
-  delegate->~Delegate();
-  free(delegate);
-}
-
 }  // namespace onebit
 
 #define ONEBIT_EXPORT extern "C" __attribute__((visibility("default")))
@@ -163,13 +105,14 @@ ONEBIT_EXPORT TfLiteDelegate* tflite_plugin_create_delegate(const char* const* k
                                                             const char* const* values, size_t count,
                                                             void (*report_error)(const char*)) {
   using namespace onebit;
-  void* memory;  // its thread pool wants cache lines of its own
-  if (posix_memalign(&memory, alignof(Delegate), sizeof(Delegate)) != 0) return nullptr;
-  Delegate* delegate = new (memory) Delegate();
-  for (size_t i = 0; i < count; ++i) {
-    if (read_option_pair(keys[i], values[i], &delegate->options, report_error)) continue;
+  Delegate* delegate = create_delegate();
+  if (delegate == nullptr) {
+    if (report_error) report_error("onebit: out of memory");
+    return nullptr;
+  }
+  if (!read_options(keys, values, count, &delegate->options, report_error)) {
     delegate->options.profile[0] = 0;
-    let_go(delegate);
+    unref(delegate);
     return nullptr;
   }
   delegate->interface.data = delegate;
@@ -181,5 +124,5 @@ ONEBIT_EXPORT TfLiteDelegate* tflite_plugin_create_delegate(const char* const* k
 }
 
 ONEBIT_EXPORT void tflite_plugin_destroy_delegate(TfLiteDelegate* delegate) {
-  if (delegate) onebit::let_go(static_cast<onebit::Delegate*>(delegate->data));
+  if (delegate) onebit::unref(static_cast<onebit::Delegate*>(delegate->data));
 }

@@ -4,12 +4,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace onebit {
 namespace {
 
 // Loops follow each other within microseconds while a model runs: a waiting thread looks this often
 // before it sleeps in the kernel, which takes tens of microseconds to wake it.
 constexpr int kSpins = 4000;
+
+// The AMX kernel needs 126 KB of stack, where musl gives a thread 128 KB; sanitizers need more.
+constexpr size_t kStackBytes = size_t{1} << 20;
 
 void pause_briefly() {
 #if defined(__x86_64__)
@@ -62,26 +67,43 @@ void Pool::keep_off_this_cpu() {
 }
 
 void Pool::resize(int threads) {
-  const int workers = threads - 1 < kMaxWorkers ? threads - 1 : kMaxWorkers;
-  if (workers == started_ || workers < 0) return;
+  enter_process();
+  const int workers = std::min(threads - 1, kMaxWorkers);
+  if (workers == wanted_ || workers < 0) return;
   stop();
-  stopping_ = false;
-  for (; started_ < workers; ++started_) {
-    Worker& worker = workers_[started_];
-    worker.pool = this;
-    worker.index = started_ + 1;
-    worker.id = 0;
-    worker.moved = 0;
-    if (pthread_create(&worker.thread, nullptr, enter, &worker) != 0) return;
-  }
+  wanted_ = workers;
+  process_ = getpid();
+  while (started_ < workers && start(&workers_[started_], started_ + 1)) ++started_;
+}
+
+bool Pool::start(Worker* worker, int index) {
+  worker->pool = this;
+  worker->index = index;
+  worker->id = 0;
+  worker->moved = 0;
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return false;
+  const bool started = pthread_attr_setstacksize(&attributes, kStackBytes) == 0 &&
+                       pthread_create(&worker->thread, &attributes, enter, worker) == 0;
+  pthread_attr_destroy(&attributes);
+  return started;
+}
+
+void Pool::enter_process() {
+  if (wanted_ == 0 || process_ == getpid()) return;
+  wanted_ = started_ = 0;
+  stopping_ = round_ = active_ = sleeping_ = 0;
+  closed_ = 1;
 }
 
 void Pool::stop() {
-  stopping_ = true;
+  enter_process();
+  __atomic_store_n(&stopping_, 1, __ATOMIC_RELEASE);
   __atomic_fetch_add(&round_, 1, __ATOMIC_SEQ_CST);
   wake_all(&round_);
   for (; started_ > 0; --started_) pthread_join(workers_[started_ - 1].thread, nullptr);
-  round_ = 0;
+  wanted_ = 0;
+  stopping_ = round_ = 0;
 }
 
 void* Pool::enter(void* argument) {
@@ -93,7 +115,7 @@ void* Pool::enter(void* argument) {
 
 // A worker joins a round by `active_` and leaves at once if it is closed; `run` closes it and waits
 // for those that joined. Either the worker sees the round closed or `run` sees the worker, as all
-// of this is sequentially consistent. So nobody waits for a worker that is still asleep.
+// of this is sequentially consistent. So a worker that is still asleep keeps no one waiting.
 void Pool::serve(Worker& self) {
   for (uint32_t seen = 0;;) {
     wait_for_change(&round_, seen);
@@ -102,7 +124,7 @@ void Pool::serve(Worker& self) {
       __atomic_store_n(&self.moved, 0, __ATOMIC_RELEASE);
     }
     seen = __atomic_load_n(&round_, __ATOMIC_ACQUIRE);
-    if (stopping_) return;
+    if (__atomic_load_n(&stopping_, __ATOMIC_ACQUIRE)) return;
     __atomic_fetch_add(&active_, 1, __ATOMIC_SEQ_CST);
     if (!__atomic_load_n(&closed_, __ATOMIC_SEQ_CST)) take_parts(self.index);
     if (__atomic_sub_fetch(&active_, 1, __ATOMIC_SEQ_CST) == 0) wake_all(&active_);

@@ -1,50 +1,29 @@
-// The profile: one JSON document that tells which nodes ran here, for how long, and which did not.
+// The profile: one JSON document that lists which nodes ran here, for how long, and which did not.
 #include <stdio.h>
 
+#include <algorithm>
+
 #include "graph.h"
-#include "op_bconv.h"
-#include "op_elementwise.h"
-#include "op_maxpool.h"
-#include "op_weight_only.h"
 
 namespace onebit {
 namespace {
 
-void append(Array<char>* text, const char* piece) {
-  const int size = text->size(), length = static_cast<int>(strlen(piece));
-  text->resize(size + length);
-  memcpy(text->data() + size, piece, length);
-}
-
 bool is_plain(char c) { return c >= ' ' && c < 127 && c != '"' && c != '\\'; }
 
-// What an operator holds beside its values: packed weights, and constants for each channel.
-size_t constant_bytes(const Op& op) {
-  if (op.state == nullptr) return 0;
-  if (op.type == &kBconv) {
-    const BconvState& s = *static_cast<const BconvState*>(op.state);
-    return s.filter.size() + s.channel_data.size() + s.correction_table.size() + s.classes.size();
-  }
-  if (op.type == &kAdd || op.type == &kMul) {
-    return static_cast<const ElementwiseState*>(op.state)->constants.size();
-  }
-  if (op.type == &kMaxPool) return static_cast<const MaxPoolState*>(op.state)->constants.size();
-  if (op.type == &kWeightOnlyDense || op.type == &kWeightOnlyConv ||
-      op.type == &kWeightOnlyDepthwise) {
-    const WeightOnlyState& s = *static_cast<const WeightOnlyState*>(op.state);
-    return s.filter.size() + s.channel_data.size();
-  }
-  return 0;
+// The entries of a list; each ends with a comma and a line end, which the last one's leaves out.
+void write_list(FILE* file, const char* name, const Text& entries) {
+  fprintf(file, "\"%s\": [\n%.*s\n],\n", name, std::max(entries.size() - 2, 0),
+          entries.size() > 0 ? entries.data() : "");
 }
 
 }  // namespace
 
 void append_profile(const Partition& partition, Delegate* delegate) {
-  Array<char>* json = &delegate->profile;
   delegate->arena_bytes += partition.arena.size();
-  for (const Op& op : partition.ops) delegate->constant_bytes += constant_bytes(op);
-  for (const Op& op : partition.ops) {
-    char merged[128] = "", line[512];
+  for (const int index : partition.order) {
+    const Op& op = partition.ops[index];
+    if (op.type->constant_bytes) delegate->constant_bytes += op.type->constant_bytes(op);
+    char merged[160] = "", line[512];
     for (size_t i = 0, length = 0; op.merged[i] && length < sizeof merged; ++i) {
       length += snprintf(merged + length, sizeof merged - length, "%s\"%s\"", i ? ", " : "",
                          op.merged[i]);
@@ -52,14 +31,14 @@ void append_profile(const Partition& partition, Delegate* delegate) {
     snprintf(line, sizeof line,
              "{\"node\": %d, \"op\": \"%s\", \"merged\": [%s], \"kernel\": \"%s\", "
              "\"macs\": %lld, \"calls\": %llu, \"time_ns\": %llu},\n",
-             op.node, op.type->name, merged, op.kernel ? op.kernel : "",
-             static_cast<long long>(op.macs), static_cast<unsigned long long>(op.calls),
+             op.node, op.type->name, merged, op.kernel, static_cast<long long>(op.macs),
+             static_cast<unsigned long long>(op.calls),
              static_cast<unsigned long long>(op.time_ns));
-    append(json, line);
+    delegate->profile.append(line);
   }
 }
 
-void append_foreign_node(const char* name, int node, Array<char>* json) {
+void append_undelegated_node(const char* name, int node, Text* json) {
   char plain[128];
   size_t length = 0;
   for (; name[length] && length + 1 < sizeof plain; ++length) {
@@ -68,20 +47,20 @@ void append_foreign_node(const char* name, int node, Array<char>* json) {
   plain[length] = 0;
   char line[192];
   snprintf(line, sizeof line, "{\"node\": %d, \"op\": \"%s\"},\n", node, plain);
-  append(json, line);
+  // An interpreter that undoes its delegates and applies them again lists the same nodes.
+  if (!json->contains(line)) json->append(line);
 }
 
 bool write_profile(const Delegate& delegate) {
+  if (!delegate.profile.complete() || !delegate.undelegated.complete()) return false;
   FILE* file = fopen(delegate.options.profile, "w");
   if (file == nullptr) return false;
-  // Each entry ends with a comma and a line end; the last one's comma is left out.
-  const int nodes = delegate.profile.size(), others = delegate.foreign.size();
-  fprintf(file, "{\"schema_version\": 1,\n\"delegated\": [\n%.*s\n],\n", nodes > 2 ? nodes - 2 : 0,
-          nodes ? &delegate.profile[0] : "");
-  fprintf(file, "\"not_delegated\": [\n%.*s\n],\n", others > 2 ? others - 2 : 0,
-          others ? &delegate.foreign[0] : "");
-  fprintf(file, "\"memory\": {\"arena_bytes\": %zu, \"constant_bytes\": %zu}}\n",
-          delegate.arena_bytes, delegate.constant_bytes);
+  fprintf(file, "{\"schema_version\": 1,\n");
+  write_list(file, "delegated", delegate.profile);
+  write_list(file, "not_delegated", delegate.undelegated);
+  fprintf(file, "\"memory\": {\"arena_bytes\": %llu, \"constant_bytes\": %llu}}\n",
+          static_cast<unsigned long long>(delegate.arena_bytes),
+          static_cast<unsigned long long>(delegate.constant_bytes));
   return fclose(file) == 0;
 }
 

@@ -30,13 +30,22 @@ enum { kTfLiteDelegateFlagsAllowDynamicTensors = 1 };
 
 enum {
   kTfLiteBuiltinAdd = 0,
+  kTfLiteBuiltinAveragePool2d = 1,
   kTfLiteBuiltinConcatenation = 2,
   kTfLiteBuiltinConv2d = 3,
   kTfLiteBuiltinDepthwiseConv2d = 4,
+  kTfLiteBuiltinDequantize = 6,
   kTfLiteBuiltinFullyConnected = 9,
+  kTfLiteBuiltinLogistic = 14,
   kTfLiteBuiltinMaxPool2d = 17,
   kTfLiteBuiltinMul = 18,
+  kTfLiteBuiltinRelu = 19,
   kTfLiteBuiltinReshape = 22,
+  kTfLiteBuiltinSoftmax = 25,
+  kTfLiteBuiltinPad = 34,
+  kTfLiteBuiltinMean = 40,
+  kTfLiteBuiltinPrelu = 54,
+  kTfLiteBuiltinQuantize = 114,
 };
 
 enum { kTfLitePaddingSame = 1, kTfLitePaddingValid = 2 };

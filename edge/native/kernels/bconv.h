@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "inline.h"
 #include "isa.h"
 
 namespace b1 {
@@ -21,10 +22,7 @@ namespace b1 {
 constexpr int kBlock = 32;
 
 // Entries that a per-channel array holds, so that a whole block may be read from any channel on.
-constexpr int channel_capacity(int channels) { return channels + kBlock; }
-
-constexpr int round_up(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
-constexpr int words_for(int channels) { return (channels + 31) / 32; }
+B1_INLINE constexpr int channel_capacity(int channels) { return channels + kBlock; }
 
 struct BconvShape {
   int batch, in_h, in_w, channels_in;
@@ -33,19 +31,22 @@ struct BconvShape {
   int pad_top, pad_left, groups;
   bool zero_padding;  // padded taps contribute nothing, else they count as +1
 
-  int words_in() const { return words_for(channels_in); }
-  int group_words() const { return words_for(channels_in / groups); }
-  int group_channels_out() const { return channels_out / groups; }
-  int pixels() const { return batch * out_h * out_w; }
+  B1_INLINE int words_in() const { return words_for(channels_in); }
+  B1_INLINE int group_words() const { return words_for(channels_in / groups); }
+  B1_INLINE int group_channels_out() const { return channels_out / groups; }
+  B1_INLINE int pixels() const { return batch * out_h * out_w; }
   // Rows and columns that the taps of any output pixel touch, padding included.
-  int padded_h() const { return span(in_h, pad_top, out_h, stride_h, kernel_h, dilation_h); }
-  int padded_w() const { return span(in_w, pad_left, out_w, stride_w, kernel_w, dilation_w); }
-  bool needs_padding() const { return padded_h() != in_h || padded_w() != in_w; }
+  B1_INLINE int padded_h() const {
+    return span(in_h, pad_top, out_h, stride_h, kernel_h, dilation_h);
+  }
+  B1_INLINE int padded_w() const {
+    return span(in_w, pad_left, out_w, stride_w, kernel_w, dilation_w);
+  }
+  B1_INLINE bool needs_padding() const { return padded_h() != in_h || padded_w() != in_w; }
 
  private:
-  static int span(int in, int pad, int out, int stride, int kernel, int dilation) {
-    const int touched = (out - 1) * stride + (kernel - 1) * dilation + 1;
-    return touched > in + pad ? touched : in + pad;
+  B1_INLINE static int span(int in, int pad, int out, int stride, int kernel, int dilation) {
+    return max((out - 1) * stride + (kernel - 1) * dilation + 1, in + pad);
   }
 };
 
@@ -96,9 +97,9 @@ struct BconvKernel {
   Isa isa;
   bool (*applies)(const BconvShape&);
   bool (*pays)(const BconvShape&);  // whether it beats the variants below it in the table
-  size_t (*filter_words)(const BconvShape&);
+  uint64_t (*filter_words)(const BconvShape&);
   void (*pack_filter)(const BconvShape&, const uint32_t* filter, uint32_t* packed);
-  size_t (*scratch_words)(const BconvShape&);
+  uint64_t (*scratch_words)(const BconvShape&);
   int (*stage_items)(const BconvShape&);
   void (*stage)(const BconvCall&, int first, int last);
   int (*run_items)(const BconvShape&);
@@ -106,7 +107,7 @@ struct BconvKernel {
 };
 
 // Round half away from zero, saturated to int8, as LCE's int8 output; exact, since t - trunc(t) is.
-inline int8_t round_to_int8(float t) {
+B1_INLINE int8_t round_to_int8(float t) {
   t = t > -128.0f ? t : -128.0f;  // NaN becomes -128
   t = t > 127.0f ? 127.0f : t;
   const int whole = static_cast<int>(t);

@@ -76,7 +76,7 @@ struct PackedStep {
 size_t block_words(const BconvShape& s) {
   return 2 * steps(s) * (sizeof(PackedStep) / sizeof(uint32_t)) + kBlock;
 }
-size_t filter_words(const BconvShape& s) { return block_words(s) * blocks(s); }
+uint64_t filter_words(const BconvShape& s) { return block_words(s) * blocks(s); }
 
 void pack_filter(const BconvShape& s, const uint32_t* filter, uint32_t* packed) {
   const int words = s.words_in(), taps = s.kernel_h * s.kernel_w;
@@ -102,7 +102,7 @@ bool has_own_frames(const BconvShape& s) {
   return tiles(s) == 1 && Frame(s).bytes() <= kOwnFrameBytes;
 }
 
-size_t scratch_words(const BconvShape& s) {
+uint64_t scratch_words(const BconvShape& s) {
   return has_own_frames(s) ? 0 : Frame(s).bytes() / sizeof(uint32_t);
 }
 

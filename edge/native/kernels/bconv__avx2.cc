@@ -94,7 +94,7 @@ struct TileAvx2 : CountingAvx2 {
     int room = kStepsPerWidening;
     for (int row = 0; row < runs.rows; ++row) {
       for (int tap = 0; tap < runs.taps; ++tap) {
-        ptrdiff_t at = static_cast<ptrdiff_t>(row) * runs.row_step + tap * runs.tap_step;
+        ptrdiff_t at = row * runs.row_step + tap * runs.tap_step;
         const ptrdiff_t end = at + runs.words;
         while (at < end) {
           const ptrdiff_t stop = end - at < room ? end : at + room;
@@ -232,7 +232,7 @@ struct TilePairedAvx2 : CountingAvx2 {
     bool first = true;
     for (int row = 0; row < runs.rows; ++row) {
       for (int tap = 0; tap < runs.taps; ++tap) {
-        const ptrdiff_t start = static_cast<ptrdiff_t>(row) * runs.row_step + tap * runs.tap_step;
+        const ptrdiff_t start = row * runs.row_step + tap * runs.tap_step;
         for (ptrdiff_t word = start; word < start + runs.words; word += 2) {
           if (pairs == kMostPairs) {
             add_pairs<false>(pixels, count, at, pairs, filter, first, sums);

@@ -20,7 +20,7 @@ struct TileAvx512 : EpilogueAvx512 {
     for (auto& pixel : sum) pixel[0] = pixel[1] = _mm512_setzero_si512();
     for (int row = 0; row < runs.rows; ++row) {
       for (int tap = 0; tap < runs.taps; ++tap) {
-        const ptrdiff_t first = static_cast<ptrdiff_t>(row) * runs.row_step + tap * runs.tap_step;
+        const ptrdiff_t first = row * runs.row_step + tap * runs.tap_step;
         for (ptrdiff_t at = first; at < first + runs.words; ++at) {
 #pragma GCC unroll 2
           for (int v = 0; v < 2; ++v) {
@@ -82,7 +82,7 @@ struct TilePairedAvx512 : EpilogueAvx512 {
     }
     for (int row = 0; row < runs.rows; ++row) {
       for (int tap = 0; tap < runs.taps; ++tap) {
-        const ptrdiff_t first = static_cast<ptrdiff_t>(row) * runs.row_step + tap * runs.tap_step;
+        const ptrdiff_t first = row * runs.row_step + tap * runs.tap_step;
         for (ptrdiff_t at = first; at < first + runs.words; at += 2) {
 #pragma GCC unroll 2
           for (int v = 0; v < 2; ++v) {

@@ -135,7 +135,7 @@ struct TileNeon : VectorEpilogue<VectorNeon> {
   // Adds `taps` runs of `words` words of all pixels to the sums; taps * words <= kMaxSteps. The
   // sums stay in memory: the counts, a step's weights and its inputs fill the registers.
   template <int kCount, bool kFirst>
-  static void add_runs(const uint32_t* const* pixels, ptrdiff_t at, int taps, int tap_step,
+  static void add_runs(const uint32_t* const* pixels, ptrdiff_t at, int taps, ptrdiff_t tap_step,
                        int words, const uint32_t* filter, int32_t* sums) {
     uint8x16_t counts[kCount][kVectors];
     for (auto& pixel : counts) {
@@ -177,7 +177,7 @@ struct TileNeon : VectorEpilogue<VectorNeon> {
                          const uint32_t* filter, int32_t* sums) {
     const bool whole_rows = runs.taps * runs.words <= kMaxSteps;
     for (int row = 0; row < runs.rows; ++row) {
-      const ptrdiff_t start = static_cast<ptrdiff_t>(row) * runs.row_step;
+      const ptrdiff_t start = row * runs.row_step;
       if (whole_rows) {
         const auto add = row == 0 ? add_runs<kCount, true> : add_runs<kCount, false>;
         add(pixels, start, runs.taps, runs.tap_step, runs.words, filter, sums);
@@ -187,7 +187,7 @@ struct TileNeon : VectorEpilogue<VectorNeon> {
       for (int tap = 0; tap < runs.taps; ++tap) {
         for (int word = 0; word < runs.words; word += kMaxSteps) {
           const int words = runs.words - word < kMaxSteps ? runs.words - word : kMaxSteps;
-          const ptrdiff_t at = start + static_cast<ptrdiff_t>(tap) * runs.tap_step + word;
+          const ptrdiff_t at = start + tap * runs.tap_step + word;
           const auto add = row + tap + word == 0 ? add_runs<kCount, true> : add_runs<kCount, false>;
           add(pixels, at, 1, 0, words, filter, sums);
           filter += words * kChannels;

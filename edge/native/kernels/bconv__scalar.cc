@@ -6,15 +6,15 @@ namespace {
 
 bool applies(const BconvShape&) { return true; }
 
-size_t filter_words(const BconvShape& s) {
-  return static_cast<size_t>(s.channels_out) * s.kernel_h * s.kernel_w * s.group_words();
+uint64_t filter_words(const BconvShape& s) {
+  return static_cast<uint64_t>(s.channels_out) * s.kernel_h * s.kernel_w * s.group_words();
 }
 
 void pack_filter(const BconvShape& s, const uint32_t* filter, uint32_t* packed) {
   for (size_t i = 0; i < filter_words(s); ++i) packed[i] = filter[i];
 }
 
-size_t scratch_words(const BconvShape&) { return 0; }
+uint64_t scratch_words(const BconvShape&) { return 0; }
 int stage_items(const BconvShape&) { return 0; }
 void stage(const BconvCall&, int, int) {}
 

@@ -13,7 +13,8 @@ namespace {
 // Where the words of a pixel's taps lie, counted in words from its first tap: `rows` x `taps` runs
 // of `words` contiguous ones. Taps that touch in memory form one run.
 struct Runs {
-  int rows, row_step, taps, tap_step, words;
+  int rows, taps, words;
+  ptrdiff_t row_step, tap_step;
 };
 
 template <class Tile>
@@ -26,9 +27,9 @@ struct TiledFrame {
   static int frame_h(const BconvShape& s) { return staged(s) ? s.padded_h() : s.in_h; }
   static int frame_w(const BconvShape& s) { return staged(s) ? s.padded_w() : s.in_w; }
 
-  static size_t scratch_words(const BconvShape& s) {
+  static uint64_t scratch_words(const BconvShape& s) {
     if (!staged(s)) return 0;
-    return static_cast<size_t>(s.batch) * s.padded_h() * s.padded_w() * pixel_words(s);
+    return static_cast<uint64_t>(s.batch) * s.padded_h() * s.padded_w() * pixel_words(s);
   }
 
   static int stage_items(const BconvShape& s) { return staged(s) ? s.batch * s.padded_h() : 0; }
@@ -77,22 +78,26 @@ struct TiledFrame {
   }
 
   static Runs runs_of(const BconvShape& s) {
-    const int words = pixel_words(s), row_step = s.dilation_h * frame_w(s) * words;
+    const int words = pixel_words(s);
+    // Steps that no tap takes may be larger than the frame: 64 bits, also on 32-bit machines.
+    const int64_t row_step = static_cast<int64_t>(s.dilation_h) * frame_w(s) * words;
+    const int64_t tap_step = static_cast<int64_t>(s.dilation_w) * words;
     if (s.groups == 1 && s.dilation_w == 1) {
-      return {s.kernel_h, row_step, 1, 0, s.kernel_w * words};
+      return {s.kernel_h, 1, s.kernel_w * words, static_cast<ptrdiff_t>(row_step), 0};
     }
-    return {s.kernel_h, row_step, s.kernel_w, s.dilation_w * words, tap_words(s)};
+    return {s.kernel_h, s.kernel_w, tap_words(s), static_cast<ptrdiff_t>(row_step),
+            static_cast<ptrdiff_t>(tap_step)};
   }
 
   // Walks the output pixels in order and knows where in the frame their first taps lie.
   class Walker {
    public:
     Walker(const BconvCall& call, int pixel) : call_(call), s_(*call.shape) {
-      const ptrdiff_t row = static_cast<ptrdiff_t>(pixel_words(s_)) * frame_w(s_);
+      const int64_t row = static_cast<int64_t>(pixel_words(s_)) * frame_w(s_);
       frame_ = staged(s_) ? call.scratch : call.input;
-      step_ = s_.stride_w * pixel_words(s_);
-      row_step_ = s_.stride_h * row;
-      image_step_ = frame_h(s_) * row;
+      step_ = static_cast<ptrdiff_t>(static_cast<int64_t>(s_.stride_w) * pixel_words(s_));
+      row_step_ = static_cast<ptrdiff_t>(s_.stride_h * row);
+      image_step_ = static_cast<ptrdiff_t>(frame_h(s_) * row);
       move_to(pixel);
     }
 

@@ -58,10 +58,10 @@ struct TiledBconv {
     return (s.group_channels_out() + kBlock - 1) / kBlock;
   }
 
-  static size_t block_words(const BconvShape& s) {
-    return static_cast<size_t>(kBlock) * s.kernel_h * s.kernel_w * Frame::tap_words(s);
+  static uint64_t block_words(const BconvShape& s) {
+    return static_cast<uint64_t>(kBlock) * s.kernel_h * s.kernel_w * Frame::tap_words(s);
   }
-  static size_t filter_words(const BconvShape& s) {
+  static uint64_t filter_words(const BconvShape& s) {
     return block_words(s) * blocks_per_group(s) * s.groups;
   }
 

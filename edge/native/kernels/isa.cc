@@ -84,18 +84,7 @@ bool cpu_has(Isa isa) {
   return __atomic_load_n(answer, __ATOMIC_RELAXED) == 2;
 }
 
-bool in_virtual_machine() {
-  constexpr unsigned kHypervisor = 1u << 31;
-  return cpuid(1, 0).ecx & kHypervisor;
-}
-
-#else
-
-bool in_virtual_machine() { return false; }
-
-#endif
-
-#if defined(__aarch64__)
+#elif defined(__aarch64__)
 
 bool cpu_has(Isa isa) { return isa == Isa::kScalar || isa == Isa::kNeon; }
 
@@ -112,7 +101,7 @@ bool cpu_has(Isa isa) {
   return isa == Isa::kScalar || (isa == Isa::kNeon && (getauxval(AT_HWCAP) & kHwcapNeon));
 }
 
-#elif !defined(__x86_64__)
+#else
 
 bool cpu_has(Isa isa) { return isa == Isa::kScalar; }
 

@@ -16,9 +16,6 @@ bool isa_from_name(const char* name, Isa* isa);
 // tiles only for processes that ask for it: this asks.
 bool cpu_has(Isa isa);
 
-// Whether a hypervisor says that this is a virtual machine; on x86 only.
-bool in_virtual_machine();
-
 // Whether a process restricted to `isa` may use kernels of `needed`: AMX only multiplies, so that
 // it comes with AVX-512.
 inline bool covers(Isa isa, Isa needed) {

@@ -84,6 +84,11 @@ const BconvKernel* choose_bconv_kernel(const BconvShape& shape, bool forced, Isa
   return chosen;
 }
 
+const BMaxPoolKernel* choose_bmaxpool_kernel(bool, Isa) { return &kBMaxPoolScalar; }
+const CopyKernel* choose_copy_kernel(bool, Isa) { return &kCopyScalar; }
+const ElementwiseKernel* choose_add_kernel(bool, Isa) { return &kAddScalar; }
+const ElementwiseKernel* choose_mul_kernel(bool, Isa) { return &kMulScalar; }
+const UnpackKernel* choose_unpack_kernel(bool, Isa) { return &kUnpackScalar; }
 const MaxPoolKernel* choose_max_pool_kernel(bool forced, Isa isa) {
   return best_of(kMaxPool, forced, isa);
 }

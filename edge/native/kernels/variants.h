@@ -4,14 +4,22 @@
 #pragma once
 
 #include "bconv.h"
+#include "bmaxpool.h"
+#include "copy.h"
+#include "elementwise.h"
 #include "maxpool.h"
 #include "pack.h"
+#include "unpack.h"
 #include "wconv.h"
 
 namespace b1 {
 
 extern const BconvKernel kBconvScalar, kBconvAvx2, kBconvPairedAvx2, kBconvAvx512,
     kBconvPairedAvx512, kBconvAmx, kBconvNeon;
+extern const BMaxPoolKernel kBMaxPoolScalar;
+extern const CopyKernel kCopyScalar;
+extern const ElementwiseKernel kAddScalar, kMulScalar;
+extern const UnpackKernel kUnpackScalar;
 extern const MaxPoolKernel kMaxPoolScalar, kMaxPoolAvx2;
 extern const PackKernel kPackScalar, kPackAvx2, kPackAvx512, kPackNeon;
 extern const WdepthwiseKernel kWdepthwiseScalar, kWdepthwiseAvx2, kWdepthwiseAvx512,
@@ -26,6 +34,11 @@ const BconvKernel* const* bconv_kernels(int* count);
 // empty, prefers that variant.
 const BconvKernel* choose_bconv_kernel(const BconvShape& shape, bool forced, Isa isa,
                                        const char* name);
+const BMaxPoolKernel* choose_bmaxpool_kernel(bool forced, Isa isa);
+const CopyKernel* choose_copy_kernel(bool forced, Isa isa);
+const ElementwiseKernel* choose_add_kernel(bool forced, Isa isa);
+const ElementwiseKernel* choose_mul_kernel(bool forced, Isa isa);
+const UnpackKernel* choose_unpack_kernel(bool forced, Isa isa);
 const MaxPoolKernel* choose_max_pool_kernel(bool forced, Isa isa);
 const PackKernel* choose_pack_kernel(bool forced, Isa isa);
 const WconvKernel* choose_wconv_kernel(bool forced, Isa isa);

@@ -22,7 +22,7 @@ struct WconvCall {
 struct WconvKernel {
   const char* name;
   Isa isa;
-  size_t (*filter_words)(const BconvShape&);
+  uint64_t (*filter_words)(const BconvShape&);
   void (*pack_filter)(const BconvShape&, const uint32_t* filter, uint32_t* packed);
   int (*items)(const BconvShape&);
   void (*run)(const WconvCall&, int first, int last);
@@ -32,7 +32,7 @@ struct WconvKernel {
 struct WdepthwiseKernel {
   const char* name;
   Isa isa;
-  size_t (*signs)(const BconvShape&);  // how many floats `expand_filter` writes
+  uint64_t (*signs)(const BconvShape&);  // how many floats `expand_filter` writes
   void (*expand_filter)(const BconvShape&, const uint32_t* filter, float* signs);
   void (*run)(const WconvCall& call, int first, int last);
 };

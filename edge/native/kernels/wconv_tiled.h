@@ -23,18 +23,33 @@ struct TiledWconv {
   static constexpr int kWords = 32;          // words of inputs at a time: tables of 16 KB
   static constexpr int kBlocksPerItem = 16;  // of a single pixel, for threads to share
 
-  static int blocks(const BconvShape& s) { return (s.channels_out + kLanes - 1) / kLanes; }
-  static int steps(const BconvShape& s) { return s.kernel_h * s.kernel_w * s.words_in(); }
-  static size_t filter_words(const BconvShape& s) {
-    return static_cast<size_t>(blocks(s)) * kLanes * steps(s);
+  static int group_blocks(const BconvShape& s) {
+    return (s.group_channels_out() + kLanes - 1) / kLanes;
+  }
+  static int blocks(const BconvShape& s) { return group_blocks(s) * s.groups; }
+  static int steps(const BconvShape& s) { return s.kernel_h * s.kernel_w * s.group_words(); }
+  static uint64_t filter_words(const BconvShape& s) {
+    return static_cast<uint64_t>(blocks(s)) * kLanes * steps(s);
   }
 
-  // [O, KH, KW, words] -> [block, KH, KW, words, kLanes]; missing channels are zero.
+  // Output channels of a block; the last one of a group may have fewer than kLanes.
+  struct Block {
+    int first, count;
+    Block(const BconvShape& s, int block) {
+      const int within = block % group_blocks(s) * kLanes;
+      first = block / group_blocks(s) * s.group_channels_out() + within;
+      count = min(kLanes, s.group_channels_out() - within);
+    }
+  };
+
+  // [O, KH, KW, words] -> [group, block, KH, KW, words, kLanes]; missing channels are zero.
   static void pack_filter(const BconvShape& s, const uint32_t* filter, uint32_t* packed) {
-    for (int first = 0; first < s.channels_out; first += kLanes) {
+    for (int index = 0; index < blocks(s); ++index) {
+      const Block block(s, index);
       for (int step = 0; step < steps(s); ++step) {
-        for (int o = first; o < first + kLanes; ++o) {
-          *packed++ = o < s.channels_out ? filter[static_cast<size_t>(o) * steps(s) + step] : 0;
+        for (int i = 0; i < kLanes; ++i) {
+          const size_t o = static_cast<size_t>(block.first) + i;
+          *packed++ = i < block.count ? filter[o * steps(s) + step] : 0;
         }
       }
     }
@@ -51,15 +66,16 @@ struct TiledWconv {
     for (int item = first; item < last; ++item) {
       const int split = item % splits(s);
       const int end = splits(s) > 1 ? (split + 1) * kBlocksPerItem : blocks(s);
-      compute(call, item / splits(s), split * kBlocksPerItem, end < blocks(s) ? end : blocks(s));
+      compute(call, item / splits(s), split * kBlocksPerItem, min(end, blocks(s)));
     }
   }
 
   static void compute(const WconvCall& call, int pixel, int first_block, int last_block) {
     const BconvShape& s = *call.shape;
     float* out = call.out + static_cast<size_t>(pixel) * s.channels_out;
-    const int first = first_block * kLanes;
-    const int end = last_block * kLanes < s.channels_out ? last_block * kLanes : s.channels_out;
+    const int first = Block(s, first_block).first;
+    const Block last(s, last_block - 1);
+    const int end = last.first + last.count;
     for (int o = first; o < end; ++o) out[o] = 0;
     const int x = pixel % s.out_w, y = pixel / s.out_w % s.out_h, n = pixel / s.out_w / s.out_h;
     for (int ky = 0; ky < s.kernel_h; ++ky) {
@@ -69,7 +85,7 @@ struct TiledWconv {
         const int ix = x * s.stride_w - s.pad_left + kx * s.dilation_w;
         if (ix < 0 || ix >= s.in_w) continue;
         const size_t at = (static_cast<size_t>(n) * s.in_h + iy) * s.in_w + ix;
-        const int step = (ky * s.kernel_w + kx) * s.words_in();
+        const int step = (ky * s.kernel_w + kx) * s.group_words();
         add_tap(call, call.input + at * s.channels_in, step, first_block, last_block, out);
       }
     }
@@ -84,30 +100,43 @@ struct TiledWconv {
   static void add_tap(const WconvCall& call, const float* x, int step, int first_block,
                       int last_block, float* out) {
     const BconvShape& s = *call.shape;
+    const int depth = s.channels_in / s.groups;
+    for (int first = first_block; first < last_block;) {
+      const int group = first / group_blocks(s);
+      const int end = min(last_block, (group + 1) * group_blocks(s));
+      for (int word = 0; word < s.group_words(); word += kWords) {
+        const int words = min(s.group_words() - word, kWords);
+        add_words(call, x + static_cast<size_t>(group) * depth + word * 32, depth - word * 32,
+                  words, step + word, first, end, out);
+      }
+      first = end;
+    }
+  }
+
+  // `words` words of the inputs of a group, of which `left` or more follow, for blocks of its
+  // outputs.
+  static void add_words(const WconvCall& call, const float* x, int left, int words, int step,
+                        int first_block, int last_block, float* out) {
+    const BconvShape& s = *call.shape;
     typename Tile::Inputs inputs;
-    for (int word = 0; word < s.words_in(); word += kWords) {
-      const int words = s.words_in() - word < kWords ? s.words_in() - word : kWords;
-      const int channels = s.channels_in - word * 32;
-      if (channels < words * 32) {
-        alignas(64) float padded[kWords * 32] = {};  // absent channels add ±0
-        memcpy(padded, x + word * 32, channels * sizeof(float));
-        Tile::load(padded, words, &inputs);
-      } else {
-        Tile::load(x + word * 32, words, &inputs);
+    if (left < words * 32) {
+      alignas(64) float padded[kWords * 32] = {};  // absent channels add ±0
+      memcpy(padded, x, left * sizeof(float));
+      Tile::load(padded, words, &inputs);
+    } else {
+      Tile::load(x, words, &inputs);
+    }
+    for (int index = first_block; index < last_block; ++index) {
+      const uint32_t* filter = call.filter + (static_cast<size_t>(index) * steps(s) + step) * kLanes;
+      const Block block(s, index);
+      if (block.count == kLanes) {
+        Tile::add(inputs, words, filter, out + block.first);
+        continue;
       }
-      for (int block = first_block; block < last_block; ++block) {
-        const uint32_t* filter =
-            call.filter + (static_cast<size_t>(block) * steps(s) + step + word) * kLanes;
-        const int left = s.channels_out - block * kLanes;
-        if (left >= kLanes) {
-          Tile::add(inputs, words, filter, out + block * kLanes);
-          continue;
-        }
-        alignas(64) float sums[kLanes] = {};
-        memcpy(sums, out + block * kLanes, left * sizeof(float));
-        Tile::add(inputs, words, filter, sums);
-        memcpy(out + block * kLanes, sums, left * sizeof(float));
-      }
+      alignas(64) float sums[kLanes] = {};
+      memcpy(sums, out + block.first, block.count * sizeof(float));
+      Tile::add(inputs, words, filter, sums);
+      memcpy(out + block.first, sums, block.count * sizeof(float));
     }
   }
 

@@ -23,8 +23,8 @@ struct DepthwiseRows {
     return v;
   }
 
-  static size_t signs(const BconvShape& s) {
-    return static_cast<size_t>(s.kernel_h) * s.kernel_w * round_up(s.channels_out, kBlock);
+  static uint64_t signs(const BconvShape& s) {
+    return static_cast<uint64_t>(s.kernel_h) * s.kernel_w * round_up(s.channels_out, kBlock);
   }
 
   // [KH, KW, words of O] -> ±1 as [KH * KW, O rounded up to whole words].
