@@ -33,7 +33,7 @@ REGISTER_BITS = 128
 def chain(layers: int) -> bytes:
     """A file of equal binary convolutions, each of which gives the next one its bits."""
     from onebit.bits import pack
-    from tests.edge.native.graphs import ABSENT, Graph, bconv_options
+    from tests.support.lce_graphs import ABSENT, Graph, bconv_options
 
     graph, rng = Graph(), np.random.default_rng(0)
     x = graph.tensor((1, SIZE, SIZE, CHANNELS))

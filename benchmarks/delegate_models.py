@@ -68,8 +68,7 @@ def litert_files(model: Any) -> dict[str, bytes]:
 def mlp_files() -> dict[str, bytes]:
     """784-1024×3-10 with ±1 weights, per-channel scale and bias: packed, and as floats."""
     from onebit.bits import pack
-    from tests.edge.native.graphs import ABSENT, Graph, schema
-    from tests.edge.native.test_weight_only import dense_options, elementwise
+    from tests.support.lce_graphs import ABSENT, Graph, dense_options, elementwise, schema
 
     rng = np.random.default_rng(0)
     sizes = (784, 1024, 1024, 1024, 10)

@@ -1,4 +1,4 @@
-"""Builds the delegate: `python build_library.py [--target TARGET] [--zig] [--sanitize]`.
+"""Builds the delegate: `python build_library.py [--target TARGET] [--zig] [--sanitize WITH]`.
 
 It prints the library's path. CMake and the compiler are the system's where there are any;
 otherwise, and to cross-compile, they come from PyPI (packages cmake and ziglang) into a private
@@ -85,28 +85,44 @@ def zig_compilers(folder: Path, triple: str, flags: list[str]) -> list[str]:
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Waits until nobody else builds in `folder`."""
+    """Waits until no other process builds in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def build(target: str | None = None, *, zig: bool = False, sanitize: bool = False) -> Path:
+def build(
+    target: str | None = None,
+    *,
+    zig: bool = False,
+    sanitize: str | None = None,
+    unit_tests: bool = False,
+) -> Path:
     """Builds the library for `target`, or for this machine, and returns its path.
+
+    Args:
+        target: One of `TARGETS`.
+        zig: Use Zig for this machine, too.
+        sanitize: `address` for AddressSanitizer and UBSan, or `thread`.
+        unit_tests: Build the program `unit_tests` beside the library.
 
     Raises:
         ToolsMissingError: There is no CMake or compiler, and PyPI cannot be reached.
         subprocess.CalledProcessError: CMake or the compiler failed.
     """
     with alone(HERE / "build"):
-        return _build(target, zig, sanitize)
+        return _build(target, zig, sanitize, unit_tests)
 
 
-def _build(target: str | None, zig: bool, sanitize: bool) -> Path:
-    name = target or "native"
-    folder = HERE / "build" / (name + ("-sanitize" if sanitize else "") + ("-zig" if zig else ""))
-    options = ["-DCMAKE_BUILD_TYPE=Release", f"-DONEBIT_SANITIZE={'ON' if sanitize else 'OFF'}"]
+def _build(target: str | None, zig: bool, sanitize: str | None, unit_tests: bool) -> Path:
+    parts = [target or "native", sanitize and f"sanitize-{sanitize}", "zig" if zig else ""]
+    folder = HERE / "build" / "-".join(filter(None, parts))
+    options = [
+        "-DCMAKE_BUILD_TYPE=Release",
+        f"-DONEBIT_SANITIZE={sanitize or ''}",
+        f"-DONEBIT_UNIT_TESTS={'ON' if unit_tests else 'OFF'}",
+    ]
     host = sysconfig.get_platform().rpartition("-")[2]
     if target or zig or not (shutil.which("c++") or os.environ.get("CXX")):
         triple, processor = TARGETS[target or {"armv7l": "armv7"}.get(host, host)]
@@ -130,7 +146,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--target", choices=sorted(TARGETS), help="cross-compile with Zig")
     parser.add_argument("--zig", action="store_true", help="use Zig for this machine too")
-    parser.add_argument("--sanitize", action="store_true", help="with AddressSanitizer and UBSan")
+    parser.add_argument(
+        "--sanitize",
+        choices=("address", "thread"),
+        help="with AddressSanitizer and UBSan, or with ThreadSanitizer",
+    )
     arguments = parser.parse_args()
     try:
         print(build(arguments.target, zig=arguments.zig, sanitize=arguments.sanitize))

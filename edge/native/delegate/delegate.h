@@ -17,8 +17,8 @@ struct Selection;
 
 struct Options {
   int num_threads = 0;  // 0: as the interpreter recommends
-  bool forced = false;  // use `isa` only, and the scalar reference where it has no kernel
-  b1::Isa isa = b1::Isa::kScalar;
+  // Forced: use this one only, and the scalar reference where it has no kernel.
+  b1::IsaChoice isa = {false, b1::Isa::kScalar};
   char kernel[64] = "";    // use this variant where its precondition holds
   char profile[512] = "";  // write a profile to this file when the delegate is destroyed
   bool fuse = true;        // merge operators; off only to test and to measure

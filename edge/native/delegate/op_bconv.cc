@@ -17,7 +17,7 @@ struct State {
   int channels_in, activation;
   TfLiteType output_type;
 
-  b1::BconvShape shape;
+  b1::ConvShape shape;
   b1::BconvEpilogue epilogue;
   b1::BconvCorrection correction;
   const b1::BconvKernel* kernel;
@@ -65,7 +65,7 @@ bool find_shape(Partition& p, Op& op, State& state) {
       filter.dims[2] > kMaxWindow) {
     return p.fail(op, "filter must be [O, KH, KW, words]");
   }
-  b1::BconvShape& s = state.shape;
+  b1::ConvShape& s = state.shape;
   s.batch = in.dims[0], s.in_h = in.dims[1], s.in_w = in.dims[2];
   s.channels_in = state.channels_in;
   s.channels_out = filter.dims[0];
@@ -97,11 +97,11 @@ bool find_shape(Partition& p, Op& op, State& state) {
   s.pad_top = w.pad_top, s.pad_left = w.pad_left;
   s.zero_padding = state.same && !state.pad_ones && s.needs_padding();
   // Indices into the padded input, the outputs and the filter stay below 2^31.
-  const int64_t frame = static_cast<int64_t>(s.padded_h()) * s.padded_w();
+  const int64_t padded = static_cast<int64_t>(s.padded_h()) * s.padded_w();
   const int64_t plane = static_cast<int64_t>(s.out_h) * s.out_w;
   const int64_t out = plane * (s.channels_out + 32ll);
-  if (frame > 1 << 28 || frame * s.batch > 1 << 28 ||
-      frame * s.batch * s.words_in() > 1 << 28 || plane > 1 << 29 || out > 1 << 29 ||
+  if (padded > 1 << 28 || padded * s.batch > 1 << 28 ||
+      padded * s.batch * s.words_in() > 1 << 28 || plane > 1 << 29 || out > 1 << 29 ||
       out * s.batch > 1 << 29) {
     return p.fail(op, "an input of %d x %d x %d with %d channels out is too large", s.batch, s.in_h,
                   s.in_w, s.channels_out);
@@ -110,7 +110,7 @@ bool find_shape(Partition& p, Op& op, State& state) {
 }
 
 // Sum of the weights of a tap, as ±1.
-int tap_sum(const b1::BconvShape& s, const uint32_t* tap) {
+int tap_sum(const b1::ConvShape& s, const uint32_t* tap) {
   int negative = 0;
   for (int i = 0; i < s.group_words(); ++i) negative += __builtin_popcount(tap[i]);
   return s.channels_in / s.groups - 2 * negative;
@@ -150,7 +150,7 @@ int classify(int out, int stride, int pad, int in, int kernel, int dilation, uin
 // Zero padding: for each class of positions, the sum of the weights of the taps outside. Those of
 // the taps inside are differences of sums over all taps above and to the left of a tap.
 bool make_correction(Partition& p, Op& op, State& state, const uint32_t* filter) {
-  const b1::BconvShape& s = state.shape;
+  const b1::ConvShape& s = state.shape;
   Inside rows[kMaxClasses], columns[kMaxClasses];
   if (!state.classes.reserve(static_cast<uint64_t>(s.out_h) + s.out_w, 1)) {
     return p.out_of_memory(op);
@@ -216,7 +216,7 @@ void mirror_clamp(int activation, int32_t products, b1::BconvEpilogue* e) {
 
 // Folds multiplier and bias, or copies thresholds, into arrays that whole blocks may be read from.
 bool make_epilogue(Partition& p, Op& op, State& state) {
-  const b1::BconvShape& s = state.shape;
+  const b1::ConvShape& s = state.shape;
   b1::BconvEpilogue& e = state.epilogue;
   const size_t capacity = b1::channel_capacity(s.channels_out);
   const int32_t products = s.kernel_h * s.kernel_w * (s.channels_in / s.groups);
@@ -276,7 +276,7 @@ b1::BconvOutput output_of(TfLiteType type) {
 bool infer(Partition& p, Op& op) {
   State& state = op.state_as<State>();
   if (!find_shape(p, op, state)) return false;
-  const b1::BconvShape& s = state.shape;
+  const b1::ConvShape& s = state.shape;
   const TfLiteType type = state.output_type;
   if (type != kTfLiteFloat32 && type != kTfLiteInt8 && type != kTfLiteInt32) {
     return p.fail(op, "output is %s, not float32, int8 or int32", type_name(type));
@@ -290,7 +290,7 @@ bool infer(Partition& p, Op& op) {
 
 bool prepare(Partition& p, Op& op) {
   State& state = op.state_as<State>();
-  const b1::BconvShape& s = state.shape;
+  const b1::ConvShape& s = state.shape;
   b1::BconvEpilogue& e = state.epilogue;
   e.output = output_of(state.output_type);
   if (!make_epilogue(p, op, state)) return false;
@@ -309,8 +309,8 @@ bool prepare(Partition& p, Op& op) {
   if (s.zero_padding && !make_correction(p, op, state, filter)) return false;
 
   const Options& options = p.delegate->options;
-  state.kernel = b1::choose_bconv_kernel(s, options.forced, options.isa, options.kernel);
-  op.kernel = state.kernel->name;
+  state.kernel = b1::choose_bconv_kernel(s, options.isa, options.kernel);
+  op.kernel = state.kernel->info.name;
   if (state.packed_for != state.kernel) {
     state.packed_for = nullptr;
     if (!state.filter.reserve(state.kernel->filter_words(s), sizeof(uint32_t))) {
@@ -323,9 +323,9 @@ bool prepare(Partition& p, Op& op) {
   return scratch == 0 || p.add_scratch(op, scratch * sizeof(uint32_t));
 }
 
-void stage(void* context, int first, int last) {
+void pack_input(void* context, int first, int last) {
   const State& state = *static_cast<State*>(context);
-  state.kernel->stage(state.call, first, last);
+  state.kernel->pack_input(state.call, first, last);
 }
 
 void compute(void* context, int first, int last) {
@@ -358,7 +358,7 @@ void run(Partition& p, Op& op) {
       break;
   }
   Pool& pool = p.delegate->pool;
-  pool.run(state.kernel->stage_items(state.shape), stage, &state);
+  pool.run(state.kernel->input_items(state.shape), pack_input, &state);
   pool.run(state.kernel->run_items(state.shape), compute, &state);
 }
 

@@ -8,6 +8,7 @@ namespace onebit {
 namespace {
 
 struct State {
+  bool multiplies;
   bool only_signs;   // of a * scale + offset, which the packing kernel computes itself
   Buffer constants;  // scale, then offset: a value for each channel
   const b1::ElementwiseKernel* kernel;
@@ -83,12 +84,13 @@ bool make_constants(Partition& p, Op& op, State& state, int channels) {
   std::fill_n(scale, channels, 1.0f);
   std::fill_n(offset, channels, 0.0f);
   const int constant = op.inputs[op.channel_constant];
-  return copy_channel_constant(p, op, constant, channels, op.type == &kMul ? scale : offset) &&
+  return copy_channel_constant(p, op, constant, channels, state.multiplies ? scale : offset) &&
          (op.offset < 0 || copy_channel_constant(p, op, op.offset, channels, offset));
 }
 
 bool prepare(Partition& p, Op& op) {
   State& state = op.state_as<State>();
+  state.multiplies = op.type == &kMul;
   const Options& options = p.delegate->options;
   // Merged signs have the shape of the result but for the channels, which an operand has.
   TensorInfo out;
@@ -101,10 +103,9 @@ bool prepare(Partition& p, Op& op) {
   const int last = op.offset >= 0 ? op.merged_activation : op.activation;
   activation_range(last, &state.call.low, &state.call.high);
   state.only_signs = op.channel_constant >= 0 && op.outputs[0] < 0 && last == kTfLiteActNone;
-  state.pack = b1::choose_pack_kernel(options.forced, options.isa);
-  state.kernel = op.type == &kMul ? b1::choose_mul_kernel(options.forced, options.isa)
-                                  : b1::choose_add_kernel(options.forced, options.isa);
-  op.kernel = state.only_signs ? state.pack->name : state.kernel->name;
+  state.pack = b1::choose_kernel<b1::PackKernel>(options.isa);
+  state.kernel = b1::choose_kernel<b1::ElementwiseKernel>(options.isa);
+  op.kernel = state.only_signs ? state.pack->info.name : state.kernel->info.name;
   return true;
 }
 
@@ -132,7 +133,7 @@ void compute(void* context, int first, int last) {
                         scale, scale + s.call.channels, s.call.bits + first * words);
     return;
   }
-  s.kernel->run(s.call, first, last);
+  (s.multiplies ? s.kernel->multiply : s.kernel->add)(s.call, first, last);
 }
 
 void run(Partition& p, Op& op) {
@@ -153,7 +154,7 @@ void run(Partition& p, Op& op) {
     call.rank = 1;
     call.dims[0] = static_cast<int>(count);
     call.a = {static_cast<const float*>(a.data), {a.row_stride}, false};
-    call.b = {op.type == &kMul ? scale : offset, {0}, false};
+    call.b = {s.multiplies ? scale : offset, {0}, false};
     call.offset = op.offset < 0 ? nullptr : offset;
   }
   p.delegate->pool.run(static_cast<int>(count), compute, &s);

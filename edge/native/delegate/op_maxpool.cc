@@ -89,9 +89,9 @@ bool prepare(Partition& p, Op& op) {
     state.call.offset = offset;
   }
   const Options& options = p.delegate->options;
-  state.kernel = b1::choose_max_pool_kernel(options.forced, options.isa);
-  state.pack = b1::choose_pack_kernel(options.forced, options.isa);
-  op.kernel = state.kernel->name;
+  state.kernel = b1::choose_kernel<b1::MaxPoolKernel>(options.isa);
+  state.pack = b1::choose_kernel<b1::PackKernel>(options.isa);
+  op.kernel = state.kernel->info.name;
   return true;
 }
 

@@ -58,12 +58,12 @@ bool prepare_quantize(Partition& p, Op& op) {
   Quantizer& q = op.state_as<Quantizer>();
   const Value& in = p.values[op.inputs[0]];
   const Options& options = p.delegate->options;
-  q.kernel = b1::choose_pack_kernel(options.forced, options.isa);
+  q.kernel = b1::choose_kernel<b1::PackKernel>(options.isa);
   q.channels = channels(in);
   q.is_float = in.type == kTfLiteFloat32;
   // A bool is 0 or 1 in memory: below 1 is negative.
   q.zero_point = in.type == kTfLiteBool ? 1 : p.tensor_of(op.inputs[0]).params.zero_point;
-  op.kernel = q.kernel->name;
+  op.kernel = q.kernel->info.name;
   return true;
 }
 
@@ -118,7 +118,7 @@ bool prepare_dequantize(Partition& p, Op& op) {
   Dequantizer& d = op.state_as<Dequantizer>();
   const Value& out = p.values[op.outputs[0]];
   const Options& options = p.delegate->options;
-  d.kernel = b1::choose_unpack_kernel(options.forced, options.isa);
+  d.kernel = b1::choose_kernel<b1::UnpackKernel>(options.isa);
   d.channels = channels(out);
   d.is_float = out.type == kTfLiteFloat32;
   d.plus = 1;
@@ -131,7 +131,7 @@ bool prepare_dequantize(Partition& p, Op& op) {
     d.plus = static_cast<int8_t>(std::min<int64_t>(q.zero_point + one, INT8_MAX));
     d.minus = static_cast<int8_t>(std::max<int64_t>(q.zero_point - one, INT8_MIN));
   }
-  op.kernel = d.kernel->name;
+  op.kernel = d.kernel->info.name;
   return true;
 }
 

@@ -44,8 +44,8 @@ bool infer(Partition& p, Op& op) {
 
 bool prepare(Partition& p, Op& op) {
   State& state = op.state_as<State>();
-  state.kernel = b1::choose_copy_kernel(p.delegate->options.forced, p.delegate->options.isa);
-  op.kernel = state.kernel->name;
+  state.kernel = b1::choose_kernel<b1::CopyKernel>(p.delegate->options.isa);
+  op.kernel = state.kernel->info.name;
   return true;
 }
 

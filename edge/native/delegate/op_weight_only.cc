@@ -17,7 +17,7 @@ struct State {
   bool same, depthwise, dense, keep_dims;
   TensorInfo filter;  // the unpacked one
 
-  b1::BconvShape shape;
+  b1::ConvShape shape;
   const b1::WconvKernel* kernel;
   const b1::WdepthwiseKernel* depthwise_kernel;
   int packed_groups;  // that `filter_data` was packed for; 0: not yet
@@ -137,7 +137,7 @@ bool check_words(Partition& p, Op& op, const State& state) {
 }
 
 bool find_dense_shape(Partition& p, Op& op, State& state, const Value& in) {
-  b1::BconvShape& s = state.shape;
+  b1::ConvShape& s = state.shape;
   s.channels_in = state.filter.dims[1];
   s.channels_out = state.filter.dims[0];
   if (elements(in) % s.channels_in != 0 || (state.keep_dims && channels(in) != s.channels_in)) {
@@ -150,7 +150,7 @@ bool find_dense_shape(Partition& p, Op& op, State& state, const Value& in) {
 }
 
 bool find_conv_shape(Partition& p, Op& op, State& state, const Value& in) {
-  b1::BconvShape& s = state.shape;
+  b1::ConvShape& s = state.shape;
   const TensorInfo& filter = state.filter;
   if (in.rank != 4) return p.fail(op, "needs an input [N, H, W, C]");
   s.batch = in.dims[0], s.in_h = in.dims[1], s.in_w = in.dims[2], s.channels_in = in.dims[3];
@@ -177,7 +177,7 @@ bool infer(Partition& p, Op& op) {
                                                   : find_conv_shape(p, op, state, in))) {
     return false;
   }
-  b1::BconvShape& s = state.shape;
+  b1::ConvShape& s = state.shape;
   Window& w = state.window;
   if (w.kernel_h > kMaxWindow || w.kernel_w > kMaxWindow || s.channels_in > 1 << 24) {
     return p.fail(op, "its window is too large");
@@ -245,7 +245,7 @@ bool read_filter(Partition& p, Op& op, const State& state, Buffer* split, const 
   const uint64_t words = static_cast<uint64_t>(filter.dims[0]) * taps * b1::words_for(depth);
   if (!split->reserve(words, sizeof(uint32_t))) return p.out_of_memory(op);
   const Options& options = p.delegate->options;
-  b1::choose_unpack_kernel(options.forced, options.isa)
+  b1::choose_kernel<b1::UnpackKernel>(options.isa)
       ->split_rows(*bits, filter.dims[0], taps, depth, split->as<uint32_t>());
   *bits = split->as<uint32_t>();
   return true;
@@ -254,7 +254,7 @@ bool read_filter(Partition& p, Op& op, const State& state, Buffer* split, const 
 // Packs the filter for the kernel, once: its shape is the file's. Only its division into groups may
 // change with the channels of the input.
 bool pack_filter(Partition& p, Op& op, State& state) {
-  const b1::BconvShape& s = state.shape;
+  const b1::ConvShape& s = state.shape;
   if (state.packed_groups == s.groups) return true;
   state.packed_groups = 0;
   Buffer split;
@@ -277,10 +277,10 @@ bool pack_filter(Partition& p, Op& op, State& state) {
 
 bool prepare(Partition& p, Op& op) {
   State& state = op.state_as<State>();
-  const b1::BconvShape& s = state.shape;
+  const b1::ConvShape& s = state.shape;
   const Options& options = p.delegate->options;
-  state.kernel = b1::choose_wconv_kernel(options.forced, options.isa);
-  state.depthwise_kernel = b1::choose_wdepthwise_kernel(options.forced, options.isa);
+  state.kernel = b1::choose_kernel<b1::WconvKernel>(options.isa);
+  state.depthwise_kernel = b1::choose_kernel<b1::WdepthwiseKernel>(options.isa);
   if (!make_channel_data(p, op, state) || !pack_filter(p, op, state)) return false;
   b1::WconvCall& call = state.call;
   call.shape = &s;
@@ -290,7 +290,7 @@ bool prepare(Partition& p, Op& op) {
   call.bias = call.scale + s.channels_out;
   const bool merged = op.scale >= 0 || op.offset >= 0;
   activation_range(merged ? op.merged_activation : op.activation, &call.low, &call.high);
-  op.kernel = state.depthwise ? state.depthwise_kernel->name : state.kernel->name;
+  op.kernel = state.depthwise ? state.depthwise_kernel->info.name : state.kernel->info.name;
   op.macs = static_cast<int64_t>(s.pixels()) * s.channels_out * s.kernel_h * s.kernel_w *
             (state.depthwise ? 1 : s.channels_in / s.groups);
   return true;
@@ -307,7 +307,7 @@ void compute(void* context, int first, int last) {
 
 void run(Partition& p, Op& op) {
   State& state = op.state_as<State>();
-  const b1::BconvShape& s = state.shape;
+  const b1::ConvShape& s = state.shape;
   state.call.input = p.data<float>(op.inputs[kInput]);
   state.call.out = p.data<float>(op.outputs[0]);
   p.delegate->pool.run(state.depthwise ? s.batch * s.out_h : state.kernel->items(s), compute,

@@ -19,17 +19,8 @@ bool copy_text(const char* value, char* to, size_t size) {
   return true;
 }
 
-const b1::BconvKernel* find_kernel(const char* name) {
-  int count;
-  const b1::BconvKernel* const* kernels = b1::bconv_kernels(&count);
-  for (int i = 0; i < count; ++i) {
-    if (strcmp(kernels[i]->name, name) == 0) return kernels[i];
-  }
-  return nullptr;
-}
-
 bool read_isa(const char* key, const char* value, Options* o, ErrorReporter report) {
-  if (!b1::isa_from_name(value, &o->isa)) {
+  if (!b1::isa_from_name(value, &o->isa.isa)) {
     char known[200] = "expected";
     for (int i = 0; i < b1::kIsas; ++i) {
       const size_t used = strlen(known);
@@ -38,8 +29,8 @@ bool read_isa(const char* key, const char* value, Options* o, ErrorReporter repo
     }
     return reject(report, key, value, known);
   }
-  if (!b1::cpu_has(o->isa)) return reject(report, key, value, "this CPU does not have it");
-  o->forced = true;
+  if (!b1::cpu_has(o->isa.isa)) return reject(report, key, value, "this CPU does not have it");
+  o->isa.forced = true;
   return true;
 }
 
@@ -55,8 +46,8 @@ bool read_option(const char* key, const char* value, Options* o, ErrorReporter r
   }
   if (strcmp(key, "isa") == 0) return read_isa(key, value, o, report);
   if (strcmp(key, "kernel") == 0) {
-    const b1::BconvKernel* kernel = find_kernel(value);
-    if (kernel == nullptr || !b1::cpu_has(kernel->isa) ||
+    const b1::BconvKernel* kernel = b1::find_bconv_kernel(value);
+    if (kernel == nullptr || !b1::cpu_has(kernel->info.isa) ||
         !copy_text(value, o->kernel, sizeof o->kernel)) {
       return reject(report, key, value, "this machine has no such kernel");
     }
@@ -83,12 +74,12 @@ bool read_options(const char* const* keys, const char* const* values, size_t cou
   for (size_t i = 0; i < count; ++i) {
     if (!read_option(keys[i], values[i], o, report)) return false;
   }
-  if (o->forced && o->kernel[0]) {
-    const b1::Isa needed = find_kernel(o->kernel)->isa;
-    if (!b1::covers(o->isa, needed)) {
+  if (o->isa.forced && o->kernel[0]) {
+    const b1::Isa needed = b1::find_bconv_kernel(o->kernel)->info.isa;
+    if (!b1::covers(o->isa.isa, needed)) {
       char conflict[120];
       snprintf(conflict, sizeof conflict, "it needs isa=%s, and isa=%s is set", b1::isa_name(needed),
-               b1::isa_name(o->isa));
+               b1::isa_name(o->isa.isa));
       return reject(report, "kernel", o->kernel, conflict);
     }
   }

@@ -13,42 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "inline.h"
-#include "isa.h"
+#include "conv_shape.h"
+#include "kernel_info.h"
 
 namespace b1 {
-
-// Channels that one epilogue call handles: one word of bits.
-constexpr int kBlock = 32;
-
-// Entries that a per-channel array holds, so that a whole block may be read from any channel on.
-B1_INLINE constexpr int channel_capacity(int channels) { return channels + kBlock; }
-
-struct BconvShape {
-  int batch, in_h, in_w, channels_in;
-  int out_h, out_w, channels_out;
-  int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
-  int pad_top, pad_left, groups;
-  bool zero_padding;  // padded taps contribute nothing, else they count as +1
-
-  B1_INLINE int words_in() const { return words_for(channels_in); }
-  B1_INLINE int group_words() const { return words_for(channels_in / groups); }
-  B1_INLINE int group_channels_out() const { return channels_out / groups; }
-  B1_INLINE int pixels() const { return batch * out_h * out_w; }
-  // Rows and columns that the taps of any output pixel touch, padding included.
-  B1_INLINE int padded_h() const {
-    return span(in_h, pad_top, out_h, stride_h, kernel_h, dilation_h);
-  }
-  B1_INLINE int padded_w() const {
-    return span(in_w, pad_left, out_w, stride_w, kernel_w, dilation_w);
-  }
-  B1_INLINE bool needs_padding() const { return padded_h() != in_h || padded_w() != in_w; }
-
- private:
-  B1_INLINE static int span(int in, int pad, int out, int stride, int kernel, int dilation) {
-    return max((out - 1) * stride + (kernel - 1) * dilation + 1, in + pad);
-  }
-};
 
 enum class BconvOutput { kFloat, kInt8, kBits };
 
@@ -76,7 +44,7 @@ struct BconvCorrection {
 };
 
 struct BconvCall {
-  const BconvShape* shape;
+  const ConvShape* shape;
   const BconvEpilogue* epilogue;
   const BconvCorrection* correction;  // nullptr without zero padding
   const uint32_t* filter;             // as `pack_filter` of the variant made it
@@ -89,20 +57,19 @@ struct BconvCall {
   uint32_t* out_bits;  // kFloat: the signs of the result, or nullptr; kBits: the result
 };
 
-// One row of the variant table. `stage` and `run` split their work into items that may run
-// concurrently; `run` needs all of `stage`. Items follow the pixels, so that a thread that takes
-// neighbouring ones mostly reads what it staged, and shares few cache lines of its outputs.
+// A variant. `pack_input` and `run` split their work into items that may run concurrently; `run` needs
+// all of `pack_input`. Items follow the pixels, so that a thread that takes neighbouring ones mostly
+// reads what it packed, and shares few cache lines of its outputs.
 struct BconvKernel {
-  const char* name;
-  Isa isa;
-  bool (*applies)(const BconvShape&);
-  bool (*pays)(const BconvShape&);  // whether it beats the variants below it in the table
-  uint64_t (*filter_words)(const BconvShape&);
-  void (*pack_filter)(const BconvShape&, const uint32_t* filter, uint32_t* packed);
-  uint64_t (*scratch_words)(const BconvShape&);
-  int (*stage_items)(const BconvShape&);
-  void (*stage)(const BconvCall&, int first, int last);
-  int (*run_items)(const BconvShape&);
+  KernelInfo info;
+  bool (*applies)(const ConvShape&);
+  bool (*pays)(const ConvShape&);  // whether it beats the variants after it in the list
+  uint64_t (*filter_words)(const ConvShape&);
+  void (*pack_filter)(const ConvShape&, const uint32_t* filter, uint32_t* packed);
+  uint64_t (*scratch_words)(const ConvShape&);
+  int (*input_items)(const ConvShape&);
+  void (*pack_input)(const BconvCall&, int first, int last);
+  int (*run_items)(const ConvShape&);
   void (*run)(const BconvCall&, int first, int last);
 };
 

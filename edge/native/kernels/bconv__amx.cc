@@ -7,13 +7,13 @@
 //
 // so that the accumulators start at sum(w), and padding with +1, bit 0, is the byte 0.
 //
-// Inputs are expanded to bytes once, into a frame; the filter stays packed, one bit each, and is
+// Inputs are expanded to bytes once, with padding; the filter stays packed, one bit each, and is
 // expanded a block of channels at a time, or just ahead of the multiplication. A tile's rows lie at
-// one distance from each other, so a tile takes positions of the frame that follow each other,
-// those of its padding included, whose results are dropped. For strides the frame is split into
+// one distance from each other, so a tile takes positions that follow each other,
+// those of its padding included, whose results are dropped. For strides the input is split into
 // phases: position (y, x) of phase (i, j) is pixel (y * stride_h + i, x * stride_w + j), and each
 // tap reads one phase at stride 1.
-#include "amx_frame.h"
+#include "amx_input.h"
 #include "variants.h"
 #include "vector_avx512.h"
 
@@ -21,49 +21,48 @@ namespace b1 {
 namespace {
 
 struct TileAmx : EpilogueAvx512 {
-  static constexpr Isa kIsa = Isa::kAmx;
-  static constexpr int kPixels = 64, kGroup = 64, kChannels = 32;
+  static constexpr int kMr = 64, kMrStep = 64, kNr = 32;
 };
 
 constexpr int kStep = 64;                  // inputs that one multiplication takes
 constexpr int kTileBytes = kRows * kStep;  // also one step of 16 channels, expanded
-constexpr int kMostParts = TileAmx::kPixels / kRows;
+constexpr int kMostParts = TileAmx::kMr / kRows;
 constexpr int kPanelSteps = 18;  // a block that is expanded once: 36 KB of the first-level cache
 constexpr int kAhead = 2;        // else steps that are expanded before they are needed
 constexpr int kFewTiles = 3;     // for which expanding a block first does not pay
 constexpr int kMaxTaps = 256;
-constexpr size_t kOwnFrameBytes = 1 << 16;  // on a thread's stack
-constexpr size_t kMaxFrameBytes = size_t{1} << 28;
+constexpr size_t kOwnBytes = 1 << 16;  // on a thread's stack
+constexpr size_t kMostBytes = size_t{1} << 28;
 
-int blocks(const BconvShape& s) { return (s.channels_out + kBlock - 1) / kBlock; }
-int tap_steps(const BconvShape& s) { return (s.words_in() + 1) / 2; }
-int steps(const BconvShape& s) { return s.kernel_h * s.kernel_w * tap_steps(s); }
+int blocks(const ConvShape& s) { return (s.channels_out + kBlock - 1) / kBlock; }
+int tap_steps(const ConvShape& s) { return (s.words_in() + 1) / 2; }
+int steps(const ConvShape& s) { return s.kernel_h * s.kernel_w * tap_steps(s); }
 
 // Positions from the first output of the first image to the last of the last.
-int positions(const BconvShape& s) {
-  const Frame f(s);
+int positions(const ConvShape& s) {
+  const PaddedBytes f(s);
   return static_cast<int>(f.image) * (s.batch - 1) + (s.out_h - 1) * f.w + s.out_w;
 }
 // Tiles of up to four registers of positions, of nearly one size: two alone would wait for each
 // other's results. Several are an even number, which two threads share equally.
-int parts(const BconvShape& s) { return (positions(s) + kRows - 1) / kRows; }
-int tiles(const BconvShape& s) {
+int parts(const ConvShape& s) { return (positions(s) + kRows - 1) / kRows; }
+int tiles(const ConvShape& s) {
   const int least = (parts(s) + kMostParts - 1) / kMostParts;
   return least > 1 ? round_up(least, 2) : 1;
 }
-int first_part(const BconvShape& s, int tile) {
+int first_part(const ConvShape& s, int tile) {
   return static_cast<int>(static_cast<int64_t>(tile) * parts(s) / tiles(s));
 }
 
-bool applies(const BconvShape& s) {
+bool applies(const ConvShape& s) {
   if (s.groups != 1 || static_cast<int64_t>(s.kernel_h) * s.kernel_w > kMaxTaps) return false;
   const size_t padded =
       static_cast<size_t>(s.padded_h() + s.stride_h) * (s.padded_w() + s.stride_w);
-  return padded * s.batch <= kMaxFrameBytes / 64 && Frame(s).bytes() <= kMaxFrameBytes;
+  return padded * s.batch <= kMostBytes / 64 && PaddedBytes(s).bytes() <= kMostBytes;
 }
 
 // A few pixels leave most of a tile empty, and 32 channels half of a step.
-bool pays(const BconvShape& s) { return applies(s) && s.pixels() >= kRows && s.channels_in > 32; }
+bool pays(const ConvShape& s) { return applies(s) && s.pixels() >= kRows && s.channels_in > 32; }
 
 // The bits of 16 channels in a step, in the order of a tile register's bytes: row r has bit
 // 4 * channel + j for input 4 * r + j.
@@ -73,12 +72,12 @@ struct PackedStep {
 
 // [O, KH, KW, words] -> [block]{[half][step] PackedStep, [32] sums of w}; missing channels are
 // zero.
-size_t block_words(const BconvShape& s) {
+size_t block_words(const ConvShape& s) {
   return 2 * steps(s) * (sizeof(PackedStep) / sizeof(uint32_t)) + kBlock;
 }
-uint64_t filter_words(const BconvShape& s) { return block_words(s) * blocks(s); }
+uint64_t filter_words(const ConvShape& s) { return block_words(s) * blocks(s); }
 
-void pack_filter(const BconvShape& s, const uint32_t* filter, uint32_t* packed) {
+void pack_filter(const ConvShape& s, const uint32_t* filter, uint32_t* packed) {
   const int words = s.words_in(), taps = s.kernel_h * s.kernel_w;
   memset(packed, 0, filter_words(s) * sizeof *packed);
   for (int o = 0; o < s.channels_out; ++o) {
@@ -96,20 +95,20 @@ void pack_filter(const BconvShape& s, const uint32_t* filter, uint32_t* packed) 
   }
 }
 
-// Threads that share a tile each expand its small frame anew, which takes less than to fetch it
-// from each other's caches.
-bool has_own_frames(const BconvShape& s) {
-  return tiles(s) == 1 && Frame(s).bytes() <= kOwnFrameBytes;
+// Threads that share a tile each expand its small input, which takes less than to fetch it from each
+// other's caches.
+bool has_own_input(const ConvShape& s) {
+  return tiles(s) == 1 && PaddedBytes(s).bytes() <= kOwnBytes;
 }
 
-uint64_t scratch_words(const BconvShape& s) {
-  return has_own_frames(s) ? 0 : Frame(s).bytes() / sizeof(uint32_t);
+uint64_t scratch_words(const ConvShape& s) {
+  return has_own_input(s) ? 0 : PaddedBytes(s).bytes() / sizeof(uint32_t);
 }
 
-int stage_items(const BconvShape& s) { return has_own_frames(s) ? 0 : Frame(s).rows; }
+int input_items(const ConvShape& s) { return has_own_input(s) ? 0 : PaddedBytes(s).rows; }
 
-void stage(const BconvCall& call, int first, int last) {
-  fill(call, Frame(*call.shape), first, last, reinterpret_cast<uint8_t*>(call.scratch));
+void pack_input(const BconvCall& call, int first, int last) {
+  fill(call, PaddedBytes(*call.shape), first, last, reinterpret_cast<uint8_t*>(call.scratch));
 }
 
 // Compilers do not know that tile instructions read and write memory.
@@ -142,12 +141,12 @@ void expand(const PackedStep* from, int count, uint8_t* panel) {
   }
 }
 
-// One call's view of the frame.
+// Where the taps of a position lie, in bytes from it.
 struct Taps {
   size_t offset[kMaxTaps];
   int count, steps;  // steps of a tap
 
-  Taps(const BconvShape& s, const Frame& f) : count(0), steps(tap_steps(s)) {
+  Taps(const ConvShape& s, const PaddedBytes& f) : count(0), steps(tap_steps(s)) {
     for (int ky = 0; ky < s.kernel_h; ++ky) {
       for (int kx = 0; kx < s.kernel_w; ++kx) offset[count++] = f.tap(s, ky, kx);
     }
@@ -220,9 +219,9 @@ void accumulate(const Inputs& in, const Half& half, int32_t* sums) {
 }
 
 // Finishes the outputs among a tile's positions, those of a line with one correction at a time.
-void finish(const BconvCall& call, const Frame& f, int position, int count, int channel,
+void finish(const BconvCall& call, const PaddedBytes& f, int position, int count, int channel,
             const int32_t* sums) {
-  const BconvShape& s = *call.shape;
+  const ConvShape& s = *call.shape;
   const int left = s.channels_out - channel, channels = left < kBlock ? left : kBlock;
   const int end = position + count;
   for (int at = position; at < end;) {
@@ -250,7 +249,7 @@ void finish(const BconvCall& call, const Frame& f, int position, int count, int 
 }
 
 // How many outputs lie before a position.
-size_t pixels_before(const BconvShape& s, const Frame& f, int position) {
+size_t pixels_before(const ConvShape& s, const PaddedBytes& f, int position) {
   const int n = position / static_cast<int>(f.image), within = position % static_cast<int>(f.image);
   const int y = within / f.w, x = within % f.w;
   const size_t line = static_cast<size_t>(n) * s.out_h + (y < s.out_h ? y : s.out_h);
@@ -259,24 +258,24 @@ size_t pixels_before(const BconvShape& s, const Frame& f, int position) {
   return count < all ? count : all;  // the last tile may reach past the last image
 }
 
-int splits(const BconvShape& s) { return splits_of(tiles(s), blocks(s)); }
-int run_items(const BconvShape& s) { return tiles(s) * splits(s); }
+int splits(const ConvShape& s) { return splits_of(tiles(s), blocks(s)); }
+int run_items(const ConvShape& s) { return tiles(s) * splits(s); }
 
-void run_rectangle(const BconvCall& call, const Frame& f, const uint8_t* frame, const Taps& taps,
+void run_rectangle(const BconvCall& call, const PaddedBytes& f, const uint8_t* padded, const Taps& taps,
                    const Rectangle& r) {
   constexpr decltype(&accumulate<1, true>) kAccumulate[][kMostParts] = {
       {accumulate<1, false>, accumulate<2, false>, accumulate<3, false>, accumulate<4, false>},
       {accumulate<1, true>, accumulate<2, true>, accumulate<3, true>, accumulate<4, true>}};
-  const BconvShape& s = *call.shape;
+  const ConvShape& s = *call.shape;
   const int total = positions(s);
   const bool whole = steps(s) <= kPanelSteps && r.last_tile - r.first_tile >= kFewTiles;
   const size_t first_pixel = pixels_before(s, f, first_part(s, r.first_tile) * kRows);
   const bool split = r.last_block - r.first_block < blocks(s);  // of a single tile
   const size_t end_pixel = pixels_before(s, f, first_part(s, r.first_tile + 1) * kRows);
-  SplitBits<TileAmx::kPixels> bits(call, r, first_pixel,
+  SplitBits<TileAmx::kMr> bits(call, r, first_pixel,
                                    split ? static_cast<int>(end_pixel - first_pixel) : 0);
   alignas(64) uint8_t panel[2 * kPanelSteps * kTileBytes];
-  alignas(64) int32_t sums[TileAmx::kPixels * kBlock];
+  alignas(64) int32_t sums[TileAmx::kMr * kBlock];
   for (int block = r.first_block; block < r.last_block; ++block) {
     const uint32_t* filter = call.filter + block_words(s) * block;
     const PackedStep* packed = reinterpret_cast<const PackedStep*>(filter);
@@ -285,7 +284,7 @@ void run_rectangle(const BconvCall& call, const Frame& f, const uint8_t* frame, 
     for (int tile = r.first_tile; tile < r.last_tile; ++tile) {
       const int part = first_part(s, tile), end_part = first_part(s, tile + 1);
       const int position = part * kRows, end = end_part * kRows;
-      const Inputs inputs = {frame + f.pixel * position, taps, f.pixel};
+      const Inputs inputs = {padded + f.pixel * position, taps, f.pixel};
       for (int half = 0; half < 2; ++half) {
         kAccumulate[whole][end_part - part - 1](
             inputs,
@@ -301,24 +300,25 @@ void run_rectangle(const BconvCall& call, const Frame& f, const uint8_t* frame, 
 }
 
 void run(const BconvCall& call, int first, int last) {
-  const Frame f(*call.shape);
+  const PaddedBytes f(*call.shape);
   const Taps taps(*call.shape, f);
-  alignas(64) uint8_t own[kOwnFrameBytes];
-  const uint8_t* frame = reinterpret_cast<const uint8_t*>(call.scratch);
-  if (has_own_frames(*call.shape)) {
+  alignas(64) uint8_t own[kOwnBytes];
+  const uint8_t* padded = reinterpret_cast<const uint8_t*>(call.scratch);
+  if (has_own_input(*call.shape)) {
     fill(call, f, 0, f.rows, own);
-    frame = own;
+    padded = own;
   }
   configure_tiles();
   for_each_rectangle(first, last, splits(*call.shape), blocks(*call.shape),
-                     [&](const Rectangle& r) { run_rectangle(call, f, frame, taps, r); });
+                     [&](const Rectangle& r) { run_rectangle(call, f, padded, taps, r); });
   _tile_release();
 }
 
 }  // namespace
 
-const BconvKernel kBconvAmx = {
-    "b1_bconv_64x32__amx", TileAmx::kIsa, applies, pays,      filter_words, pack_filter,
-    scratch_words,         stage_items,   stage,   run_items, run};
+static_assert(kBconvAmxInfo.mr == TileAmx::kMr && kBconvAmxInfo.nr == TileAmx::kNr,
+              "variants.inc has the tile");
+const BconvKernel kBconvAmx = {kBconvAmxInfo, applies,     pays,       filter_words, pack_filter,
+                               scratch_words, input_items, pack_input, run_items,    run};
 
 }  // namespace b1

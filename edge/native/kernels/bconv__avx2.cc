@@ -66,8 +66,7 @@ struct CountingAvx2 : VectorEpilogue<VectorAvx2> {
 };
 
 struct TileAvx2 : CountingAvx2 {
-  static constexpr Isa kIsa = Isa::kAvx2;
-  static constexpr int kPixels = 16, kGroup = 2, kChannels = 32, kVectors = 4;
+  static constexpr int kMr = 16, kMrStep = 2, kNr = 32, kVectors = 4;
   static constexpr int kStepsPerWidening = 31;
   static constexpr bool kPaired = false;
 
@@ -84,7 +83,7 @@ struct TileAvx2 : CountingAvx2 {
   }
 
   template <int kCount>
-  static void accumulate(const uint32_t* const* pixels, int, const Runs& runs,
+  static void accumulate(const uint32_t* const* pixels, int, const TapRuns& runs,
                          const uint32_t* filter, int32_t* sums) {
     __m256i bytes[kCount][kVectors];
     memset(sums, 0, kCount * kBlock * sizeof *sums);
@@ -99,7 +98,7 @@ struct TileAvx2 : CountingAvx2 {
         while (at < end) {
           const ptrdiff_t stop = end - at < room ? end : at + room;
           room -= static_cast<int>(stop - at);
-          for (; at < stop; ++at, filter += kChannels) {
+          for (; at < stop; ++at, filter += kNr) {
             __m256i x[kCount];
             for (int p = 0; p < kCount; ++p) {
               x[p] = _mm256_set1_epi32(static_cast<int>(pixels[p][at]));
@@ -130,12 +129,11 @@ struct TileAvx2 : CountingAvx2 {
 // vector in four is counted. Each accumulator keeps, beside its counts, vectors of single bits:
 // `ones` and `twos`. Without a ternary operation the carry of ones, a and b is
 //   a ^ ((ones ^ a) & (a ^ b))
-// The filter and the frame hold the XOR of each pair of words (see the AVX-512 kernel), so that b
+// The filter and the padded input hold the XOR of each pair of words (see the AVX-512 kernel), so that b
 // itself is not needed. Registers suffice for one pixel at a time; a tile has more, so that listing
 // the words and finishing cost less a pixel.
 struct TilePairedAvx2 : CountingAvx2 {
-  static constexpr Isa kIsa = Isa::kAvx2;
-  static constexpr int kPixels = 16, kGroup = 16, kChannels = 16, kVectors = 2;
+  static constexpr int kMr = 16, kMrStep = 16, kNr = 16, kVectors = 2;
   static constexpr int kQuadsPerWidening = 31;
   static constexpr int kMostPairs = 256;
   static constexpr bool kPaired = true;
@@ -164,7 +162,7 @@ struct TilePairedAvx2 : CountingAvx2 {
     for (int v = 0; v < kVectors; ++v) {
       sum->ones[v] = sum->twos[v] = sum->fours[v] = _mm256_setzero_si256();
       if (!kOdd) continue;
-      sum->ones[v] = differing(x + 1, filter + kChannels, v);
+      sum->ones[v] = differing(x + 1, filter + kNr, v);
       sum->twos[v] = _mm256_andnot_si256(sum->ones[v], differing(x, filter, v));
     }
   }
@@ -175,14 +173,14 @@ struct TilePairedAvx2 : CountingAvx2 {
                                                           const uint32_t* filter,
                                                           Accumulators* sum) {
 #pragma GCC unroll 2
-    for (; at < end; at += 2, filter += 4 * kChannels) {
+    for (; at < end; at += 2, filter += 4 * kNr) {
       const uint32_t *x = pixel + at[0], *next = pixel + at[1];
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) {
         const __m256i two =
-            add(&sum->ones[v], differing(x, filter, v), differing(x + 1, filter + kChannels, v));
-        const __m256i other = add(&sum->ones[v], differing(next, filter + 2 * kChannels, v),
-                                  differing(next + 1, filter + 3 * kChannels, v));
+            add(&sum->ones[v], differing(x, filter, v), differing(x + 1, filter + kNr, v));
+        const __m256i other = add(&sum->ones[v], differing(next, filter + 2 * kNr, v),
+                                  differing(next + 1, filter + 3 * kNr, v));
         const __m256i four = add(&sum->twos[v], two, _mm256_xor_si256(two, other));
         sum->fours[v] = _mm256_add_epi8(sum->fours[v], popcount_bytes(four));
       }
@@ -209,7 +207,7 @@ struct TilePairedAvx2 : CountingAvx2 {
       Accumulators sum;
       begin<kOdd>(pixels[p] + *at, filter, &sum);
       const ptrdiff_t* from = at + kOdd;
-      const uint32_t* weights = filter + kOdd * 2 * kChannels;
+      const uint32_t* weights = filter + kOdd * 2 * kNr;
       for (; end - from > 2 * kQuadsPerWidening; from += 2 * kQuadsPerWidening) {
         weights = add_quads(pixels[p], from, from + 2 * kQuadsPerWidening, weights, &sum);
         for (int v = 0; v < kVectors; ++v) {
@@ -225,7 +223,7 @@ struct TilePairedAvx2 : CountingAvx2 {
   }
 
   template <int>
-  static void accumulate(const uint32_t* const* pixels, int count, const Runs& runs,
+  static void accumulate(const uint32_t* const* pixels, int count, const TapRuns& runs,
                          const uint32_t* filter, int32_t* sums) {
     ptrdiff_t at[kMostPairs];
     int pairs = 0;
@@ -236,7 +234,7 @@ struct TilePairedAvx2 : CountingAvx2 {
         for (ptrdiff_t word = start; word < start + runs.words; word += 2) {
           if (pairs == kMostPairs) {
             add_pairs<false>(pixels, count, at, pairs, filter, first, sums);
-            filter += pairs * 2 * kChannels;
+            filter += pairs * 2 * kNr;
             pairs = 0;
             first = false;
           }
@@ -251,7 +249,7 @@ struct TilePairedAvx2 : CountingAvx2 {
 
 }  // namespace
 
-const BconvKernel kBconvPairedAvx2 = TiledBconv<TilePairedAvx2>::kernel("b1_bconv_16x16p2__avx2");
-const BconvKernel kBconvAvx2 = TiledBconv<TileAvx2>::kernel("b1_bconv_16x32__avx2");
+const BconvKernel kBconvPairedAvx2 = TiledBconv<TilePairedAvx2>::kernel<kBconvPairedAvx2Info>();
+const BconvKernel kBconvAvx2 = TiledBconv<TileAvx2>::kernel<kBconvAvx2Info>();
 
 }  // namespace b1

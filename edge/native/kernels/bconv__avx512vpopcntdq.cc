@@ -9,12 +9,11 @@ namespace {
 
 // Three instructions per 512 products: XOR, VPOPCNTD, ADD.
 struct TileAvx512 : EpilogueAvx512 {
-  static constexpr Isa kIsa = Isa::kAvx512Vpopcntdq;
-  static constexpr int kPixels = 28, kGroup = 7, kChannels = 32;
+  static constexpr int kMr = 28, kMrStep = 7, kNr = 32;
   static constexpr bool kPaired = false;
 
   template <int kCount>
-  static void accumulate(const uint32_t* const* pixels, int, const Runs& runs,
+  static void accumulate(const uint32_t* const* pixels, int, const TapRuns& runs,
                          const uint32_t* filter, int32_t* sums) {
     __m512i sum[kCount][2];
     for (auto& pixel : sum) pixel[0] = pixel[1] = _mm512_setzero_si512();
@@ -32,7 +31,7 @@ struct TileAvx512 : EpilogueAvx512 {
               sum[p][v] = _mm512_add_epi32(sum[p][v], _mm512_popcnt_epi32(differing));
             }
           }
-          filter += kChannels;
+          filter += kNr;
         }
       }
     }
@@ -46,13 +45,12 @@ struct TileAvx512 : EpilogueAvx512 {
 // Five instructions per 1024 products. Each accumulator keeps, beside a count, a vector `ones` of
 // single bits: a carry-save adder. For a pair of products a = w0^x0, b = w1^x1 it takes
 //   ones' = ones ^ a ^ b = ones ^ (w0^w1) ^ (x0^x1)      one ternary operation: the filter holds
-//                                                        w0^w1, the frame x0^x1, and b is not
+//                                                        w0^w1, the input x0^x1, and b is not
 //                                                        needed
 //   carry = majority(ones, a, b) = ones if ones^ones' else a      one ternary operation
 // and counts the carries, each of which stands for two products.
 struct TilePairedAvx512 : EpilogueAvx512 {
-  static constexpr Isa kIsa = Isa::kAvx512Vpopcntdq;
-  static constexpr int kPixels = 28, kGroup = 7, kChannels = 32;
+  static constexpr int kMr = 28, kMrStep = 7, kNr = 32;
   static constexpr bool kPaired = true;
   static constexpr int kXor3 = 0x96, kCarry = 0xD4;  // truth tables; kCarry over (a, ones, ones')
 
@@ -74,7 +72,7 @@ struct TilePairedAvx512 : EpilogueAvx512 {
   }
 
   template <int kCount>
-  static void accumulate(const uint32_t* const* pixels, int, const Runs& runs,
+  static void accumulate(const uint32_t* const* pixels, int, const TapRuns& runs,
                          const uint32_t* filter, int32_t* sums) {
     __m512i sum[kCount][2], ones[kCount][2];
     for (int p = 0; p < kCount; ++p) {
@@ -87,13 +85,13 @@ struct TilePairedAvx512 : EpilogueAvx512 {
 #pragma GCC unroll 2
           for (int v = 0; v < 2; ++v) {
             const __m512i weight = _mm512_loadu_si512(filter + 16 * v);
-            const __m512i both = _mm512_loadu_si512(filter + kChannels + 16 * v);
+            const __m512i both = _mm512_loadu_si512(filter + kNr + 16 * v);
 #pragma GCC unroll 7
             for (int p = 0; p < kCount; ++p) {
               add_pair(weight, both, pixels[p] + at, &ones[p][v], &sum[p][v]);
             }
           }
-          filter += 2 * kChannels;
+          filter += 2 * kNr;
         }
       }
     }
@@ -109,8 +107,8 @@ struct TilePairedAvx512 : EpilogueAvx512 {
 
 }  // namespace
 
-const BconvKernel kBconvAvx512 = TiledBconv<TileAvx512>::kernel("b1_bconv_28x32__avx512vpopcntdq");
+const BconvKernel kBconvAvx512 = TiledBconv<TileAvx512>::kernel<kBconvAvx512Info>();
 const BconvKernel kBconvPairedAvx512 =
-    TiledBconv<TilePairedAvx512>::kernel("b1_bconv_28x32p2__avx512vpopcntdq");
+    TiledBconv<TilePairedAvx512>::kernel<kBconvPairedAvx512Info>();
 
 }  // namespace b1

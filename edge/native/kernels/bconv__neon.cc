@@ -70,13 +70,12 @@ struct VectorNeon {
 };
 
 struct TileNeon : VectorEpilogue<VectorNeon> {
-  static constexpr Isa kIsa = Isa::kNeon;
 #if defined(__aarch64__)
-  static constexpr int kGroup = 4, kVectors = 4;
+  static constexpr int kMrStep = 4, kVectors = 4;
 #else
-  static constexpr int kGroup = 2, kVectors = 2;
+  static constexpr int kMrStep = 2, kVectors = 2;
 #endif
-  static constexpr int kPixels = 16, kChannels = 4 * kVectors;
+  static constexpr int kMr = 16, kNr = 4 * kVectors;
   static constexpr int kMaxSteps = 31;
   static constexpr bool kPaired = false;
 
@@ -144,18 +143,18 @@ struct TileNeon : VectorEpilogue<VectorNeon> {
     for (int tap = 0; tap < taps; ++tap, at += tap_step) {
       const uint32_t* x[kCount];
       for (int p = 0; p < kCount; ++p) x[p] = pixels[p] + at;
-      const uint32_t* end = filter + words * kChannels;
+      const uint32_t* end = filter + words * kNr;
 #if defined(__aarch64__)
       // Two words at a time, which one LD2R loads and broadcasts.
-      for (const uint32_t* pairs = filter + words / 2 * 2 * kChannels; filter != pairs;
-           filter += 2 * kChannels) {
+      for (const uint32_t* pairs = filter + words / 2 * 2 * kNr; filter != pairs;
+           filter += 2 * kNr) {
         uint8x16_t weights[2 * kVectors];
         load_weights<2 * kVectors>(filter, weights);
 #pragma GCC unroll 4
         for (int p = 0; p < kCount; ++p) x[p] = add_pair(weights, x[p], counts[p]);
       }
 #endif
-      for (; filter != end; filter += kChannels) {
+      for (; filter != end; filter += kNr) {
         uint8x16_t weights[kVectors];
         load_weights<kVectors>(filter, weights);
         for (int p = 0; p < kCount; ++p) {
@@ -173,7 +172,7 @@ struct TileNeon : VectorEpilogue<VectorNeon> {
   }
 
   template <int kCount>
-  static void accumulate(const uint32_t* const* pixels, int, const Runs& runs,
+  static void accumulate(const uint32_t* const* pixels, int, const TapRuns& runs,
                          const uint32_t* filter, int32_t* sums) {
     const bool whole_rows = runs.taps * runs.words <= kMaxSteps;
     for (int row = 0; row < runs.rows; ++row) {
@@ -181,7 +180,7 @@ struct TileNeon : VectorEpilogue<VectorNeon> {
       if (whole_rows) {
         const auto add = row == 0 ? add_runs<kCount, true> : add_runs<kCount, false>;
         add(pixels, start, runs.taps, runs.tap_step, runs.words, filter, sums);
-        filter += runs.taps * runs.words * kChannels;
+        filter += runs.taps * runs.words * kNr;
         continue;
       }
       for (int tap = 0; tap < runs.taps; ++tap) {
@@ -190,7 +189,7 @@ struct TileNeon : VectorEpilogue<VectorNeon> {
           const ptrdiff_t at = start + tap * runs.tap_step + word;
           const auto add = row + tap + word == 0 ? add_runs<kCount, true> : add_runs<kCount, false>;
           add(pixels, at, 1, 0, words, filter, sums);
-          filter += words * kChannels;
+          filter += words * kNr;
         }
       }
     }
@@ -199,10 +198,6 @@ struct TileNeon : VectorEpilogue<VectorNeon> {
 
 }  // namespace
 
-#if defined(__aarch64__)
-const BconvKernel kBconvNeon = TiledBconv<TileNeon>::kernel("b1_bconv_16x16__neon");
-#else
-const BconvKernel kBconvNeon = TiledBconv<TileNeon>::kernel("b1_bconv_16x8__neon");
-#endif
+const BconvKernel kBconvNeon = TiledBconv<TileNeon>::kernel<kBconvNeonInfo>();
 
 }  // namespace b1

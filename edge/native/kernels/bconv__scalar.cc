@@ -4,25 +4,25 @@
 namespace b1 {
 namespace {
 
-bool applies(const BconvShape&) { return true; }
+bool applies(const ConvShape&) { return true; }
 
-uint64_t filter_words(const BconvShape& s) {
+uint64_t filter_words(const ConvShape& s) {
   return static_cast<uint64_t>(s.channels_out) * s.kernel_h * s.kernel_w * s.group_words();
 }
 
-void pack_filter(const BconvShape& s, const uint32_t* filter, uint32_t* packed) {
+void pack_filter(const ConvShape& s, const uint32_t* filter, uint32_t* packed) {
   for (size_t i = 0; i < filter_words(s); ++i) packed[i] = filter[i];
 }
 
-uint64_t scratch_words(const BconvShape&) { return 0; }
-int stage_items(const BconvShape&) { return 0; }
-void stage(const BconvCall&, int, int) {}
+uint64_t scratch_words(const ConvShape&) { return 0; }
+int input_items(const ConvShape&) { return 0; }
+void pack_input(const BconvCall&, int, int) {}
 
-int run_items(const BconvShape& s) { return s.batch * s.out_h; }
+int run_items(const ConvShape& s) { return s.batch * s.out_h; }
 
 // a of one output; taps outside the image have zero bits, which means +1.
 int32_t popcount_products(const BconvCall& call, int n, int y, int x, int o) {
-  const BconvShape& s = *call.shape;
+  const ConvShape& s = *call.shape;
   const int words = s.group_words();
   const int group = o / s.group_channels_out();
   const uint32_t* weights = call.filter + static_cast<size_t>(o) * s.kernel_h * s.kernel_w * words;
@@ -43,7 +43,7 @@ int32_t popcount_products(const BconvCall& call, int n, int y, int x, int o) {
 }
 
 void finish(const BconvCall& call, size_t pixel, int o, int32_t products, int32_t correction) {
-  const BconvShape& s = *call.shape;
+  const ConvShape& s = *call.shape;
   const BconvEpilogue& e = *call.epilogue;
   const size_t index = pixel * s.channels_out + o;
   uint32_t* word =
@@ -71,7 +71,7 @@ void finish(const BconvCall& call, size_t pixel, int o, int32_t products, int32_
 }
 
 void run(const BconvCall& call, int first, int last) {
-  const BconvShape& s = *call.shape;
+  const ConvShape& s = *call.shape;
   for (int row = first; row < last; ++row) {
     const int n = row / s.out_h, y = row % s.out_h;
     for (int x = 0; x < s.out_w; ++x) {
@@ -91,7 +91,7 @@ void run(const BconvCall& call, int first, int last) {
 }  // namespace
 
 const BconvKernel kBconvScalar = {
-    "b1_bconv_1x1__scalar", Isa::kScalar, applies, applies,   filter_words, pack_filter,
-    scratch_words,          stage_items,  stage,   run_items, run};
+    kBconvScalarInfo, applies,     applies,    filter_words, pack_filter,
+    scratch_words,    input_items, pack_input, run_items,    run};
 
 }  // namespace b1

@@ -1,19 +1,19 @@
 // The driver of every tiled binary convolution; a file per instruction set instantiates it.
 //
-// There is no im2col. The input is staged once into a frame with its padding, so that all taps of
-// an output pixel lie at offsets that do not depend on the pixel: a tile is a few base pointers
-// (one a pixel, which may lie in different rows or images) and a shared list of runs of contiguous
-// words. Filters are interleaved: the same word of `kTileChannels` output channels stands side by
-// side, so that a broadcast input word meets a vector of channels and no horizontal sum is ever
-// needed.
+// There is no im2col. The input is copied once with its padding, so that all taps of an output pixel
+// lie at offsets that do not depend on the pixel: a tile is a few base pointers (one a pixel, which
+// may lie in different rows or images) and a shared list of runs of contiguous words. Filters are
+// interleaved: the same word of kNr output channels lies side by side, so that a broadcast input word
+// meets a vector of channels and no horizontal sum is ever needed.
 //
 // A `Tile` provides:
-//   kIsa, kPixels, kGroup, kChannels, kPaired
+//   kMr, kNr        pixels and output channels of a tile; it computes kMrStep pixels at a time
+//   kPaired         it reads words in pairs
 //   template <int kCount>
-//   static void accumulate(const uint32_t* const* pixels, int count, const Runs&,
+//   static void accumulate(const uint32_t* const* pixels, int count, const TapRuns&,
 //                          const uint32_t* filter, int32_t* sums)
 //                                          sums[pixel * kBlock + channel] = a of kCount pixels,
-//                                          which is 1 or kGroup; those past `count` repeat the
+//                                          which is 1 or kMrStep; those past `count` repeat the
 //                                          last, and nothing of theirs is used
 //   static uint32_t signs(const float* values)               bit i = values[i] < 0
 //   static uint32_t greater(const int32_t* a, const int32_t* b)    bit i = a[i] > b[i]
@@ -24,7 +24,7 @@
 // linker must not merge those copies.
 #pragma once
 
-#include "bconv_frame.h"
+#include "padded_input.h"
 #include "rectangles.h"
 
 namespace b1 {
@@ -41,39 +41,39 @@ struct Finish {
 
 template <class Tile>
 struct TiledBconv {
-  using Frame = TiledFrame<Tile>;
-  using Walker = typename Frame::Walker;
-  static constexpr int kP = Tile::kPixels, kG = Tile::kGroup, kC = Tile::kChannels;
-  static_assert(kBlock % kC == 0 && kP % kG == 0, "blocks and tiles are whole");
+  using Input = PaddedInput<Tile>;
+  using Walker = typename Input::Walker;
+  static constexpr int kMr = Tile::kMr, kMrStep = Tile::kMrStep, kNr = Tile::kNr;
+  static_assert(kBlock % kNr == 0 && kMr % kMrStep == 0, "blocks and tiles are whole");
 
   // A paired tile eats two words at a time (see the AVX-512 kernel). An odd word gets a partner of
   // zeros, which pays from five words on.
-  static bool applies(const BconvShape& s) {
+  static bool applies(const ConvShape& s) {
     return !Tile::kPaired || s.group_words() % 2 == 0 || (s.groups == 1 && s.words_in() >= 5);
   }
 
-  static bool pays(const BconvShape&) { return true; }
+  static bool pays(const ConvShape&) { return true; }
 
-  static int blocks_per_group(const BconvShape& s) {
+  static int blocks_per_group(const ConvShape& s) {
     return (s.group_channels_out() + kBlock - 1) / kBlock;
   }
 
-  static uint64_t block_words(const BconvShape& s) {
-    return static_cast<uint64_t>(kBlock) * s.kernel_h * s.kernel_w * Frame::tap_words(s);
+  static uint64_t block_words(const ConvShape& s) {
+    return static_cast<uint64_t>(kBlock) * s.kernel_h * s.kernel_w * Input::tap_words(s);
   }
-  static uint64_t filter_words(const BconvShape& s) {
+  static uint64_t filter_words(const ConvShape& s) {
     return block_words(s) * blocks_per_group(s) * s.groups;
   }
 
-  // [O, KH, KW, words] -> [group, block, tile, KH, KW, words, kC]; missing channels are zero.
+  // [O, KH, KW, words] -> [group, block, tile, KH, KW, words, kNr]; missing channels are zero.
   // Paired tiles store the second word of each pair as the XOR of both.
-  static void pack_filter(const BconvShape& s, const uint32_t* filter, uint32_t* packed) {
+  static void pack_filter(const ConvShape& s, const uint32_t* filter, uint32_t* packed) {
     const int words = s.group_words(), taps = s.kernel_h * s.kernel_w;
     for (int group = 0; group < s.groups; ++group) {
-      for (int first = 0; first < blocks_per_group(s) * kBlock; first += kC) {
-        for (int step = 0; step < taps * Frame::tap_words(s); ++step) {
-          const int tap = step / Frame::tap_words(s), i = step % Frame::tap_words(s);
-          for (int c = first; c < first + kC; ++c) {
+      for (int first = 0; first < blocks_per_group(s) * kBlock; first += kNr) {
+        for (int step = 0; step < taps * Input::tap_words(s); ++step) {
+          const int tap = step / Input::tap_words(s), i = step % Input::tap_words(s);
+          for (int c = first; c < first + kNr; ++c) {
             const size_t row = static_cast<size_t>(group) * s.group_channels_out() + c;
             const uint32_t* from = filter + (row * taps + tap) * words;
             const bool real = c < s.group_channels_out();
@@ -87,38 +87,38 @@ struct TiledBconv {
   }
 
   // Few tiles are of one size, so that threads can share them evenly.
-  static int tile_pixels(const BconvShape& s) {
-    const int all = (s.pixels() + kG - 1) / kG;
-    int groups = kP / kG;
+  static int tile_pixels(const ConvShape& s) {
+    const int all = (s.pixels() + kMrStep - 1) / kMrStep;
+    int groups = kMr / kMrStep;
     if (all < kEnoughTiles * groups) {
       while (all % groups != 0) --groups;
     }
-    return groups * kG;
+    return groups * kMrStep;
   }
 
-  static int tiles(const BconvShape& s) {
+  static int tiles(const ConvShape& s) {
     const int most = tile_pixels(s);
     return (s.pixels() + most - 1) / most;
   }
 
   // Whether blocks share words of bits, which only groups of odd sizes make them do; then one item
   // computes all blocks of a tile, so that no two threads write the same word.
-  static bool blocks_share_words(const BconvShape& s) {
+  static bool blocks_share_words(const ConvShape& s) {
     return s.groups > 1 && s.group_channels_out() % kBlock != 0;
   }
 
-  static int blocks(const BconvShape& s) { return blocks_per_group(s) * s.groups; }
+  static int blocks(const ConvShape& s) { return blocks_per_group(s) * s.groups; }
 
   // Few tiles are split by their blocks too.
-  static int splits(const BconvShape& s) {
+  static int splits(const ConvShape& s) {
     return blocks_share_words(s) ? 1 : splits_of(tiles(s), blocks(s));
   }
-  static int run_items(const BconvShape& s) { return tiles(s) * splits(s); }
+  static int run_items(const ConvShape& s) { return tiles(s) * splits(s); }
 
   // The pixels of one tile; those past the last repeat it, and are computed but not stored.
   struct Pixels {
-    const uint32_t* first_tap[kP];
-    const int32_t* correction[kP];
+    const uint32_t* first_tap[kMr];
+    const int32_t* correction[kMr];
     int first, count;
   };
 
@@ -127,7 +127,7 @@ struct TiledBconv {
     p->count = call.shape->pixels() - p->first;
     if (p->count > most) p->count = most;
     const uint32_t* tap = walker->first_tap();
-    for (int i = 0; i < round_up(p->count, kG); ++i) {
+    for (int i = 0; i < round_up(p->count, kMrStep); ++i) {
       if (i < p->count) {
         tap = walker->first_tap();
         if (call.correction) p->correction[i] = walker->correction();
@@ -144,8 +144,8 @@ struct TiledBconv {
 
   // A block of filters is used for all tiles before the next.
   static void run_rectangle(const BconvCall& call, const Rectangle& r) {
-    const BconvShape& s = *call.shape;
-    const Runs runs = Frame::runs_of(s);
+    const ConvShape& s = *call.shape;
+    const TapRuns runs = Input::runs_of(s);
     const int most = tile_pixels(s), first_pixel = r.first_tile * most;
     Walker walker(call, first_pixel);
     Pixels pixels;
@@ -159,7 +159,7 @@ struct TiledBconv {
     }
     if (r.last_block - r.first_block < blocks(s)) {  // of a single tile
       take_pixels(call, most, &walker, &pixels);
-      SplitBits<kP> bits(call, r, pixels.first, pixels.count);
+      SplitBits<kMr> bits(call, r, pixels.first, pixels.count);
       for (int block = r.first_block; block < r.last_block; ++block) {
         run_tile(bits.call(), runs, pixels, block);
       }
@@ -181,29 +181,29 @@ struct TiledBconv {
   }
 
   // Accumulates and finishes one block of channels of one tile of pixels.
-  static void run_tile(const BconvCall& call, const Runs& runs, const Pixels& pixels, int block) {
-    const BconvShape& s = *call.shape;
+  static void run_tile(const BconvCall& call, const TapRuns& runs, const Pixels& pixels, int block) {
+    const ConvShape& s = *call.shape;
     const int group = block / blocks_per_group(s);
     const int channel = block % blocks_per_group(s) * kBlock;
     const int left = s.group_channels_out() - channel, channels = left < kBlock ? left : kBlock;
-    const uint32_t* taps[kP];
-    for (int i = 0; i < round_up(pixels.count, kG); ++i) {
-      taps[i] = pixels.first_tap[i] + group * Frame::tap_words(s);
+    const uint32_t* taps[kMr];
+    for (int i = 0; i < round_up(pixels.count, kMrStep); ++i) {
+      taps[i] = pixels.first_tap[i] + group * Input::tap_words(s);
     }
     const uint32_t* filter = call.filter + block_words(s) * block;
-    alignas(64) int32_t sums[kP * kBlock];
+    alignas(64) int32_t sums[kMr * kBlock];
     if (channels < kBlock) memset(sums, 0, sizeof sums);  // the epilogue computes whole blocks
-    for (int c = 0; c < channels; c += kC) {
-      for (int i = 0; i < pixels.count; i += kG) {
-        const int count = pixels.count - i < kG ? pixels.count - i : kG;
+    for (int c = 0; c < channels; c += kNr) {
+      for (int i = 0; i < pixels.count; i += kMrStep) {
+        const int count = pixels.count - i < kMrStep ? pixels.count - i : kMrStep;
         int32_t* group_sums = sums + i * kBlock + c;
         if (count == 1) {  // as in dense layers
           Tile::template accumulate<1>(taps + i, count, runs, filter, group_sums);
         } else {
-          Tile::template accumulate<kG>(taps + i, count, runs, filter, group_sums);
+          Tile::template accumulate<kMrStep>(taps + i, count, runs, filter, group_sums);
         }
       }
-      filter += block_words(s) / (kBlock / kC);
+      filter += block_words(s) / (kBlock / kNr);
     }
     const int out_channel = group * s.group_channels_out() + channel;
     for (int i = 0, end; i < pixels.count; i = end) {
@@ -232,7 +232,7 @@ struct TiledBconv {
 
   static void finish(const BconvCall& call, size_t pixel, int channel, int channels,
                      const int32_t* sums, const int32_t* correction) {
-    const BconvShape& s = *call.shape;
+    const ConvShape& s = *call.shape;
     const BconvEpilogue& e = *call.epilogue;
     alignas(64) int32_t t[kBlock];
     for (int i = 0; i < kBlock; ++i) t[i] = sums[i] * 2;
@@ -285,7 +285,7 @@ struct TiledBconv {
 
   static void store_bits(const BconvCall& call, size_t pixel, int channel, int channels,
                          uint32_t bits) {
-    const BconvShape& s = *call.shape;
+    const ConvShape& s = *call.shape;
     uint32_t* row = call.out_bits + pixel * words_for(s.channels_out);
     if (channels < kBlock) bits &= (1u << channels) - 1;
     if (!blocks_share_words(s)) {
@@ -297,16 +297,17 @@ struct TiledBconv {
     if (wide >> 32) row[channel / 32 + 1] |= static_cast<uint32_t>(wide >> 32);
   }
 
-  static constexpr BconvKernel kernel(const char* name) {
-    return {name,
-            Tile::kIsa,
+  template <const KernelInfo& kInfo>
+  static constexpr BconvKernel kernel() {
+    static_assert(kInfo.mr == kMr && kInfo.nr == kNr, "variants.inc has the tile");
+    return {kInfo,
             applies,
             pays,
             filter_words,
             pack_filter,
-            Frame::scratch_words,
-            Frame::stage_items,
-            Frame::stage,
+            Input::scratch_words,
+            Input::input_items,
+            Input::pack,
             run_items,
             run};
   }

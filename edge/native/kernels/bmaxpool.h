@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "isa.h"
+#include "kernel_info.h"
 
 namespace b1 {
 
@@ -18,10 +18,9 @@ struct BMaxPoolCall {
   uint32_t* out;       // [N, OH, OW, words]
 };
 
-// One row of the variant table. `run` computes rows [first, last) of N * OH rows of the output.
+// A variant. `run` computes rows [first, last) of N * OH rows of the output.
 struct BMaxPoolKernel {
-  const char* name;
-  Isa isa;
+  KernelInfo info;
   void (*run)(const BMaxPoolCall&, int first, int last);
 };
 

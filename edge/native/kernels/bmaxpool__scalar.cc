@@ -29,6 +29,6 @@ void run(const BMaxPoolCall& call, int first, int last) {
 
 }  // namespace
 
-const BMaxPoolKernel kBMaxPoolScalar = {"b1_bmaxpool__scalar", Isa::kScalar, run};
+const BMaxPoolKernel kBMaxPoolScalar = {kBMaxPoolScalarInfo, run};
 
 }  // namespace b1

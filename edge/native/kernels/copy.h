@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "isa.h"
+#include "kernel_info.h"
 
 namespace b1 {
 
@@ -15,10 +15,9 @@ struct CopyCall {
   int channels;
 };
 
-// One row of the variant table. `run` copies rows [first, last).
+// A variant. `run` copies rows [first, last).
 struct CopyKernel {
-  const char* name;
-  Isa isa;
+  KernelInfo info;
   void (*run)(const CopyCall&, int first, int last);
 };
 

@@ -15,6 +15,6 @@ void run(const CopyCall& call, int first, int last) {
 
 }  // namespace
 
-const CopyKernel kCopyScalar = {"b1_copy__scalar", Isa::kScalar, run};
+const CopyKernel kCopyScalar = {kCopyScalarInfo, run};
 
 }  // namespace b1

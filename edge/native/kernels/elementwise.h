@@ -29,11 +29,11 @@ struct ElementwiseCall {
   const PackKernel* pack;
 };
 
-// One row of the variant table. `run` computes rows [first, last) of the result.
+// A variant. Both compute rows [first, last) of the result.
 struct ElementwiseKernel {
-  const char* name;
-  Isa isa;
-  void (*run)(const ElementwiseCall&, int first, int last);
+  KernelInfo info;
+  void (*add)(const ElementwiseCall&, int first, int last);
+  void (*multiply)(const ElementwiseCall&, int first, int last);
 };
 
 }  // namespace b1

@@ -6,7 +6,8 @@
 namespace b1 {
 namespace {
 
-constexpr int kTile = 256;  // values that stay in the first-level cache between sum and packing
+// Values that stay in the first-level cache between sum and packing.
+constexpr int kTile = kElementwiseScalarInfo.nr;
 
 // Walks the rows of the result in order and knows where the operands' rows begin.
 class Rows {
@@ -76,7 +77,6 @@ void run(const ElementwiseCall& call, int first, int last) {
 
 }  // namespace
 
-const ElementwiseKernel kAddScalar = {"b1_add__scalar", Isa::kScalar, run<false>};
-const ElementwiseKernel kMulScalar = {"b1_mul__scalar", Isa::kScalar, run<true>};
+const ElementwiseKernel kElementwiseScalar = {kElementwiseScalarInfo, run<false>, run<true>};
 
 }  // namespace b1

@@ -9,10 +9,19 @@
 namespace b1 {
 
 namespace {
-constexpr const char* kNames[kIsas] = {"scalar", "avx2", "avx512vpopcntdq", "neon", "amx"};
+constexpr const char* kNames[] = {
+#define B1_ISA(enumerator, name) name,
+#include "isas.inc"
+#undef B1_ISA
+};
 }
 
 const char* isa_name(Isa isa) { return kNames[static_cast<int>(isa)]; }
+
+bool covers(Isa isa, Isa needed) {
+  return isa == needed || needed == Isa::kScalar ||
+         (isa == Isa::kAmx && needed == Isa::kAvx512Vpopcntdq);
+}
 
 bool isa_from_name(const char* name, Isa* isa) {
   for (int i = 0; i < kIsas; ++i) {

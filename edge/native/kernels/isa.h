@@ -3,8 +3,16 @@
 
 namespace b1 {
 
-enum class Isa { kScalar, kAvx2, kAvx512Vpopcntdq, kNeon, kAmx };
-constexpr int kIsas = 5;
+enum class Isa {
+#define B1_ISA(enumerator, name) enumerator,
+#include "isas.inc"
+#undef B1_ISA
+};
+constexpr int kIsas = 0
+#define B1_ISA(enumerator, name) +1
+#include "isas.inc"
+#undef B1_ISA
+    ;
 
 // The name that the option `isa` takes and that ends a variant's name.
 const char* isa_name(Isa isa);
@@ -18,9 +26,6 @@ bool cpu_has(Isa isa);
 
 // Whether a process restricted to `isa` may use kernels of `needed`: AMX only multiplies, so that
 // it comes with AVX-512.
-inline bool covers(Isa isa, Isa needed) {
-  return isa == needed || needed == Isa::kScalar ||
-         (isa == Isa::kAmx && needed == Isa::kAvx512Vpopcntdq);
-}
+bool covers(Isa isa, Isa needed);
 
 }  // namespace b1

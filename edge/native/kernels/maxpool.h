@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "isa.h"
+#include "kernel_info.h"
 
 namespace b1 {
 
@@ -23,11 +23,10 @@ struct MaxPoolCall {
   float low, high;  // what the maximum is clamped to
 };
 
-// One row of the variant table. `run` computes rows [first, last) of N * OH rows of the output. NaN
+// A variant. `run` computes rows [first, last) of N * OH rows of the output. NaN
 // is never the greater; of a window of nothing else the maximum is -infinity.
 struct MaxPoolKernel {
-  const char* name;
-  Isa isa;
+  KernelInfo info;
   void (*run)(const MaxPoolCall&, int first, int last);
 };
 

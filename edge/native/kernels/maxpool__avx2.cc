@@ -3,6 +3,6 @@
 
 namespace b1 {
 
-const MaxPoolKernel kMaxPoolAvx2 = MaxPoolRows<8>::kernel("b1_maxpool__avx2", Isa::kAvx2);
+const MaxPoolKernel kMaxPoolAvx2 = MaxPoolRows<8>::kernel<kMaxPoolAvx2Info>();
 
 }  // namespace b1

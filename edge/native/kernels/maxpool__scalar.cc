@@ -3,6 +3,6 @@
 
 namespace b1 {
 
-const MaxPoolKernel kMaxPoolScalar = MaxPoolRows<4>::kernel("b1_maxpool__scalar", Isa::kScalar);
+const MaxPoolKernel kMaxPoolScalar = MaxPoolRows<4>::kernel<kMaxPoolScalarInfo>();
 
 }  // namespace b1

@@ -13,7 +13,7 @@ namespace {
 template <int kLanes>
 struct MaxPoolRows {
   typedef float Vector __attribute__((vector_size(4 * kLanes)));
-  static constexpr int kVectors = 4, kChannels = kVectors * kLanes;
+  static constexpr int kVectors = 4, kNr = kVectors * kLanes;
 
   template <class V>
   static V load(const float* from) {
@@ -78,7 +78,7 @@ struct MaxPoolRows {
         window.first = line + left * window.column;
         window.columns = right - left;
         int c = 0;
-        for (; c + kChannels <= s.channels; c += kChannels) {
+        for (; c + kNr <= s.channels; c += kNr) {
           block<Vector, kVectors, kScaled, kOffset>(call, window, c, out);
         }
         for (; c < s.channels; ++c) block<float, 1, kScaled, kOffset>(call, window, c, out);
@@ -92,7 +92,11 @@ struct MaxPoolRows {
     (call.scale ? scaled : unscaled)(call, first, last);
   }
 
-  static constexpr MaxPoolKernel kernel(const char* name, Isa isa) { return {name, isa, run_any}; }
+  template <const KernelInfo& kInfo>
+  static constexpr MaxPoolKernel kernel() {
+    static_assert(kInfo.mr == 1 && kInfo.nr == kNr, "variants.inc has the tile");
+    return {kInfo, run_any};
+  }
 };
 
 }  // namespace

@@ -4,16 +4,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "isa.h"
+#include "kernel_info.h"
 
 namespace b1 {
 
-// One row of the variant table. Each of `rows` rows of `channels` values fills whole words.
+// A variant. Each of `rows` rows of `channels` values fills whole words.
 // `pack_affine` packs x * scale + offset, each rounded to float, with one scale and offset a
 // channel. Rows of floats begin `stride` values apart.
 struct PackKernel {
-  const char* name;
-  Isa isa;
+  KernelInfo info;
   void (*pack_float)(const float* from, size_t stride, int rows, int channels, uint32_t* to);
   void (*pack_affine)(const float* from, size_t stride, int rows, int channels, const float* scale,
                       const float* offset, uint32_t* to);

@@ -36,6 +36,6 @@ struct Tile {
 
 }  // namespace
 
-const PackKernel kPackAvx2 = PackRows<Tile>::kernel("b1_pack_32__avx2", Isa::kAvx2);
+const PackKernel kPackAvx2 = PackRows<Tile>::kernel<kPackAvx2Info>();
 
 }  // namespace b1

@@ -33,6 +33,6 @@ struct Tile {
 }  // namespace
 
 const PackKernel kPackAvx512 =
-    PackRows<Tile>::kernel("b1_pack_32__avx512vpopcntdq", Isa::kAvx512Vpopcntdq);
+    PackRows<Tile>::kernel<kPackAvx512Info>();
 
 }  // namespace b1

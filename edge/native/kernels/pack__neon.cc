@@ -54,6 +54,6 @@ struct Tile {
 
 }  // namespace
 
-const PackKernel kPackNeon = PackRows<Tile>::kernel("b1_pack_32__neon", Isa::kNeon);
+const PackKernel kPackNeon = PackRows<Tile>::kernel<kPackNeonInfo>();
 
 }  // namespace b1

@@ -27,6 +27,6 @@ struct Tile {
 
 }  // namespace
 
-const PackKernel kPackScalar = PackRows<Tile>::kernel("b1_pack_32__scalar", Isa::kScalar);
+const PackKernel kPackScalar = PackRows<Tile>::kernel<kPackScalarInfo>();
 
 }  // namespace b1

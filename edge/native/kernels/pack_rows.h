@@ -60,8 +60,10 @@ struct PackRows {
         [=](const int8_t* row, int c) { return row[c] < zero_point; });
   }
 
-  static constexpr PackKernel kernel(const char* name, Isa isa) {
-    return {name, isa, pack_float, pack_affine, pack_int8};
+  template <const KernelInfo& kInfo>
+  static constexpr PackKernel kernel() {
+    static_assert(kInfo.mr == 1 && kInfo.nr == 32, "variants.inc has the tile");
+    return {kInfo, pack_float, pack_affine, pack_int8};
   }
 };
 

@@ -37,7 +37,7 @@ void for_each_rectangle(int first, int last, int splits, int blocks, Function fu
 
 // Threads that compute different blocks of the same pixels write words of the same cache lines.
 // Then each computes its words here, and copies them once.
-template <int kPixels>
+template <int kMr>
 class SplitBits {
  public:
   // `pixels` outputs from `first_pixel` on, of which `r` computes some blocks.
@@ -65,7 +65,7 @@ class SplitBits {
   bool used_;
   BconvCall local_;
   uint32_t* out_;
-  uint32_t bits_[kPixels * kMaxWords];
+  uint32_t bits_[kMr * kMaxWords];
 };
 
 }  // namespace

@@ -3,14 +3,13 @@
 
 #include <stdint.h>
 
-#include "isa.h"
+#include "kernel_info.h"
 
 namespace b1 {
 
-// One row of the variant table. Each row of `channels` bits fills whole words.
+// A variant. Each row of `channels` bits fills whole words.
 struct UnpackKernel {
-  const char* name;
-  Isa isa;
+  KernelInfo info;
   void (*to_floats)(const uint32_t* from, int rows, int channels, float* to);  // ±1
   void (*to_bytes)(const uint32_t* from, int rows, int channels, int8_t plus, int8_t minus,
                    int8_t* to);

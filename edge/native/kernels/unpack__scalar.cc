@@ -35,7 +35,6 @@ void split_rows(const uint32_t* from, int rows, int parts, int channels, uint32_
 
 }  // namespace
 
-const UnpackKernel kUnpackScalar = {"b1_unpack__scalar", Isa::kScalar, to_floats, unpack<int8_t>,
-                                    split_rows};
+const UnpackKernel kUnpackScalar = {kUnpackScalarInfo, to_floats, unpack<int8_t>, split_rows};
 
 }  // namespace b1

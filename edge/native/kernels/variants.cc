@@ -5,102 +5,76 @@
 namespace b1 {
 namespace {
 
-const BconvKernel* const kBconv[] = {
-#if defined(__x86_64__)
-    &kBconvAmx,    &kBconvPairedAvx512, &kBconvAvx512, &kBconvPairedAvx2, &kBconvAvx2,
-#elif defined(ONEBIT_NEON)
-    &kBconvNeon,
-#endif
-    &kBconvScalar,
+const KernelInfo* const kInfos[] = {
+#define B1_KERNEL(kind, constant, isa, name, mr, nr) &constant##Info,
+#include "variants.inc"
+#undef B1_KERNEL
 };
+constexpr int kCount = sizeof kInfos / sizeof *kInfos;
 
-const MaxPoolKernel* const kMaxPool[] = {
-#if defined(__x86_64__)
-    &kMaxPoolAvx2,
-#endif
-    &kMaxPoolScalar,
-};
-
-const PackKernel* const kPack[] = {
-#if defined(__x86_64__)
-    &kPackAvx512,
-    &kPackAvx2,
-#elif defined(ONEBIT_NEON)
-    &kPackNeon,
-#endif
-    &kPackScalar,
-};
-
-const WconvKernel* const kWconv[] = {
-#if defined(__x86_64__)
-    &kWconvAvx512,
-    &kWconvAvx2,
-#elif defined(ONEBIT_NEON)
-    &kWconvNeon,
-#endif
-    &kWconvScalar,
-};
-
-const WdepthwiseKernel* const kWdepthwise[] = {
-#if defined(__x86_64__)
-    &kWdepthwiseAvx512,
-    &kWdepthwiseAvx2,
-#elif defined(ONEBIT_NEON)
-    &kWdepthwiseNeon,
-#endif
-    &kWdepthwiseScalar,
-};
-
+// Of the variants, those of a kind; nullptr in place of the others.
 template <class Kernel>
-bool usable(const Kernel& kernel, bool forced, Isa isa) {
-  if (forced && !covers(isa, kernel.isa)) return false;
-  return cpu_has(kernel.isa);
+const Kernel* of_kind(const Kernel* kernel) {
+  return kernel;
 }
+template <class Kernel>
+const Kernel* of_kind(const void*) {
+  return nullptr;
+}
+template <class Kernel>
+struct Variants {
+  const Kernel* const all[kCount] = {
+#define B1_KERNEL(kind, constant, isa, name, mr, nr) of_kind<Kernel>(&constant),
+#include "variants.inc"
+#undef B1_KERNEL
+  };
+};
 
-// The scalar reference, which is the last of each table, is always usable.
-template <class Kernel, int kCount>
-const Kernel* best_of(const Kernel* const (&table)[kCount], bool forced, Isa isa) {
-  int i = 0;
-  while (i + 1 < kCount && !usable(*table[i], forced, isa)) ++i;
-  return table[i];
+bool usable(const KernelInfo& info, IsaChoice choice) {
+  return (!choice.forced || covers(choice.isa, info.isa)) && cpu_has(info.isa);
 }
 
 }  // namespace
 
-const BconvKernel* const* bconv_kernels(int* count) {
-  *count = sizeof kBconv / sizeof *kBconv;
-  return kBconv;
+const KernelInfo* const* all_kernels(int* count) {
+  *count = kCount;
+  return kInfos;
 }
 
-const BconvKernel* choose_bconv_kernel(const BconvShape& shape, bool forced, Isa isa,
-                                       const char* name) {
-  const BconvKernel* chosen = &kBconvScalar;
-  for (const BconvKernel* kernel : kBconv) {
-    if (!usable(*kernel, forced, isa) || !kernel->applies(shape)) continue;
-    if (strcmp(kernel->name, name) == 0) return kernel;
-    const bool pays = kernel->pays(shape) || (forced && kernel->isa == isa);
-    if (chosen == &kBconvScalar && pays) chosen = kernel;
+// The scalar reference, which every kind has, is always usable.
+template <class Kernel>
+const Kernel* choose_kernel(IsaChoice choice) {
+  for (const Kernel* kernel : Variants<Kernel>().all) {
+    if (kernel != nullptr && usable(kernel->info, choice)) return kernel;
+  }
+  return nullptr;
+}
+
+template const BMaxPoolKernel* choose_kernel(IsaChoice);
+template const CopyKernel* choose_kernel(IsaChoice);
+template const ElementwiseKernel* choose_kernel(IsaChoice);
+template const MaxPoolKernel* choose_kernel(IsaChoice);
+template const PackKernel* choose_kernel(IsaChoice);
+template const UnpackKernel* choose_kernel(IsaChoice);
+template const WconvKernel* choose_kernel(IsaChoice);
+template const WdepthwiseKernel* choose_kernel(IsaChoice);
+
+const BconvKernel* choose_bconv_kernel(const ConvShape& shape, IsaChoice choice, const char* name) {
+  const BconvKernel* chosen = nullptr;
+  for (const BconvKernel* kernel : Variants<BconvKernel>().all) {
+    if (kernel == nullptr || !usable(kernel->info, choice) || !kernel->applies(shape)) continue;
+    if (strcmp(kernel->info.name, name) == 0) return kernel;
+    const bool pays = kernel->pays(shape) || (choice.forced && kernel->info.isa == choice.isa);
+    if (chosen == nullptr && pays) chosen = kernel;
   }
   return chosen;
 }
 
-const BMaxPoolKernel* choose_bmaxpool_kernel(bool, Isa) { return &kBMaxPoolScalar; }
-const CopyKernel* choose_copy_kernel(bool, Isa) { return &kCopyScalar; }
-const ElementwiseKernel* choose_add_kernel(bool, Isa) { return &kAddScalar; }
-const ElementwiseKernel* choose_mul_kernel(bool, Isa) { return &kMulScalar; }
-const UnpackKernel* choose_unpack_kernel(bool, Isa) { return &kUnpackScalar; }
-const MaxPoolKernel* choose_max_pool_kernel(bool forced, Isa isa) {
-  return best_of(kMaxPool, forced, isa);
-}
-
-const PackKernel* choose_pack_kernel(bool forced, Isa isa) { return best_of(kPack, forced, isa); }
-
-const WconvKernel* choose_wconv_kernel(bool forced, Isa isa) {
-  return best_of(kWconv, forced, isa);
-}
-
-const WdepthwiseKernel* choose_wdepthwise_kernel(bool forced, Isa isa) {
-  return best_of(kWdepthwise, forced, isa);
+const BconvKernel* find_bconv_kernel(const char* name) {
+  for (const BconvKernel* kernel : Variants<BconvKernel>().all) {
+    if (kernel != nullptr && strcmp(kernel->info.name, name) == 0) return kernel;
+  }
+  return nullptr;
 }
 
 }  // namespace b1

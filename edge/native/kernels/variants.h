@@ -1,6 +1,4 @@
-// The one table of kernel variants, best first: dispatch, tests and benchmarks read it.
-//
-// Names are b1_<operation>_<pixels>x<channels>__<isa>; "p2" marks a tile that eats pairs of words.
+// The kernel variants and their choice. Generated from variants.inc.
 #pragma once
 
 #include "bconv.h"
@@ -14,34 +12,30 @@
 
 namespace b1 {
 
-extern const BconvKernel kBconvScalar, kBconvAvx2, kBconvPairedAvx2, kBconvAvx512,
-    kBconvPairedAvx512, kBconvAmx, kBconvNeon;
-extern const BMaxPoolKernel kBMaxPoolScalar;
-extern const CopyKernel kCopyScalar;
-extern const ElementwiseKernel kAddScalar, kMulScalar;
-extern const UnpackKernel kUnpackScalar;
-extern const MaxPoolKernel kMaxPoolScalar, kMaxPoolAvx2;
-extern const PackKernel kPackScalar, kPackAvx2, kPackAvx512, kPackNeon;
-extern const WdepthwiseKernel kWdepthwiseScalar, kWdepthwiseAvx2, kWdepthwiseAvx512,
-    kWdepthwiseNeon;
-extern const WconvKernel kWconvScalar, kWconvAvx2, kWconvAvx512, kWconvNeon;
+#define B1_KERNEL(kind, constant, isa, name, mr, nr)                   \
+  extern const kind constant;                                          \
+  constexpr KernelInfo constant##Info = {name, Isa::isa, mr, nr};
+#include "variants.inc"
+#undef B1_KERNEL
 
-// All variants that were compiled in, best first; the last is the scalar reference.
-const BconvKernel* const* bconv_kernels(int* count);
+// All variants that were compiled in, in the order of the list.
+const KernelInfo* const* all_kernels(int* count);
 
-// The best variant that this CPU runs and that takes `shape`. `forced` leaves only what
-// `isa` covers, and takes its own variant even where another would be faster; `name`, where not
-// empty, prefers that variant.
-const BconvKernel* choose_bconv_kernel(const BconvShape& shape, bool forced, Isa isa,
-                                       const char* name);
-const BMaxPoolKernel* choose_bmaxpool_kernel(bool forced, Isa isa);
-const CopyKernel* choose_copy_kernel(bool forced, Isa isa);
-const ElementwiseKernel* choose_add_kernel(bool forced, Isa isa);
-const ElementwiseKernel* choose_mul_kernel(bool forced, Isa isa);
-const UnpackKernel* choose_unpack_kernel(bool forced, Isa isa);
-const MaxPoolKernel* choose_max_pool_kernel(bool forced, Isa isa);
-const PackKernel* choose_pack_kernel(bool forced, Isa isa);
-const WconvKernel* choose_wconv_kernel(bool forced, Isa isa);
-const WdepthwiseKernel* choose_wdepthwise_kernel(bool forced, Isa isa);
+// What a choice is restricted to: everything that this CPU runs, or, if `forced`, what `isa` covers.
+struct IsaChoice {
+  bool forced;
+  Isa isa;
+};
+
+// The best variant of a kind.
+template <class Kernel>
+const Kernel* choose_kernel(IsaChoice choice);
+
+// The best variant that takes `shape`. A forced instruction set's own variant is taken even where
+// another would be faster; `name`, where not empty, prefers that variant.
+const BconvKernel* choose_bconv_kernel(const ConvShape& shape, IsaChoice choice, const char* name);
+
+// The binary convolution of this name, or nullptr.
+const BconvKernel* find_bconv_kernel(const char* name);
 
 }  // namespace b1

@@ -2,13 +2,14 @@
 // a constant, then CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED) computes.
 #pragma once
 
-#include "bconv.h"
+#include "conv_shape.h"
+#include "kernel_info.h"
 
 namespace b1 {
 
 // out = clamp(sum(x * w) * scale + bias); a fully connected layer is a 1 x 1 convolution of pixels.
 struct WconvCall {
-  const BconvShape* shape;  // groups 1, zero padding
+  const ConvShape* shape;  // groups 1, zero padding
   const uint32_t* filter;   // as `pack_filter` of the variant made it
   const float* signs;       // depthwise: as `expand_filter` made it
   const float* input;       // [N, H, W, C]
@@ -20,20 +21,18 @@ struct WconvCall {
 
 // One row of the variant table; `run` splits its work into items that may run concurrently.
 struct WconvKernel {
-  const char* name;
-  Isa isa;
-  uint64_t (*filter_words)(const BconvShape&);
-  void (*pack_filter)(const BconvShape&, const uint32_t* filter, uint32_t* packed);
-  int (*items)(const BconvShape&);
+  KernelInfo info;
+  uint64_t (*filter_words)(const ConvShape&);
+  void (*pack_filter)(const ConvShape&, const uint32_t* filter, uint32_t* packed);
+  int (*items)(const ConvShape&);
   void (*run)(const WconvCall&, int first, int last);
 };
 
-// Depthwise: output channel o reads input channel o / (O / C). Items are output rows.
+// A variant of the depthwise convolution: output channel o reads input channel o / (O / C). Items are output rows.
 struct WdepthwiseKernel {
-  const char* name;
-  Isa isa;
-  uint64_t (*signs)(const BconvShape&);  // how many floats `expand_filter` writes
-  void (*expand_filter)(const BconvShape&, const uint32_t* filter, float* signs);
+  KernelInfo info;
+  uint64_t (*signs)(const ConvShape&);  // how many floats `expand_filter` writes
+  void (*expand_filter)(const ConvShape&, const uint32_t* filter, float* signs);
   void (*run)(const WconvCall& call, int first, int last);
 };
 

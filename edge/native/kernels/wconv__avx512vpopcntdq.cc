@@ -5,13 +5,11 @@
 
 #include "variants.h"
 #include "wconv_tiled.h"
-#include "wdepthwise_rows.h"
 
 namespace b1 {
 namespace {
 
 struct Tile {
-  static constexpr Isa kIsa = Isa::kAvx512Vpopcntdq;
   static constexpr int kLanes = 64, kVectors = 4, kTables = 8;  // tables a word
   struct Inputs {
     alignas(64) float tables[32 * kTables][16];
@@ -57,9 +55,6 @@ struct Tile {
 
 }  // namespace
 
-const WconvKernel kWconvAvx512 = TiledWconv<Tile>::kernel("b1_wconv_1x64__avx512vpopcntdq");
-
-const WdepthwiseKernel kWdepthwiseAvx512 =
-    DepthwiseRows<16>::kernel("b1_wdepthwise__avx512vpopcntdq", Isa::kAvx512Vpopcntdq);
+const WconvKernel kWconvAvx512 = TiledWconv<Tile>::kernel<kWconvAvx512Info>();
 
 }  // namespace b1

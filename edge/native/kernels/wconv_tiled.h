@@ -3,7 +3,7 @@
 // row is the accumulator, so that nothing is allocated.
 //
 // A `Tile` provides:
-//   kIsa, kLanes       filters are interleaved by kLanes channels, as in bconv_tiled.h
+//   kLanes             filters are interleaved by kLanes channels, as in bconv_tiled.h
 //   struct Inputs      what it keeps of up to kWords * 32 inputs
 //   static void load(const float* x, int words, Inputs*)
 //   static void add(const Inputs&, int words, const uint32_t* filter, float* sums)
@@ -23,19 +23,19 @@ struct TiledWconv {
   static constexpr int kWords = 32;          // words of inputs at a time: tables of 16 KB
   static constexpr int kBlocksPerItem = 16;  // of a single pixel, for threads to share
 
-  static int group_blocks(const BconvShape& s) {
+  static int group_blocks(const ConvShape& s) {
     return (s.group_channels_out() + kLanes - 1) / kLanes;
   }
-  static int blocks(const BconvShape& s) { return group_blocks(s) * s.groups; }
-  static int steps(const BconvShape& s) { return s.kernel_h * s.kernel_w * s.group_words(); }
-  static uint64_t filter_words(const BconvShape& s) {
+  static int blocks(const ConvShape& s) { return group_blocks(s) * s.groups; }
+  static int steps(const ConvShape& s) { return s.kernel_h * s.kernel_w * s.group_words(); }
+  static uint64_t filter_words(const ConvShape& s) {
     return static_cast<uint64_t>(blocks(s)) * kLanes * steps(s);
   }
 
   // Output channels of a block; the last one of a group may have fewer than kLanes.
   struct Block {
     int first, count;
-    Block(const BconvShape& s, int block) {
+    Block(const ConvShape& s, int block) {
       const int within = block % group_blocks(s) * kLanes;
       first = block / group_blocks(s) * s.group_channels_out() + within;
       count = min(kLanes, s.group_channels_out() - within);
@@ -43,7 +43,7 @@ struct TiledWconv {
   };
 
   // [O, KH, KW, words] -> [group, block, KH, KW, words, kLanes]; missing channels are zero.
-  static void pack_filter(const BconvShape& s, const uint32_t* filter, uint32_t* packed) {
+  static void pack_filter(const ConvShape& s, const uint32_t* filter, uint32_t* packed) {
     for (int index = 0; index < blocks(s); ++index) {
       const Block block(s, index);
       for (int step = 0; step < steps(s); ++step) {
@@ -56,13 +56,13 @@ struct TiledWconv {
   }
 
   // A single pixel, such as a fully connected layer has, is split by its channels.
-  static int splits(const BconvShape& s) {
+  static int splits(const ConvShape& s) {
     return s.pixels() > 1 ? 1 : (blocks(s) + kBlocksPerItem - 1) / kBlocksPerItem;
   }
-  static int items(const BconvShape& s) { return s.pixels() * splits(s); }
+  static int items(const ConvShape& s) { return s.pixels() * splits(s); }
 
   static void run(const WconvCall& call, int first, int last) {
-    const BconvShape& s = *call.shape;
+    const ConvShape& s = *call.shape;
     for (int item = first; item < last; ++item) {
       const int split = item % splits(s);
       const int end = splits(s) > 1 ? (split + 1) * kBlocksPerItem : blocks(s);
@@ -71,7 +71,7 @@ struct TiledWconv {
   }
 
   static void compute(const WconvCall& call, int pixel, int first_block, int last_block) {
-    const BconvShape& s = *call.shape;
+    const ConvShape& s = *call.shape;
     float* out = call.out + static_cast<size_t>(pixel) * s.channels_out;
     const int first = Block(s, first_block).first;
     const Block last(s, last_block - 1);
@@ -99,7 +99,7 @@ struct TiledWconv {
   // Adds one input pixel times the filter words from `step` on to the output row.
   static void add_tap(const WconvCall& call, const float* x, int step, int first_block,
                       int last_block, float* out) {
-    const BconvShape& s = *call.shape;
+    const ConvShape& s = *call.shape;
     const int depth = s.channels_in / s.groups;
     for (int first = first_block; first < last_block;) {
       const int group = first / group_blocks(s);
@@ -117,7 +117,7 @@ struct TiledWconv {
   // outputs.
   static void add_words(const WconvCall& call, const float* x, int left, int words, int step,
                         int first_block, int last_block, float* out) {
-    const BconvShape& s = *call.shape;
+    const ConvShape& s = *call.shape;
     typename Tile::Inputs inputs;
     if (left < words * 32) {
       alignas(64) float padded[kWords * 32] = {};  // absent channels add ±0
@@ -140,16 +140,17 @@ struct TiledWconv {
     }
   }
 
-  static constexpr WconvKernel kernel(const char* name) {
-    return {name, Tile::kIsa, filter_words, pack_filter, items, run};
+  template <const KernelInfo& kInfo>
+  static constexpr WconvKernel kernel() {
+    static_assert(kInfo.mr == 1 && kInfo.nr == kLanes, "variants.inc has the tile");
+    return {kInfo, filter_words, pack_filter, items, run};
   }
 };
 
 // The portable tile: flips the sign bit of a broadcast input. Compilers vectorise its inner loop
 // for whatever instruction set the file is built for.
-template <Isa kFor, int kWidth>
+template <int kWidth>
 struct FlippingTile {
-  static constexpr Isa kIsa = kFor;
   static constexpr int kLanes = kWidth;
   struct Inputs {
     float x[32 * 32];

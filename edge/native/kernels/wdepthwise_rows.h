@@ -23,12 +23,12 @@ struct DepthwiseRows {
     return v;
   }
 
-  static uint64_t signs(const BconvShape& s) {
+  static uint64_t signs(const ConvShape& s) {
     return static_cast<uint64_t>(s.kernel_h) * s.kernel_w * round_up(s.channels_out, kBlock);
   }
 
   // [KH, KW, words of O] -> ±1 as [KH * KW, O rounded up to whole words].
-  static void expand_filter(const BconvShape& s, const uint32_t* filter, float* signs) {
+  static void expand_filter(const ConvShape& s, const uint32_t* filter, float* signs) {
     const int words = words_for(s.channels_out);
     for (int i = 0; i < s.kernel_h * s.kernel_w * words; ++i) {
       for (int bit = 0; bit < kBlock; ++bit) *signs++ = filter[i] >> bit & 1 ? -1.0f : 1.0f;
@@ -53,7 +53,7 @@ struct DepthwiseRows {
 
   // The block of channels from `channel` on of one output pixel.
   static void block(const WconvCall& call, const Taps& taps, int channel, float* out) {
-    const BconvShape& s = *call.shape;
+    const ConvShape& s = *call.shape;
     const int multiplier = s.channels_out / s.channels_in, left = s.channels_out - channel;
     const int channels = left < kBlock ? left : kBlock;
     const bool direct = multiplier == 1 && channels == kBlock;
@@ -83,7 +83,7 @@ struct DepthwiseRows {
   }
 
   static void run(const WconvCall& call, int first, int last) {
-    const BconvShape& s = *call.shape;
+    const ConvShape& s = *call.shape;
     Taps taps;
     taps.in_column = static_cast<size_t>(s.dilation_w) * s.channels_in;
     taps.in_row = static_cast<size_t>(s.dilation_h) * s.in_w * s.channels_in;
@@ -112,8 +112,10 @@ struct DepthwiseRows {
     }
   }
 
-  static constexpr WdepthwiseKernel kernel(const char* name, Isa isa) {
-    return {name, isa, signs, expand_filter, run};
+  template <const KernelInfo& kInfo>
+  static constexpr WdepthwiseKernel kernel() {
+    static_assert(kInfo.mr == 1 && kInfo.nr == kBlock, "variants.inc has the tile");
+    return {kInfo, signs, expand_filter, run};
   }
 };
 

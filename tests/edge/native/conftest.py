@@ -41,15 +41,28 @@ def isas(onebit_delegate):
     return onebit_delegate.features()["isas"]
 
 
+@pytest.fixture(scope="session")
+def kernels(onebit_delegate):
+    """The variants of the binary convolution that this machine runs."""
+    rows = onebit_delegate.features()["kernels"]
+    return [row["name"] for row in rows if row["op"] == "bconv" and row["usable"]]
+
+
 @pytest.fixture
 def run(onebit_delegate):
     """Runs a model on a stock interpreter with the delegate: run(model, *inputs, **options)."""
-    from ai_edge_litert.interpreter import Interpreter
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    def run(model, *inputs, interpreter_threads=1, **options):
+    def run(model, *inputs, interpreter_threads=1, xnnpack=True, **options):
         delegate = onebit_delegate.load(**options)
+        kinds = OpResolverType
         interpreter = Interpreter(
-            model_content=model, num_threads=interpreter_threads, experimental_delegates=[delegate]
+            model_content=model,
+            num_threads=interpreter_threads,
+            experimental_delegates=[delegate],
+            experimental_op_resolver_type=(
+                kinds.AUTO if xnnpack else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            ),
         )
         details = interpreter.get_input_details()
         for detail, value in zip(details, inputs, strict=True):

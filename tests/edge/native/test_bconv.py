@@ -1,30 +1,14 @@
 """LceBconv2d on a grid of shapes around every kernel's tile, against NumPy and LCE."""
 
 import itertools
-import zlib
 
 import numpy as np
 import pytest
 
 from onebit.bits import pack
-
-from .graphs import ABSENT, Graph, bconv_options
-from .oracle import activate, convolve
-
-DEFAULTS = {
-    "batch": 1,
-    "size": (5, 6),
-    "channels_in": 64,
-    "channels_out": 32,
-    "kernel": (3, 3),
-    "stride": (1, 1),
-    "dilation": (1, 1),
-    "groups": 1,
-    "same": True,
-    "pad_values": 1,
-    "activation": 0,
-    "output": "float",
-}
+from tests.support.bconv_problem import DEFAULTS, Problem
+from tests.support.kernels import KERNELS, around
+from tests.support.lce_graphs import ABSENT, Graph, bconv_options
 
 
 def case(**changes):
@@ -35,27 +19,14 @@ def case(**changes):
     )
 
 
-# Tiles have 1, 16, 28 or up to 64 pixels, in groups of 2, 4, 7 or 16, and 1, 8, 16 or 32
-# channels; a word is 32 channels, a pair 64.
-PIXELS = [(1, 1), (1, 2), (1, 3), (1, 6), (1, 7), (1, 8), (2, 7), (3, 5), (7, 7)]
-PIXELS += [
-    (1, 15),
-    (2, 8),
-    (1, 17),
-    (3, 9),
-    (4, 7),
-    (1, 29),
-    (4, 8),
-    (3, 11),
-    (7, 9),
-    (8, 8),
-    (5, 13),
-    (9, 15),
-]
-CHANNELS_OUT = [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100]
+# Sizes around each kernel's tile. A word is 32 channels, a pair 64.
+TILES = [(kernel.mr, kernel.nr) for kernel in KERNELS if kernel.op == "bconv"]
+# Pixels in a row, and images whose rows end within a tile.
+PIXELS = [(1, n) for n in around([mr for mr, _ in TILES])]
+PIXELS += [(1, 2), (1, 6), (1, 7), (1, 8), (2, 7), (3, 5), (7, 7), (2, 8), (3, 9), (4, 7), (3, 11)]
+PIXELS += [(7, 9), (8, 8), (5, 13), (9, 15)]
+CHANNELS_OUT = sorted({*around([nr for _, nr in TILES]), 7, 63, 64, 100})
 CHANNELS_IN = [1, 31, 32, 33, 64, 65, 96, 128, 200]
-# Variants that take what the best of their instruction set does not.
-SECOND_CHOICES = ["b1_bconv_28x32__avx512vpopcntdq", "b1_bconv_16x32__avx2"]
 OUTPUTS = ["float", "int8", "bits"]
 CASES = [
     *(case(size=s, output=o, kernel=(1, 1)) for s, o in itertools.product(PIXELS, OUTPUTS)),
@@ -105,75 +76,6 @@ CASES = [
 ]
 
 
-def seed_of(params):
-    """The same numbers for the same case, whatever its place in the list."""
-    return zlib.crc32(repr(sorted(params.items())).encode())
-
-
-class Problem:
-    """Random data for one case; scales are negative, zero and positive."""
-
-    def __init__(self, c):
-        self.case = c
-        rng = np.random.default_rng(seed_of(c))
-        o, depth = c["channels_out"], c["channels_in"] // c["groups"]
-        self.x = rng.standard_normal((c["batch"], *c["size"], c["channels_in"])).astype(np.float32)
-        self.x.flat[:: max(1, self.x.size // 5)] = [0.0]
-        self.filters = rng.choice([-1, 1], (o, *c["kernel"], depth))
-        self.multiplier = rng.standard_normal(o).astype(np.float32)
-        self.multiplier[:: max(1, o // 3)] = 0
-        self.bias = rng.standard_normal(o).astype(np.float32)
-        self.products = depth * c["kernel"][0] * c["kernel"][1]
-        spread = int(2 * self.products**0.5) + 2
-        middle = self.products // 2
-        self.thresholds = rng.integers(middle - spread, middle + spread, o).astype(np.int32)
-        self.thresholds[:: max(1, o // 2)] = rng.choice([-(2**31), 2**31 - 1, middle])
-        self.scale, self.zero_point = 0.07, 3
-        self.dots = convolve(
-            self.x, self.filters, stride=c["stride"], dilation=c["dilation"], same=c["same"],
-            pad_values=c["pad_values"], groups=c["groups"],
-        )  # fmt: skip
-
-    def model(self):
-        c, g = self.case, Graph()
-        x = g.tensor(self.x.shape)
-        shape = [*self.dots.shape[:3], self.dots.shape[3]]
-        constants = [
-            g.constant(pack(self.filters)),
-            g.constant(self.multiplier),
-            g.constant(self.bias),
-            ABSENT,
-        ]
-        if c["output"] == "float":
-            out = g.tensor(shape)
-        elif c["output"] == "int8":
-            out = g.tensor(shape, np.int8, scale=self.scale, zero_point=self.zero_point)
-        else:
-            out = g.tensor([*shape[:3], -(-shape[3] // 32)], np.int32)
-            constants = [constants[0], ABSENT, ABSENT, g.constant(self.thresholds)]
-        g.operator("LceBconv2d", [g.quantize(x), *constants], [out], bconv_options(c))
-        if c["output"] == "bits":
-            out = g.dequantize(out, shape[3])
-        return g.build([x], [out])
-
-    def expected(self):
-        """NumPy's result; int8 as a float before rounding."""
-        c = self.case
-        if c["output"] == "bits":
-            # a = (K - dot) / 2, an integer unless zero padding left out an odd number of products.
-            return np.where(self.products - self.dots > 2 * self.thresholds.astype(np.int64), -1, 1)
-        values = (
-            activate(self.dots, c["activation"]) * self.multiplier.astype(np.float64) + self.bias
-        )
-        return values / self.scale + self.zero_point if c["output"] == "int8" else values
-
-    def tolerance(self):
-        """Float output: folded bias, product and sum round once each, at K·|m| + |b| or less."""
-        return (
-            2 * 2.0**-24 * (2 * self.products * np.abs(self.multiplier) + np.abs(self.bias)) * 1.5
-        )
-
-
 def lce_can(c):
     """Whether LCE's default interpreter computes a case, and rightly."""
     reach = [(k - 1) * d + 1 for k, d in zip(c["kernel"], c["dilation"], strict=True)]
@@ -188,13 +90,12 @@ def lce_can(c):
 
 
 @pytest.mark.parametrize("params", CASES)
-def test_bconv_agrees_with_numpy_and_lce(params, run, lce, onebit_delegate, isas):
+def test_bconv_agrees_with_numpy_and_lce(params, run, lce, isas, kernels):
     problem = Problem(params)
     model, expected = problem.model(), problem.expected()
     results = {isa: run(model, problem.x, isa=isa)[0] for isa in isas}
-    for kernel in SECOND_CHOICES:
-        if kernel.partition("__")[2] in isas:
-            results[kernel] = run(model, problem.x, kernel=kernel)[0]
+    for kernel in kernels:
+        results[kernel] = run(model, problem.x, kernel=kernel)[0]
     results["threads"] = run(model, problem.x, num_threads=3)[0]
     reference = results["scalar"]
     for name, result in results.items():

@@ -5,8 +5,7 @@ import zipfile
 import pytest
 
 from tests.devices.sshd import CPUS
-
-from . import everywhere
+from tests.support import everywhere
 
 pytestmark = pytest.mark.emulated
 BOARDS = [
@@ -17,13 +16,42 @@ BOARDS = [
 ]
 
 
+SETTINGS = ('{"isa": "neon", "num_threads": 1}', '{"isa": "scalar"}', '{"num_threads": 2}')
+
+
 @pytest.mark.parametrize(("target", "runtime"), BOARDS, ids=lambda v: v)
-def test_wheel_agrees_with_this_machine(target, runtime, wheel, board, run, lce):
+def test_wheel_agrees_with_this_machine(target, runtime, wheel, board, run):
+    made, home, environment = installed(target, runtime, wheel, board)
+    paths = [f"/home/pi/{name}" for name in everywhere.write(home)]
+    made.run(["/usr/bin/python3", "/home/pi/run.py", "neon", *paths], environment)
+    everywhere.check(home, run)
+
+
+@pytest.mark.parametrize(("target", "runtime"), BOARDS[-2:], ids=lambda v: v)
+def test_random_graphs_agree_with_numpy(target, runtime, wheel, board):
+    compare_random_graphs(12, *installed(target, runtime, wheel, board))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("target", "runtime"), BOARDS, ids=lambda v: v)
+def test_many_random_graphs_agree_with_numpy(target, runtime, wheel, board):
+    compare_random_graphs(150, *installed(target, runtime, wheel, board))
+
+
+def installed(target, runtime, wheel, board):
+    """A board with the wheel, its home folder on this machine, and the environment."""
     made = board(target, runtime=runtime)
     home = made.folder / "home/pi"
     with zipfile.ZipFile(wheel(target)) as archive:
         archive.extractall(home / "site")
-    paths = [f"/home/pi/{name}" for name in everywhere.write(home)]
-    environment = {"QEMU_CPU": CPUS[target], "PYTHONPATH": "/home/pi/site"}
-    made.run(["/usr/bin/python3", "/home/pi/run.py", "neon", *paths], environment)
-    everywhere.check(home, run, lce)
+    return made, home, {"QEMU_CPU": CPUS[target], "PYTHONPATH": "/home/pi/site"}
+
+
+def compare_random_graphs(count, made, home, environment):
+    """Each graph's name is its number: ONEBIT_GRAPH=number draws it again (test_random_graphs)."""
+    everywhere.write_random(home / "cases", count)
+    command = ["/usr/bin/python3", "/home/pi/run_cases.py", "/home/pi/cases", *SETTINGS]
+    *differences, total = made.run(command, environment, seconds=1800).splitlines()
+    assert not differences, "\n".join(differences)
+    # Shapes of the file, others, and the first again, but for graphs that take no others.
+    assert int(total.split()[-2]) >= 2 * count * len(SETTINGS), total

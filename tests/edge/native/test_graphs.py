@@ -1,140 +1,19 @@
-"""Whole graphs: random chains, residuals, converted Keras models, interpreters and threads."""
+"""Whole graphs: what is merged, converted Keras models, interpreters and threads."""
 
 import gc
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from onebit.bits import pack
-
-from .graphs import ABSENT, Graph, bconv_options, schema
-from .test_weight_only import elementwise
-
-
-class Builder:
-    """Draws a random graph of LCE's operators; every step keeps [N, H, W, C]."""
-
-    def __init__(self, seed):
-        self.rng = np.random.default_rng(seed)
-        self.g = Graph()
-        self.channels = int(self.rng.choice([32, 40, 64, 96]))
-        shape = [1, int(self.rng.integers(3, 9)), int(self.rng.integers(3, 9)), self.channels]
-        self.x = self.g.tensor(shape)
-        self.shape = shape
-
-    def conv(self, bits, channels_in, outputs, out_type=np.float32, activation=0):
-        g, rng = self.g, self.rng
-        case = {
-            "channels_in": channels_in, "dilation": (1, 1), "activation": activation,
-            "pad_values": 1, "same": True, "stride": (1, 1),
-        }  # fmt: skip
-        filters = g.constant(pack(rng.choice([-1, 1], (outputs, 3, 3, channels_in))))
-        if out_type == np.int32:
-            middle = 9 * channels_in // 2
-            limits = rng.integers(middle - 20, middle + 20, outputs).astype(np.int32)
-            constants = [ABSENT, ABSENT, g.constant(limits)]
-            out = g.tensor([*self.shape[:3], -(-outputs // 32)], np.int32)
-        else:
-            # Powers of two: sums are exact, so that any order of rounding gives the same signs.
-            scale = 2.0 ** rng.integers(-4, 1, outputs) * rng.choice([-1, 1], outputs)
-            bias = rng.integers(-8, 9, outputs) / 4
-            constants = [*(g.constant(v.astype(np.float32)) for v in (scale, bias)), ABSENT]
-            out = g.tensor([*self.shape[:3], outputs])
-        g.operator("LceBconv2d", [bits, filters, *constants], [out], bconv_options(case))
-        return out
-
-    def dense_block(self, value, outputs):
-        g, rng, width = self.g, self.rng, self.channels
-        for _ in range(int(rng.integers(1, 5))):
-            growth = int(rng.choice([8, 32, 40]))
-            normal = value
-            if rng.integers(0, 2):
-                normal = elementwise(
-                    g, "MUL", value, (2.0 ** rng.integers(-2, 3, width)).astype(np.float32)
-                )
-            new = self.conv(g.quantize(normal), width, growth)
-            parts = [value, new]
-            if rng.integers(0, 4) == 0:  # once more, and in another order
-                parts = [new, value, new]
-            value, width = g.concatenate(parts, int(rng.choice([-1, 3]))), width + growth
-            width += growth * (len(parts) - 2)
-            if rng.integers(0, 6) == 0:
-                outputs.append(value)
-            if rng.integers(0, 6) == 0:
-                outputs.append(new)
-            if rng.integers(0, 6) == 0:  # the interpreter's own
-                positive = g.tensor([*self.shape[:3], width])
-                g.operator(schema.BuiltinOperator.RELU, [value], [positive])
-                outputs.append(positive)
-        return value, width
-
-    def build(self):
-        g, rng, value, channels, outputs = self.g, self.rng, self.x, self.channels, []
-        for _ in range(int(rng.integers(2, 7))):
-            step = rng.integers(0, 8)
-            bits = g.quantize(value)
-            if step == 0:  # residual block
-                value = g.add(*rng.permutation([self.conv(bits, channels, channels), value]), 0)
-            elif step == 1:  # a bitpacked chain
-                between = self.conv(bits, channels, 40, np.int32)
-                value = self.conv(between, 40, channels, activation=int(rng.integers(0, 4)))
-            elif step == 2:  # batch normalisation before the sign, as BinaryDenseNet has it
-                scale = (2.0 ** rng.integers(-2, 3, channels)).astype(np.float32)
-                shift = (rng.integers(-8, 9, channels) / 8).astype(np.float32)
-                normal = elementwise(g, "ADD", elementwise(g, "MUL", value, scale), shift)
-                value = self.conv(g.quantize(normal), channels, channels)
-            elif step == 3:  # two convolutions of one input, added
-                pair = [self.conv(bits, channels, channels) for _ in range(2)]
-                value = g.add(*pair, int(rng.choice([0, 1, 3])))
-            elif step == 4:  # a dense block
-                value, width = self.dense_block(value, outputs)
-                value = self.conv(g.quantize(value), width, channels)
-            elif step == 5:  # a stem's pooling
-                window = tuple(int(w) for w in rng.integers(1, 4, 2))
-                value = g.max_pool(value, window, (1, 1), activation=int(rng.choice([0, 1, 3])))
-            elif step == 6:  # a transition
-                value = self.conv(bits, channels, channels)
-                if rng.integers(0, 4) == 0:
-                    outputs.append(value)
-                for kind in ("MUL", "ADD"):
-                    if rng.integers(0, 2):
-                        constant = (2.0 ** rng.integers(-2, 3, channels)).astype(np.float32)
-                        constant *= rng.choice([-1, 1], channels).astype(np.float32)
-                        value = elementwise(g, kind, value, constant)
-                value = g.max_pool(value, (2, 2), (2, 2), activation=int(rng.choice([0, 1, 3])))
-                self.shape = list(g.graph.tensors[value].shape)
-            else:
-                value = self.conv(bits, channels, channels)
-            if rng.integers(0, 4) == 0:
-                outputs.append(value)
-        return g.build([self.x], [*outputs, value] if value not in outputs else outputs)
-
-
-@pytest.mark.parametrize("seed", range(100))
-def test_random_graph_agrees_with_lce(seed, run, lce, isas):
-    builder = Builder(seed)
-    shape = builder.shape
-    model = builder.build()
-    x = np.random.default_rng(seed).integers(-20, 21, shape).astype(np.float32) / 4
-    expected = lce(model, x)
-    runs = [{"isa": isa} for isa in isas]
-    for options in [*runs, {"fuse": False}, {"num_threads": 3}]:
-        for ours, theirs in zip(run(model, x, **options), expected, strict=True):
-            # Equality of values: the order of operands may change the sign of a zero sum.
-            assert np.array_equal(ours, theirs), options
-
-
-def residual_model(layers=3):
-    builder = Builder(5)
-    value = builder.x
-    for _ in range(layers):
-        bits = builder.g.quantize(value)
-        value = builder.g.add(builder.conv(bits, builder.channels, builder.channels), value)
-    return builder.g.build([builder.x], [value]), builder.shape
+from tests.support.lce_blocks import Builder, residual_model
+from tests.support.lce_graphs import Graph, elementwise
 
 
 def test_residual_chain_becomes_one_operator_a_layer(run, tmp_path):
@@ -189,8 +68,7 @@ def test_residual_that_the_interpreter_computes_joins_its_convolution(run, lce, 
     builder = Builder(5)
     g = builder.g
     value = builder.conv(g.quantize(builder.x), builder.channels, builder.channels)
-    positive = g.tensor(builder.shape)
-    g.operator(schema.BuiltinOperator.RELU, [value], [positive])
+    positive = g.relu(value)
     out = g.add(builder.conv(g.quantize(value), builder.channels, builder.channels), positive)
     model = g.build([builder.x], [out])
     x = np.random.default_rng(6).standard_normal(builder.shape).astype(np.float32)
@@ -322,6 +200,55 @@ def test_workers_keep_the_processors_that_they_may_use(onebit_delegate):
         time.sleep(0.01)
     assert os.sched_getaffinity(free) == mine
     assert os.sched_getaffinity(pinned) == {min(mine)}
+
+
+FORKING = """
+import os, sys, time
+import numpy as np
+import onebit_delegate
+from ai_edge_litert.interpreter import Interpreter
+
+before = set(os.listdir("/proc/self/task"))
+interpreter = Interpreter(
+    sys.argv[1], experimental_delegates=[onebit_delegate.load(num_threads=3)]
+)
+index = interpreter.get_input_details()[0]["index"]
+out = interpreter.get_output_details()[0]["index"]
+interpreter.allocate_tensors()
+workers = [int(task) for task in set(os.listdir("/proc/self/task")) - before]
+x = np.random.default_rng(0).standard_normal(interpreter.get_input_details()[0]["shape"])
+interpreter.set_tensor(index, x.astype(np.float32))
+interpreter.invoke()
+expected = interpreter.get_tensor(out)
+time.sleep(0.1)  # until the workers sleep
+affinities = [os.sched_getaffinity(worker) for worker in workers]
+for resize in (False, False, True):
+    child = os.fork()
+    if child == 0:
+        if resize:  # the child's own workers
+            interpreter.resize_tensor_input(index, x.shape)
+            interpreter.allocate_tensors()
+            interpreter.set_tensor(index, x.astype(np.float32))
+        interpreter.invoke()
+        right = np.array_equal(interpreter.get_tensor(out), expected)
+        del interpreter
+        os._exit(0 if right else 3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert [os.sched_getaffinity(worker) for worker in workers] == affinities
+assert len(workers) == 2
+"""
+
+
+def test_forked_child_computes_alone_and_leaves_its_parents_workers_be(onebit_delegate, tmp_path):
+    """Where the machine is virtual, a pool moves its workers to other processors for a moment."""
+    model, _ = residual_model()
+    (tmp_path / "model.tflite").write_bytes(model)
+    package = Path(onebit_delegate.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING, str(tmp_path / "model.tflite")],
+        env=os.environ | {"PYTHONPATH": str(package)}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_converted_keras_model_agrees_with_lce(run, lce):

@@ -10,8 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.kernels import KERNELS
+
+from .conftest import NATIVE
+
+ROOT = Path(__file__).parents[3]
 ALLOWED = {"libc.so.6", "libpthread.so.0", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
-EXPORTED = {"tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate"}
+EXPORTED = {
+    "tflite_plugin_create_delegate",
+    "tflite_plugin_destroy_delegate",
+    "onebit_delegate_features",
+}
 
 
 class Elf:
@@ -71,8 +80,45 @@ def check_library(data, oldest_glibc=None):
         assert max(numbers) <= oldest_glibc, elf.versions
 
 
-def test_library_depends_on_libc_alone_and_exports_two_symbols(onebit_delegate):
+def test_library_depends_on_libc_only_and_exports_three_symbols(onebit_delegate):
     check_library(onebit_delegate.library_path().read_bytes())
+
+
+def test_features_are_those_of_the_list_of_kernels(onebit_delegate):
+    """What the library says about its kernels is what variants.inc says."""
+    features = onebit_delegate.features()
+    assert features["version"] == onebit_delegate.__version__
+    listed = {k.name: (k.op, k.isa, [k.mr, k.nr]) for k in KERNELS}
+    rows = {r["name"]: (r["op"], r["isa"], r["tile"]) for r in features["kernels"]}
+    assert rows.items() <= listed.items()
+    assert {r["isa"] for r in features["kernels"] if r["usable"]} <= set(features["isas"])
+    assert {op for op, isa, _ in rows.values() if isa == "scalar"} == {k.op for k in KERNELS}
+
+
+def test_every_kernel_has_the_file_of_its_name():
+    for kernel in KERNELS:
+        assert (NATIVE / "kernels" / f"{kernel.op}__{kernel.isa}.cc").is_file(), kernel.name
+
+
+def test_files_of_an_instruction_set_share_no_functions(onebit_delegate):
+    """Of a function that several files hold the linker keeps one, perhaps with AVX-512 in it."""
+    if shutil.which("nm") is None:
+        pytest.skip("nm is not installed")
+    build = onebit_delegate.library_path().parent
+    objects = [o for o in build.rglob("kernels/*.o") if "__" in o.name]
+    assert len(objects) >= len({k.op for k in KERNELS})
+    for path in objects:
+        done = subprocess.run(["nm", path], capture_output=True, text=True, check=True)
+        shared = [line for line in done.stdout.splitlines() if line.split()[-2] in "VWuv"]
+        assert not shared, f"{path.name}: {shared}"
+
+
+@pytest.mark.parametrize("target", ["x86_64", "aarch64", "armv7"])
+def test_wheels_library_is_stripped(wheel, target):
+    with zipfile.ZipFile(wheel(target)) as archive:
+        data = archive.read("onebit_delegate/libonebit_delegate.so")
+    assert b".symtab" not in data
+    assert b".debug_info" not in data
 
 
 @pytest.mark.parametrize("target", ["x86_64", "aarch64", "armv7"])
@@ -118,9 +164,9 @@ def test_corpus_no_longer_crashes(path, onebit_delegate):
 def test_fuzzing_for_a_minute_finds_nothing(native_build, tmp_path):
     if shutil.which("gcc") is None:
         pytest.skip("the sanitizers' libraries come with gcc")
-    library = native_build.build(sanitize=True)
+    library = native_build.build(sanitize="address")
+    command = [sys.executable, "-m", "tests.edge.native.fuzz", "--minutes", "1"]
     done = subprocess.run(
-        [sys.executable, "-m", "native.fuzz", "--minutes", "1", "--library", str(library)],
-        cwd=Path(__file__).parents[1], capture_output=True, text=True,
-    )  # fmt: skip
+        [*command, "--library", str(library)], cwd=ROOT, capture_output=True, text=True
+    )
     assert "crashes: 0 here" in done.stdout, done.stdout + done.stderr

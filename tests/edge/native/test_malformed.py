@@ -1,11 +1,13 @@
 """Wrong files make the interpreter fail with the operator's name and the reason."""
 
 import re
+import time
 
 import numpy as np
 import pytest
 
-from .graphs import ABSENT, Graph, bconv_options, options
+from tests.support.kernels import KERNELS
+from tests.support.lce_graphs import ABSENT, Graph, bconv_options, options
 
 GOOD = {
     "channels_in": 64,
@@ -62,7 +64,10 @@ BCONV = [
     (bconv(b""), "custom options are not a readable FlexBuffer map"),
     (bconv(b"\x00"), "custom options are not a readable FlexBuffer map"),
     (bconv(bconv_options(GOOD)[:-1]), "custom options are not a readable FlexBuffer map"),
-    (bconv(bconv_options(GOOD)[20:]), "stride_height|custom options are not a readable FlexBuffer map"),
+    (
+        bconv(bconv_options(GOOD)[20:]),
+        "stride_height|custom options are not a readable FlexBuffer map",
+    ),
     (bconv(without("stride_height")), "option stride_height is missing"),
     (bconv(without("channels_in")), "option channels_in is missing"),
     (bconv(without("padding")), "option padding is missing"),
@@ -228,7 +233,7 @@ def test_malformed_operators_are_refused_with_the_reason(name, model, expected, 
         ("num_threads", "0", "1 to 64"),
         ("num_threads", "two", "1 to 64"),
         ("isa", "mmx", "expected scalar"),
-        ("kernel", "b1_bconv_9x9__mmx", "no such kernel"),
+        ("kernel", "b1_bconv_9x9__mmx", "has no such kernel"),
         ("colour", "red", "unknown"),
         ("fuse", "maybe", "0 or 1"),
         ("profile", "x" * 600, "too long"),
@@ -239,3 +244,115 @@ def test_wrong_delegate_option_is_refused_with_the_reason(option, value, expecte
 
     with pytest.raises(ValueError, match=expected):
         load_delegate(str(onebit_delegate.library_path()), {option: value})
+
+
+def test_option_kernel_must_fit_the_option_isa(onebit_delegate, isas):
+    if len(isas) == 1:
+        pytest.skip("this machine has the scalar kernels only")
+    from ai_edge_litert.interpreter import load_delegate
+
+    kernel = next(k for k in KERNELS if k.isa == isas[1])
+    pair = {"kernel": kernel.name, "isa": "scalar"}
+    for both in (pair, dict(reversed(pair.items()))):
+        with pytest.raises(ValueError, match=f"needs isa={kernel.isa}, and isa=scalar is set"):
+            load_delegate(str(onebit_delegate.library_path()), both)
+
+
+def written_twice(second):
+    """Two operators that write one tensor, the first a larger one; and its name."""
+    g = Graph()
+    x = g.tensor([1, 8, 8, 64])
+    bits = g.quantize(x)
+    filters = np.ones((1024, 1, 1, 64), int)
+    thresholds = np.full(1024, 16)
+    out = g.bconv(bits, filters, channels_in=64, thresholds=thresholds, out_type=np.int32)
+    if second == "LceBconv2d":
+        g.bconv(bits, filters[:1], channels_in=64, thresholds=[16], out_type=np.int32)
+    else:
+        g.reshape(g.tensor([1, 8, 8, 1], np.int32, np.zeros(64)), [1, 8, 8, 1])
+    g.graph.operators[-1].outputs = [out]
+    return g.build([x], [out])
+
+
+def output_is_a_constant(builtin):
+    g = Graph()
+    x = g.tensor([1, 4, 4, 64])
+    if builtin:
+        out = g.constant(np.full((1, 4, 4, 64), 7, np.float32))
+        g.max_pool(g.dequantize(g.quantize(x), 64), (2, 2), (1, 1))
+    else:
+        out = g.constant(np.full((1, 4, 4, 2), 7, np.int32))
+        g.quantize(x)
+    g.graph.operators[-1].outputs = [out]
+    return g.build([x], [out])
+
+
+def read_before_written():
+    g = Graph()
+    x = g.tensor([1, 4, 4, 64])
+    late = g.tensor([1, 4, 4, 2], np.int32)
+    g.dequantize(late, 64)
+    g.quantize(x)
+    g.graph.operators[-1].outputs = [late]
+    return g.build([x], [2])
+
+
+def output_is_a_variable():
+    g = Graph()
+    x = g.tensor([1, 4, 4, 64])
+    bits = g.quantize(x)
+    g.graph.tensors[bits].isVariable = True
+    return g.build([x], [bits])
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (written_twice("LceBconv2d"), "another operator writes its output, too"),
+        (written_twice("RESHAPE"), "another operator writes its output, too"),
+        (output_is_a_constant(False), "its output is a constant of the file"),
+        (read_before_written(), "its output is read before it is written"),
+        (output_is_a_variable(), "its output is a variable tensor"),
+    ],
+)
+def test_output_that_is_not_the_operators_alone_is_refused(model, expected, reason):
+    assert expected in reason(model)
+
+
+def test_built_in_operator_that_writes_a_constant_is_the_interpreters(reason):
+    """It is not claimed, and the stock interpreter says what it has to say."""
+    assert "onebit" not in reason(output_is_a_constant(True))
+
+
+def test_thousands_of_values_are_planned_fast(onebit_delegate):
+    from ai_edge_litert.interpreter import Interpreter
+
+    g = Graph()
+    x = g.tensor([1, 64])
+    values = [g.dequantize(g.quantize(x), 64) for _ in range(2000)]
+    last = [g.quantize(value) for value in values][-1]
+    model = g.build([x], [last])
+    interpreter = Interpreter(
+        model_content=model, experimental_delegates=[onebit_delegate.load(fuse=False)]
+    )
+    start = time.process_time()
+    interpreter.allocate_tensors()
+    # A plan that begins again after each collision takes 5 s; this one some milliseconds.
+    assert time.process_time() - start < 1
+
+
+def test_correction_of_a_large_window_is_computed_fast(onebit_delegate):
+    from ai_edge_litert.interpreter import Interpreter
+
+    g = Graph()
+    x = g.tensor([1, 128, 128, 32])
+    filters = np.ones((4, 128, 128, 32), int)
+    scale = np.ones(4)
+    out = g.bconv(g.quantize(x), filters, channels_in=32, scale=scale, bias=scale, pad_values=0)
+    interpreter = Interpreter(
+        model_content=g.build([x], [out]), experimental_delegates=[onebit_delegate.load()]
+    )
+    start = time.process_time()
+    interpreter.allocate_tensors()
+    # A sum over all taps for each class of positions takes 13 s.
+    assert time.process_time() - start < 2

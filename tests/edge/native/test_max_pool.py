@@ -6,11 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from .graphs import Graph, schema
-from .oracle import max_pool
-from .test_graphs import Builder
+from tests.support.lce_blocks import Builder
+from tests.support.lce_graphs import Graph, elementwise
+from tests.support.lce_oracle import max_pool
+
 from .test_small_ops import POOLS
-from .test_weight_only import elementwise
 
 
 @pytest.mark.parametrize("case", POOLS, ids=str)
@@ -91,8 +91,7 @@ def test_a_poolings_result_is_overwritten_by_its_residual_block(run, lce, tmp_pa
 def test_a_pooling_among_floats_is_left_to_the_interpreter(run, lce, tmp_path):
     g = Graph()
     x = g.tensor([1, 8, 8, 32])
-    positive = g.tensor([1, 4, 4, 32])
-    g.operator(schema.BuiltinOperator.RELU, [g.max_pool(x, (2, 2), (2, 2))], [positive])
+    positive = g.relu(g.max_pool(x, (2, 2), (2, 2)))
     model = g.build([x], [g.dequantize(g.quantize(positive), 32)])
     values = np.random.default_rng(6).standard_normal((1, 8, 8, 32)).astype(np.float32)
     assert np.array_equal(run(model, values, profile=tmp_path / "p.json")[0], lce(model, values)[0])

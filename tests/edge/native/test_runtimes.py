@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.devices.userland import cache_folder
+from tests.support import everywhere
 
-from . import everywhere
 from .conftest import NATIVE
 
 pytestmark = pytest.mark.slow
@@ -48,30 +48,41 @@ def environment_of(requirements):
     return folder / "bin/python"
 
 
-def check(python, runtime, isas, run, lce, folder):
-    """Runs the models with a Python and one of its runtimes."""
-    names = everywhere.write(folder)
+def run_script(python, runtime, script, arguments, folder):
+    """Runs a script with a Python and one of its runtimes; returns what it printed, by lines."""
     # Of several runtimes the delegate takes that which is imported already.
-    (folder / "run.py").write_text(f"import {runtime}\n{everywhere.SCRIPT}")
+    path = folder / script
+    path.write_text(f"import {runtime}\n{path.read_text()}")
     done = subprocess.run(
-        [str(python), "run.py", isas[-1], *names], cwd=folder, capture_output=True, text=True,
+        [str(python), script, *arguments], cwd=folder, capture_output=True, text=True,
         env=os.environ | {"PYTHONPATH": str(NATIVE / "python"), "TF_CPP_MIN_LOG_LEVEL": "3"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == runtime
-    # The kernels of the machine sum floats in an order of their own.
-    everywhere.check(folder, run, lce, isa=None)
+    return done.stdout.splitlines()
+
+
+def check(python, runtime, isas, run, folder):
+    """Runs the models, then random graphs, which are resized after they ran."""
+    names = everywhere.write(folder)
+    lines = run_script(python, runtime, "run.py", [isas[-1], *names], folder)
+    assert lines[-1] == runtime
+    # The kernels of the machine sum floats in another order than the scalar ones.
+    everywhere.check(folder, run, isa=None)
+    # Where XNNPACK makes the graph immutable, a resize undoes all delegates and applies them again.
+    everywhere.write_random(folder / "cases", 150)
+    *differences, total = run_script(python, runtime, "run_cases.py", ["cases"], folder)
+    assert not differences, "\n".join(differences)
+    assert total.startswith(runtime), total
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_runtime_agrees(runtime, isas, run, lce, tmp_path):
-    python = environment_of(RUNTIMES[runtime])
-    check(python, runtime, isas, run, lce, tmp_path)
+def test_runtime_agrees(runtime, isas, run, tmp_path):
+    check(environment_of(RUNTIMES[runtime]), runtime, isas, run, tmp_path)
 
 
-def test_newest_litert_agrees(isas, run, lce, tmp_path):
-    check(sys.executable, "ai_edge_litert.interpreter", isas, run, lce, tmp_path)
+def test_newest_litert_agrees(isas, run, tmp_path):
+    check(sys.executable, "ai_edge_litert.interpreter", isas, run, tmp_path)
 
 
-def test_tensorflow_agrees(isas, run, lce, tmp_path):
-    check(sys.executable, "tensorflow.lite.python.interpreter", isas, run, lce, tmp_path)
+def test_tensorflow_agrees(isas, run, tmp_path):
+    check(sys.executable, "tensorflow.lite.python.interpreter", isas, run, tmp_path)

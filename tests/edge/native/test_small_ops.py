@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from onebit.bits import pack, unpack
-
-from .graphs import Graph, options
-from .oracle import max_pool
+from tests.support.lce_graphs import Graph, options
+from tests.support.lce_oracle import max_pool
 
 CHANNELS = [1, 2, 31, 32, 33, 63, 64, 65, 128, 150]
 

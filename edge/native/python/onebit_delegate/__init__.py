@@ -8,6 +8,7 @@ Works with ai-edge-litert, tflite-runtime and TensorFlow; needs none of them to 
 
 import ctypes
 import importlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -17,7 +18,6 @@ __version__ = "0.1.0"
 __all__ = ["features", "library_path", "load"]
 
 LIBRARY = "libonebit_delegate.so"
-ISAS = ("scalar", "avx2", "avx512vpopcntdq", "amx", "neon")
 # Where `load_delegate` lives, the newest runtime first.
 RUNTIMES = (
     "ai_edge_litert.interpreter",
@@ -45,17 +45,26 @@ def library_path() -> Path:
 
 
 def features() -> dict[str, Any]:
-    """What the library offers here: its path, version and the instruction sets it can use."""
-    library = ctypes.CDLL(str(library_path()))
-    library.tflite_plugin_create_delegate.restype = ctypes.c_void_p
-    available = []
-    for isa in ISAS:
-        key, value = (ctypes.c_char_p * 1)(b"isa"), (ctypes.c_char_p * 1)(isa.encode())
-        delegate = library.tflite_plugin_create_delegate(key, value, ctypes.c_size_t(1), None)
-        if delegate:
-            available.append(isa)
-            library.tflite_plugin_destroy_delegate(ctypes.c_void_p(delegate))
-    return {"library": str(library_path()), "version": __version__, "isas": available}
+    """What the library offers on this machine.
+
+    Returns:
+        `library`, its path; `version`; `isas`, the instruction sets that it can use here;
+        `kernels`, a dictionary each with `name`, `op`, `isa`, `tile` as `[mr, nr]` and `usable`.
+
+    Raises:
+        FileNotFoundError: The library is missing.
+        OSError: The library cannot be loaded, or is older than this package.
+    """
+    path = library_path()
+    library = ctypes.CDLL(str(path))
+    try:
+        describe = library.onebit_delegate_features
+    except AttributeError as error:
+        raise OSError(f"{path} is older than this package: run `make delegate`") from error
+    describe.argtypes, describe.restype = [ctypes.c_char_p, ctypes.c_size_t], ctypes.c_size_t
+    text = ctypes.create_string_buffer(describe(None, 0))
+    describe(text, len(text))
+    return {"library": str(path), **json.loads(text.raw)}
 
 
 def load(

@@ -1,6 +1,6 @@
-// The input of the tiled kernels: staged once into a frame with its padding, so that all taps of an
-// output pixel lie at offsets that do not depend on the pixel. Where there is no padding, and words
-// need no pairing, the input itself is the frame. Internal linkage, as bconv_tiled.h.
+// The padded input of the tiled kernels: a copy with its padding, so that all taps of an output pixel
+// lie at offsets that do not depend on the pixel. Where there is no padding, and words need no
+// pairing, the input itself serves. Internal linkage, as bconv_tiled.h.
 #pragma once
 
 #include <string.h>
@@ -12,31 +12,31 @@ namespace {
 
 // Where the words of a pixel's taps lie, counted in words from its first tap: `rows` x `taps` runs
 // of `words` contiguous ones. Taps that touch in memory form one run.
-struct Runs {
+struct TapRuns {
   int rows, taps, words;
   ptrdiff_t row_step, tap_step;
 };
 
 template <class Tile>
-struct TiledFrame {
-  // Words of a tap, and of a pixel in the frame.
-  static int tap_words(const BconvShape& s) { return round_up(s.group_words(), Tile::kPaired + 1); }
-  static int pixel_words(const BconvShape& s) { return s.groups * tap_words(s); }
+struct PaddedInput {
+  // Words of a tap, and of a pixel.
+  static int tap_words(const ConvShape& s) { return round_up(s.group_words(), Tile::kPaired + 1); }
+  static int pixel_words(const ConvShape& s) { return s.groups * tap_words(s); }
 
-  static bool staged(const BconvShape& s) { return Tile::kPaired || s.needs_padding(); }
-  static int frame_h(const BconvShape& s) { return staged(s) ? s.padded_h() : s.in_h; }
-  static int frame_w(const BconvShape& s) { return staged(s) ? s.padded_w() : s.in_w; }
+  static bool is_copy(const ConvShape& s) { return Tile::kPaired || s.needs_padding(); }
+  static int height(const ConvShape& s) { return is_copy(s) ? s.padded_h() : s.in_h; }
+  static int width(const ConvShape& s) { return is_copy(s) ? s.padded_w() : s.in_w; }
 
-  static uint64_t scratch_words(const BconvShape& s) {
-    if (!staged(s)) return 0;
+  static uint64_t scratch_words(const ConvShape& s) {
+    if (!is_copy(s)) return 0;
     return static_cast<uint64_t>(s.batch) * s.padded_h() * s.padded_w() * pixel_words(s);
   }
 
-  static int stage_items(const BconvShape& s) { return staged(s) ? s.batch * s.padded_h() : 0; }
+  static int input_items(const ConvShape& s) { return is_copy(s) ? s.batch * s.padded_h() : 0; }
 
-  // Copies rows into the frame; padding is zero bits, that is +1.
-  static void stage(const BconvCall& call, int first, int last) {
-    const BconvShape& s = *call.shape;
+  // Copies rows; padding is zero bits, that is +1.
+  static void pack(const BconvCall& call, int first, int last) {
+    const ConvShape& s = *call.shape;
     const int words = pixel_words(s);
     const size_t row_words = static_cast<size_t>(s.padded_w()) * words;
     const size_t left = static_cast<size_t>(s.pad_left) * words;
@@ -77,10 +77,10 @@ struct TiledFrame {
     }
   }
 
-  static Runs runs_of(const BconvShape& s) {
+  static TapRuns runs_of(const ConvShape& s) {
     const int words = pixel_words(s);
-    // Steps that no tap takes may be larger than the frame: 64 bits, also on 32-bit machines.
-    const int64_t row_step = static_cast<int64_t>(s.dilation_h) * frame_w(s) * words;
+    // Steps that no tap takes may be larger than the input: 64 bits, also on 32-bit machines.
+    const int64_t row_step = static_cast<int64_t>(s.dilation_h) * width(s) * words;
     const int64_t tap_step = static_cast<int64_t>(s.dilation_w) * words;
     if (s.groups == 1 && s.dilation_w == 1) {
       return {s.kernel_h, 1, s.kernel_w * words, static_cast<ptrdiff_t>(row_step), 0};
@@ -89,15 +89,15 @@ struct TiledFrame {
             static_cast<ptrdiff_t>(tap_step)};
   }
 
-  // Walks the output pixels in order and knows where in the frame their first taps lie.
+  // Walks the output pixels in order and knows where their first taps lie.
   class Walker {
    public:
     Walker(const BconvCall& call, int pixel) : call_(call), s_(*call.shape) {
-      const int64_t row = static_cast<int64_t>(pixel_words(s_)) * frame_w(s_);
-      frame_ = staged(s_) ? call.scratch : call.input;
+      const int64_t row = static_cast<int64_t>(pixel_words(s_)) * width(s_);
+      first_ = is_copy(s_) ? call.scratch : call.input;
       step_ = static_cast<ptrdiff_t>(static_cast<int64_t>(s_.stride_w) * pixel_words(s_));
       row_step_ = static_cast<ptrdiff_t>(s_.stride_h * row);
-      image_step_ = static_cast<ptrdiff_t>(frame_h(s_) * row);
+      image_step_ = static_cast<ptrdiff_t>(height(s_) * row);
       move_to(pixel);
     }
 
@@ -107,7 +107,7 @@ struct TiledFrame {
       pixel_ = pixel;
       x_ = pixel % s_.out_w;
       y_ = pixel / s_.out_w % s_.out_h;
-      image_ = frame_ + pixel / s_.out_w / s_.out_h * image_step_;
+      image_ = first_ + pixel / s_.out_w / s_.out_h * image_step_;
       tap_ = image_ + y_ * row_step_ + x_ * step_;
     }
 
@@ -133,8 +133,8 @@ struct TiledFrame {
 
    private:
     const BconvCall& call_;
-    const BconvShape& s_;
-    const uint32_t *frame_, *image_, *tap_;
+    const ConvShape& s_;
+    const uint32_t *first_, *image_, *tap_;
     ptrdiff_t step_, row_step_, image_step_;
     int pixel_, x_, y_;
   };

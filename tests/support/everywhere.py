@@ -1,13 +1,15 @@
 """Models of which every machine and every runtime makes the same bytes, and how to run them."""
 
 import functools
+import secrets
 from pathlib import Path
 
 import numpy as np
 
-from .test_bconv import DEFAULTS, Problem
-from .test_graphs import Builder, residual_model
-from .test_weight_only import Layer
+from . import lce_random_graphs, run_cases
+from .bconv_problem import DEFAULTS, Problem
+from .lce_blocks import residual_model
+from .weight_only_layer import Layer
 
 SCRIPT = """
 import sys
@@ -56,10 +58,6 @@ def models() -> dict[str, tuple[bytes, np.ndarray]]:
         found[f"bconv{i}"] = (problem.model(), problem.x)
     for layer in (Layer("dense", 300, 70, relu=True), Layer("conv", 40, 20, batch=2)):
         found[layer.kind] = (layer.model(), layer.x)
-    for seed in range(6):
-        builder = Builder(seed)
-        x = rng.integers(-20, 21, builder.shape).astype(np.float32) / 4
-        found[f"graph{seed}"] = (builder.build(), x)
     # What QuickNet's sections are made of.
     model, shape = residual_model(layers=8)
     found["residual"] = (model, rng.standard_normal(shape).astype(np.float32))
@@ -77,14 +75,20 @@ def write(folder: Path) -> list[str]:
     return [f"{name}.tflite" for name in models()]
 
 
-def check(folder: Path, run, lce, isa: str | None = "scalar") -> None:
-    """Compares what the script wrote with kernels of this machine, and with LCE."""
+def check(folder: Path, run, isa: str | None = "scalar") -> None:
+    """Compares what the script wrote with kernels of this machine."""
     for name, (model, x) in models().items():
         with np.load(folder / f"{name}.tflite.npz") as archive:
             ours = list(archive.values())
         for mine, reference in zip(ours, run(model, x, isa=isa), strict=True):
             assert mine.tobytes() == reference.tobytes(), name
-        if name.startswith("graph"):
-            # Values, as the order of operands may change the sign of a zero sum.
-            for mine, theirs in zip(ours, lce(model, x), strict=True):
-                assert np.array_equal(mine, theirs), name
+
+
+def write_random(folder: Path, count: int) -> None:
+    """Writes random graphs, named by their numbers, and `run_cases.py`, which compares them."""
+    folder.mkdir()
+    for seed in (secrets.randbits(32) for _ in range(count)):
+        case = lce_random_graphs.draw(seed)
+        run_cases.save(folder, str(seed), case.model, case.runs)
+    script = Path(run_cases.__file__).read_text()
+    (folder.parent / "run_cases.py").write_text(script)

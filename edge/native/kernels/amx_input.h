@@ -13,12 +13,12 @@ namespace {
 constexpr int kRows = 16;  // of a tile register
 
 // Where positions lie, in bytes.
-struct Frame {
+struct PaddedBytes {
   int phases_h, phases_w, h, w, shared;
   int rows;                    // of all phases and images
   size_t pixel, image, phase;  // image: in positions
 
-  explicit Frame(const BconvShape& s) {
+  explicit PaddedBytes(const ConvShape& s) {
     phases_h = phases(s.stride_h, s.kernel_h, s.dilation_h);
     phases_w = phases(s.stride_w, s.kernel_w, s.dilation_w);
     h = (s.padded_h() + s.stride_h - 1) / s.stride_h;
@@ -35,7 +35,7 @@ struct Frame {
 
   // The last line shares its padding too, and the last register reads past the end.
   size_t bytes() const { return phases_h * phases_w * phase + (shared + kRows) * pixel; }
-  size_t tap(const BconvShape& s, int ky, int kx) const {
+  size_t tap(const ConvShape& s, int ky, int kx) const {
     const int y = ky * s.dilation_h, x = kx * s.dilation_w;
     const size_t at = y % s.stride_h * phases_w + x % s.stride_w;
     return at * phase + (static_cast<size_t>(y / s.stride_h) * w + x / s.stride_w) * pixel;
@@ -50,15 +50,15 @@ struct Frame {
 };
 
 // Expands rows of phases; what lies outside the image is padding, 0.
-void fill(const BconvCall& call, const Frame& f, int first, int last, uint8_t* frame) {
-  const BconvShape& s = *call.shape;
+void fill(const BconvCall& call, const PaddedBytes& f, int first, int last, uint8_t* padded) {
+  const ConvShape& s = *call.shape;
   const int words = s.words_in();
-  if (last == f.rows) memset(frame + f.phases_h * f.phases_w * f.phase, 0, f.shared * f.pixel);
+  if (last == f.rows) memset(padded + f.phases_h * f.phases_w * f.phase, 0, f.shared * f.pixel);
   const __m512i one = _mm512_set1_epi8(1);
   for (int row = first; row < last; ++row) {
     const int n = row / f.h % s.batch, phase = row / f.h / s.batch;
     const int y = row % f.h * s.stride_h + phase / f.phases_w - s.pad_top;
-    uint8_t* to = frame + f.phase * phase + f.pixel * f.w * (row - s.batch * f.h * phase);
+    uint8_t* to = padded + f.phase * phase + f.pixel * f.w * (row - s.batch * f.h * phase);
     if (y < 0 || y >= s.in_h) {
       memset(to, 0, f.pixel * f.w);
       continue;
