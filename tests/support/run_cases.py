@@ -100,7 +100,7 @@ def main():
             difference, count = check_safely(runtime, path.read_bytes(), load(path), setting)
             total += count
             if difference:
-                print(f"{path.stem} {setting}: {difference}", flush=True)
+                print(f"DIFFERENCE {path.stem} {setting}: {difference}", flush=True)
     print(f"{runtime.__name__}: {total} inferences")
 
 
