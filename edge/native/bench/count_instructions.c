@@ -28,9 +28,10 @@ struct qemu_plugin_insn;
 enum { ADD_U64 = 0 };
 void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, void (*)(plugin_id, struct qemu_plugin_tb*));
 void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb*, int, void*, uint64_t);
-void qemu_plugin_register_vcpu_syscall_cb(
-    plugin_id, void (*)(plugin_id, unsigned, int64_t, uint64_t, uint64_t, uint64_t, uint64_t,
-                        uint64_t, uint64_t, uint64_t, uint64_t));
+void qemu_plugin_register_vcpu_syscall_cb(plugin_id,
+                                          void (*)(plugin_id, unsigned, int64_t, uint64_t, uint64_t,
+                                                   uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
+                                                   uint64_t));
 void qemu_plugin_register_atexit_cb(plugin_id, void (*)(plugin_id, void*), void*);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb*);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb*);

@@ -26,10 +26,10 @@ struct Options {
 
 typedef void (*ErrorReporter)(const char*);
 
-// Reads options as `load_delegate` passes them. Returns false after a call of `report`, which may be
-// nullptr.
-bool read_options(const char* const* keys, const char* const* values, size_t count, Options* options,
-                  ErrorReporter report);
+// Reads options as `load_delegate` passes them. Returns false after a call of `report`, which may
+// be nullptr.
+bool read_options(const char* const* keys, const char* const* values, size_t count,
+                  Options* options, ErrorReporter report);
 
 class Mutex {
  public:

@@ -1,8 +1,8 @@
 // Which operators of a partition are merged.
 //
 // This is decided anew each time that the graph is prepared, when all types and shapes are known:
-// an ADD of one shape may broadcast after its input was resized. Each function below states all that
-// its merge needs, and else leaves the operators as they are, which is always right.
+// an ADD of one shape may broadcast after its input was resized. Each function below states all
+// that its merge needs, and else leaves the operators as they are, which is always right.
 //
 // The order matters: per-channel constants go into weight-only layers; then a residual ADD is
 // merged into the convolution that feeds it first, so that an LceQuantize of the sum can then be
@@ -103,8 +103,8 @@ class Fuser {
     return true;
   }
 
-  // A convolution, then the ADD of a value of the same shape: one operator in the ADD's place, where
-  // that value is ready too.
+  // A convolution, then the ADD of a value of the same shape: one operator in the ADD's place,
+  // where that value is ready too.
   bool merge_add(int position) {
     Op& add = at(position);
     if (add.type != &kAdd || add.channel_constant >= 0 ||

@@ -67,12 +67,12 @@ struct OpType {
 
 // What can become part of an operator (see fuse.cc).
 enum Merges : unsigned {
-  kTakesResidual = 1,     // the ADD of another value, as its input kResidual
-  kTakesScale = 2,        // a MUL by channel constants that follows it
-  kTakesOffset = 4,       // an ADD of channel constants that follows it
-  kNormalisesInput = 8,   // a MUL and an ADD of channel constants ahead of it
-  kEmitsBits = 16,        // the LceQuantize of its floats, as its second output
-  kKeepsFloats = 32,      // it writes its floats also where only their signs are read
+  kTakesResidual = 1,    // the ADD of another value, as its input kResidual
+  kTakesScale = 2,       // a MUL by channel constants that follows it
+  kTakesOffset = 4,      // an ADD of channel constants that follows it
+  kNormalisesInput = 8,  // a MUL and an ADD of channel constants ahead of it
+  kEmitsBits = 16,       // the LceQuantize of its floats, as its second output
+  kKeepsFloats = 32,     // it writes its floats also where only their signs are read
 };
 
 struct Op {
@@ -93,9 +93,9 @@ struct Op {
 
   // Since merging; `infer` sees the node's own inputs and output here.
   int inputs[kMaxInputs];
-  int outputs[2];                   // the second: the signs of the first
-  int scale, offset;                // values of merged channel constants, or -1
-  int merged_activation;            // of the last merged ADD or MUL
+  int outputs[2];                      // the second: the signs of the first
+  int scale, offset;                   // values of merged channel constants, or -1
+  int merged_activation;               // of the last merged ADD or MUL
   const char* merged[kMaxMerged + 1];  // the operators that became part of this one; nullptr ends
 
   int scratch = -1;

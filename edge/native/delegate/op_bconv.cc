@@ -100,9 +100,8 @@ bool find_shape(Partition& p, Op& op, State& state) {
   const int64_t padded = static_cast<int64_t>(s.padded_h()) * s.padded_w();
   const int64_t plane = static_cast<int64_t>(s.out_h) * s.out_w;
   const int64_t out = plane * (s.channels_out + 32ll);
-  if (padded > 1 << 28 || padded * s.batch > 1 << 28 ||
-      padded * s.batch * s.words_in() > 1 << 28 || plane > 1 << 29 || out > 1 << 29 ||
-      out * s.batch > 1 << 29) {
+  if (padded > 1 << 28 || padded * s.batch > 1 << 28 || padded * s.batch * s.words_in() > 1 << 28 ||
+      plane > 1 << 29 || out > 1 << 29 || out * s.batch > 1 << 29) {
     return p.fail(op, "an input of %d x %d x %d with %d channels out is too large", s.batch, s.in_h,
                   s.in_w, s.channels_out);
   }
@@ -157,8 +156,8 @@ bool make_correction(Partition& p, Op& op, State& state, const uint32_t* filter)
   }
   uint8_t* row_class = state.classes.as<uint8_t>();
   uint8_t* col_class = row_class + s.out_h;
-  const int row_count = classify(s.out_h, s.stride_h, s.pad_top, s.in_h, s.kernel_h, s.dilation_h,
-                                 row_class, rows);
+  const int row_count =
+      classify(s.out_h, s.stride_h, s.pad_top, s.in_h, s.kernel_h, s.dilation_h, row_class, rows);
   const int col_count = classify(s.out_w, s.stride_w, s.pad_left, s.in_w, s.kernel_w, s.dilation_w,
                                  col_class, columns);
   const size_t stride = b1::channel_capacity(s.channels_out);
@@ -238,8 +237,7 @@ bool make_epilogue(Partition& p, Op& op, State& state) {
     e.thresholds = copy;
     return true;
   }
-  const void* multiplier_data =
-      p.constant(op.inputs[kMultiplier], kTfLiteFloat32, s.channels_out);
+  const void* multiplier_data = p.constant(op.inputs[kMultiplier], kTfLiteFloat32, s.channels_out);
   const void* bias_data = p.constant(op.inputs[kBias], kTfLiteFloat32, s.channels_out);
   if (multiplier_data == nullptr || bias_data == nullptr) {
     return p.fail(op, "needs a constant float32 multiplier and bias of %d values", s.channels_out);

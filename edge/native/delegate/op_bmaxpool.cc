@@ -75,10 +75,7 @@ void run(Partition& p, Op& op) {
 
 }  // namespace
 
-const OpType kBMaxPool = {.name = "LceBMaxPool2d",
-                          .parse = parse,
-                          .infer = infer,
-                          .prepare = prepare,
-                          .run = run};
+const OpType kBMaxPool = {
+    .name = "LceBMaxPool2d", .parse = parse, .infer = infer, .prepare = prepare, .run = run};
 
 }  // namespace onebit

@@ -4,9 +4,18 @@ namespace onebit {
 namespace {
 
 const OpType* const kOpTypes[] = {
-    &kQuantize, &kDequantize, &kBconv,           &kBMaxPool,       &kAdd,
-    &kMul,      &kConcat,     &kReshape,         &kMaxPool,        &kWeightOnlyDense,
-    &kWeightOnlyConv,         &kWeightOnlyDepthwise,
+    &kQuantize,
+    &kDequantize,
+    &kBconv,
+    &kBMaxPool,
+    &kAdd,
+    &kMul,
+    &kConcat,
+    &kReshape,
+    &kMaxPool,
+    &kWeightOnlyDense,
+    &kWeightOnlyConv,
+    &kWeightOnlyDepthwise,
 };
 
 }  // namespace

@@ -141,7 +141,8 @@ bool find_dense_shape(Partition& p, Op& op, State& state, const Value& in) {
   s.channels_in = state.filter.dims[1];
   s.channels_out = state.filter.dims[0];
   if (elements(in) % s.channels_in != 0 || (state.keep_dims && channels(in) != s.channels_in)) {
-    return p.fail(op, "an input of %lld values, %d in its last dimension, does not fit weights of %d",
+    return p.fail(op,
+                  "an input of %lld values, %d in its last dimension, does not fit weights of %d",
                   static_cast<long long>(elements(in)), channels(in), s.channels_in);
   }
   s.batch = static_cast<int>(elements(in) / s.channels_in);
@@ -173,8 +174,8 @@ bool infer(Partition& p, Op& op) {
   if (in.type != kTfLiteFloat32 || in.rank < 1 || elements(in) < 0) {
     return p.fail(op, "needs a float32 input");
   }
-  if (!check_words(p, op, state) || !(state.dense ? find_dense_shape(p, op, state, in)
-                                                  : find_conv_shape(p, op, state, in))) {
+  if (!check_words(p, op, state) ||
+      !(state.dense ? find_dense_shape(p, op, state, in) : find_conv_shape(p, op, state, in))) {
     return false;
   }
   b1::ConvShape& s = state.shape;
@@ -236,8 +237,8 @@ bool make_channel_data(Partition& p, Op& op, State& state) {
 // The filter's bits with each last dimension in whole words; false after `fail`.
 bool read_filter(Partition& p, Op& op, const State& state, Buffer* split, const uint32_t** bits) {
   const Value& packed = p.values[op.inputs[kWeights]];
-  *bits = static_cast<const uint32_t*>(
-      p.constant(op.inputs[kWeights], kTfLiteInt32, elements(packed)));
+  *bits =
+      static_cast<const uint32_t*>(p.constant(op.inputs[kWeights], kTfLiteInt32, elements(packed)));
   if (*bits == nullptr) return p.fail(op, "its packed weights must be constant int32");
   const TensorInfo& filter = state.filter;
   if (packed.rank == filter.rank) return true;

@@ -24,7 +24,10 @@ bool read_isa(const char* key, const char* value, Options* o, ErrorReporter repo
     char known[200] = "expected";
     for (int i = 0; i < b1::kIsas; ++i) {
       const size_t used = strlen(known);
-      snprintf(known + used, sizeof known - used, "%s %s", i == 0 ? "" : i + 1 < b1::kIsas ? "," : " or",
+      snprintf(known + used, sizeof known - used, "%s %s",
+               i == 0              ? ""
+               : i + 1 < b1::kIsas ? ","
+                                   : " or",
                b1::isa_name(static_cast<b1::Isa>(i)));
     }
     return reject(report, key, value, known);
@@ -78,8 +81,8 @@ bool read_options(const char* const* keys, const char* const* values, size_t cou
     const b1::Isa needed = b1::find_bconv_kernel(o->kernel)->info.isa;
     if (!b1::covers(o->isa.isa, needed)) {
       char conflict[120];
-      snprintf(conflict, sizeof conflict, "it needs isa=%s, and isa=%s is set", b1::isa_name(needed),
-               b1::isa_name(o->isa.isa));
+      snprintf(conflict, sizeof conflict, "it needs isa=%s, and isa=%s is set",
+               b1::isa_name(needed), b1::isa_name(o->isa.isa));
       return reject(report, "kernel", o->kernel, conflict);
     }
   }

@@ -45,8 +45,8 @@ bool read_nodes(Partition& p, const TfLiteIntArray& nodes) {
     TfLiteRegistration* registration;
     Op op;
     op.node = nodes.data[i];
-    if (claim && p.context->GetNodeAndRegistration(p.context, op.node, &node, &registration) ==
-                     kTfLiteOk) {
+    if (claim &&
+        p.context->GetNodeAndRegistration(p.context, op.node, &node, &registration) == kTfLiteOk) {
       op.type = find_op_type(*registration);
     }
     if (op.type == nullptr) {

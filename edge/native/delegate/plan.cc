@@ -142,9 +142,9 @@ int64_t plan_arena(Array<Value>* values) {
     total = std::max(total, offset + value.bytes);
     if (total > kMaxBytes) return -1;
     value.offset = static_cast<size_t>(offset);
-    const auto place = std::upper_bound(
-        placed.begin(), placed.end(), index,
-        [&](int a, int b) { return (*values)[a].offset < (*values)[b].offset; });
+    const auto place = std::upper_bound(placed.begin(), placed.end(), index, [&](int a, int b) {
+      return (*values)[a].offset < (*values)[b].offset;
+    });
     const int at = static_cast<int>(place - placed.begin());
     if (!placed.push(index)) return -1;
     std::rotate(placed.begin() + at, placed.end() - 1, placed.end());

@@ -2,9 +2,9 @@
 // around them that are computed better by someone who knows the bits.
 //
 // A rule here decides what is worth claiming, from the shapes in the file. These may change before
-// the graph runs, or be wrong for tensors between operators. So a claimed operator must compute what
-// TFLite does for any shapes (`OpType::supports`), and what is merged is decided when the shapes
-// are known (fuse.cc).
+// the graph runs, or be wrong for tensors between operators. So a claimed operator must compute
+// what TFLite does for any shapes (`OpType::supports`), and what is merged is decided when the
+// shapes are known (fuse.cc).
 //
 #include "select.h"
 
@@ -290,7 +290,8 @@ class NodeSelector {
     for (const OpType* next : kSteps) {
       int at = 0;
       Candidate* reader = only_reader(output_index(*last), &at);
-      if (!reader || reader->type != next || last->type->activation(*last->node) != kTfLiteActNone ||
+      if (!reader || reader->type != next ||
+          last->type->activation(*last->node) != kTfLiteActNone ||
           !is_channel_constant(context_, *reader->node, 1 - at)) {
         continue;
       }

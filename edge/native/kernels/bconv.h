@@ -57,9 +57,9 @@ struct BconvCall {
   uint32_t* out_bits;  // kFloat: the signs of the result, or nullptr; kBits: the result
 };
 
-// A variant. `pack_input` and `run` split their work into items that may run concurrently; `run` needs
-// all of `pack_input`. Items follow the pixels, so that a thread that takes neighbouring ones mostly
-// reads what it packed, and shares few cache lines of its outputs.
+// A variant. `pack_input` and `run` split their work into items that may run concurrently; `run`
+// needs all of `pack_input`. Items follow the pixels, so that a thread that takes neighbouring ones
+// mostly reads what it packed, and shares few cache lines of its outputs.
 struct BconvKernel {
   KernelInfo info;
   bool (*applies)(const ConvShape&);

@@ -95,8 +95,8 @@ void pack_filter(const ConvShape& s, const uint32_t* filter, uint32_t* packed) {
   }
 }
 
-// Threads that share a tile each expand its small input, which takes less than to fetch it from each
-// other's caches.
+// Threads that share a tile each expand its small input, which takes less than to fetch it from
+// each other's caches.
 bool has_own_input(const ConvShape& s) {
   return tiles(s) == 1 && PaddedBytes(s).bytes() <= kOwnBytes;
 }
@@ -261,8 +261,8 @@ size_t pixels_before(const ConvShape& s, const PaddedBytes& f, int position) {
 int splits(const ConvShape& s) { return splits_of(tiles(s), blocks(s)); }
 int run_items(const ConvShape& s) { return tiles(s) * splits(s); }
 
-void run_rectangle(const BconvCall& call, const PaddedBytes& f, const uint8_t* padded, const Taps& taps,
-                   const Rectangle& r) {
+void run_rectangle(const BconvCall& call, const PaddedBytes& f, const uint8_t* padded,
+                   const Taps& taps, const Rectangle& r) {
   constexpr decltype(&accumulate<1, true>) kAccumulate[][kMostParts] = {
       {accumulate<1, false>, accumulate<2, false>, accumulate<3, false>, accumulate<4, false>},
       {accumulate<1, true>, accumulate<2, true>, accumulate<3, true>, accumulate<4, true>}};
@@ -273,7 +273,7 @@ void run_rectangle(const BconvCall& call, const PaddedBytes& f, const uint8_t* p
   const bool split = r.last_block - r.first_block < blocks(s);  // of a single tile
   const size_t end_pixel = pixels_before(s, f, first_part(s, r.first_tile + 1) * kRows);
   SplitBits<TileAmx::kMr> bits(call, r, first_pixel,
-                                   split ? static_cast<int>(end_pixel - first_pixel) : 0);
+                               split ? static_cast<int>(end_pixel - first_pixel) : 0);
   alignas(64) uint8_t panel[2 * kPanelSteps * kTileBytes];
   alignas(64) int32_t sums[TileAmx::kMr * kBlock];
   for (int block = r.first_block; block < r.last_block; ++block) {

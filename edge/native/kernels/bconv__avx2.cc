@@ -129,9 +129,9 @@ struct TileAvx2 : CountingAvx2 {
 // vector in four is counted. Each accumulator keeps, beside its counts, vectors of single bits:
 // `ones` and `twos`. Without a ternary operation the carry of ones, a and b is
 //   a ^ ((ones ^ a) & (a ^ b))
-// The filter and the padded input hold the XOR of each pair of words (see the AVX-512 kernel), so that b
-// itself is not needed. Registers suffice for one pixel at a time; a tile has more, so that listing
-// the words and finishing cost less a pixel.
+// The filter and the padded input hold the XOR of each pair of words (see the AVX-512 kernel), so
+// that b itself is not needed. Registers suffice for one pixel at a time; a tile has more, so that
+// listing the words and finishing cost less a pixel.
 struct TilePairedAvx2 : CountingAvx2 {
   static constexpr int kMr = 16, kMrStep = 16, kNr = 16, kVectors = 2;
   static constexpr int kQuadsPerWidening = 31;

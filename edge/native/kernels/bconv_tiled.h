@@ -1,10 +1,10 @@
 // The driver of every tiled binary convolution; a file per instruction set instantiates it.
 //
-// There is no im2col. The input is copied once with its padding, so that all taps of an output pixel
-// lie at offsets that do not depend on the pixel: a tile is a few base pointers (one a pixel, which
-// may lie in different rows or images) and a shared list of runs of contiguous words. Filters are
-// interleaved: the same word of kNr output channels lies side by side, so that a broadcast input word
-// meets a vector of channels and no horizontal sum is ever needed.
+// There is no im2col. The input is copied once with its padding, so that all taps of an output
+// pixel lie at offsets that do not depend on the pixel: a tile is a few base pointers (one a pixel,
+// which may lie in different rows or images) and a shared list of runs of contiguous words. Filters
+// are interleaved: the same word of kNr output channels lies side by side, so that a broadcast
+// input word meets a vector of channels and no horizontal sum is ever needed.
 //
 // A `Tile` provides:
 //   kMr, kNr        pixels and output channels of a tile; it computes kMrStep pixels at a time
@@ -181,7 +181,8 @@ struct TiledBconv {
   }
 
   // Accumulates and finishes one block of channels of one tile of pixels.
-  static void run_tile(const BconvCall& call, const TapRuns& runs, const Pixels& pixels, int block) {
+  static void run_tile(const BconvCall& call, const TapRuns& runs, const Pixels& pixels,
+                       int block) {
     const ConvShape& s = *call.shape;
     const int group = block / blocks_per_group(s);
     const int channel = block % blocks_per_group(s) * kBlock;

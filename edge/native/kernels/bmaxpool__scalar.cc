@@ -1,5 +1,4 @@
 #include "bmaxpool.h"
-
 #include "inline.h"
 #include "variants.h"
 

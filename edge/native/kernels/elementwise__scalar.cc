@@ -1,5 +1,4 @@
 #include "elementwise.h"
-
 #include "inline.h"
 #include "variants.h"
 

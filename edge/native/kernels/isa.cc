@@ -14,7 +14,7 @@ constexpr const char* kNames[] = {
 #include "isas.inc"
 #undef B1_ISA
 };
-}
+}  // namespace
 
 const char* isa_name(Isa isa) { return kNames[static_cast<int>(isa)]; }
 

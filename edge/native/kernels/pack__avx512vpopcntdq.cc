@@ -32,7 +32,6 @@ struct Tile {
 
 }  // namespace
 
-const PackKernel kPackAvx512 =
-    PackRows<Tile>::kernel<kPackAvx512Info>();
+const PackKernel kPackAvx512 = PackRows<Tile>::kernel<kPackAvx512Info>();
 
 }  // namespace b1

@@ -1,6 +1,6 @@
-// The padded input of the tiled kernels: a copy with its padding, so that all taps of an output pixel
-// lie at offsets that do not depend on the pixel. Where there is no padding, and words need no
-// pairing, the input itself serves. Internal linkage, as bconv_tiled.h.
+// The padded input of the tiled kernels: a copy with its padding, so that all taps of an output
+// pixel lie at offsets that do not depend on the pixel. Where there is no padding, and words need
+// no pairing, the input itself serves. Internal linkage, as bconv_tiled.h.
 #pragma once
 
 #include <string.h>

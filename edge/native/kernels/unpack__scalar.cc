@@ -1,8 +1,7 @@
-#include "unpack.h"
-
 #include <string.h>
 
 #include "inline.h"
+#include "unpack.h"
 #include "variants.h"
 
 namespace b1 {

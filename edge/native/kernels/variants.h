@@ -12,8 +12,8 @@
 
 namespace b1 {
 
-#define B1_KERNEL(kind, constant, isa, name, mr, nr)                   \
-  extern const kind constant;                                          \
+#define B1_KERNEL(kind, constant, isa, name, mr, nr) \
+  extern const kind constant;                        \
   constexpr KernelInfo constant##Info = {name, Isa::isa, mr, nr};
 #include "variants.inc"
 #undef B1_KERNEL
@@ -21,7 +21,8 @@ namespace b1 {
 // All variants that were compiled in, in the order of the list.
 const KernelInfo* const* all_kernels(int* count);
 
-// What a choice is restricted to: everything that this CPU runs, or, if `forced`, what `isa` covers.
+// What a choice is restricted to: everything that this CPU runs, or, if `forced`, what `isa`
+// covers.
 struct IsaChoice {
   bool forced;
   Isa isa;

@@ -10,11 +10,11 @@ namespace b1 {
 // out = clamp(sum(x * w) * scale + bias); a fully connected layer is a 1 x 1 convolution of pixels.
 struct WconvCall {
   const ConvShape* shape;  // groups 1, zero padding
-  const uint32_t* filter;   // as `pack_filter` of the variant made it
-  const float* signs;       // depthwise: as `expand_filter` made it
-  const float* input;       // [N, H, W, C]
-  const float* scale;       // [O]
-  const float* bias;        // [O]
+  const uint32_t* filter;  // as `pack_filter` of the variant made it
+  const float* signs;      // depthwise: as `expand_filter` made it
+  const float* input;      // [N, H, W, C]
+  const float* scale;      // [O]
+  const float* bias;       // [O]
   float low, high;
   float* out;  // [N, OH, OW, O]
 };
@@ -28,7 +28,8 @@ struct WconvKernel {
   void (*run)(const WconvCall&, int first, int last);
 };
 
-// A variant of the depthwise convolution: output channel o reads input channel o / (O / C). Items are output rows.
+// A variant of the depthwise convolution: output channel o reads input channel o / (O / C). Items
+// are output rows.
 struct WdepthwiseKernel {
   KernelInfo info;
   uint64_t (*signs)(const ConvShape&);  // how many floats `expand_filter` writes

@@ -3,7 +3,6 @@
 
 namespace b1 {
 
-const WconvKernel kWconvAvx2 =
-    TiledWconv<FlippingTile<32>>::kernel<kWconvAvx2Info>();
+const WconvKernel kWconvAvx2 = TiledWconv<FlippingTile<32>>::kernel<kWconvAvx2Info>();
 
 }  // namespace b1

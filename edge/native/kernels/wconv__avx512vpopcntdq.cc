@@ -34,7 +34,7 @@ struct Tile {
   static void add(const Inputs& inputs, int words, const uint32_t* filter, float* sums) {
     __m512 sum[kVectors];
     for (int v = 0; v < kVectors; ++v) sum[v] = _mm512_loadu_ps(sums + 16 * v);
-    const float(*table)[16] = inputs.tables;
+    const float (*table)[16] = inputs.tables;
     for (int word = 0; word < words; ++word, filter += kLanes) {
       __m512i bits[kVectors];
       for (int v = 0; v < kVectors; ++v) bits[v] = _mm512_loadu_si512(filter + 16 * v);

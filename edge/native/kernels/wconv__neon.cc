@@ -3,7 +3,6 @@
 
 namespace b1 {
 
-const WconvKernel kWconvNeon =
-    TiledWconv<FlippingTile<16>>::kernel<kWconvNeonInfo>();
+const WconvKernel kWconvNeon = TiledWconv<FlippingTile<16>>::kernel<kWconvNeonInfo>();
 
 }  // namespace b1

@@ -3,7 +3,6 @@
 
 namespace b1 {
 
-const WconvKernel kWconvScalar =
-    TiledWconv<FlippingTile<8>>::kernel<kWconvScalarInfo>();
+const WconvKernel kWconvScalar = TiledWconv<FlippingTile<8>>::kernel<kWconvScalarInfo>();
 
 }  // namespace b1

@@ -127,7 +127,8 @@ struct TiledWconv {
       Tile::load(x, words, &inputs);
     }
     for (int index = first_block; index < last_block; ++index) {
-      const uint32_t* filter = call.filter + (static_cast<size_t>(index) * steps(s) + step) * kLanes;
+      const uint32_t* filter =
+          call.filter + (static_cast<size_t>(index) * steps(s) + step) * kLanes;
       const Block block(s, index);
       if (block.count == kLanes) {
         Tile::add(inputs, words, filter, out + block.first);
