@@ -164,3 +164,18 @@ def test_in_larq_layers_they_train_save_and_load(tmp_path):
     np.testing.assert_array_equal(loaded(inputs), model(inputs))
     again = loaded.layers[3].input_quantizer
     assert (again.bits, again.signed, again.precision) == (2, False, 2)
+
+
+@pytest.mark.parametrize(("bits", "signed"), [(1, True), (1, False), (2, True)])
+def test_scale_below_its_bound_keeps_its_gradient(bits, signed):
+    quantizer = Elastic(bits, signed)
+    x = tf.constant(np.linspace(0.01, 1, 12, dtype=np.float32).reshape(3, 4))
+    quantizer(x)
+    quantizer.scale.assign(SMALLEST_SCALE / 10)
+    with tf.GradientTape() as tape:
+        outputs = quantizer(x, training=False)
+        loss = tf.reduce_sum(tf.square(outputs - x))
+    gradient = tape.gradient(loss, quantizer.scale)
+    # Every output is below its input: the scale has to grow.
+    assert gradient < 0
+    assert np.isfinite(outputs).all()

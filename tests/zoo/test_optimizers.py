@@ -116,3 +116,21 @@ def test_latent_and_real_weights_have_their_own_optimizers_and_a_checkpoint(tmp_
         one.apply_gradients(zip(gradients, two.trainable_weights, strict=True))
     for weight, same in zip(model.trainable_weights, other.trainable_weights, strict=True):
         np.testing.assert_array_equal(weight.numpy(), same.numpy())
+
+
+def test_fan_in_scaled_sgd_multiplies_gradients_of_latent_weights_by_their_fan_in():
+    recipe = Recipe("bwn_resnet18", "imagenet", optimizer="sgd", fan_in_scaling=True)
+    optimizer = make_optimizer(recipe, steps=10)
+    latent = tf.Variable(tf.zeros([3, 3, 4, 5]), constraint=lq.constraints.WeightClip(1.0))
+    real = tf.Variable(tf.zeros([3, 3, 4, 5]))
+    optimizer.build([latent, real])
+    gradient = tf.fill([3, 3, 4, 5], 0.01)
+    rate = float(optimizer.learning_rate)
+    optimizer.apply_gradients([(gradient, latent), (gradient, real)])
+    np.testing.assert_allclose(real.numpy(), -rate * 0.01, rtol=1e-6)
+    np.testing.assert_allclose(latent.numpy(), -rate * 0.01 * 3 * 3 * 4, rtol=1e-6)
+
+
+def test_adam_takes_its_epsilon_from_the_recipe():
+    assert make_optimizer(Recipe("float_mlp", "mnist"), 10).epsilon == 1e-7
+    assert make_optimizer(Recipe("dorefanet", "imagenet", adam_epsilon=1e-5), 10).epsilon == 1e-5

@@ -86,7 +86,12 @@ class Elastic(lq.quantizers.Quantizer):
 
     The scale α starts at 2·mean|x − β|/√max(H, 1) of the first training batch (signed) or
     4·mean|x − β|/√H (unsigned), as in the paper's code; untrained it is 1. The thresholds β start
-    at 0.
+    at 0. A scale below `SMALLEST_SCALE` counts as that and still has its gradient.
+
+    Differs from the paper's code: each training sets α by its first batch, where the code keeps the
+    α of the stage before; unsigned levels of several bits start at the threshold, where the code
+    subtracts the batch's minimum and adds it back, so that ReLU's zeros keep their gradient when
+    the threshold has risen above them.
 
     Args:
         bits: 1 for {−α, α} or {0, α}; more for the stages of a distillation.
@@ -131,7 +136,9 @@ class Elastic(lq.quantizers.Quantizer):
             training = keras.backend.learning_phase()
         if tf.is_tensor(training) or training:
             self._calibrate(inputs, tf.cast(training, tf.bool))
-        scale = tf.maximum(self.scale, SMALLEST_SCALE)
+        # The bound passes the gradient on, so that a scale which fell below it can rise again.
+        bound = tf.stop_gradient(tf.maximum(self.scale, SMALLEST_SCALE))
+        scale = bound + (self.scale - tf.stop_gradient(self.scale))
         return elastic(inputs, scale, self.threshold, bits=self.bits, signed=self.signed)
 
     def _calibrate(self, inputs: tf.Tensor, training: tf.Tensor) -> None:

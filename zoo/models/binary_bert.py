@@ -10,7 +10,11 @@ classifier stay float.
 Differs from the papers: no token-type embedding, as texts have one segment; no dropout, which a
 model of this size does not need; ReLU in the float network too, where BiT's teacher has GELU, so
 that stages can hand their weights on; the thresholds of queries, keys and values are applied (the
-paper's code creates them, but leaves them out).
+paper's code creates them, but leaves them out), and attention probabilities have one too.
+
+The name says what the network is, not the method: BinaryBERT (arXiv 2012.15701), ternary weight
+splitting with activations of 4 or 8 bits, and BiBERT (arXiv 2203.06390), with its bi-attention and
+direction-matching distillation, are others and are not here.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ INITIAL_DEVIATION = 0.02
 
 
 @register_model(
-    family="BinaryBERT",
+    family="BiT",
     kind="binary weights and activations",
     paper=PAPER,
     float_baseline="bert_tiny",
@@ -108,7 +112,7 @@ def bert_tiny(
 
 
 @register_model(
-    family="BinaryBERT",
+    family="BiT",
     kind="binary weights and activations",
     paper=PAPER,
     float_baseline="bert_base",

@@ -39,6 +39,7 @@ POSITIVE = (
     "real_learning_rate",
     "bop_gamma",
     "bop_threshold",
+    "adam_epsilon",
     "samples",
 )
 """The fields that must be above 0 where they are given."""
@@ -88,6 +89,9 @@ class Recipe:
         label_smoothing: ε of the cross-entropy: the label gets 1 − ε + ε/C, other classes ε/C.
         glorot_scaling: Scale the learning rates of latent weights by Glorot's coefficients
             (`zoo.training.optimizers`).
+        fan_in_scaling: Multiply the gradients of latent weights by n, the weights of an output
+            channel (`zoo.training.optimizers.FanInScaledSGD`).
+        adam_epsilon: Adam's ε, added to the root of the mean squared gradient.
         compute: What training multiplies in, one of `COMPUTE`; "bfloat16" keeps weights, sums and
             every evaluation in float32, and is faster where the processor has AMX or AVX-512 BF16.
         seed: Of the initial weights, each epoch's order, dropout and stochastic signs.
@@ -124,6 +128,8 @@ class Recipe:
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     glorot_scaling: bool = False
+    fan_in_scaling: bool = False
+    adam_epsilon: float = 1e-7
     compute: str = "float32"
     seed: int = 1
     samples: int | None = None
@@ -221,6 +227,8 @@ SETTABLE = (
     "weight_decay",
     "label_smoothing",
     "glorot_scaling",
+    "fan_in_scaling",
+    "adam_epsilon",
     "compute",
     "seed",
     "samples",

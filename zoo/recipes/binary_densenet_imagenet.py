@@ -63,5 +63,6 @@ def _densenet(
         schedule="steps",
         boundaries=boundaries,
         factors=(0.1, 0.01),
+        adam_epsilon=1e-8,
         smoke_options={"growth": 8},
     )

@@ -24,4 +24,5 @@ def binary_resnet_e18_imagenet() -> Recipe:
         schedule="steps",
         boundaries=(70, 90, 110),
         factors=(0.3, 0.09, 0.027),
+        adam_epsilon=1e-8,
     )

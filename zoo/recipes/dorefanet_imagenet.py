@@ -23,4 +23,6 @@ def dorefanet_imagenet() -> Recipe:
         schedule="steps",
         boundaries=(60, 75, 82, 84, 86, 88),
         factors=(0.2, 0.04, 4e-3, 4e-4, 4e-5, 4e-6),
+        # As large as the gradients of the hidden layers: it halves their steps, or more.
+        adam_epsilon=1e-5,
     )

@@ -2,11 +2,12 @@
 
 XNOR-Net: ImageNet Classification Using Binary Convolutional Neural Networks, arXiv 1603.05279,
 section 4. AlexNet's schedules are larq-zoo's (`TrainXNORNet`) and, for BWN, that of the authors'
-program (https://github.com/allenai/XNOR-Net, train.lua). Those of ResNet-18 were not published;
-these are ours.
+program (https://github.com/allenai/XNOR-Net, train.lua), whose epochs are 2,500 batches of 128
+images (opts.lua): its 55 are 13.7 passes over ImageNet, and its boundaries 18, 29, 43 and 52 are
+the passes 4.5, 7.2, 10.7 and 13.0, here rounded. ResNet-18's are ours: the program has none.
 
 Differs from the paper: no mean-centring of latent weights; BWN's decay of 5e-4, which the authors
-end after 29 epochs, is left out.
+end after 29 of their epochs, is left out.
 """
 
 from zoo.recipes import Recipe, register_recipe
@@ -34,13 +35,14 @@ def bwn_alexnet_imagenet() -> Recipe:
     """
     return imagenet_recipe(
         "bwn_alexnet",
-        epochs=55,
+        epochs=14,
         batch_size=128,
         optimizer="sgd",
         momentum=0.9,
+        fan_in_scaling=True,
         learning_rate=1e-2,
         schedule="steps",
-        boundaries=(18, 29, 43, 52),
+        boundaries=(5, 7, 11, 13),
         factors=(0.5, 0.1, 0.05, 0.01),
         smoke_options={"width": 4},
     )
@@ -72,6 +74,7 @@ def bwn_resnet18_imagenet() -> Recipe:
         batch_size=256,
         optimizer="sgd",
         momentum=0.9,
+        fan_in_scaling=True,
         learning_rate=0.1,
         schedule="steps",
         boundaries=(30, 60),

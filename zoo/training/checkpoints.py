@@ -17,7 +17,7 @@ from onebit import files, provenance
 from onebit.errors import UsageError
 from zoo.datasets import Dataset, Split
 from zoo.datasets.preprocessing import Preprocessor
-from zoo.recipes import Recipe
+from zoo.recipes import STAGES, Recipe
 from zoo.runs.run import (
     CARD,
     CHECKPOINTS,
@@ -103,7 +103,23 @@ def is_finished(folder: Path, recipe: Recipe) -> bool:
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return with_current_names(value) if isinstance(value, dict) else {}
+    """A configuration in today's terms: present names, and defaults of settings that are newer."""
+    if not isinstance(value, dict):
+        return {}
+    config = with_current_names(value)
+    return {**config, "recipe": _with_defaults(config.get("recipe"))}
+
+
+def _with_defaults(recipe: Any) -> Any:
+    if not isinstance(recipe, dict):
+        return recipe
+    defaults = {
+        field.name: field.default
+        for field in dataclasses.fields(Recipe)
+        if field.default is not dataclasses.MISSING and field.name not in recipe
+    }
+    stages = {stage: _with_defaults(recipe.get(stage)) for stage in STAGES}
+    return {**_json(defaults), **recipe, **stages}
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
