@@ -144,7 +144,7 @@ def test_a_chain_leaves_a_run_folder_and_an_accuracy_for_each_stage(uninterrupte
     for run in runs:
         result = zoo.evaluate(run)
         assert result.accuracy == result.card_accuracy
-        assert "hidden_loss" in run.history[-1] or run is runs[-1]
+        assert ("hidden_loss" in run.history[-1]) == (run is not runs[-1])
 
 
 def test_a_run_on_texts_encodes_texts(uninterrupted, finished_run):

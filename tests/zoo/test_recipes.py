@@ -74,9 +74,9 @@ def test_a_setting_leaves_the_registered_recipe_alone():
         ("learning_rate", "nan", "learning_rate must be above 0"),
         ("learning_rate", "inf", "learning_rate must be above 0"),
         ("optimizer", "adm", "optimizer is one of adam, sgd, bop, not 'adm'"),
-        ("momentum", "1", r"momentum must be in \[0, 1\)"),
+        ("momentum", "1", r"momentum must be at least 0 and below 1"),
         ("compute", "float16", "compute is one of float32, bfloat16"),
-        ("seed", "-1", "seed must not be negative"),
+        ("seed", "-1", "seed must be at least 0"),
         ("stochastic", "1", "stochastic must be true or false, not '1'"),
     ],
 )

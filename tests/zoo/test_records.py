@@ -87,7 +87,7 @@ def test_a_cut_split_holds_the_first_records(noise):
     assert len(split) == 6
     np.testing.assert_array_equal(_arrays(split.batches(4))[1], np.arange(6) % 4)
     assert sorted(_arrays(split.batches(4, (1, 1)))[1]) == sorted(np.arange(6) % 4)
-    assert len(split[:100]) == 6 or len(split[:100]) == 10
+    assert len(split[:100]) == len(_split(noise))  # a cut is of the files, not of an earlier cut
     first = split.first(2)
     np.testing.assert_array_equal(first.images, _arrays(split.batches(2))[0][:2])
     with pytest.raises(ValueError, match="from the beginning only"):
@@ -183,7 +183,7 @@ def test_a_missing_file_of_the_sequence_is_named(tmp_path):
 def test_a_truncated_file_is_refused_by_name(tmp_path, keep):
     (path,) = write_noise(tmp_path, "train", 1, files=1)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(OnebitError, match="no whole TFRecord file") as caught:
+    with pytest.raises(OnebitError, match="not a complete TFRecord file") as caught:
         count_records(path)
     assert str(path) in str(caught.value)
 

@@ -79,7 +79,7 @@ def test_a_warm_up_serialises():
         ({"schedule": "sine"}, "schedule is one of exponential"),
         ({"glorot_scaling": True, "weight_decay": 0.1}, "goes with neither"),
         ({"label_smoothing": 0.1}, "goes with loss cross_entropy"),
-        ({"weight_decay": -1.0}, "weight_decay must not be negative"),
+        ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
     ],
 )
 def test_fields_that_do_not_go_together_are_refused(fields, message):

@@ -32,20 +32,35 @@ SMOKE_BATCH_SIZE = 32
 
 SCHEDULES = ("exponential", "linear", "cosine", "steps")
 LOSSES = ("squared_hinge", "cross_entropy")
-POSITIVE = (
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "real_learning_rate",
-    "bop_gamma",
-    "bop_threshold",
-    "adam_epsilon",
-    "samples",
-)
-"""The fields that must be above 0 where they are given."""
-
 OPTIMIZERS = ("adam", "sgd", "bop")
 COMPUTE = ("float32", "bfloat16")
+
+
+def _setting(default: Any, **limits: Any) -> Any:
+    """A field that `--set` reaches; `limits` are those of `_outside`."""
+    return field(default=default, metadata={"settable": True, **limits})
+
+
+def _outside(
+    value: Any,
+    *,
+    settable: bool = False,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float = math.inf,
+    choices: tuple[str, ...] = (),
+) -> str | None:
+    """Which limit a field's value exceeds, as the end of a message; None if it keeps all."""
+    if choices and value not in choices:
+        return f"is one of {', '.join(choices)}, not {value!r}"
+    if value is None or (above is None and at_least is None):
+        return None
+    if above is not None and not above < value < below:
+        return f"must be above {above}, not {value}"
+    if at_least is not None and not at_least <= value < below:
+        bound = "" if below == math.inf else f" and below {below}"
+        return f"must be at least {at_least}{bound}, not {value}"
+    return None
 
 
 @dataclass(frozen=True)
@@ -105,70 +120,43 @@ class Recipe:
     dataset: str
     name: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
-    epochs: int = 60
-    batch_size: int = 100
-    learning_rate: float = 1e-3
-    final_learning_rate: float = 1e-5
-    schedule: str = "exponential"
-    boundaries: tuple[int, ...] = ()
-    factors: tuple[float, ...] = ()
-    warmup_epochs: int = 0
-    loss: str = "squared_hinge"
+    epochs: int = _setting(60, above=0)
+    batch_size: int = _setting(100, above=0)
+    learning_rate: float = _setting(1e-3, above=0)
+    final_learning_rate: float = _setting(1e-5, at_least=0)
+    schedule: str = _setting("exponential", choices=SCHEDULES)
+    boundaries: tuple[int, ...] = _setting(())
+    factors: tuple[float, ...] = _setting(())
+    warmup_epochs: int = _setting(0, at_least=0)
+    loss: str = field(default="squared_hinge", metadata={"choices": LOSSES})
     teacher: Recipe | None = None
     init_from_teacher: bool = True
     start: Recipe | None = None
-    label_weight: float = 0.0
-    logits_weight: float = 1.0
-    attention_weight: float = 0.0
-    optimizer: str = "adam"
-    bop_gamma: float = 1e-4
-    bop_threshold: float = 1e-8
-    momentum: float = 0.0
-    real_learning_rate: float | None = None
-    weight_decay: float = 0.0
-    label_smoothing: float = 0.0
-    glorot_scaling: bool = False
-    fan_in_scaling: bool = False
-    adam_epsilon: float = 1e-7
-    compute: str = "float32"
-    seed: int = 1
-    samples: int | None = None
+    label_weight: float = field(default=0.0, metadata={"at_least": 0})
+    logits_weight: float = field(default=1.0, metadata={"at_least": 0})
+    attention_weight: float = field(default=0.0, metadata={"at_least": 0})
+    optimizer: str = _setting("adam", choices=OPTIMIZERS)
+    bop_gamma: float = _setting(1e-4, above=0)
+    bop_threshold: float = _setting(1e-8, above=0)
+    momentum: float = _setting(0.0, at_least=0, below=1)
+    real_learning_rate: float | None = _setting(None, above=0)
+    weight_decay: float = _setting(0.0, at_least=0)
+    label_smoothing: float = _setting(0.0, at_least=0, below=1)
+    glorot_scaling: bool = _setting(False)
+    fan_in_scaling: bool = _setting(False)
+    adam_epsilon: float = _setting(1e-7, above=0)
+    compute: str = _setting("float32", choices=COMPUTE)
+    seed: int = _setting(1, at_least=0)
+    samples: int | None = _setting(None, above=0)
     preprocessing: Preprocessing | None = MINUS_ONE_TO_ONE
     smoke_options: Mapping[str, Any] = field(default_factory=dict)
     smoke_dataset: str | None = None
 
     def __post_init__(self) -> None:
-        for name in POSITIVE:
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise UsageError(f"{self.name}: {name} must be above 0, not {value}")
-        for name in (
-            "final_learning_rate",
-            "weight_decay",
-            "label_smoothing",
-            "warmup_epochs",
-            "label_weight",
-            "logits_weight",
-            "attention_weight",
-        ):
-            value = getattr(self, name)
-            if not 0 <= value < math.inf:
-                raise UsageError(f"{self.name}: {name} must not be negative, not {value}")
-        for name, choices in (
-            ("schedule", SCHEDULES),
-            ("loss", LOSSES),
-            ("optimizer", OPTIMIZERS),
-            ("compute", COMPUTE),
-        ):
-            value = getattr(self, name)
-            if value not in choices:
-                raise UsageError(
-                    f"{self.name}: {name} is one of {', '.join(choices)}, not {value!r}"
-                )
-        if not 0 <= self.momentum < 1:
-            raise UsageError(f"{self.name}: momentum must be in [0, 1), not {self.momentum}")
-        if self.seed < 0:
-            raise UsageError(f"{self.name}: seed must not be negative, not {self.seed}")
+        for entry in dataclasses.fields(self):
+            problem = _outside(getattr(self, entry.name), **entry.metadata)
+            if problem:
+                raise UsageError(f"{self.name}: {entry.name} {problem}")
         problem = self._problem()
         if problem:
             raise UsageError(f"{self.name}: {problem}")
@@ -190,8 +178,12 @@ class Recipe:
             return f"factors must be above 0, not {self.factors}"
         if self.glorot_scaling and (self.weight_decay or self.real_learning_rate):
             return "glorot_scaling goes with neither weight_decay nor real_learning_rate"
-        if self.label_smoothing >= 1 or (self.label_smoothing and self.loss != "cross_entropy"):
-            return "label_smoothing is below 1 and goes with loss cross_entropy"
+        if self.fan_in_scaling and (
+            self.optimizer != "sgd" or self.glorot_scaling or self.weight_decay
+        ):
+            return "fan_in_scaling goes with optimizer sgd, without glorot_scaling and weight_decay"
+        if self.label_smoothing and self.loss != "cross_entropy":
+            return "label_smoothing goes with loss cross_entropy"
         return None
 
     def smoke(self) -> Recipe:
@@ -210,29 +202,7 @@ class Recipe:
         )
 
 
-SETTABLE = (
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "final_learning_rate",
-    "schedule",
-    "boundaries",
-    "factors",
-    "warmup_epochs",
-    "optimizer",
-    "bop_gamma",
-    "bop_threshold",
-    "momentum",
-    "real_learning_rate",
-    "weight_decay",
-    "label_smoothing",
-    "glorot_scaling",
-    "fan_in_scaling",
-    "adam_epsilon",
-    "compute",
-    "seed",
-    "samples",
-)
+SETTABLE = tuple(f.name for f in dataclasses.fields(Recipe) if f.metadata.get("settable"))
 """The fields that `--set` reaches, beside the model's options."""
 
 STAGES = ("teacher", "start")

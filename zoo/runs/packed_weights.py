@@ -90,8 +90,8 @@ def pack(model: keras.Model) -> Arrays:
         restored = np.asarray(quantizer((signs * scale).astype(np.float32)))
         if not np.array_equal(restored, quantized):
             raise OnebitError(
-                f"{weight.name} is no sign times one magnitude per output channel or row; only "
-                "such weights are exported as bits"
+                f"{weight.name} cannot be exported as bits: its values are not ±scale with one "
+                "scale per output channel or row"
             )
         arrays[f"{number:04}.bits"] = bits.pack(quantized)
         if np.any(scale != 1):
