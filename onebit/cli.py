@@ -5,17 +5,19 @@ Results go to standard output, progress and errors to standard error. Exit codes
 """
 
 import csv
+import dataclasses
+import functools
 import io
 import json
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from click.exceptions import Exit
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -23,12 +25,16 @@ from rich.table import Table
 from onebit import interrupts
 from onebit.errors import OnebitError, UsageError
 from onebit.extras import missing_extra
+from onebit.secrets import without_passwords
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 FORMATS = ("table", "json", "jsonl", "csv")
 
 MIN_COLUMN_WIDTH = 8
+PIPE_WIDTH = 100
+SHORTEST_WRAPPED = 17
+"""Columns of shorter texts are not wrapped."""
 
 stderr_console = Console(stderr=True, highlight=False)
 """Where progress and notes go."""
@@ -42,7 +48,7 @@ class CommandGroup(click.Group):
         try:
             with interrupts.raised():
                 return super().invoke(ctx)
-        except Exit:
+        except click.exceptions.Exit:
             raise
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) or interrupts.interrupted():
@@ -51,14 +57,16 @@ class CommandGroup(click.Group):
             if isinstance(error, ModuleNotFoundError):
                 error = missing_extra(error) or error
             if isinstance(error, OnebitError):
-                click.echo(f"error: {error}", err=True)
+                click.echo(without_passwords(f"error: {error}"), err=True)
                 ctx.exit(error.exit_code)
+            if isinstance(error, click.ClickException):
+                error.message = without_passwords(error.message)  # type: ignore[misc]
             raise
 
 
 def say(line: str) -> None:
     """Prints a line to standard error, unwrapped, so that programs can search for it."""
-    stderr_console.print(line, markup=False, soft_wrap=True)
+    stderr_console.print(without_passwords(line), markup=False, soft_wrap=True)
 
 
 def format_option(*formats: str) -> Callable[[Command], Command]:
@@ -84,12 +92,27 @@ def options(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return add
 
 
+def grouped(name: str, kind: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A decorator that gives a command a dataclass in place of the options of its fields' names."""
+    names = [field.name for field in dataclasses.fields(kind)]
+
+    def group(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def call(**values: Any) -> Any:
+            return command(**{name: kind(**{key: values.pop(key) for key in names})}, **values)
+
+        return call
+
+    return group
+
+
 def emit(
     records: Sequence[Mapping[str, Any]],
     format_: str,
     *,
     title: str | None = None,
     columns: Mapping[str, str] | None = None,
+    optional: Sequence[str] = (),
 ) -> None:
     """Prints records to standard output as a table, Markdown, JSON, JSON Lines or CSV.
 
@@ -99,6 +122,7 @@ def emit(
         title: The table's title.
         columns: Key → heading of what the table and Markdown show; all keys when absent. The other
             formats always hold every key.
+        optional: Keys that a table too wide for the terminal leaves out, the last ones first.
     """
     if format_ == "json":
         emit_document(records)
@@ -113,7 +137,7 @@ def emit(
         if format_ == "md":
             click.echo(markdown_table(rows, list(headings.values())), nl=False)
         else:
-            print_table(rows, headings.values(), title)
+            print_table(rows, headings.values(), title, [headings[key] for key in optional])
 
 
 def emit_document(document: Any) -> None:
@@ -137,27 +161,96 @@ def _csv(records: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def print_table(rows: Sequence[Sequence[Any]], headings: Any, title: str | None = None) -> None:
+def print_table(
+    rows: Sequence[Sequence[Any]],
+    headings: Iterable[str],
+    title: str | None = None,
+    optional: Sequence[str] = (),
+) -> None:
     """Prints a table to standard output; numbers are right-aligned, None is a dash.
 
-    When standard output is not a terminal, the table takes the width that it needs, so that a file
-    or a pipe never holds cut cells; the variable COLUMNS limits it.
+    Only texts are wrapped, between words, so that the table fits the terminal, or else the width in
+    the variable COLUMNS. Where that is not enough, optional columns are left out. A table in a pipe
+    or file is wrapped at 100 columns, but as wide as it needs to be to hold every column.
+
+    Args:
+        rows: A cell for each heading.
+        headings: The columns' names.
+        title: Printed above.
+        optional: Headings of the columns that may be left out, the least important ones last.
     """
-    headings = list(headings)
-    table = Table(title=escape(title) if title else None, title_justify="left", header_style="bold")
-    for index, heading in enumerate(headings):
-        cells = [str(row[index]) for row in rows if row[index] is not None]
-        numeric = all(isinstance(row[index], int | float | None) for row in rows)
-        right = bool(rows) and (numeric or all(cell[:1].isdigit() for cell in cells))
-        # Long headings over short cells would make the table wider than a terminal.
-        heading = textwrap.fill(
-            heading, max([MIN_COLUMN_WIDTH, *map(len, cells)]), break_long_words=False
-        )
-        table.add_column(heading, justify="right" if right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*("–" if cell is None else escape(str(cell)) for cell in row))
     limited = sys.stdout.isatty() or "COLUMNS" in os.environ
-    Console(width=None if limited else 400, highlight=False).print(table)
+    width = Console().width if limited else PIPE_WIDTH
+    columns = [
+        _Column(heading, [row[index] for row in rows]) for index, heading in enumerate(headings)
+    ]
+    framed = len("│") + sum(len(" │ ") + column.least for column in columns) <= width
+    gap, edge = (len(" │ "), len("│")) if framed else (len("  "), -len("  "))
+    missing: list[str] = []
+    left_out = list(optional) if limited else []
+    while edge + sum(gap + column.least for column in columns) > width and left_out:
+        missing.insert(0, left_out.pop())
+        columns = [column for column in columns if column.heading != missing[0]]
+    while edge + sum(gap + column.width for column in columns) > width:
+        widest = max(columns, key=lambda column: column.width - column.least)
+        if widest.width == widest.least:
+            break  # the terminal wraps the lines
+        widest.width -= 1
+    table = Table(
+        title=escape(title) if title else None,
+        title_justify="left",
+        header_style="bold",
+        **{} if framed else _WITHOUT_FRAME,
+    )
+    for column in columns:
+        table.add_column(
+            column.title,
+            justify="right" if column.right else "left",
+            overflow="fold",
+            width=column.width,
+        )
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*cells)
+    total = edge + sum(gap + column.width for column in columns)
+    Console(width=max(width, total), highlight=False).print(table)
+    if missing:
+        say(f"note: left out for lack of space: {', '.join(missing)}")
+
+
+_WITHOUT_FRAME: dict[str, Any] = {
+    "box": box.SIMPLE_HEAD,
+    "show_edge": False,
+    "pad_edge": False,
+    "padding": (0, 1, 0, 0),  # the box puts a blank between columns, too
+}
+
+
+class _Column:
+    """A column of a table.
+
+    Attributes:
+        heading: Its name.
+        title: The same in lines, where it is longer than the cells.
+        cells: The texts, escaped.
+        right: Whether it is aligned to the right, as numbers are.
+        least: The width below which words would be broken, or numbers parted from their units.
+        width: That of the widest cell; becomes less where the table is too wide.
+    """
+
+    def __init__(self, heading: str, values: Sequence[Any]) -> None:
+        self.heading = heading
+        texts = ["–" if value is None else str(value) for value in values]
+        known = [str(value) for value in values if value is not None]
+        numeric = all(isinstance(value, int | float | None) for value in values)
+        self.right = bool(values) and (numeric or all(text[:1].isdigit() for text in known))
+        widest = max(map(len, texts), default=0)
+        self.title = textwrap.fill(heading, max(MIN_COLUMN_WIDTH, widest), break_long_words=False)
+        words = heading.split()
+        for text in texts:
+            words += [text] if self.right or widest < SHORTEST_WRAPPED else text.split()
+        self.least = max(map(len, words))
+        self.width = max(widest, *map(len, self.title.splitlines()))
+        self.cells = [escape(text) for text in texts]
 
 
 def require_suffix(path: Path, suffix: str) -> None:

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and settings for all tests."""
 
 import os
 import signal
@@ -17,6 +17,9 @@ os.environ.pop("COLUMNS", None)
 # and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# pytest imports readline, which sets the width of its terminal for the processes that it starts.
+os.environ.pop("COLUMNS", None)
+
 pytest_plugins = ["tests.devices.fixtures", "tests.edge.report_rows"]
 
 
@@ -24,7 +27,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--regenerate-goldens",
         action="store_true",
-        help="write the golden files anew from what the code does; look at the difference in git",
+        help="write the golden files again from the code's output; look at the difference in git",
     )
 
 

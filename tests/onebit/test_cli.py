@@ -1,10 +1,11 @@
+import dataclasses
 import json
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from onebit.cli import CommandGroup, emit, emit_document, format_option, options
+from onebit.cli import CommandGroup, emit, emit_document, format_option, grouped, options, say
 from onebit.errors import OnebitError, UsageError, near_matches
 
 RECORDS = [{"name": "[bold]a", "count": 1}, {"name": "b", "count": None}]
@@ -25,7 +26,7 @@ def show(format_):
 @click.argument("kind")
 def fail(kind):
     raise {"failure": OnebitError, "usage": UsageError, "interrupt": KeyboardInterrupt}[kind](
-        "file.x is wrong: mend it"
+        "file.x is wrong: fix it"
     )
 
 
@@ -33,7 +34,7 @@ def fail(kind):
 def test_errors_are_one_line_with_their_exit_code(kind, code):
     result = CliRunner().invoke(group, ["fail", kind])
     assert (result.exit_code, result.stdout) == (code, "")
-    assert result.stderr == "error: file.x is wrong: mend it\n"
+    assert result.stderr == "error: file.x is wrong: fix it\n"
 
 
 def test_an_unknown_name_among_many_does_not_list_them_all():
@@ -76,7 +77,81 @@ def test_table_in_a_pipe_has_its_own_width_unless_columns_limits_it(capsys, monk
     records = [{"text": "word " * 30}]
     monkeypatch.delenv("COLUMNS", raising=False)
     emit(records, "table")
-    assert max(map(len, capsys.readouterr().out.splitlines())) > 150
+    assert max(map(len, capsys.readouterr().out.splitlines())) == 100
     monkeypatch.setenv("COLUMNS", "60")
     emit(records, "table")
     assert max(map(len, capsys.readouterr().out.splitlines())) == 60
+
+
+WIDE = [{"name": "binary_connect_mlp", "p50": "0.447 ms", "p90": "0.512 ms", "reason": "it " * 30}]
+WIDE_COLUMNS = {key: key for key in WIDE[0]}
+
+
+def lines_of(capsys, monkeypatch, columns, **options):
+    if columns is None:
+        monkeypatch.delenv("COLUMNS", raising=False)
+    else:
+        monkeypatch.setenv("COLUMNS", str(columns))
+    emit(WIDE, "table", columns=WIDE_COLUMNS, **options)
+    captured = capsys.readouterr()
+    return captured.out.splitlines(), captured.err
+
+
+@pytest.mark.parametrize("columns", [None, 120, 80, 60, 50])
+def test_table_breaks_neither_words_nor_figures(capsys, monkeypatch, columns):
+    lines, _ = lines_of(capsys, monkeypatch, columns)
+    assert max(map(len, lines)) <= (columns or 100)
+    text = "\n".join(lines)
+    assert all(cell in text for cell in ("binary_connect_mlp", "0.447 ms", "0.512 ms"))
+    assert text.count("it") == 30
+
+
+def test_narrow_table_leaves_optional_columns_out_and_says_so(capsys, monkeypatch):
+    lines, note = lines_of(capsys, monkeypatch, 40, optional=["p50", "p90"])
+    assert "0.447 ms" in "\n".join(lines)
+    assert "0.512 ms" not in "\n".join(lines)
+    assert note == "note: left out for lack of space: p90\n"
+    lines, note = lines_of(capsys, monkeypatch, 30, optional=["p50", "p90"])
+    assert "binary_connect_mlp" in "\n".join(lines)
+    assert note == "note: left out for lack of space: p50, p90\n"
+
+
+def test_table_in_a_pipe_is_complete(capsys, monkeypatch):
+    records = [{f"column {i}": f"a_long_word_{i}" for i in range(12)}]
+    monkeypatch.delenv("COLUMNS", raising=False)
+    emit(records, "table", optional=["column 1"])
+    captured = capsys.readouterr()
+    assert all(cell in captured.out for cell in records[0].values())
+    assert captured.err == ""
+
+
+def test_say_prints_one_line_without_passwords(capfd):
+    say("word " * 60 + "ssh://pi:hunter2@board [bold]")
+    line = capfd.readouterr().err
+    assert line.count("\n") == 1
+    assert line.endswith("ssh://pi:***@board [bold]\n")
+
+
+@dataclasses.dataclass
+class Size:
+    width: int
+    height: int
+
+
+def test_grouped_options_are_one_object():
+    @click.command()
+    @options(click.option("--width", default=1), click.option("--height", default=2))
+    @click.option("--name", default="a")
+    @grouped("size", Size)
+    def command(size, name):
+        click.echo(f"{size} {name}")
+
+    result = CliRunner().invoke(command, ["--height", "5"])
+    assert result.stdout == "Size(width=1, height=5) a\n"
+
+
+@pytest.mark.parametrize("arguments", [["fail", "ssh://a:hunter2@b"], ["ssh://a:hunter2@b"]])
+def test_password_in_wrong_usage_is_masked(arguments):
+    result = CliRunner().invoke(group, [*arguments, "one too many"])
+    assert result.exit_code == 2
+    assert "hunter2" not in result.output
