@@ -17,7 +17,7 @@ import zoo.__main__
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "tests" / "written_before"
-GROUPS = {"zoo": zoo.__main__.main, "convert": convert.__main__.main, "edge": edge.__main__.cli}
+GROUPS = {"zoo": zoo.__main__.main, "convert": convert.__main__.main, "edge": edge.__main__.main}
 
 COMMANDS = {
     "zoo list": (),
@@ -64,25 +64,25 @@ def test_every_command_is_listed():
 
 
 def interrupted(command, seconds, folder):
-    """What a command printed and its exit code; None if it was done before the signal came.
+    """Standard error and exit code of a command that is interrupted after some seconds.
 
     The signal goes to the whole group of processes, as a terminal's does.
     """
     module, name = command.split()
-    heard, told = os.pipe()
+    ready, signalled = os.pipe()
     with subprocess.Popen(
-        [sys.executable, "-c", START, module, str(told), name, *COMMANDS[command]],
+        [sys.executable, "-c", START, module, str(signalled), name, *COMMANDS[command]],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-        pass_fds=[told],
+        pass_fds=[signalled],
         cwd=folder,
         start_new_session=True,
     ) as process:
-        os.close(told)
-        os.read(heard, 1)
-        os.close(heard)
+        os.close(signalled)
+        os.read(ready, 1)
+        os.close(ready)
         time.sleep(seconds)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGINT)

@@ -1,4 +1,4 @@
-"""What can run a model: runtime and kernel, by the names that `--runtime` takes."""
+"""Backends that can run a model: runtime and kernel, by the names that `--runtime` takes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from onebit.errors import UsageError, near_matches
 
 
 @dataclass(frozen=True)
-class RuntimeSetup:
+class Backend:
     """A runtime of the runner with one choice of its options.
 
     `name` is `runtime` or `runtime:kernel`; `options` go to the runner as they are. With
@@ -25,11 +25,11 @@ class RuntimeSetup:
 
 _LCE = "Larq Compute Engine's interpreter"
 
-SETUPS = {
-    setup.name: setup
-    for setup in (
-        RuntimeSetup("lce", "lce", "default", f"{_LCE}, default kernels", True),
-        RuntimeSetup(
+BACKENDS = {
+    backend.name: backend
+    for backend in (
+        Backend("lce", "lce", "default", f"{_LCE}, default kernels", True),
+        Backend(
             "lce:indirect_bgemm",
             "lce",
             "indirect_bgemm",
@@ -37,7 +37,7 @@ SETUPS = {
             True,
             {"use_indirect_bgemm": True},
         ),
-        RuntimeSetup(
+        Backend(
             "lce:xnnpack",
             "lce",
             "xnnpack",
@@ -45,7 +45,7 @@ SETUPS = {
             True,
             {"use_xnnpack": True},
         ),
-        RuntimeSetup(
+        Backend(
             "lce:reference",
             "lce",
             "reference",
@@ -53,14 +53,12 @@ SETUPS = {
             True,
             {"use_reference_bconv": True},
         ),
-        RuntimeSetup(
-            "litert", "litert", "xnnpack", "stock LiteRT (TensorFlow Lite), XNNPACK", False
-        ),
-        RuntimeSetup(
+        Backend("litert", "litert", "xnnpack", "stock LiteRT (TensorFlow Lite), XNNPACK", False),
+        Backend(
             "litert:delegate",
             "litert",
             "delegate",
-            "stock LiteRT with Onebit's delegate; XNNPACK for what it leaves",
+            "stock LiteRT with Onebit's delegate; XNNPACK for the other ops",
             True,
             with_delegate=True,
         ),
@@ -68,28 +66,24 @@ SETUPS = {
 }
 
 
-def find_setups(names: Iterable[str]) -> list[RuntimeSetup]:
-    """The setups of these names, each once, in the order given.
+def find_backends(names: Iterable[str]) -> list[Backend]:
+    """The backends of these names, each once, in the order given.
 
     Raises:
-        UsageError: A name is unknown; the message gives near ones.
+        UsageError: A name is unknown; the hint gives near ones.
     """
-    found: dict[str, RuntimeSetup] = {}
+    found: dict[str, Backend] = {}
     for name in names:
-        if name not in SETUPS:
-            raise UsageError(f"no runtime {name!r}; {near_matches(name, SETUPS)}")
-        found[name] = SETUPS[name]
+        if name not in BACKENDS:
+            raise UsageError(f"no runtime {name!r}", hint=near_matches(name, BACKENDS))
+        found[name] = BACKENDS[name]
     return list(found.values())
 
 
-EVERYTHING = frozenset({"lce", "litert"})
-"""The runtimes of a full installation."""
-
-
-def default_setups(
-    has_lce_ops: bool, has_delegate: bool, runtimes: frozenset[str] = EVERYTHING
-) -> list[RuntimeSetup]:
-    """What is run when nothing is asked for: everything at hand that can run the file.
+def default_backends(
+    has_lce_ops: bool, has_delegate: bool, runtimes: frozenset[str]
+) -> list[Backend]:
+    """The default: every backend at hand that can run the file.
 
     Args:
         has_lce_ops: Whether the file has ops of Larq Compute Engine.
@@ -100,4 +94,4 @@ def default_setups(
         names = ["lce", "litert"]
     else:
         names = ["lce", "lce:indirect_bgemm", *(["litert:delegate"] if has_delegate else [])]
-    return [setup for setup in find_setups(names) if setup.runtime in runtimes]
+    return [backend for backend in find_backends(names) if backend.runtime in runtimes]

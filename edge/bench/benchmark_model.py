@@ -1,8 +1,8 @@
 """TensorFlow Lite's `benchmark_model`, and LCE's build of it, for devices without Python.
 
-The program prints counts, means and extremes of its latencies, in whole microseconds, and no single
-samples; what it does not tell is None in the row. Newer ones add the median. Facts: the README of
-tensorflow/lite/tools/benchmark and `benchmark_model.cc`, TensorFlow 2.15 to 2.19.
+The program prints counts, means and extremes of its latencies, in whole microseconds, and no
+individual samples; the row's other fields are None. Newer versions add the median. Sources: the
+README of tensorflow/lite/tools/benchmark and `benchmark_model.cc`, TensorFlow 2.15 to 2.19.
 """
 
 import dataclasses
@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from edge.bench import measurement
-from edge.bench.backends import RuntimeSetup
+from edge.bench.backends import Backend
 from edge.bench.cells import Cell, unmeasured_row
 from edge.bench.measurement import Plan
-from edge.devices import Completed, Device, InterruptedRunError, RunnerError
+from edge.devices import Completed, InterruptedRunError, ProgramDevice, RunnerError
 from edge.devices.channel import last_line
 from edge.results.row import INVALID, OK, Aggregates, ColdStart, Memory, Model, Row, Run
 from onebit.errors import OnebitError
@@ -22,23 +22,23 @@ from onebit.errors import OnebitError
 STOCK, LCE = "benchmark_model", "lce_benchmark_model"
 MEGABYTE = 1 << 20
 
-SETUPS = {
-    setup.name: setup
-    for setup in (
-        RuntimeSetup(STOCK, STOCK, "xnnpack", "TensorFlow Lite's own program", False),
-        RuntimeSetup(
+TOOL_BACKENDS = {
+    backend.name: backend
+    for backend in (
+        Backend(STOCK, STOCK, "xnnpack", "TensorFlow Lite's own program", False),
+        Backend(
             f"{STOCK}:delegate", STOCK, "delegate", "the same with Onebit's delegate", True,
             with_delegate=True,
         ),
-        RuntimeSetup(LCE, LCE, "default", "Larq Compute Engine's own program", True),
-        RuntimeSetup(
+        Backend(LCE, LCE, "default", "Larq Compute Engine's own program", True),
+        Backend(
             f"{LCE}:indirect_bgemm", LCE, "indirect_bgemm",
             "the same with a table of pointers for LceBconv2d", True,
             {"use_indirect_bgemm": True},
         ),
     )
 }  # fmt: skip
-"""What a tool runs; the names are apart from those of `--runtime`, which is for the runner."""
+"""The backends of tools; none of them has a name of `--runtime`, which is for the runner."""
 
 _NUMBER = r"([0-9.eE+-]+)"
 _COUNTED = re.compile(rf"\bcount=(\d+)((?: \w+={_NUMBER})+)")
@@ -53,24 +53,26 @@ _FOOTPRINT = re.compile(
 _DELEGATED = re.compile(r"Explicitly applied EXTERNAL delegate|EXTERNAL delegate created", re.I)
 
 
-def tool_setups(tool: Path, has_lce_ops: bool) -> list[RuntimeSetup]:
-    """What is run with a tool: LCE's by its name, else the stock one, for LCE's ops with delegate.
+def tool_backends(tool: Path, has_lce_ops: bool) -> list[Backend]:
+    """The backends of a tool: LCE's, or the stock one, with the delegate for LCE's ops.
 
     Args:
-        tool: The program; its name tells which it is, unless it was renamed.
+        tool: The program; LCE's is recognised by its name.
         has_lce_ops: Whether the file has ops of Larq Compute Engine.
     """
     if LCE in tool.name:
-        return [SETUPS[LCE], SETUPS[f"{LCE}:indirect_bgemm"]] if has_lce_ops else [SETUPS[LCE]]
-    return [SETUPS[f"{STOCK}:delegate" if has_lce_ops else STOCK]]
+        names = [LCE, f"{LCE}:indirect_bgemm"] if has_lce_ops else [LCE]
+    else:
+        names = [f"{STOCK}:delegate" if has_lce_ops else STOCK]
+    return [TOOL_BACKENDS[name] for name in names]
 
 
 def tool_cells(models: Sequence[Model], tool: Path, threads: Sequence[int]) -> list[Cell]:
-    """Every file on every setup of the tool with every number of threads."""
+    """Every file on every backend of the tool with every number of threads."""
     return [
-        Cell(model, setup, count)
+        Cell(model, backend, count)
         for model in models
-        for setup in tool_setups(tool, bool(model.lce_ops))
+        for backend in tool_backends(tool, bool(model.lce_ops))
         for count in dict.fromkeys(threads)
     ]
 
@@ -78,7 +80,7 @@ def tool_cells(models: Sequence[Model], tool: Path, threads: Sequence[int]) -> l
 def tool_command(
     program: str,
     model: str,
-    setup: RuntimeSetup,
+    backend: Backend,
     threads: int,
     plan: Plan,
     library: str | None,
@@ -89,10 +91,10 @@ def tool_command(
     Args:
         program: Its path on the device.
         model: The file's path on the device.
-        setup: One of `tool_setups`.
+        backend: One of `tool_backends`.
         threads: Their number.
         plan: How much.
-        library: The delegate's path on the device, where the setup has it.
+        library: The delegate's path on the device, for backends with it.
         flags: The user's own, behind these, so that they win.
     """
     command = [
@@ -104,7 +106,7 @@ def tool_command(
         f"--max_secs={max(plan.timeout_seconds, plan.min_seconds):g}",
         "--warmup_runs=1",
         f"--warmup_min_secs={plan.warmup_seconds:g}",
-        *(f"--{option}={str(value).lower()}" for option, value in setup.options.items()),
+        *(f"--{option}={str(value).lower()}" for option, value in backend.options.items()),
     ]
     if library is not None:
         command += [
@@ -117,11 +119,10 @@ def tool_command(
 def tool_row(done: Completed, row: Row) -> Row:
     """`row` with the figures that the program printed.
 
-    It is invalid where the runs scattered too much; more cannot be said without samples.
+    It is invalid where the runs scattered too much; no other check is possible without samples.
 
     Raises:
-        RunnerError: It failed, or its output is not whole: what it prints last counts, not the exit
-            code.
+        RunnerError: It failed, or its output is not whole: the last lines count, not the exit code.
     """
     text = done.output.decode("utf-8", "replace") + "\n" + done.errors
     timings = _TIMINGS.search(text)
@@ -130,16 +131,16 @@ def tool_row(done: Completed, row: Row) -> Row:
     if timings is None or len(counted) < 2:
         lines = text.splitlines()
         why = next((line for line in lines if "ERROR" in line), last_line(text)).strip()
-        raise RunnerError(f"the program ended with code {done.code} and told no timings: {why}")
+        raise RunnerError(f"the program exited with code {done.code}, no timings printed: {why}")
     if row.setup.delegate is not None and not _DELEGATED.search(text):
-        raise RunnerError("the program did not say that it took the delegate")
-    told = aggregates(counted[-1])
+        raise RunnerError("the program did not report that it applied the delegate")
+    runs = aggregates(counted[-1])
     footprint = _FOOTPRINT.search(text)
     reason = None
     if row.host.emulated:
-        reason = "emulated: its times and memory say nothing of a real device"
-    elif told.std_ns > measurement.MAX_SPREAD * told.mean_ns:
-        reason = f"the standard deviation was {told.std_ns / told.mean_ns:.0%} of the mean"
+        reason = measurement.EMULATED
+    elif runs.std_ns > measurement.MAX_SPREAD * runs.mean_ns:
+        reason = f"the standard deviation was {runs.std_ns / runs.mean_ns:.0%} of the mean"
     return dataclasses.replace(
         row,
         status=INVALID if reason else OK,
@@ -149,7 +150,7 @@ def tool_row(done: Completed, row: Row) -> Row:
             load_ns=round(float(timings[1]) * 1e3),
             first_inference_ns=round(float(timings[2]) * 1e3),
         ),
-        aggregates=told,
+        aggregates=runs,
         memory=Memory(above_baseline_bytes=round(float(footprint[2]) * MEGABYTE))
         if footprint
         else None,
@@ -169,7 +170,7 @@ def aggregates(counted: re.Match[str]) -> Aggregates:
         values = {"min": values["curr"], "max": values["curr"], "avg": values["curr"], "std": 0.0}
     missing = {"min", "max", "avg", "std"} - set(values)
     if missing:
-        raise RunnerError(f"the program told no {', '.join(sorted(missing))} of its runs")
+        raise RunnerError(f"the program's output lacks {', '.join(sorted(missing))}")
     return Aggregates(
         runs=int(counted[1]),
         mean_ns=values["avg"],
@@ -182,7 +183,7 @@ def aggregates(counted: re.Match[str]) -> Aggregates:
 
 def run_tool_cells(
     cells: Sequence[Cell],
-    device: Device,
+    device: ProgramDevice,
     plan: Plan,
     tool: Path,
     flags: Sequence[str],
@@ -192,7 +193,7 @@ def run_tool_cells(
     """Yields each cell's row as soon as it ends, as `edge.bench.run_cells` does for the runner.
 
     Args:
-        cells: With setups of `tool_setups`.
+        cells: With backends of `tool_backends`.
         device: Where; already entered.
         plan: How much.
         tool: The program, still here.
@@ -211,12 +212,12 @@ def run_tool_cells(
         try:
             program, model = device.put(tool), device.put(cell.model.file)
             setup = dataclasses.replace(row.setup, runtime_version=tool.name)
-            if cell.setup.with_delegate:
+            if cell.backend.with_delegate:
                 delegate = device.delegate()
                 library = device.put(delegate.library)
                 setup = dataclasses.replace(setup, delegate=delegate.label)
             row = dataclasses.replace(row, setup=setup)
-            command = tool_command(program, model, cell.setup, cell.threads, plan, library, flags)
+            command = tool_command(program, model, cell.backend, cell.threads, plan, library, flags)
             yield tool_row(device.execute(command, plan.timeout_seconds), row)
         except InterruptedRunError:
             raise

@@ -1,4 +1,4 @@
-"""Benchmarks files on setups: one cell, one process, one row."""
+"""Benchmarks files on backends: one cell, one process, one row."""
 
 import dataclasses
 import os
@@ -6,8 +6,9 @@ import shlex
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
-from edge.bench.backends import EVERYTHING, RuntimeSetup, default_setups, find_setups
+from edge.bench.backends import Backend, default_backends, find_backends
 from edge.bench.measurement import Plan
 from edge.bench.models import describe
 from edge.bench.reference import (
@@ -15,85 +16,130 @@ from edge.bench.reference import (
     Outputs,
     Reference,
     References,
-    against,
+    backend_request,
+    compared_parity,
+    evaluate_outputs,
     host_references,
-    judge,
     read_outputs,
     run_inputs,
-    setup_request,
 )
-from edge.bench.runner_answers import measured_row, spoilt
-from edge.bench.samples import Data, read_data
-from edge.devices import Device, InterruptedRunError
-from edge.devices.local import LocalDevice
-from edge.results.row import FAILED, OK, SKIPPED, Host, Model, Row, Run, Setup
+from edge.bench.runner_answers import marked_invalid, measured_row
+from edge.bench.samples import EvalSamples, doubts, read_samples
+from edge.bench.signature import read_signature
+from edge.devices import InterruptedRunError, Offer, PythonDevice
+from edge.devices.local import LocalDevice, local_offer
+from edge.results.row import FAILED, OK, SKIPPED, CellKey, Host, Model, Row, Run, Setup
 from onebit import __version__, provenance
 from onebit.cli import say
-from onebit.delegate import HINT, find_delegate
+from onebit.delegate import HINT
 from onebit.errors import OnebitError, UsageError
+from onebit.secrets import without_passwords
 
 PathLike = str | os.PathLike[str]
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """What one row measures."""
+    """The subject of one row: a file on a backend with a number of threads."""
 
     model: Model
-    setup: RuntimeSetup
+    backend: Backend
     threads: int
 
+    def key(self, device: str, plan: Plan) -> CellKey:
+        """The cell's identity on a device."""
+        file, backend = self.model.sha256, self.backend.name
+        return CellKey(device, file, backend, self.threads, plan.affinity, plan.mode)
+
     @property
-    def setup_label(self) -> str:
-        """The setup as people read it: `lce` or `lce, 2 threads`."""
-        return self.setup.name + ("" if self.threads == 1 else f", {self.threads} threads")
+    def label(self) -> str:
+        """The backend with its threads: `lce` or `lce, 2 threads`."""
+        return CellKey("", "", self.backend.name, self.threads, None, None).label
 
 
 def plan_cells(
     files: Sequence[PathLike | Model],
     runtimes: Sequence[str] | None = None,
     threads: Sequence[int] = (1,),
-    offers: frozenset[str] | None = None,
+    offer: Offer | None = None,
 ) -> list[Cell]:
-    """Every file on every setup with every number of threads.
+    """Every file on every backend with every number of threads.
 
     Args:
-        files: `.tflite` files, or what `edge.bench.models.describe` said of them.
-        runtimes: Names from `edge.bench.backends.SETUPS`; when None,
+        files: `.tflite` files, or their descriptions by `edge.bench.models.describe`.
+        runtimes: Names from `edge.bench.backends.BACKENDS`; when None,
             those that suit file and device.
         threads: Numbers of threads.
-        offers: The runtimes that the device has; this machine is meant when None.
+        offer: The backends that the device has; those of this machine when None.
 
     Raises:
-        UsageError: A file is no TensorFlow Lite file, a name is unknown, there is no cell, or the
-            delegate is asked for here and not built.
+        UsageError: A file is not a TensorFlow Lite file, a name is unknown, there is no cell, or
+            the delegate is asked for and there is none.
     """
-    asked = None if runtimes is None else find_setups(runtimes)
-    has_delegate = offers is not None or find_delegate() is not None
-    if not has_delegate and any(setup.with_delegate for setup in asked or []):
+    for name, value in (("files", files), ("runtimes", runtimes)):
+        if isinstance(value, str | os.PathLike):
+            raise UsageError(f"{name} must be a list, not {os.fspath(value)!r}")
+    asked = None if runtimes is None else find_backends(runtimes)
+    offer = offer or local_offer()
+    if not offer.delegate and any(backend.with_delegate for backend in asked or []):
         raise UsageError("the delegate is not there", hint=HINT)
-    if not files or asked == [] or not threads or min(threads) < 1:
+    counts = list(dict.fromkeys(threads))
+    if not files or asked == [] or not counts or min(counts) < 1:
         raise UsageError("give at least one file, one runtime and one positive number of threads")
     cells = []
     for file in files:
         model = file if isinstance(file, Model) else describe(file)
         has_lce_ops = bool(model.lce_ops)
-        if asked is None and has_lce_ops and not has_delegate:
+        if asked is None and has_lce_ops and not offer.delegate:
             say(f"note: {model.file} runs without the delegate; {HINT}")
-        setups = asked
-        if setups is None:
-            setups = default_setups(has_lce_ops, has_delegate, offers or EVERYTHING)
-        cells += [Cell(model, s, count) for s in setups for count in dict.fromkeys(threads)]
+        backends = asked
+        if backends is None:
+            backends = default_backends(has_lce_ops, offer.delegate, offer.runtimes)
+        cells += [Cell(model, backend, count) for backend in backends for count in counts]
     return cells
+
+
+def check_affinity(affinity: str, host: Host) -> None:
+    """Refuses cores that a machine does not have, before anything is measured on it.
+
+    Raises:
+        UsageError: The machine has no big and little cores, or no core of that number.
+    """
+    named = f"affinity {affinity}: {host.device}"
+    if affinity in ("big", "little"):
+        powers = {(cluster.capacity, cluster.max_mhz) for cluster in host.clusters}
+        if len(powers) < 2:
+            raise UsageError(
+                f"{named} has no big and little cores", hint="name cores by number, such as 0,1"
+            )
+        return
+    known = {cpu for cluster in host.clusters for cpu in cluster.cpus}
+    missing = sorted({int(cpu) for cpu in affinity.split(",")} - known)
+    if known and missing:
+        raise UsageError(
+            f"{named} has no core {', '.join(map(str, missing))}",
+            hint=f"its cores are {', '.join(map(str, sorted(known)))}",
+        )
+
+
+def check_samples(samples: EvalSamples, models: Sequence[Model]) -> None:
+    """Refuses samples that do not fit a file, and warns of doubtful ones, before any cell starts.
+
+    Raises:
+        OnebitError: An input, a shape, a type or a label does not fit.
+    """
+    for model in models:
+        for sentence in doubts(samples, model.file, read_signature(Path(model.file))):
+            say(f"warning: {sentence}")
 
 
 def run_cells(
     cells: Sequence[Cell],
-    device: Device,
+    device: PythonDevice,
     plan: Plan,
     command: str | None = None,
     on_start: Callable[[Cell], None] = lambda cell: None,
-    data: Data | None = None,
+    samples: EvalSamples | None = None,
     references: References | None = None,
     run: Run | None = None,
 ) -> Iterator[Row]:
@@ -105,9 +151,9 @@ def run_cells(
         plan: How much.
         command: Recorded in the rows; the process's own command line when None.
         on_start: Called before each cell.
-        data: Samples that each cell also runs.
-        references: What the host answered; outputs are compared with those of the first cell that
-            ran the same file where the host did not run it.
+        samples: Samples that each cell also runs.
+        references: The host's outputs; where the host did not run a file, outputs are compared with
+            those of the first cell that ran it.
         run: Shared with other devices; made of `command` when None.
 
     Raises:
@@ -121,12 +167,14 @@ def run_cells(
         on_start(cell)
         row, outputs = _run_cell(cell, device, plan, run, host)
         if outputs is not None and row.parity is not None:
-            own = Reference(cell.setup_label, outputs)
+            own = Reference(cell.label, outputs)
             reference = random.setdefault(cell.model.sha256, own)
             if reference is not own:
-                row = dataclasses.replace(row, parity=against(row.parity, outputs, reference))
-        if data is not None and row.summary is not None:
-            row = _evaluate(row, cell, device, plan, data, references.data.get(cell.model.sha256))
+                parity = compared_parity(row.parity, outputs, reference)
+                row = dataclasses.replace(row, parity=parity)
+        if samples is not None and row.summary is not None:
+            known = references.data.get(cell.model.sha256)
+            row = _evaluate(row, cell, device, plan, samples, known)
         yield row
 
 
@@ -138,7 +186,7 @@ def benchmark(
     plan: Plan | None = None,
     data: str | os.PathLike[str] | None = None,
 ) -> list[Row]:
-    """The rows of `.tflite` files on this machine, one for each setup and number of threads.
+    """The rows of `.tflite` files on this machine, one for each backend and number of threads.
 
         rows = edge.benchmark(["model.tflite"], runtimes=["lce", "litert"], threads=[1, 2])
 
@@ -147,45 +195,54 @@ def benchmark(
         runtimes: Names such as `lce`, `lce:indirect_bgemm`, `litert`; those that suit each file
             when None.
         threads: Numbers of threads.
-        plan: How much to measure; `edge.bench.measurement.plan_for` makes one.
+        plan: How much to measure; `edge.plan_for` makes one.
         data: A run folder, card or `.npz` file of labelled samples to run too.
 
     Raises:
-        UsageError: A file is no TensorFlow Lite file or a name is unknown.
-        OnebitError: The data are damaged, or this Python cannot run the runner at all.
+        UsageError: A file is not a TensorFlow Lite file, a name is unknown, or the machine lacks
+            the plan's cores.
+        OnebitError: The data are damaged or do not fit a file, or this Python cannot run the runner
+            at all.
     """
     plan = plan or Plan()
-    samples = None if data is None else read_data(os.fspath(data))
+    samples = None if data is None else read_samples(os.fspath(data))
     cells = plan_cells(paths, runtimes, threads)
-    references = host_references((cell.model for cell in cells), plan, samples, random=False)
+    models = list({cell.model.sha256: cell.model for cell in cells}.values())
+    if samples is not None:
+        check_samples(samples, models)
+    references = host_references(models, plan, samples, random=False)
     with LocalDevice() as device:
-        return list(run_cells(cells, device, plan, data=samples, references=references))
+        device.require()
+        if plan.affinity is not None:
+            check_affinity(plan.affinity, device.probe())
+        return list(run_cells(cells, device, plan, samples=samples, references=references))
 
 
 def unmeasured_row(cell: Cell, run: Run, host: Host, plan: Plan, reason: str) -> Row:
     """A row that failed before there were any figures."""
     setup = Setup(
-        name=cell.setup.name,
-        runtime=cell.setup.runtime,
-        kernel=cell.setup.kernel,
+        name=cell.backend.name,
+        runtime=cell.backend.runtime,
+        kernel=cell.backend.kernel,
         threads=cell.threads,
         mode=plan.mode,
         affinity=plan.affinity,
         seed=plan.seed,
     )
-    return Row(run, host, cell.model, setup, FAILED, reason)
+    return Row(run, host, cell.model, setup, FAILED, without_passwords(reason))
 
 
 def _run_cell(
-    cell: Cell, device: Device, plan: Plan, run: Run, host: Host
+    cell: Cell, device: PythonDevice, plan: Plan, run: Run, host: Host
 ) -> tuple[Row, Outputs | None]:
     empty = unmeasured_row(cell, run, host, plan, "nothing was measured")
     setup = empty.setup
 
     def without_figures(status: str, reason: str) -> tuple[Row, None]:
-        return dataclasses.replace(empty, setup=setup, status=status, reason=reason), None
+        masked = without_passwords(reason)
+        return dataclasses.replace(empty, setup=setup, status=status, reason=masked), None
 
-    if cell.model.lce_ops and not cell.setup.runs_lce_ops:
+    if cell.model.lce_ops and not cell.backend.runs_lce_ops:
         ops = ", ".join(cell.model.lce_ops)
         return without_figures(
             SKIPPED, f"the file has ops of Larq Compute Engine ({ops}) that {setup.name} lacks"
@@ -195,10 +252,10 @@ def _run_cell(
             "action": "bench",
             "model_path": device.put(cell.model.file),
             **plan.as_request(),
-            **setup_request(cell.setup, cell.threads, plan, device),
+            **backend_request(cell.backend, cell.threads, plan, device),
             "outputs_path": OUTPUTS_FILE,
         }
-        if cell.setup.with_delegate:
+        if cell.backend.with_delegate:
             setup = dataclasses.replace(setup, delegate=device.delegate().label)
         answer = device.run(request, plan.timeout_seconds)
         if answer["status"] != "ok":
@@ -209,26 +266,33 @@ def _run_cell(
         raise
     except OnebitError as error:
         return without_figures(FAILED, str(error))
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        return without_figures(FAILED, f"the runner's answer is incomplete: {error!r}")
+    except KeyError as error:
+        return without_figures(FAILED, f"the runner's answer is incomplete: no {error.args[0]}")
+    except (TypeError, ValueError, OSError) as error:
+        return without_figures(FAILED, f"the runner's answer is incomplete: {error}")
 
 
 def _evaluate(
-    row: Row, cell: Cell, device: Device, plan: Plan, data: Data, reference: Reference | None
+    row: Row,
+    cell: Cell,
+    device: PythonDevice,
+    plan: Plan,
+    samples: EvalSamples,
+    reference: Reference | None,
 ) -> Row:
-    """`row` with how the data did; invalid if they did not run, or their answers are wrong."""
+    """`row` with the results on the samples; invalid if they did not run or are wrong."""
     p50_seconds = row.summary.p50_ns / 1e9 if row.summary else 0.0
-    # Twice what the measured latency predicts: a board that runs hot becomes slower.
-    seconds = plan.timeout_seconds + 2 * p50_seconds * len(data.inputs)
+    # Twice the time that follows from the measured latency: a board that runs hot becomes slower.
+    seconds = plan.timeout_seconds + 2 * p50_seconds * len(samples)
     try:
-        outputs = run_inputs(device, cell.model, cell.setup, cell.threads, plan, data, seconds)
+        outputs = run_inputs(device, cell.model, cell.backend, cell.threads, plan, samples, seconds)
     except InterruptedRunError:
         raise
     except OnebitError as error:
-        return spoilt(row, f"the data could not be run: {error}")
-    evaluation, wrong = judge(data, outputs, reference)
+        return marked_invalid(row, f"the data could not be run: {error}")
+    evaluation, wrong = evaluate_outputs(samples, outputs, reference)
     row = dataclasses.replace(row, evaluation=evaluation)
-    return spoilt(row, wrong) if wrong else row
+    return marked_invalid(row, wrong) if wrong else row
 
 
 def describe_run(command: str | None = None) -> Run:
@@ -236,7 +300,7 @@ def describe_run(command: str | None = None) -> Run:
     return Run(
         id=uuid.uuid4().hex[:12],
         timestamp=provenance.utc_now(),
-        command=shlex.join(sys.argv) if command is None else command,
+        command=without_passwords(shlex.join(sys.argv) if command is None else command),
         onebit_version=__version__,
         git_commit=provenance.commit(),
     )

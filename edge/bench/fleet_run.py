@@ -6,46 +6,56 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from edge.bench.benchmark_model import run_tool_cells, tool_cells
-from edge.bench.cells import Cell, describe_run, plan_cells, run_cells, unmeasured_row
+from edge.bench.cells import (
+    Cell,
+    check_affinity,
+    describe_run,
+    plan_cells,
+    run_cells,
+    unmeasured_row,
+)
 from edge.bench.measurement import Plan
 from edge.bench.reference import References
-from edge.bench.samples import Data
-from edge.devices import Device, InterruptedRunError
+from edge.bench.samples import EvalSamples
+from edge.devices import InterruptedRunError, Offer, ProgramDevice, PythonDevice
 from edge.devices.fleet_file import Entry
-from edge.results.row import FAILED, Host, Model, Row, Run
+from edge.results.row import FAILED, CellKey, Host, Model, Row, Run
 from onebit.errors import OnebitError
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 40
 
-Key = tuple[str, str, str, int, str | None, str | None]
+UNREACHED = Offer(frozenset({"litert"}), delegate=True)
+"""The backends that are planned, and fail, on a device that could not be asked."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What is measured, on every device alike.
+    """The work, on every device alike.
 
     Attributes:
         models: The files.
-        runtimes: Names of `edge.bench.backends.SETUPS`; those that suit file and device when None.
-        threads: Numbers of threads, where a device has none of its own.
-        plan: How much, with the affinity where a device has none of its own.
-        data: Samples that each cell also runs.
-        references: What the host answered.
-        done: Keys of rows that are there already.
-        install: Called with each device before anything is measured there.
+        runtimes: Names of `edge.bench.backends.BACKENDS`; those that suit file and device when
+            None.
+        threads: Numbers of threads, for devices without their own.
+        plan: How much, with the affinity for devices without their own.
+        samples: Samples that each cell also runs.
+        references: The host's outputs.
+        done: Cells that are measured already.
+        install: Whether to install what a device lacks before anything is measured there.
     """
 
     models: Sequence[Model]
     runtimes: Sequence[str] | None
     threads: Sequence[int]
     plan: Plan
-    data: Data | None = None
+    samples: EvalSamples | None = None
     references: References | None = None
-    done: frozenset[Key] = frozenset()
-    install: Callable[[Device], None] | None = None
+    done: frozenset[CellKey] = frozenset()
+    install: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,21 +71,13 @@ class Event:
     cells: int | None = None
 
 
-def key_of(row: Row) -> Key:
-    """What tells a cell from others: file, device, setup, threads, mode and affinity."""
-    setup = row.setup
-    return (
-        row.model.sha256, row.host.device, setup.name, setup.threads, setup.mode, setup.affinity
-    )  # fmt: skip
-
-
-def done_keys(results: Sequence[Row]) -> frozenset[Key]:
+def done_cells(results: Sequence[Row]) -> frozenset[CellKey]:
     """The cells that need not be measured again: all but those that failed."""
-    return frozenset(key_of(row) for row in results if row.status != FAILED)
+    return frozenset(CellKey.of(row) for row in results if row.status != FAILED)
 
 
-def run_campaign(entries: Sequence[Entry], job: Job, command: str | None = None) -> Iterator[Event]:
-    """Measures on all devices at once, and yields what happens, rows in the order they end.
+def run_fleet(entries: Sequence[Entry], job: Job, command: str | None = None) -> Iterator[Event]:
+    """Measures on all devices at once, and yields events, rows in the order they end.
 
     A device that fails costs only its own rows: each of its cells is a row that says why. When the
     caller stops, by Ctrl-C or otherwise, every device is cleaned up first.
@@ -86,12 +88,18 @@ def run_campaign(entries: Sequence[Entry], job: Job, command: str | None = None)
         command: Recorded in the rows.
     """
     events: queue.Queue[Event | BaseException | None] = queue.Queue()
-    devices = [entry.device() for entry in entries]
     run = describe_run(command)
+    plans = [_plan_of(entry, job) for entry in entries]
+    ways = [
+        _WithRunner(entry, job, plan, run)
+        if entry.tool is None
+        else _WithTool(entry, entry.tool, job, plan, run)
+        for entry, plan in zip(entries, plans, strict=True)
+    ]
 
-    def work(entry: Entry, device: Device) -> None:
+    def work(way: _WithRunner | _WithTool, plan: Plan) -> None:
         try:
-            _on_device(entry, device, job, run, events.put)
+            _measure(way, plan, job, run, events.put)
         except InterruptedRunError:
             pass
         except BaseException as error:  # a bug in here must not look like a device that is done
@@ -100,8 +108,8 @@ def run_campaign(entries: Sequence[Entry], job: Job, command: str | None = None)
             events.put(None)
 
     threads = [
-        threading.Thread(target=work, args=pair, daemon=True, name=pair[0].name)
-        for pair in zip(entries, devices, strict=True)
+        threading.Thread(target=work, args=pair, daemon=True, name=pair[0].device.name)
+        for pair in zip(ways, plans, strict=True)
     ]
     with _signals_as_interrupts():
         try:
@@ -120,67 +128,98 @@ def run_campaign(entries: Sequence[Entry], job: Job, command: str | None = None)
                 else:
                     yield event
         finally:
-            for device in devices:
-                device.interrupt()
+            for way in ways:
+                way.device.interrupt()
             for thread in threads:
                 if thread.ident is not None:
                     thread.join(STOP_SECONDS)
 
 
-def _on_device(
-    entry: Entry, device: Device, job: Job, run: Run, emit: Callable[[Event], None]
-) -> None:
-    plan = job.plan
-    if entry.affinity is not None:
-        plan = dataclasses.replace(plan, affinity=entry.affinity)
+class _WithRunner:
+    """Measures on a device with the runner."""
 
-    def open_cells(offers: frozenset[str] | None) -> list[Cell]:
-        counts = entry.threads or job.threads
-        if entry.tool is None:
-            cells = plan_cells(job.models, job.runtimes, counts, offers)
-        else:
-            cells = tool_cells(job.models, entry.tool, counts)
-        cells = [cell for cell in cells if _key(cell, device.name, plan) not in job.done]
+    def __init__(self, entry: Entry, job: Job, plan: Plan, run: Run) -> None:
+        self.device: PythonDevice = entry.python_device()
+        self._job, self._plan, self._run = job, plan, run
+        self._threads = entry.threads or job.threads
+
+    def prepare(self) -> Offer:
+        """Checks the device, which is entered, before any cell starts; returns its backends."""
+        if self._job.install:
+            self.device.install()
+        self.device.require()
+        if self._plan.affinity is not None:
+            check_affinity(self._plan.affinity, self.device.probe())
+        return self.device.offers()
+
+    def cells(self, offer: Offer) -> list[Cell]:
+        """The cells on a device with these backends."""
+        return plan_cells(self._job.models, self._job.runtimes, self._threads, offer)
+
+    def rows(self, cells: Sequence[Cell], on_start: Callable[[Cell], None]) -> Iterator[Row]:
+        """The rows of the cells, one by one."""
+        return run_cells(
+            cells, self.device, self._plan, on_start=on_start, samples=self._job.samples,
+            references=self._job.references, run=self._run,
+        )  # fmt: skip
+
+
+class _WithTool:
+    """Measures on a device with a program such as `benchmark_model`."""
+
+    def __init__(self, entry: Entry, tool: Path, job: Job, plan: Plan, run: Run) -> None:
+        self.device: ProgramDevice = entry.program_device()
+        self._tool, self._flags = tool, entry.options
+        self._job, self._plan, self._run = job, plan, run
+        self._threads = entry.threads or job.threads
+
+    def prepare(self) -> Offer:
+        """Nothing is needed on the device."""
+        return UNREACHED
+
+    def cells(self, offer: Offer) -> list[Cell]:
+        """The cells of the program."""
+        return tool_cells(self._job.models, self._tool, self._threads)
+
+    def rows(self, cells: Sequence[Cell], on_start: Callable[[Cell], None]) -> Iterator[Row]:
+        """The rows of the cells, one by one."""
+        return run_tool_cells(
+            cells, self.device, self._plan, self._tool, self._flags, self._run, on_start
+        )
+
+
+def _plan_of(entry: Entry, job: Job) -> Plan:
+    """The job's plan with the device's own affinity."""
+    if entry.affinity is None:
+        return job.plan
+    return dataclasses.replace(job.plan, affinity=entry.affinity)
+
+
+def _measure(
+    way: _WithRunner | _WithTool, plan: Plan, job: Job, run: Run, emit: Callable[[Event], None]
+) -> None:
+    """Emits the row of every cell that is not done; when the device fails, why it did."""
+    device, cells = way.device, None
+    host = Host(device=device.name, kind=device.kind)
+
+    def open_cells(offer: Offer) -> list[Cell]:
+        cells = [c for c in way.cells(offer) if c.key(device.name, plan) not in job.done]
         emit(Event(device.name, cells=len(cells)))
         return cells
 
-    def start(cell: Cell) -> None:
-        emit(Event(device.name, cell=cell))
-
-    host, cells = Host(device=device.name, kind=device.kind), None
     try:
         with device:
-            if job.install is not None:
-                job.install(device)
-            if entry.tool is None:
-                device.require()
-            cells = open_cells(None if device.kind == "local" else device.offers())
+            cells = open_cells(way.prepare())
             if not cells:
                 return
-            if entry.tool is None:
-                measured = run_cells(
-                    list(cells), device, plan, on_start=start, data=job.data,
-                    references=job.references, run=run,
-                )  # fmt: skip
-            else:
-                measured = run_tool_cells(
-                    list(cells), device, plan, entry.tool, entry.options, run, start
-                )
-            for row in measured:
+            for row in way.rows(list(cells), lambda cell: emit(Event(device.name, cell=cell))):
                 cells, host = cells[1:], row.host
                 emit(Event(device.name, row=row))
     except InterruptedRunError:
         raise
     except OnebitError as error:
-        for cell in open_cells(frozenset({"litert"})) if cells is None else cells:
-            row = unmeasured_row(cell, run, host, plan, str(error))
-            emit(Event(device.name, row=row))
-
-
-def _key(cell: Cell, device: str, plan: Plan) -> Key:
-    return (
-        cell.model.sha256, device, cell.setup.name, cell.threads, plan.mode, plan.affinity
-    )  # fmt: skip
+        for cell in open_cells(UNREACHED) if cells is None else cells:
+            emit(Event(device.name, row=unmeasured_row(cell, run, host, plan, str(error))))
 
 
 @contextlib.contextmanager

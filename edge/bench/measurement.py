@@ -1,13 +1,17 @@
-"""Decides how long to measure and whether to believe it; turns raw samples into figures."""
+"""How long to measure, whether to trust it, and figures from raw samples."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from edge.results.row import Conditions, Disturbance, Evaluation, Host, Summary
 from edge.results.statistics import drift, quantile_interval_ranks, sign_test
+from edge.runner.conditions import THROTTLE_FLAGS
+from edge.runner.cores import AFFINITY
+from onebit.errors import UsageError, near_matches
 
 MAX_SPREAD = 0.5
 """A p90 more than half above the median: the usual run was not what was measured.
@@ -34,8 +38,7 @@ SPARE_CORES_TOLERANCE = 0.15
 WRONG_PROBABILITY = 1e-3
 """The device's answers are called wrong if luck would make them so bad less often than this."""
 
-PI_FLAGS = ("under-voltage", "clock capped", "throttled", "soft temperature limit")
-"""The Raspberry Pi's `get_throttled`: bits 0 to 3 at this moment, 16 to 19 since it was booted."""
+EMULATED = "emulated: its times and memory say nothing about a real device"
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,12 @@ class Plan:
     """How much to measure: at least `min_runs` and `min_seconds`, after a bounded warm-up.
 
     `max_samples` bounds the size of a row: of more inferences, an even selection is kept. With
-    `profile_ops` a setup with the delegate tells the time of each op too. `affinity` is `big`,
+    `profile_ops` a backend with the delegate reports the time of each op too. `affinity` is `big`,
     `little`, or a list of cores such as `0,2`. `energy_seconds` are spent only where there is a
     meter.
+
+    Raises:
+        UsageError: A value is out of its range.
     """
 
     mode: str = "standard"
@@ -64,7 +70,20 @@ class Plan:
     def __post_init__(self) -> None:
         # The runner halves the samples when there are too many.
         if self.max_samples < 2 or self.max_samples % 2:
-            raise ValueError(f"max_samples is {self.max_samples}, not a positive even number")
+            raise UsageError(f"max_samples is {self.max_samples}, not a positive even number")
+        for name, least in (("min_runs", 1), ("parity_inputs", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise UsageError(f"{name} is {value!r}, not a whole number from {least}")
+        for name in ("min_seconds", "warmup_seconds", "cooldown_seconds", "energy_seconds"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UsageError(f"{name} is {getattr(self, name)!r}, not a time from 0 s")
+        if not 0 < self.timeout_seconds < float("inf"):
+            raise UsageError(f"timeout_seconds is {self.timeout_seconds!r}, not above 0 s")
+        if self.affinity is not None and not re.fullmatch(AFFINITY, self.affinity):
+            raise UsageError(
+                f"affinity is {self.affinity!r}", hint="give big, little or cores such as 0,2"
+            )
 
     def as_request(self) -> dict[str, Any]:
         """The fields of a runner's request."""
@@ -95,9 +114,18 @@ CUSTOM = "custom"
 def plan_for(mode: str, **changes: Any) -> Plan:
     """The plan of a mode; None leaves a field as it is.
 
-    A plan whose length differs from its mode's is called `custom`, so that nothing passes for a
-    single-stream measurement that was none.
+    A plan whose length differs from its mode's is called `custom`, so that no other measurement
+    passes for a single-stream one.
+
+    Raises:
+        UsageError: There is no such mode or field, or a value is out of its range.
     """
+    if mode not in MODES:
+        raise UsageError(f"no mode {mode!r}", hint=near_matches(mode, MODES))
+    known = [field.name for field in fields(Plan)]
+    for name in changes:
+        if name not in known:
+            raise UsageError(f"a plan has no {name!r}", hint=near_matches(name, known))
     given = {key: value for key, value in changes.items() if value is not None}
     plan = MODES[mode]
     lengths = ("min_runs", "min_seconds", "warmup_seconds", "cooldown_seconds")
@@ -120,9 +148,9 @@ def summarise(
     of p50 and p90 hold with 95%. Throughput is inferences over the time that all of them took.
 
     Args:
-        samples_ns: What was kept.
+        samples_ns: The samples that were kept.
         inferences: How many were run; as many as samples when None.
-        every: Each so-many-th was kept.
+        every: Of how many inferences one was kept.
         elapsed_ns: How long all took; unknown when None.
 
     Raises:
@@ -158,7 +186,7 @@ def summarise(
 
 
 def disturbance(before: Mapping[str, Any], after: Mapping[str, Any]) -> Disturbance:
-    """What else the machine did between two of the runner's `conditions`."""
+    """Other activity of the machine between two of the runner's `conditions`."""
 
     def difference(key: str) -> float | None:
         if before.get(key) is None or after.get(key) is None:
@@ -185,7 +213,7 @@ def disturbance(before: Mapping[str, Any], after: Mapping[str, Any]) -> Disturba
 def _throttled(
     before: Mapping[str, Any], after: Mapping[str, Any], counted: float | None
 ) -> bool | None:
-    """Whether the clock was held down at either moment or in between; None if nothing tells."""
+    """Whether the clock was held down at either moment or in between; None if unknown."""
     signs = [counted > 0] if counted is not None else []
     if after.get("throttle_flags") is not None:
         flags = [int(moment.get("throttle_flags") or 0) for moment in (before, after)]
@@ -196,15 +224,15 @@ def _throttled(
     return any(signs) if signs else None
 
 
-def _conditions(told: Mapping[str, Any]) -> Conditions:
-    flags = int(told.get("throttle_flags") or 0)
-    names = [name for bit, name in enumerate(PI_FLAGS) if flags & (1 << bit)]
+def _conditions(moment: Mapping[str, Any]) -> Conditions:
+    flags = int(moment.get("throttle_flags") or 0)
+    names = [name for bit, name in enumerate(THROTTLE_FLAGS) if flags & (1 << bit)]
     return Conditions(
-        load_1min=told.get("load_1min"),
-        temperature_c=told.get("temperature_c"),
-        clock_mhz=told.get("clock_mhz"),
-        governor=told.get("governor"),
-        throttling=(*names, *(told.get("cooling") or ())),
+        load_1min=moment.get("load_1min"),
+        temperature_c=moment.get("temperature_c"),
+        clock_mhz=moment.get("clock_mhz"),
+        governor=moment.get("governor"),
+        throttling=(*names, *(moment.get("cooling") or ())),
     )
 
 
@@ -213,12 +241,12 @@ def why_invalid(
 ) -> str | None:
     """Why the samples do not show what the model costs on this machine; None if they do.
 
-    The load average lags by a minute (training that has just ended would spoil every row), so what
-    other processes did *during* warm-up and samples decides; the load average only where that is
-    unknown.
+    The load average lags by a minute (training that has just ended would make every row invalid),
+    so the activity of other processes *during* warm-up and samples decides; the load average only
+    where that is unknown.
     """
     if host.emulated:
-        return "emulated: its times and memory say nothing of a real device"
+        return EMULATED
     cores, before, after = host.cores, disturbed.before, disturbed.after
     other, stolen = disturbed.other_cores, disturbed.stolen_cores
     load = before.load_1min if before else None
@@ -263,9 +291,9 @@ def why_wrong(evaluation: Evaluation, only_device: int, only_host: int) -> str |
     test).
 
     Args:
-        evaluation: What is told in the reason.
-        only_device: How many samples the device alone got right.
-        only_host: How many the host alone got right.
+        evaluation: The accuracies for the reason.
+        only_device: How many samples only the device got right.
+        only_host: How many only the host got right.
     """
     if sign_test(only_device, only_device + only_host) >= WRONG_PROBABILITY:
         return None

@@ -1,4 +1,4 @@
-"""What can be known of a `.tflite` file without running it."""
+"""Facts about a `.tflite` file that need no run."""
 
 import os
 import re
@@ -62,7 +62,7 @@ def find_lce_ops(content: bytes) -> tuple[str, ...]:
 
 def _read(path: Path) -> bytes:
     if path.is_dir():
-        raise UsageError(f"{path} is a folder; give the .tflite files in it")
+        raise UsageError(f"{path} is a folder", hint="give the .tflite files in it")
     try:
         content = path.read_bytes()
     except OSError as error:

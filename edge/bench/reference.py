@@ -1,7 +1,6 @@
-"""What a file answers on the host, and how a device's answers compare."""
+"""Outputs of a file on the host, and how a device's outputs compare with them."""
 
 import dataclasses
-import importlib.util
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from edge.bench.backends import SETUPS, RuntimeSetup
+from edge.bench.backends import BACKENDS, Backend
 from edge.bench.measurement import Plan, why_wrong
-from edge.bench.samples import Data
-from edge.devices import Device, RunnerError
+from edge.bench.samples import EvalSamples, feed
+from edge.bench.signature import read_signature
+from edge.devices import Offer, PythonDevice, RunnerError
 from edge.devices.local import LocalDevice
 from edge.results.row import Evaluation, Model, Parity
 from onebit.cli import say
-from onebit.delegate import find_delegate
 from onebit.errors import OnebitError
 
-DATA_FILE, OUTPUTS_FILE = "data.npy", "outputs.npz"
+DATA_FILE, OUTPUTS_FILE = "data.npz", "outputs.npz"
 REFERENCE_SECONDS = 600.0
 
 Outputs = list[np.ndarray]
@@ -27,7 +26,7 @@ Outputs = list[np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """Outputs of a file, one array `[inputs, ...]` for each output of the model, and whose."""
+    """Outputs of a file and their source: an array `[inputs, ...]` for each output of the model."""
 
     label: str
     outputs: Outputs
@@ -45,102 +44,109 @@ class References:
 
 
 def host_references(
-    models: Iterable[Model], plan: Plan, data: Data | None, random: bool
+    models: Iterable[Model], plan: Plan, samples: EvalSamples | None, random: bool
 ) -> References:
     """Runs each file once on this machine, before anything is measured.
 
-    It runs on Larq Compute Engine's interpreter where that is installed: its kernels aren't ours.
+    It runs on Larq Compute Engine's interpreter where that is installed: those kernels are not
+    ours.
 
     Args:
         models: The files.
         plan: Its seed and number of random inputs.
-        data: The samples to run, if any.
+        samples: The samples to run, if any.
         random: Whether to run the random inputs too.
     """
     references = References()
     plan = dataclasses.replace(plan, affinity=None)  # that is about the device's cores
-    wanted: list[tuple[dict[str, Reference], Data | None]] = []
+    wanted: list[tuple[dict[str, Reference], EvalSamples | None]] = []
     if random:
         wanted.append((references.random, None))
-    if data is not None:
-        wanted.append((references.data, data))
+    if samples is not None:
+        wanted.append((references.data, samples))
     if not wanted:
         return references
     with LocalDevice() as device:
         for model in {model.sha256: model for model in models}.values():
-            setup = _reference_setup(model)
-            if setup is None:
+            backend = _reference_backend(model, device.offers())
+            if backend is None:
                 say(
                     f"note: this machine has no runtime for {model.file}, so that answers on a "
                     "device are not compared with it"
                 )
                 continue
-            label = f"{setup.name} on the host"
-            for found, samples in wanted:
+            label = f"{backend.name} on the host"
+            for known, given in wanted:
                 try:
-                    outputs = run_inputs(device, model, setup, 1, plan, samples, REFERENCE_SECONDS)
-                    found[model.sha256] = Reference(label, outputs)
+                    outputs = run_inputs(device, model, backend, 1, plan, given, REFERENCE_SECONDS)
+                    known[model.sha256] = Reference(label, outputs)
                 except OnebitError as error:
                     say(f"warning: {label} fails on {model.file}: {error}")
     return references
 
 
-def _reference_setup(model: Model) -> RuntimeSetup | None:
-    if importlib.util.find_spec("larq_compute_engine") is not None:
-        return SETUPS["lce:indirect_bgemm"]
-    litert = SETUPS["litert:delegate"] if model.lce_ops else SETUPS["litert"]
-    return None if litert.with_delegate and find_delegate() is None else litert
+def _reference_backend(model: Model, offer: Offer) -> Backend | None:
+    name = "litert:delegate" if model.lce_ops else "litert"
+    if "lce" in offer.runtimes:
+        name = "lce:indirect_bgemm"
+    backend = BACKENDS[name]
+    usable = backend.runtime in offer.runtimes and (offer.delegate or not backend.with_delegate)
+    return backend if usable else None
 
 
-def setup_request(setup: RuntimeSetup, threads: int, plan: Plan, device: Device) -> dict[str, Any]:
-    """The fields of a runner's request that name the setup.
+def backend_request(
+    backend: Backend, threads: int, plan: Plan, device: PythonDevice
+) -> dict[str, Any]:
+    """The fields of a runner's request that name the backend.
 
     Raises:
         OnebitError: The delegate is asked for and there is none for the device.
     """
     request: dict[str, Any] = {
-        "runtime": setup.runtime,
-        "options": dict(setup.options),
+        "runtime": backend.runtime,
+        "options": dict(backend.options),
         "threads": threads,
         "affinity": plan.affinity,
     }
-    if setup.with_delegate:
+    if backend.with_delegate:
         request["delegate"] = {"library": device.put(device.delegate().library), "options": {}}
     return request
 
 
 def run_inputs(
-    device: Device,
+    device: PythonDevice,
     model: Model,
-    setup: RuntimeSetup,
+    backend: Backend,
     threads: int,
     plan: Plan,
-    data: Data | None,
+    samples: EvalSamples | None,
     timeout_seconds: float,
 ) -> Outputs:
-    """A file's outputs for the data, or for the plan's random inputs without any.
+    """A file's outputs for the samples, or for the plan's random inputs without any.
 
     Raises:
-        OnebitError: The runner failed, its outputs cannot be read, or there is no delegate.
+        OnebitError: The samples do not fit the file, the runner failed, its outputs cannot be read,
+            or there is no delegate.
     """
     request = {
         "action": "evaluate",
         "model_path": device.put(model.file),
-        **setup_request(setup, threads, plan, device),
+        **backend_request(backend, threads, plan, device),
         "seed": plan.seed,
         "parity_inputs": plan.parity_inputs,
         "outputs_path": OUTPUTS_FILE,
     }
-    if data is not None:
+    if samples is not None:
+        arrays = feed(samples, model.file, read_signature(Path(model.file)))
         with tempfile.TemporaryDirectory(prefix="onebit-edge-") as folder:
             file = Path(folder) / DATA_FILE
-            np.save(file, data.inputs)
+            np.savez(file, **{f"input_{index}": array for index, array in enumerate(arrays)})
             request["data_path"] = device.put(file)
             return _answered(device, request, timeout_seconds)
     return _answered(device, request, timeout_seconds)
 
 
-def _answered(device: Device, request: dict[str, Any], timeout_seconds: float) -> Outputs:
+def _answered(device: PythonDevice, request: dict[str, Any], timeout_seconds: float) -> Outputs:
     answer = device.run(request, timeout_seconds)
     if answer["status"] != "ok":
         raise RunnerError(str(answer.get("reason") or "no reason given"))
@@ -161,7 +167,7 @@ def read_outputs(path: Path) -> Outputs:
 
 
 def compare_outputs(outputs: Outputs, reference: Outputs) -> tuple[float | None, float | None]:
-    """How far the outputs for the same inputs are apart.
+    """The difference between outputs for the same inputs.
 
     Returns:
         The largest absolute difference over all elements, None if shapes differ or a value is not
@@ -189,8 +195,8 @@ def chosen_classes(outputs: Outputs) -> np.ndarray | None:
     return outputs[0].argmax(axis=-1)[:, 0] if outputs[0].shape[-1] >= 2 else None
 
 
-def against(parity: Parity, outputs: Outputs, reference: Reference) -> Parity:
-    """`parity` with how the outputs compare with the reference's."""
+def compared_parity(parity: Parity, outputs: Outputs, reference: Reference) -> Parity:
+    """`parity` with the differences of the outputs from the reference's."""
     difference, agreement = compare_outputs(outputs, reference.outputs)
     return dataclasses.replace(
         parity,
@@ -200,18 +206,18 @@ def against(parity: Parity, outputs: Outputs, reference: Reference) -> Parity:
     )
 
 
-def judge(
-    data: Data, outputs: Outputs, reference: Reference | None
+def evaluate_outputs(
+    samples: EvalSamples, outputs: Outputs, reference: Reference | None
 ) -> tuple[Evaluation, str | None]:
-    """How the device's outputs for the data did; and why they are wrong, None if they are not."""
-    evaluation = Evaluation(data.name, data.sha256, len(data.inputs), data.split)
-    right = _right(data, outputs)
+    """The results of a device on the samples; and why they are wrong, None if they are not."""
+    evaluation = Evaluation(samples.name, samples.sha256, len(samples), samples.split)
+    right = _right(samples, outputs)
     if right is not None:
         evaluation = dataclasses.replace(evaluation, accuracy=float(right.mean()))
     if reference is None:
         return evaluation, None
     difference, agreement = compare_outputs(outputs, reference.outputs)
-    expected = _right(data, reference.outputs)
+    expected = _right(samples, reference.outputs)
     evaluation = dataclasses.replace(
         evaluation,
         reference=reference.label,
@@ -225,9 +231,9 @@ def judge(
     return evaluation, wrong
 
 
-def _right(data: Data, outputs: Outputs) -> np.ndarray | None:
-    """Which samples' largest class is the label; None without labels or classes."""
+def _right(samples: EvalSamples, outputs: Outputs) -> np.ndarray | None:
+    """Whether each sample's largest class is its label; None without labels or classes."""
     chosen = chosen_classes(outputs)
-    if data.labels is None or chosen is None or len(chosen) != len(data.labels):
+    if samples.labels is None or chosen is None or len(chosen) != len(samples.labels):
         return None
-    return chosen == data.labels
+    return chosen == samples.labels

@@ -49,7 +49,7 @@ def measured_row(answer: Mapping[str, Any], row: Row) -> Row:
     )
 
 
-def spoilt(row: Row, reason: str) -> Row:
+def marked_invalid(row: Row, reason: str) -> Row:
     """A measured row that is invalid for a further reason."""
     reasons = f"{row.reason}; {reason}" if row.reason else reason
     return dataclasses.replace(row, status=INVALID, reason=reasons)
@@ -69,13 +69,13 @@ def _memory(answer: Mapping[str, Any]) -> Memory:
     )
 
 
-def _energy(told: Mapping[str, Any] | None) -> Energy | None:
-    if told is None:
+def _energy(answer: Mapping[str, Any] | None) -> Energy | None:
+    if answer is None:
         return None
-    return Energy(joules_per_inference=told["joules"] / told["inferences"], **told)
+    return Energy(joules_per_inference=answer["joules"] / answer["inferences"], **answer)
 
 
-def _profile(told: Mapping[str, Any] | None) -> Profile | None:
-    if told is None:
+def _profile(answer: Mapping[str, Any] | None) -> Profile | None:
+    if answer is None:
         return None
-    return Profile(told["runs"], told["total_ns"], tuple(OpTime(**op) for op in told["ops"]))
+    return Profile(answer["runs"], answer["total_ns"], tuple(OpTime(**op) for op in answer["ops"]))

@@ -4,37 +4,41 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from edge.bench.backends import SETUPS, find_setups
-from edge.bench.cells import plan_cells
-from edge.bench.fleet_run import Job, Key, done_keys, run_campaign
-from edge.bench.measurement import MODES, plan_for
+from edge.bench.backends import BACKENDS, find_backends
+from edge.bench.cells import check_affinity, check_samples, plan_cells
+from edge.bench.fleet_run import Job, done_cells, run_fleet
+from edge.bench.measurement import MODES, Plan, plan_for
 from edge.bench.models import describe
 from edge.bench.reference import host_references
-from edge.bench.samples import read_data
-from edge.commands.device_options import device_options
+from edge.bench.samples import read_samples
+from edge.commands.device_options import DeviceChoice, device_options
 from edge.commands.progress import DeviceProgress
-from edge.devices.fleet_file import AFFINITY, LOCAL, Entry, entries_of
-from edge.devices.install import install_missing
+from edge.devices import host_from_probe
+from edge.devices.fleet_file import LOCAL, Entry
 from edge.report.caveats import host_notes
-from edge.results import row as row_module
-from edge.results.row import Row
-from edge.results.row_files import RowWriter, cut_torn_line, read_rows
+from edge.results.row import FAILED, CellKey, Row
+from edge.results.row_files import RowWriter, read_rows, repair_rows
 from edge.results.row_json import to_json
 from edge.results.tables import (
+    OPTIONAL,
     PROFILE_COLUMNS,
+    backend_label,
     bench_columns,
     bench_line,
+    device_label,
+    distinctly_named,
     flat,
     profile_lines,
-    setup_label,
 )
-from onebit.cli import emit, format_option, say
-from onebit.errors import UsageError
+from edge.runner.cores import AFFINITY, clusters
+from onebit.cli import emit, format_option, grouped, options, say
+from onebit.errors import OnebitError, UsageError
 
 
 def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
@@ -62,183 +66,267 @@ def _affinity(ctx: click.Context, parameter: click.Parameter, value: str | None)
     return value
 
 
+@dataclass(frozen=True)
+class Output:
+    """The file for the rows, and how those that it holds are treated."""
+
+    output: str | None
+    append: bool
+    overwrite: bool
+    resume: bool
+
+    def check(self) -> None:
+        """Refuses options that contradict each other.
+
+        Raises:
+            UsageError: They do.
+        """
+        chosen = [name for name in ("append", "overwrite", "resume") if getattr(self, name)]
+        if self.output is None and chosen:
+            raise UsageError(f"--{chosen[0]} needs a file after -o")
+        if self.overwrite and len(chosen) > 1:
+            raise UsageError(f"--overwrite and --{chosen[0]} contradict each other")
+
+    def done(self) -> frozenset[CellKey]:
+        """With `--resume`, the cells that the file has.
+
+        Raises:
+            OnebitError: The file holds something other than rows.
+        """
+        if self.output is None or not self.resume or not Path(self.output).is_file():
+            return frozenset()
+        repair_rows(self.output)
+        return done_cells(read_rows(self.output))
+
+    def writer(self) -> RowWriter | None:
+        """The writer, which has checked the file."""
+        return None if self.output is None else RowWriter(self.output, not self.overwrite)
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """The backends to run, and for how long."""
+
+    runtimes: list[str] | None
+    threads: list[int]
+    affinity: str | None
+    mode: str
+    runs: int | None
+    seconds: float | None
+    warmup: float | None
+    timeout: float | None
+    data_path: str | None
+    seed: int
+    profile_ops: bool
+
+    def plan(self) -> Plan:
+        """The mode's plan with these changes."""
+        return plan_for(
+            self.mode,
+            min_runs=self.runs,
+            min_seconds=self.seconds,
+            warmup_seconds=self.warmup,
+            timeout_seconds=self.timeout,
+            seed=self.seed,
+            profile_ops=self.profile_ops,
+            affinity=self.affinity,
+        )
+
+    def check(self, entries: Sequence[Entry]) -> None:
+        """Refuses options that a device would ignore, or cores that this machine lacks.
+
+        Raises:
+            UsageError: There are such.
+        """
+        if self.runtimes is not None:
+            find_backends(self.runtimes)
+        of_the_runner = {
+            "--runtime": self.runtimes, "--data": self.data_path, "--profile-ops": self.profile_ops
+        }  # fmt: skip
+        for option, value in of_the_runner.items():
+            if value and all(entry.tool is not None for entry in entries):
+                raise UsageError(f"{option} is for the runner, and every device here has a tool")
+        for entry in entries:
+            affinity = entry.affinity or self.affinity
+            if affinity is None:
+                continue
+            if entry.tool is not None:
+                raise UsageError(f"{entry.name} is measured by {entry.tool.name}: no affinity")
+            if entry.address == LOCAL:
+                here = host_from_probe(entry.name, LOCAL, {"clusters": clusters()})
+                check_affinity(affinity, here)
+
+
+output_options = options(
+    click.option(
+        "-o",
+        "--output",
+        metavar="ROWS.jsonl",
+        help="Write the rows to this file, behind those that it holds.",
+    ),
+    click.option(
+        "--append", is_flag=True, hidden=True, help="Does nothing: rows are always appended."
+    ),
+    click.option("--overwrite", is_flag=True, help="Replace the rows that the output file holds."),
+    click.option(
+        "--resume",
+        is_flag=True,
+        help="Measure only cells that the output file lacks or has as failed.",
+    ),
+)
+
+measuring_options = options(
+    click.option(
+        "--runtime",
+        "runtimes",
+        callback=_names,
+        metavar="NAME,...",
+        help=f"Backends, any of {', '.join(BACKENDS)}. Default: lce,lce:indirect_bgemm for files "
+        "with Larq Compute Engine's ops, and litert:delegate where the delegate is built; "
+        "lce,litert for others.",
+    ),
+    click.option(
+        "--threads",
+        callback=_counts,
+        default="1",
+        show_default=True,
+        metavar="N,...",
+        help="Numbers of threads.",
+    ),
+    click.option(
+        "--affinity",
+        callback=_affinity,
+        metavar="CORES",
+        help="Run on these cores only: their numbers, such as 0,2, or on devices with two kinds of "
+        "cores big or little. Default: any core.",
+    ),
+    click.option(
+        "--mode",
+        type=click.Choice(list(MODES)),
+        default="standard",
+        show_default=True,
+        help="How long to measure: "
+        + "; ".join(
+            f"{mode} at least {plan.min_runs} runs and {plan.min_seconds:g} s"
+            for mode, plan in MODES.items()
+        )
+        + ", after a cool-down.",
+    ),
+    click.option("--runs", type=click.IntRange(1), help="Minimum number of runs."),
+    click.option("--seconds", type=click.FloatRange(0), help="Minimum measuring time in seconds."),
+    click.option(
+        "--warmup",
+        type=click.FloatRange(0),
+        help="Maximum warm-up time in seconds; it ends earlier once latencies are steady.",
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(0, min_open=True),
+        help="Time limit of a measurement in seconds. Default: the mode's.",
+    ),
+    click.option(
+        "--data",
+        "data_path",
+        metavar="RUN|NPZ",
+        help="Also run labelled samples, and report accuracy and agreement with this machine: a "
+        "run folder, its card.json, or an .npz file with inputs and labels.",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        help="Seed of the random inputs.",
+    ),
+    click.option(
+        "--profile-ops", is_flag=True, help="Also time each op, on backends with the delegate."
+    ),
+)
+
+
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("-o", "--output", metavar="ROWS.jsonl", help="Write the rows to this file.")
-@click.option("--append", is_flag=True, help="Keep the rows that the output file has.")
-@click.option(
-    "--resume", is_flag=True, help="Measure only what the output file lacks, or has as failed."
-)
+@output_options
 @device_options
 @click.option(
     "--install", is_flag=True, help="Install what a device behind ssh lacks into its ~/.cache."
 )
-@click.option(
-    "--runtime",
-    "runtimes",
-    callback=_names,
-    metavar="NAME,...",
-    help=f"Any of {', '.join(SETUPS)}. Default: lce,lce:indirect_bgemm for files with Larq "
-    "Compute Engine's ops, and litert:delegate where the delegate is built; lce,litert for others.",
-)
-@click.option(
-    "--threads", callback=_counts, default="1", show_default=True, metavar="N,...", help="Threads."
-)
-@click.option(
-    "--affinity",
-    callback=_affinity,
-    metavar="CORES",
-    help="Run on these cores only: big, little, or numbers such as 0,2. Default: none chosen.",
-)
-@click.option(
-    "--mode",
-    type=click.Choice(list(MODES)),
-    default="standard",
-    show_default=True,
-    help="How long: "
-    + "; ".join(
-        f"{mode} at least {plan.min_runs} runs and {plan.min_seconds:g} s"
-        for mode, plan in MODES.items()
-    )
-    + ", after a cool-down.",
-)
-@click.option("--runs", type=click.IntRange(1), help="At least so many runs.")
-@click.option("--seconds", type=click.FloatRange(0), help="For at least so long.")
-@click.option(
-    "--warmup", type=click.FloatRange(0), help="Warm up until steady, for at most so many seconds."
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    help="Seconds for one measurement; it fails after that. Default: the mode's.",
-)
-@click.option(
-    "--data",
-    "data_path",
-    metavar="CARD|NPZ",
-    help="Also run labelled samples there: a run folder, its card.json, or an .npz file of inputs "
-    "and labels. Tells accuracy, and agreement with this machine.",
-)
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random inputs."
-)
-@click.option("--profile-ops", is_flag=True, help="Also time each op, on setups with the delegate.")
+@measuring_options
 @format_option()
+@grouped("measuring", Measuring)
+@grouped("choice", DeviceChoice)
+@grouped("rows", Output)
 def bench(
     files: tuple[str, ...],
-    output: str | None,
-    append: bool,
-    resume: bool,
-    addresses: tuple[str, ...],
-    fleet: Path | None,
-    tool: Path | None,
+    rows: Output,
+    choice: DeviceChoice,
     install: bool,
-    runtimes: list[str] | None,
-    threads: list[int],
-    affinity: str | None,
-    mode: str,
-    runs: int | None,
-    seconds: float | None,
-    warmup: float | None,
-    timeout: float | None,
-    data_path: str | None,
-    seed: int,
-    profile_ops: bool,
+    measuring: Measuring,
     format_: str,
 ) -> None:
-    """Measures latency, memory and agreement of .tflite files on this machine and on others.
+    """Measure latency, memory and agreement of .tflite files, here and on other devices.
 
-    Every FILE runs on every device and runtime with every number of threads, each in a process of
-    its own; devices run in parallel. The rows go to -o one by one as JSON Lines, with all raw
-    samples; a table of them goes to standard output. Exits with 1 if a measurement failed.
+    Every FILE runs on every device and backend with every number of threads, each in a separate
+    process; devices run in parallel. Rows with all raw samples go to -o as JSON Lines, one by one;
+    a table of them goes to standard output. Exits with 1 if a measurement failed.
 
     \b
     Example:
       python -m edge bench mlp.tflite -o rows.jsonl --runtime lce,litert --threads 1,2
       python -m edge bench mlp.tflite -o rows.jsonl --device ssh://pi@raspberrypi --device local
     """
-    if output is None and (append or resume):
-        raise UsageError(f"{'--append' if append else '--resume'} needs a file after -o")
-    entries = entries_of(addresses, tool, fleet)
+    rows.check()
+    entries = choice.entries()
     models = [describe(file) for file in files]
-    if runtimes is not None:
-        find_setups(runtimes)
-    _refuse_for_tools(
-        entries,
-        {"--runtime": runtimes, "--data": data_path, "--profile-ops": profile_ops},
-        affinity,
-    )
+    measuring.check(entries)
     for entry in entries:
         if entry.address == LOCAL and entry.tool is None:
-            plan_cells(models, runtimes, entry.threads or threads)
-    data = None if data_path is None else read_data(data_path)
-    plan = plan_for(
-        mode,
-        min_runs=runs,
-        min_seconds=seconds,
-        warmup_seconds=warmup,
-        timeout_seconds=timeout,
-        seed=seed,
-        profile_ops=profile_ops,
-        affinity=affinity,
-    )
-    done = frozenset[Key]()
-    if output is not None and (append or resume) and Path(output).is_file():
-        cut_torn_line(output)
-        done = done_keys(read_rows([output])) if resume else done
-    writer = RowWriter(output, append or resume) if output is not None else None
+            plan_cells(models, measuring.runtimes, entry.threads or measuring.threads)
+    samples = None if measuring.data_path is None else read_samples(measuring.data_path)
+    if samples is not None:
+        check_samples(samples, models)
+    plan = measuring.plan()
+    done, writer = rows.done(), rows.writer()
     command = shlex.join(["python", "-m", "edge", *sys.argv[1:]])
     results: list[Row] = []
     try:
         elsewhere = any(entry.address != LOCAL for entry in entries)
-        references = host_references(models, plan, data, random=elsewhere)
+        references = host_references(models, plan, samples, random=elsewhere)
         job = Job(
-            models, runtimes, threads, plan, data, references, done,
-            install=install_missing if install else None,
-        )  # fmt: skip
+            models, measuring.runtimes, measuring.threads, plan, samples, references, done, install
+        )
         with DeviceProgress(entries) as shown:
-            for event in run_campaign(entries, job, command):
+            for event in run_fleet(entries, job, command):
                 if event.row is not None:
                     if writer is not None:
                         writer.write(event.row)
                     results.append(event.row)
-                shown.tell(event)
+                shown.show(event)
     finally:
         if writer is not None:
             writer.close()
     print_rows(results, format_)
     for note in host_notes(results):
         say(f"note: {note}")
-    if any(row.status == row_module.FAILED for row in results):
-        raise SystemExit(1)
-
-
-def _refuse_for_tools(
-    entries: Sequence[Entry], of_the_runner: Mapping[str, object], affinity: str | None
-) -> None:
-    """Refuses options that would be ignored because a tool measures.
-
-    Raises:
-        UsageError: A device with a tool has an affinity, or all have tools and one of the runner's
-            options is set.
-    """
-    for entry in entries:
-        if entry.tool is not None and (entry.affinity or affinity):
-            raise UsageError(f"{entry.name} is measured by {entry.tool.name}: it has no affinity")
-    if all(entry.tool is not None for entry in entries):
-        for option, value in of_the_runner.items():
-            if value:
-                raise UsageError(f"{option} is for the runner, and every device here has a tool")
+    failed = sum(row.status == FAILED for row in results)
+    if failed:
+        raise OnebitError(f"{failed} of {len(results)} measurements failed")
 
 
 def print_rows(results: Iterable[Row], format_: str) -> None:
     """The rows whole as JSON, without raw samples as CSV, shortened as a table."""
     results = list(results)
     if format_ == "table":
-        emit([bench_line(row) for row in results], format_, columns=bench_columns(results))
-        for row in results:
+        shown = distinctly_named(results)
+        lines = [bench_line(row) for row in shown]
+        emit(lines, format_, columns=bench_columns(shown), optional=OPTIONAL)
+        for row in shown:
+            if row.reason is not None:
+                label = f"{row.model.name} on {backend_label(row)}, {device_label(row)}"
+                click.echo(f"{row.status}: {label}: {row.reason}")
+        for row in shown:
             if row.profile is not None:
-                title = f"{row.model.name} on {setup_label(row)}, mean of {row.profile.runs} runs"
+                title = f"{row.model.name} on {backend_label(row)}, mean of {row.profile.runs} runs"
                 lines = profile_lines(row.profile)
                 emit(lines, format_, columns=PROFILE_COLUMNS, title=title)
     elif format_ == "csv":

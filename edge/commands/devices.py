@@ -1,19 +1,19 @@
-"""`edge devices` and `edge doctor`: what can be measured on, and what would spoil it."""
+"""`edge devices` and `edge doctor`: devices that can be measured on, and checks of them."""
 
 import dataclasses
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from edge.commands.device_options import device_options
-from edge.devices import RunnerError
-from edge.devices.adb import TOOL_HINT, adb
-from edge.devices.adb_shell import AdbShellDevice
-from edge.devices.doctor import SPOILS, examine
+from edge.commands.device_options import DeviceChoice, device_options
+from edge.devices import NO_PYTHON, RunnerError
+from edge.devices.adb import adb
+from edge.devices.doctor import ERROR, WARNING, Check, examine, examine_software
 from edge.devices.fleet_file import LOCAL, Entry, entries_of
-from onebit.cli import emit, format_option, say
+from onebit.cli import emit, format_option, grouped, say
 from onebit.errors import OnebitError
 
 DEVICE_COLUMNS = {
@@ -24,16 +24,17 @@ DEVICE_COLUMNS = {
     "runtimes": "runtimes",
     "reason": "reason",
 }
-DOCTOR_COLUMNS = {"check": "check", "state": "state", "found": "found", "mend": "how to mend it"}
+DOCTOR_COLUMNS = {"check": "check", "state": "state", "result": "result", "fix": "fix"}
+REACHABLE, UNREACHABLE = "reachable", "not reachable"
+POLL_SECONDS = 0.2
 
 
 @click.command()
 @device_options
 @format_option()
-def devices(
-    addresses: tuple[str, ...], fleet: Path | None, tool: Path | None, format_: str
-) -> None:
-    """Lists what can be measured on: this machine, adb's devices, and those that are asked for.
+@grouped("choice", DeviceChoice)
+def devices(choice: DeviceChoice, format_: str) -> None:
+    """List the devices that can be measured on: this machine, adb's, and those asked for.
 
     Exits with 1 if one that was asked for cannot be reached.
 
@@ -41,16 +42,20 @@ def devices(
     Example:
       python -m edge devices --device ssh://pi@raspberrypi --fleet fleet.toml
     """
-    asked = entries_of(addresses, tool, fleet)
+    asked = choice.entries()
     entries = list({entry.name: entry for entry in [Entry(LOCAL, LOCAL), *asked]}.values())
     known = {entry.address for entry in entries}
     entries += [entry for entry in _attached() if entry.address not in known]
-    with ThreadPoolExecutor(max_workers=len(entries)) as pool:
-        records = list(pool.map(_look, entries))
+    records = _look_at_all(entries)
     emit(records, format_, columns=DEVICE_COLUMNS)
     wanted = {entry.name for entry in asked}
-    if any(record["state"] != "reachable" and record["device"] in wanted for record in records):
-        raise SystemExit(1)
+    missing = [
+        record["device"]
+        for record in records
+        if record["state"] != REACHABLE and record["device"] in wanted
+    ]
+    if missing:
+        raise OnebitError(f"cannot reach {', '.join(missing)}")
 
 
 def _attached() -> list[Entry]:
@@ -64,21 +69,47 @@ def _attached() -> list[Entry]:
     return [Entry(serial, f"adb:{serial}") for serial in serials]
 
 
-def _look(entry: Entry) -> dict[str, Any]:
-    record: dict[str, Any] = dict.fromkeys(DEVICE_COLUMNS)
-    record |= {"device": entry.name, "address": entry.address, "state": "not reachable"}
+def _look_at_all(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """A record of each device, in order; Ctrl-C ends the looks, which run in parallel."""
+    looks = [_Look(entry) for entry in entries]
     try:
-        with entry.device() as device:
-            record["state"] = "reachable"
-            if entry.tool is None:
-                device.require()
-            record["runtimes"] = ", ".join(sorted(device.offers())) or None
-            record["processor"] = device.probe().cpu
-    except OnebitError as error:
-        record["reason"] = str(error)
-        if record["state"] != "reachable" and TOOL_HINT in str(error):
-            record["state"] = "reachable"
-    return record
+        for look in looks:
+            look.thread.start()
+        while any(look.thread.is_alive() for look in looks):
+            for look in looks:
+                look.thread.join(POLL_SECONDS)
+    except KeyboardInterrupt:
+        for look in looks:
+            look.device.interrupt()
+        for look in looks:
+            look.thread.join()
+        raise
+    return [look.record for look in looks]
+
+
+class _Look:
+    """A look at one device in a thread; `record` is complete when it ends."""
+
+    def __init__(self, entry: Entry) -> None:
+        self._python = entry.python_device() if entry.tool is None else None
+        self.device = self._python or entry.program_device()
+        self.record: dict[str, Any] = dict.fromkeys(DEVICE_COLUMNS)
+        self.record |= {"device": entry.name, "address": entry.address, "state": UNREACHABLE}
+        self.thread = threading.Thread(target=self._work, daemon=True)
+
+    def _work(self) -> None:
+        try:
+            with self.device:
+                self.record["state"] = REACHABLE
+                if self._python is not None:
+                    self._python.require()
+                    runtimes = sorted(self._python.offers().runtimes)
+                    self.record["runtimes"] = ", ".join(runtimes) or None
+                self.record["processor"] = self.device.probe().cpu
+        except OnebitError as error:
+            self.record["reason"] = str(error)
+            if error.reason == NO_PYTHON:
+                self.record["state"] = REACHABLE
 
 
 @click.command()
@@ -89,9 +120,9 @@ def _look(entry: Entry) -> dict[str, Any]:
 )  # fmt: skip
 @format_option()
 def doctor(address: str, fleet: Path | None, format_: str) -> None:
-    """Says what would spoil a measurement on a device, and how to mend it.
+    """Check a device for what would make measurements invalid, and say how to fix it.
 
-    Exits with 1 if something would.
+    It changes nothing there and builds nothing. Exits with 1 if a check fails.
 
     \b
     Example:
@@ -99,15 +130,24 @@ def doctor(address: str, fleet: Path | None, format_: str) -> None:
     """
     named = {entry.name: entry for entry in entries_of((), None, fleet)} if fleet else {}
     (entry,) = [named[address]] if address in named else entries_of((address,), None, None)
-    try:
-        with entry.device() as device:
-            findings = list(examine(device))
-    except RunnerError as error:
-        if not entry.address.startswith("adb:") or TOOL_HINT not in str(error):
-            raise
-        with AdbShellDevice(entry.address, entry.name) as shell:
-            findings = list(examine(shell))
-    records = [dataclasses.asdict(finding) for finding in findings]
-    emit(records, format_, columns=DOCTOR_COLUMNS)
-    if any(finding.state == SPOILS for finding in findings):
-        raise SystemExit(1)
+    checks = _examined(entry)
+    emit([dataclasses.asdict(check) for check in checks], format_, columns=DOCTOR_COLUMNS)
+    errors = [check.check for check in checks if check.state == ERROR]
+    if errors:
+        raise OnebitError(f"measurements on {entry.name} would be invalid: {', '.join(errors)}")
+
+
+def _examined(entry: Entry) -> list[Check]:
+    """All checks of a device; on Android without Python, those that its shell can answer."""
+    if entry.tool is None:
+        try:
+            with entry.python_device() as device:
+                return [*examine_software(device), *examine(device)]
+        except RunnerError as error:
+            if error.reason != NO_PYTHON or not entry.address.startswith("adb:"):
+                raise
+            software = [Check("runtime", WARNING, error.message, error.hint)]
+    else:
+        software = []
+    with entry.program_device() as shell:
+        return [*software, *examine(shell)]

@@ -1,4 +1,4 @@
-"""What a user sees while devices run: a line for each of them, and one for each row that ended."""
+"""Progress while devices run: a line for each of them, and one for each row that ended."""
 
 from collections.abc import Sequence
 
@@ -6,21 +6,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from edge.bench.fleet_run import Event
 from edge.devices.fleet_file import Entry
-from edge.results.tables import setup_label
+from edge.results.tables import backend_label
 from edge.results.units import milliseconds
 from onebit.cli import say, stderr_console
 
 
 class DeviceProgress:
-    """A context in which `tell` shows events; the devices' lines only where there is a terminal."""
+    """A context in which `show` prints events; the devices' lines appear only on a terminal."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._several = len(entries) > 1
         self._live = Progress(
-            TextColumn("{task.fields[device]}"),
+            TextColumn("{task.fields[device]}", markup=False),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[now]}"),
+            TextColumn("{task.fields[now]}", markup=False),
             console=stderr_console,
             transient=True,
             auto_refresh=False,  # drawing would disturb what is measured here
@@ -39,29 +39,29 @@ class DeviceProgress:
     def __exit__(self, *exception: object) -> None:
         self._live.stop()
 
-    def tell(self, event: Event) -> None:
+    def show(self, event: Event) -> None:
         """Shows an event."""
         task = self._tasks[event.device]
         ended, total = self._counts[event.device]
         if event.cells is not None:
             total = event.cells
-            now = "" if total else "nothing is left to do"
+            now = "" if total else "nothing left to do"
             self._live.update(task, total=total, now=now)
         if event.cell is not None:
-            now = f"{event.cell.model.name} on {event.cell.setup_label}"
+            now = f"{event.cell.model.name} on {event.cell.label}"
             self._live.update(task, now=now)
         if event.row is not None:
             ended += 1
             self._live.update(task, completed=ended, now="" if ended == total else "…")
             row = event.row
-            told = row.summary if not row.host.emulated else None
-            parts = [f"p50 {milliseconds(told.p50_ns)}"] if told else []
+            summary = row.summary if not row.host.emulated else None
+            parts = [f"p50 {milliseconds(summary.p50_ns)}"] if summary else []
             if row.aggregates is not None and not row.host.emulated:
                 parts = [f"mean {milliseconds(row.aggregates.mean_ns)}"]
             if row.reason:
                 parts.append(f"{row.status}: {row.reason}")
             where = f"{event.device}: " if self._several else ""
-            label = f"{where}{row.model.name} on {setup_label(row)}"
+            label = f"{where}{row.model.name} on {backend_label(row)}"
             line = f"[{ended}/{total}] {label}: {'; '.join(parts)}"
             say(line)
         self._counts[event.device] = (ended, total)

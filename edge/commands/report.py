@@ -1,12 +1,11 @@
 """`edge report`: puts measured rows side by side."""
 
 import dataclasses
-from pathlib import Path
 
 import click
 
-from edge.report.headline import headline, headline_columns
-from edge.report.page import write_report
+from edge.report.headline import OPTIONAL, headline, headline_columns
+from edge.report.page import check_report_path, write_report
 from edge.results.row_files import read_rows
 from edge.results.tables import distinctly_named, latest
 from onebit.cli import emit, format_option, say
@@ -19,14 +18,17 @@ from onebit.errors import OnebitError, UsageError
     "-o",
     "--output",
     metavar="PAGE",
-    help="Also write a report: PAGE.html with charts, PAGE.md without, or PAGE.png, charts alone.",
+    help="Also write a report: PAGE.html with charts, PAGE.md without, or PAGE.png, charts only.",
+)
+@click.option(
+    "--force", is_flag=True, help="Overwrite the output even if it is not a report of Onebit's."
 )
 @format_option("table", "md", "json", "jsonl", "csv", "png")
-def report(files: tuple[str, ...], output: str | None, format_: str) -> None:
-    """Puts models side by side: accuracy, size, latency and memory.
+def report(files: tuple[str, ...], output: str | None, force: bool, format_: str) -> None:
+    """Put models side by side: accuracy, size, latency and memory.
 
-    ROWS are files that `python -m edge bench -o` wrote, of any number of devices. The table goes
-    to standard output; with -o a report is written too. Of several rows of one cell, the latest
+    ROWS are files written by `python -m edge bench -o`, of any number of devices. The table goes to
+    standard output; with -o a report is written too. Of several rows of one cell, the latest
     counts.
 
     \b
@@ -34,20 +36,23 @@ def report(files: tuple[str, ...], output: str | None, format_: str) -> None:
       python -m edge report rows.jsonl -o report.html
       python -m edge report pi.jsonl phone.jsonl --format png -o report.png
     """
+    if format_ == "png" and not (output or "").endswith(".png"):
+        raise UsageError("--format png draws into a file", hint="give it with -o page.png")
+    if output is not None:
+        check_report_path(output, force)
     results = read_rows(files)
     if not results:
-        raise OnebitError(f"no rows in {', '.join(files)}: measure with `python -m edge bench`")
-    if format_ == "png" and not (output or "").endswith(".png"):
-        raise UsageError("--format png draws into a file: give it with -o, such as -o report.png")
+        raise OnebitError(
+            f"no rows in {', '.join(files)}", hint="measure with `python -m edge bench`"
+        )
     if output is not None:
-        if Path(output).is_dir():
-            raise UsageError(f"{output} is a folder; give the page a name, such as report.html")
-        write_report(results, output)
+        write_report(results, output, force=force)
         say(f"wrote {output}")
     if format_ == "png":
         return
     lines = headline(distinctly_named(latest(results)))
     if format_ in ("table", "md"):
-        emit([line.cells() for line in lines], format_, columns=headline_columns(lines))
+        cells = [line.cells() for line in lines]
+        emit(cells, format_, columns=headline_columns(lines), optional=OPTIONAL)
     else:
         emit([dataclasses.asdict(line) for line in lines], format_)

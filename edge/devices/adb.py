@@ -1,6 +1,6 @@
 """An Android device, or another that runs adbd, by the system's adb.
 
-This file is for devices that have a Python; `edge/devices/adb_shell.py` for those that have none.
+This file is for devices with Python, `edge/devices/adb_shell.py` for those without.
 The exit code of `adb shell` is not looked at: it is 0 with half an output when adbd dies.
 """
 
@@ -8,17 +8,17 @@ import re
 import shutil
 import subprocess
 
-from edge.devices import RunnerError
+from edge.devices import NO_PYTHON, RunnerError
+from edge.devices.channel import ConnectionLostError
 from edge.devices.remote import AgentDevice
-from edge.devices.ssh import NO_PYTHON, python_script, shell_command
+from edge.devices.shell import python_script, shell_command
 from onebit.errors import UsageError
+from onebit.secrets import without_passwords
 
 VENV = "/data/local/tmp/onebit-venv"
 ADB_SECONDS = 30
-TOOL_HINT = "--tool PATH/TO/benchmark_model"
-"""Ends the message about a device without Python."""
 
-STATES = {
+HINTS = {
     "unauthorized": "unlock it and allow USB debugging for this computer",
     "offline": "plug it in again, or run `adb reconnect`",
     "no permissions": "your user may not open the USB device: see `adb devices -l`",
@@ -35,7 +35,9 @@ def adb(
     """
     program = shutil.which("adb")
     if program is None:
-        raise RunnerError("there is no adb here; install it, on Debian with: sudo apt install adb")
+        raise RunnerError(
+            "there is no adb here", hint="install it, on Debian with: sudo apt install adb"
+        )
     try:
         # The server outlives this call: it must neither hold our pipes nor hear our Ctrl-C.
         subprocess.run(
@@ -68,22 +70,28 @@ def parse_serial(address: str) -> str:
     serial = address.removeprefix("adb:")
     if not re.fullmatch(r"[\w.:\[\]][\w.:\[\]%-]*", serial):
         raise UsageError(
-            f"{address!r} names no device; write adb:SERIAL, with a serial number of `adb devices`"
+            f"{without_passwords(address)!r} names no device",
+            hint="write adb:SERIAL, with a serial number from `adb devices`",
         )
     return serial
 
 
-def why_not(serial: str) -> str | None:
-    """Why adb cannot use the device, with what helps; None if it can."""
+def require_ready(serial: str, name: str) -> None:
+    """Checks that adb can use the device.
+
+    Raises:
+        RunnerError: It cannot; the hint says what helps.
+    """
     done = adb("-s", serial, "get-state")
     state = done.stdout.strip()
     if state == "device":
-        return None
-    said = (done.stderr.strip().splitlines() or [state])[-1].removeprefix("error: ") or "unknown"
-    for sign, mend in STATES.items():
-        if sign in said or sign in state:
-            return f"adb says {said!r}: {mend}"
-    return f"adb says {said!r}; is it plugged in, or connected with `adb connect HOST:PORT`?"
+        return
+    lines = done.stderr.strip().splitlines() or [state]
+    words = lines[-1].removeprefix("error: ") or "unknown"
+    # adb has no codes for its messages.
+    hints = (hint for sign, hint in HINTS.items() if sign in words or sign in state)
+    default = "is it plugged in, or connected with `adb connect HOST:PORT`?"
+    raise RunnerError(f"cannot reach {name}: adb says {words!r}", hint=next(hints, default))
 
 
 class AdbDevice(AgentDevice):
@@ -107,18 +115,18 @@ class AdbDevice(AgentDevice):
         Raises:
             RunnerError: There is no adb, or the device is not ready.
         """
-        reason = why_not(self.serial)
-        if reason is not None:
-            raise RunnerError(f"cannot reach {self.name}: {reason}")
+        require_ready(self.serial, self.name)
         script = shell_command(python_script(self._python, VENV))
         return ["adb", "-s", self.serial, "shell", "-T", "-e", "none", script]
 
-    def explain(self, reason: str) -> str:
-        """The reason with its mend."""
-        if NO_PYTHON in reason:
-            asked = self._python or "python3"
-            return (
-                f"{self.name} has no {asked}; measure with TensorFlow Lite's own program instead: "
-                f"{TOOL_HINT}"
+    def explain(self, error: RunnerError) -> RunnerError:
+        """The reason with a hint."""
+        if error.reason == NO_PYTHON:
+            return RunnerError(
+                f"{self.name} has no {self._python or 'python3'}",
+                hint="measure with TensorFlow Lite's own program instead: "
+                "--tool PATH/TO/benchmark_model",
+                reason=NO_PYTHON,
             )
-        return f"cannot reach {self.name}: {reason}"
+        words = error.words if isinstance(error, ConnectionLostError) else error.message
+        return type(error)(f"cannot reach {self.name}: {words}", hint=error.hint)

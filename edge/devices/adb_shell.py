@@ -2,7 +2,7 @@
 
 A first `adb shell` makes the private folder and holds it: when its input ends, because the harness
 is done or gone, it removes the folder. Each program runs under a shell that kills it when its own
-input ends. Exit codes of adb are not believed: every output ends with a marker, or it was cut.
+input ends. Exit codes of adb are not trusted: every output ends with a marker, or it was cut.
 """
 
 import hashlib
@@ -12,12 +12,12 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from edge.devices import Completed, InterruptedRunError, RunnerError
-from edge.devices.adb import ADB_SECONDS, adb, parse_serial, why_not
+from edge.devices.adb import ADB_SECONDS, adb, parse_serial, require_ready
 from edge.devices.delegate_builds import delegate_for
 from edge.devices.remote import PathLike
 from edge.results.row import Host
@@ -61,7 +61,7 @@ echo "charge $(cat /sys/class/power_supply/battery/status 2>/dev/null)"
 
 
 class AdbShellDevice:
-    """A device that is used by its shell alone, for programs such as `benchmark_model`."""
+    """A device that is used through its shell only, for programs such as `benchmark_model`."""
 
     kind = "adb"
 
@@ -76,76 +76,67 @@ class AdbShellDevice:
         self._holder: subprocess.Popen[bytes] | None = None
         self._folder = ""
         self._sent: dict[str, str] = {}
-        self._told: dict[str, str] | None = None
+        self._answer: dict[str, str] | None = None
         self._interrupted = threading.Event()
 
     def __enter__(self) -> "AdbShellDevice":
-        reason = why_not(self.serial)
-        if reason is not None:
-            raise RunnerError(f"cannot reach {self.name}: {reason}")
+        require_ready(self.serial, self.name)
         self._holder = self._shell(HOLD)
         output = _collect(self._holder, ADB_SECONDS, self._interrupted, f"{MARKER} ".encode())
         match = re.search(rf"{MARKER} (/[^\r\n]+)", output.decode("utf-8", "replace"))
         if match is None:
             self.clean_up()
-            said = output.decode("utf-8", "replace").strip()[:200]
-            raise RunnerError(f"cannot make a folder on {self.name}: {said or 'no answer'}")
+            words = output.decode("utf-8", "replace").strip()[:200]
+            raise RunnerError(f"cannot make a folder on {self.name}: {words or 'no answer'}")
         self._folder = match[1]
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.clean_up()
 
-    def require(self) -> None:
-        """Nothing is needed but the shell."""
-
-    def offers(self) -> frozenset[str]:
-        """No runtime of the runner's: there is no Python."""
-        return frozenset()
-
     def probe(self) -> Host:
-        """What the shell tells of the device."""
-        told = self._facts()
-        loads, memory = told.get("load", "").split(), re.findall(r"\d+", told.get("memory", ""))
+        """Describes the device, as far as its shell knows it."""
+        facts = self._facts()
+        loads, memory = facts.get("load", "").split(), re.findall(r"\d+", facts.get("memory", ""))
         return Host(
             device=self.name,
             kind=self.kind,
-            board=told.get("model"),
-            architecture=told.get("machine"),
-            cores=int(told["cores"]) if told.get("cores", "").isdigit() else None,
+            board=facts.get("model"),
+            architecture=facts.get("machine"),
+            cores=int(facts["cores"]) if facts.get("cores", "").isdigit() else None,
             memory_bytes=int(memory[0]) * 1024 if memory else None,
-            governor=told.get("governor"),
+            governor=facts.get("governor"),
             load_1min=float(loads[0]) if loads else None,
-            os=f"Android {told['android']}" if told.get("android") else None,
-            kernel=told.get("kernel"),
-            emulated="qemu" in told.get("loader", ""),
+            os=f"Android {facts['android']}" if facts.get("android") else None,
+            kernel=facts.get("kernel"),
+            emulated="qemu" in facts.get("loader", ""),
         )
 
     def inspect(self) -> dict[str, Any]:
-        """Memory, disk and battery; what else `edge/runner/inspection.py` tells takes Python."""
-        told = self._facts()
+        """Memory, disk and battery; the rest of `edge/runner/inspection.py` needs Python."""
+        facts = self._facts()
 
         def number(key: str, scale: int = 1) -> int | None:
-            found = re.search(r"\d+", told.get(key, ""))
-            return int(found[0]) * scale if found else None
+            match = re.search(r"\d+", facts.get(key, ""))
+            return int(match[0]) * scale if match else None
 
-        percent, state = number("percent"), told.get("charge")
+        percent, state = number("percent"), facts.get("charge")
         return {
             "available_bytes": number("available", 1024),
             "free_bytes": number("disk", 1024),
             "battery": None if percent is None else {"percent": percent, "state": state},
         }
 
-    def delegate(self) -> Delegate:
+    def delegate(self, build: bool = True) -> Delegate:
         """The delegate's library for the device's ABI.
 
         Raises:
             OnebitError: It is not built.
         """
-        told = self._facts()
-        abi = told.get("abi", "")
-        bits = 32 if abi.startswith("armeabi") else 64
-        return delegate_for(told.get("machine", "unknown"), bits, told.get("libc", "glibc"))
+        facts = self._facts()
+        bits = 32 if facts.get("abi", "").startswith("armeabi") else 64
+        libc = facts.get("libc", "glibc")
+        return delegate_for(facts.get("machine", "unknown"), bits, libc, build)
 
     def put(self, path: PathLike) -> str:
         """Sends a file, unless one with the same content was sent; returns its path there.
@@ -164,11 +155,11 @@ class AdbShellDevice:
                 ["sh", "-c", f"chmod 700 {quoted}; sha256sum {quoted}"], ADB_SECONDS
             )
             if digest not in there.output.decode("utf-8", "replace"):
-                # adb tells what went wrong on standard output, with both paths before it.
+                # adb prints the cause on standard output, with both paths in front of it.
                 lines = (done.stdout + done.stderr).splitlines()
                 errors = [line.rpartition("': ")[2] for line in lines if "error" in line]
-                said = errors[-1] if errors else "it arrived changed"
-                raise RunnerError(f"cannot put {Path(path).name} on {self.name}: {said}")
+                words = errors[-1] if errors else "it arrived changed"
+                raise RunnerError(f"cannot put {Path(path).name} on {self.name}: {words}")
             self._sent[digest] = remote
         return self._sent[digest]
 
@@ -191,22 +182,6 @@ class AdbShellDevice:
             raise RunnerError("the connection to the device was cut: the output has no end")
         return Completed(int(code), body, "")
 
-    def run(self, request: Mapping[str, Any], timeout_seconds: float) -> dict[str, Any]:
-        """Never: the runner needs Python.
-
-        Raises:
-            RunnerError: Always.
-        """
-        raise RunnerError(f"{self.name} is used without Python")
-
-    def get(self, name: str) -> Path:
-        """Never: programs print what they have to tell.
-
-        Raises:
-            RunnerError: Always.
-        """
-        raise RunnerError(f"{self.name} is used without Python")
-
     def interrupt(self) -> None:
         """Has what runs raise, from another thread."""
         self._interrupted.set()
@@ -228,12 +203,12 @@ class AdbShellDevice:
         )
 
     def _facts(self) -> dict[str, str]:
-        if self._told is None:
+        if self._answer is None:
             done = self.execute(["sh", "-c", ASK], ADB_SECONDS)
             lines = done.output.decode("utf-8", "replace").splitlines()
             pairs = (line.strip().partition(" ") for line in lines)
-            self._told = {key: value.strip() for key, _, value in pairs if value.strip()}
-        return self._told
+            self._answer = {key: value.strip() for key, _, value in pairs if value.strip()}
+        return self._answer
 
 
 def _collect(
@@ -242,7 +217,7 @@ def _collect(
     interrupted: threading.Event,
     until: bytes | None = None,
 ) -> bytes:
-    """What a process prints, to its end or to the line that holds `until`.
+    """The output of a process, to its end or to the line that holds `until`.
 
     Raises:
         RunnerError: It takes too long.

@@ -114,7 +114,7 @@ def libc():
 
 
 def facts(folder):
-    """What the harness must know before it can run anything here."""
+    """Facts that the harness needs before it can run anything here."""
     runtimes = {name: version(name, module) for name, module in RUNTIMES.items()}
     return {
         "folder": folder,
@@ -179,10 +179,10 @@ def end_group(process):
 
 
 def run(request, source, folder):
-    """Runs a command in a session of its own until it ends, or time, output or harness run out.
+    """Runs a command in a separate session until it ends, or time, output or harness run out.
 
     Nothing wakes up meanwhile but for what the command prints and the harness's beats, so that the
-    measurement is left alone.
+    measurement is not disturbed.
     """
     try:
         process = subprocess.Popen(
@@ -199,7 +199,7 @@ def run(request, source, folder):
     output, errors, awake, wake = bytearray(), bytearray(), *os.pipe()
 
     def feed(stream):
-        with contextlib.suppress(OSError):  # it ended without reading; its exit tells why
+        with contextlib.suppress(OSError):  # it ended without reading; its exit code says why
             stream.write(request.get("input", "").encode())
             stream.close()
 

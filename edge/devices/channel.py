@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.devices import InterruptedRunError, RunnerError, agent
+from edge.devices import NO_PYTHON, InterruptedRunError, RunnerError, agent
+from onebit.secrets import without_passwords
 
 SOURCE = Path(agent.__file__).read_bytes()
 
@@ -27,7 +28,10 @@ while len(source) < {size}: source += os.read(0, {size} - len(source)) or os._ex
 exec(compile(source, 'agent', 'exec'), {{'__name__': '__main__'}})
 """
 BOOTSTRAP = f"exec({_STATEMENTS.format(size=len(SOURCE))!r})"  # csh takes no line break in quotes
-"""What the device's Python gets after `-c`."""
+"""The argument of `-c` for the device's Python."""
+
+NO_PYTHON_LINE = "onebit-no-python"
+"""Printed in place of the agent's mark by a device that has no Python."""
 
 CONNECT_SECONDS = 60
 TRANSFER_SECONDS = 60
@@ -41,7 +45,22 @@ MAX_QUOTED = 200
 
 
 class ConnectionLostError(RunnerError):
-    """The device cannot be reached, or no longer; one line."""
+    """The device cannot be reached, or no longer; one line.
+
+    Attributes:
+        words: The last words of the command that connected, such as ssh's; else the message.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        reason: str | None = None,
+        words: str | None = None,
+    ):
+        super().__init__(message, hint=hint, reason=reason)
+        self.words = words or message
 
 
 class _HungUpError(Exception):
@@ -49,7 +68,7 @@ class _HungUpError(Exception):
 
 
 class Channel:
-    """A command such as `ssh HOST python3 -c BOOTSTRAP`, spoken to in the agent's frames.
+    """A command such as `ssh HOST python3 -c BOOTSTRAP`, and the agent's frames through its pipes.
 
     Every wait has a limit. `interrupt` may be called from another thread.
     """
@@ -65,9 +84,9 @@ class Channel:
         self._sending = threading.Lock()
         self._closed = threading.Event()
         self._pending = b""
-        self._greeting: bytes | None = b""  # what came before the agent; None once it speaks
+        self._greeting: bytes | None = b""  # text in front of the agent's; None once it speaks
         try:
-            # In a session of its own, so that Ctrl-C in the terminal leaves it to `close`.
+            # In a separate session, so that Ctrl-C in the terminal leaves it to `close`.
             self._process = subprocess.Popen(
                 list(command),
                 stdin=subprocess.PIPE,
@@ -84,10 +103,10 @@ class Channel:
         os.set_blocking(self._input, False)
 
     def open(self, timeout_seconds: float = CONNECT_SECONDS) -> dict[str, Any]:
-        """Sends the agent and returns the facts that it tells of the device.
+        """Sends the agent and returns the facts that it reports about the device.
 
         Raises:
-            ConnectionLostError: The agent did not answer; the reason is what the command said.
+            ConnectionLostError: The agent did not answer; it carries the command's last words.
             RunnerError: The device has no place for a temporary folder.
         """
         deadline = time.monotonic() + timeout_seconds
@@ -133,7 +152,7 @@ class Channel:
             os.write(self._wake, b"x")
 
     def close(self) -> str:
-        """Hangs up, waits until the agent has cleaned up, and returns the last words.
+        """Hangs up and waits until the agent has cleaned up.
 
         Returns:
             The last line that the command wrote to standard error.
@@ -173,10 +192,13 @@ class Channel:
             yield
         except _HungUpError as error:
             words = self.close()
-            reason = "the connection ended" + (f": {words}" if words else "")
+            if NO_PYTHON_LINE.encode() in (self._greeting or b"").split():
+                raise ConnectionLostError("there is no Python", reason=NO_PYTHON) from error
             if self._greeting and not words:
-                reason += f" after it printed {_quoted(self._greeting)}"
-            raise ConnectionLostError(reason) from error
+                printed = f"the connection ended after it printed {_quoted(self._greeting)}"
+                raise ConnectionLostError(printed) from error
+            ended = "the connection ended" + (f": {words}" if words else "")
+            raise ConnectionLostError(ended, words=words) from error
         except ConnectionLostError:
             self.close()
             raise
@@ -188,7 +210,7 @@ class Channel:
         self._wake = self._woken = -1
 
     def _beat(self) -> None:
-        """Tells the agent every now and then that the harness is there."""
+        """Shows the agent every now and then that the harness is there."""
         while not self._closed.wait(BEAT_SECONDS):
             with self._sending, contextlib.suppress(_HungUpError, RunnerError):
                 if not self._closed.is_set():
@@ -254,10 +276,11 @@ class Channel:
 
 
 def last_line(text: str) -> str:
-    """The last line of a text that is not empty, shortened."""
+    """The last line of a text that is not empty, shortened and without passwords."""
     lines = [line.strip() for line in text.splitlines()]
-    return next((line for line in reversed(lines) if line), "")[:MAX_QUOTED]
+    return without_passwords(next((line for line in reversed(lines) if line), ""))[:MAX_QUOTED]
 
 
 def _quoted(content: bytes) -> str:
-    return repr(content.decode("utf-8", "replace").strip()[:MAX_QUOTED])
+    text = without_passwords(content.decode("utf-8", "replace").strip())
+    return repr(text[:MAX_QUOTED])

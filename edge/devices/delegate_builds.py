@@ -1,4 +1,4 @@
-"""The delegate for another machine: from this checkout's builds or wheels, or built now."""
+"""The delegate for other machines: from this checkout's builds or wheels, or built now."""
 
 import contextlib
 import fcntl
@@ -38,7 +38,7 @@ def target_of(machine: str, bits: int) -> str | None:
     return None
 
 
-def delegate_for(machine: str, bits: int, libc: str) -> Delegate:
+def delegate_for(machine: str, bits: int, libc: str, build: bool = True) -> Delegate:
     """The library for a machine.
 
     For Linux it is built with Zig, against the oldest glibc that the wheels support, unless a build
@@ -49,9 +49,11 @@ def delegate_for(machine: str, bits: int, libc: str) -> Delegate:
         machine: Its architecture as the kernel names it, such as `aarch64`.
         bits: Of its user space.
         libc: `glibc`, or `bionic` on Android.
+        build: Whether it may be built now, with a download of Zig where that is missing. If not,
+            the path may be that of a wheel with the library.
 
     Raises:
-        OnebitError: There is no library for it, or the build failed; the message says what helps.
+        OnebitError: There is no library for it, or the build failed; the hint says what helps.
     """
     target = target_of(machine, bits)
     if libc == "bionic" and target in ANDROID_ABIS:
@@ -59,13 +61,13 @@ def delegate_for(machine: str, bits: int, libc: str) -> Delegate:
         library = NATIVE / "build" / f"android-{abi}" / "libonebit_delegate.so"
         if not library.is_file():
             raise OnebitError(
-                f"the delegate for Android ({abi}) is not built: "
-                "run `make android ANDROID_NDK=/path/to/ndk`"
+                f"the delegate for Android ({abi}) is not built",
+                hint="run `make android ANDROID_NDK=/path/to/ndk`",
             )
         return Delegate(library, _label())
     if target is None or libc not in ("glibc", "bionic"):
         raise OnebitError(f"there is no delegate for {machine}, {bits} bits, with {libc}")
-    return Delegate(_linux_library(target), _label())
+    return Delegate(_linux_library(target, build), _label())
 
 
 def wheel_for(machine: str, bits: int, folder: Path) -> Path:
@@ -80,19 +82,23 @@ def wheel_for(machine: str, bits: int, folder: Path) -> Path:
     return wheel
 
 
-def _linux_library(target: str) -> Path:
-    newest = max((path.stat().st_mtime for path in _sources()), default=0.0)
-    built = NATIVE / "build" / target / "libonebit_delegate.so"
-    with _one_at_a_time():
-        if built.is_file() and built.stat().st_mtime >= newest:
-            return built
-        for wheel in sorted(Path("dist").glob(f"onebit_delegate-*{_platform(target)}.whl")):
-            if wheel.stat().st_mtime >= newest:
-                return _unpacked(wheel)
-        if not newest:
+def _linux_library(target: str, build: bool) -> Path:
+    if not build:
+        ready = _ready_made(target)
+        if ready is None:
             raise OnebitError(
-                f"the delegate for {target} is not there: run in a checkout of Onebit, or put its "
-                "wheel into dist/"
+                f"the delegate for {target} is not built",
+                hint="`edge bench` builds it with Zig in a few minutes; `make wheels` does so now",
+            )
+        return ready
+    with _one_at_a_time():
+        ready = _ready_made(target)
+        if ready is not None:
+            return _unpacked(ready) if ready.suffix == ".whl" else ready
+        if not any(_sources()):
+            raise OnebitError(
+                f"the delegate for {target} is not there",
+                hint="run in a checkout of Onebit, or put its wheel into dist/",
             )
         build_library = _script("build_library")
         try:
@@ -100,6 +106,14 @@ def _linux_library(target: str) -> Path:
         except (build_library.ToolsMissingError, subprocess.CalledProcessError) as error:
             raise OnebitError(f"cannot build the delegate for {target}: {error}") from error
         return library
+
+
+def _ready_made(target: str) -> Path | None:
+    """A library, or a wheel that holds one, which is not older than the sources."""
+    newest = max((path.stat().st_mtime for path in _sources()), default=0.0)
+    candidates = [NATIVE / "build" / target / "libonebit_delegate.so"]
+    candidates += sorted(Path("dist").glob(f"onebit*{_platform(target)}.whl"))
+    return next((p for p in candidates if p.is_file() and p.stat().st_mtime >= newest), None)
 
 
 def _sources() -> Iterator[Path]:
@@ -115,7 +129,7 @@ def _unpacked(wheel: Path) -> Path:
         with zipfile.ZipFile(wheel) as content:
             library.write_bytes(content.read("onebit_delegate/libonebit_delegate.so"))
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise OnebitError(f"{wheel} is no wheel of the delegate: {error}") from error
+        raise OnebitError(f"{wheel} is not a wheel of the delegate: {error}") from error
     return library
 
 
@@ -144,11 +158,11 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def _script(name: str) -> ModuleType:
-    """A script of `edge/native`, which is no package, as a module."""
+    """A script of `edge/native`, which is not a package, as a module."""
     path = NATIVE / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"onebit_native_{name}", path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise OnebitError(f"{path} is missing: run in a checkout of Onebit")
+        raise OnebitError(f"{path} is missing", hint="run in a checkout of Onebit")
     module = importlib.util.module_from_spec(spec)
     before = list(sys.path)
     try:

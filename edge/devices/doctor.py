@@ -1,14 +1,14 @@
-"""What would spoil a measurement on a device, and how to mend it."""
+"""Checks a device for what would make measurements invalid; it changes nothing there."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from edge.devices import Device
+from edge.devices import ProgramDevice, PythonDevice
 from edge.results.row import Host
 from onebit.errors import OnebitError
 
-SPOILS, WARNING, FINE = "spoils", "warning", "fine"
+ERROR, WARNING, FINE = "error", "warning", "ok"
 
 FEWEST_FREE_BYTES = 200 << 20
 FEWEST_MEMORY_BYTES = 256 << 20
@@ -18,167 +18,165 @@ LOW_BATTERY_PERCENT = 30
 
 
 @dataclasses.dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
+class Check:
+    """The result of one check.
 
     Attributes:
-        check: What it is, such as `governor`.
-        state: `spoils` a measurement, `warning`, or `fine`.
-        found: What was found.
-        mend: How to make it fine; None where nothing is to be done.
+        check: Its name, such as `governor`.
+        state: `error` where it makes measurements invalid, `warning`, or `ok`.
+        result: What was found.
+        fix: How to get it to `ok`; None where nothing is to be done.
     """
 
     check: str
     state: str
-    found: str
-    mend: str | None = None
+    result: str
+    fix: str | None = None
 
 
-def examine(device: Device) -> Iterator[Finding]:
-    """Looks a device over; it is entered already.
+def examine_software(device: PythonDevice) -> Iterator[Check]:
+    """Checks whether the runner would work on a device; it is entered already."""
+    try:
+        device.require()
+    except OnebitError as error:
+        yield Check("runtime", ERROR, error.message, error.hint)
+    else:
+        yield Check("runtime", FINE, ", ".join(sorted(device.offers().runtimes)))
+
+
+def examine(device: ProgramDevice) -> Iterator[Check]:
+    """Checks everything else; nothing is built or installed.
 
     Raises:
         RunnerError: The connection was cut.
     """
-    yield from _software(device)
+    try:
+        label = device.delegate(build=False).label
+    except OnebitError as error:
+        yield Check("delegate", WARNING, error.message, error.hint)
+    else:
+        yield Check("delegate", FINE, label)
     try:
         host = device.probe()
     except OnebitError as error:
-        yield Finding("runner", SPOILS, str(error))
+        yield Check("runner", ERROR, error.message, error.hint)
         return
-    told: Mapping[str, Any] = {}
+    facts: Mapping[str, Any] = {}
     try:
-        told = device.inspect()
+        facts = device.inspect()
     except OnebitError as error:
-        yield Finding("conditions", WARNING, f"cannot be read: {error}")
+        yield Check("conditions", WARNING, f"cannot be read: {error}")
     for check in CHECKS:
-        yield from check(host, told)
+        yield from check(host, facts)
 
 
-def _software(device: Device) -> Iterator[Finding]:
-    try:
-        device.require()
-    except OnebitError as error:
-        found, _, mend = str(error).partition("; ")
-        yield Finding("runtime", SPOILS, found, mend or None)
-    else:
-        yield Finding("runtime", FINE, ", ".join(sorted(device.offers())))
-    try:
-        delegate = device.delegate()
-    except OnebitError as error:
-        found, _, mend = str(error).partition(": ")
-        yield Finding("delegate", WARNING, found, mend or None)
-    else:
-        yield Finding("delegate", FINE, delegate.label)
-
-
-def _emulation(host: Host, told: Mapping[str, Any]) -> Iterator[Finding]:
+def _emulation(host: Host, facts: Mapping[str, Any]) -> Iterator[Check]:
     if host.emulated:
-        yield Finding(
-            "processor", SPOILS, "emulated: times and memory mean nothing", "use a real device"
+        yield Check(
+            "processor", ERROR, "emulated: times and memory mean nothing", "use a real device"
         )
     elif host.virtual_machine:
-        yield Finding(
+        yield Check(
             "processor", WARNING, f"{host.cpu}, in a virtual machine: neighbours may disturb it"
         )
     else:
-        yield Finding("processor", FINE, host.cpu or "unknown")
+        yield Check("processor", FINE, host.cpu or "unknown")
 
 
-def _user_space(host: Host, told: Mapping[str, Any]) -> Iterator[Finding]:
+def _user_space(host: Host, facts: Mapping[str, Any]) -> Iterator[Check]:
     if host.user_space_bits == 32 and host.architecture in ("aarch64", "arm64", "x86_64"):
-        yield Finding(
+        yield Check(
             "user space",
-            SPOILS,
+            ERROR,
             f"32 bits on a 64-bit processor ({host.architecture}): its fast kernels are not used",
             "install a 64-bit system",
         )
     elif host.user_space_bits is not None:
-        yield Finding("user space", FINE, f"{host.user_space_bits} bits")
+        yield Check("user space", FINE, f"{host.user_space_bits} bits")
 
 
-def _governor(host: Host, told: Mapping[str, Any]) -> Iterator[Finding]:
+def _governor(host: Host, facts: Mapping[str, Any]) -> Iterator[Check]:
     if host.governor is None:
-        yield Finding("governor", WARNING, "unknown: the system does not tell")
+        yield Check("governor", WARNING, "unknown: the system does not report it")
     elif host.governor != "performance":
-        yield Finding(
+        yield Check(
             "governor",
-            SPOILS,
+            ERROR,
             f"{host.governor}: the clock follows the load",
             "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
         )
     else:
-        yield Finding("governor", FINE, host.governor)
+        yield Check("governor", FINE, host.governor)
 
 
-def _heat(host: Host, told: Mapping[str, Any]) -> Iterator[Finding]:
-    throttling = told.get("throttling") or []
+def _heat(host: Host, facts: Mapping[str, Any]) -> Iterator[Check]:
+    throttling = facts.get("throttling") or []
     if throttling:
-        yield Finding(
+        yield Check(
             "throttling",
-            SPOILS,
+            ERROR,
             ", ".join(throttling),
             "use the power supply that the board asks for" if "under-voltage" in throttling
             else "cool the device, and wait",
         )  # fmt: skip
-    elif told.get("throttling_known"):
-        yield Finding("throttling", FINE, "none")
-    if told.get("throttled_since_boot"):
-        yield Finding(
+    elif facts.get("throttling_known"):
+        yield Check("throttling", FINE, "none")
+    if facts.get("throttled_since_boot"):
+        yield Check(
             "throttling since boot",
             WARNING,
-            ", ".join(told["throttled_since_boot"]),
+            ", ".join(facts["throttled_since_boot"]),
             "check cooling and power supply; it may happen again under load",
         )
     if host.temperature_c is not None:
         hot = host.temperature_c >= HOT_C
-        yield Finding(
+        yield Check(
             "temperature",
-            SPOILS if hot else FINE,
+            ERROR if hot else FINE,
             f"{host.temperature_c:.0f} °C",
             "let it cool, or fit a heat sink and a fan" if hot else None,
         )
 
 
-def _load(host: Host, told: Mapping[str, Any]) -> Iterator[Finding]:
-    busy = told.get("other_cores")
+def _load(host: Host, facts: Mapping[str, Any]) -> Iterator[Check]:
+    busy = facts.get("other_cores")
     if busy is None:
         return
     cores = host.cores or 1
-    verdict = SPOILS if busy > 0.5 * cores else WARNING if busy > 0.15 else FINE
-    yield Finding(
+    state = ERROR if busy > 0.5 * cores else WARNING if busy > 0.15 else FINE
+    yield Check(
         "load",
-        verdict,
+        state,
         f"{busy:.1f} of {cores} cores are busy",
-        None if verdict == FINE else "end what runs there: see `top`",
+        None if state == FINE else "end other programs there: see `top`",
     )
 
 
-def _memory(host: Host, told: Mapping[str, Any]) -> Iterator[Finding]:
-    free, swapped = told.get("available_bytes"), told.get("swapped_bytes")
+def _memory(host: Host, facts: Mapping[str, Any]) -> Iterator[Check]:
+    free, swapped = facts.get("available_bytes"), facts.get("swapped_bytes")
     if free is not None:
         low = free < FEWEST_MEMORY_BYTES
-        yield Finding(
+        yield Check(
             "memory",
-            SPOILS if low else FINE,
+            ERROR if low else FINE,
             f"{free >> 20} MB available",
-            "end what runs there, or restart the device" if low else None,
+            "end other programs there, or restart the device" if low else None,
         )
     if swapped:
-        yield Finding(
+        yield Check(
             "swap",
             WARNING,
             f"{swapped >> 20} MB are swapped out",
-            "end what runs there, or turn swap off: sudo swapoff -a",
+            "end other programs there, or turn swap off: sudo swapoff -a",
         )
 
 
-def _disk(host: Host, told: Mapping[str, Any]) -> Iterator[Finding]:
-    free = told.get("free_bytes")
+def _disk(host: Host, facts: Mapping[str, Any]) -> Iterator[Check]:
+    free = facts.get("free_bytes")
     if free is None:
         return
     low = free < FEWEST_FREE_BYTES
-    yield Finding(
+    yield Check(
         "disk",
         WARNING if low else FINE,
         f"{free >> 20} MB free for temporary files",
@@ -186,23 +184,23 @@ def _disk(host: Host, told: Mapping[str, Any]) -> Iterator[Finding]:
     )
 
 
-def _battery(host: Host, told: Mapping[str, Any]) -> Iterator[Finding]:
-    battery = told.get("battery")
+def _battery(host: Host, facts: Mapping[str, Any]) -> Iterator[Check]:
+    battery = facts.get("battery")
     if not battery:
         return
-    percent, state = battery.get("percent"), battery.get("state")
-    found = ", ".join(str(part) for part in (f"{percent} %", state) if part)
-    if state == "Charging":
-        yield Finding(
-            "battery", WARNING, f"{found}: charging heats", "charge it up first, or unplug it"
+    percent, charge = battery.get("percent"), battery.get("state")
+    level = ", ".join(str(part) for part in (f"{percent} %", charge) if part)
+    if charge == "Charging":
+        yield Check(
+            "battery", WARNING, f"{level}: charging heats", "charge it up first, or unplug it"
         )
-    elif percent is not None and percent < LOW_BATTERY_PERCENT and state != "Full":
-        yield Finding("battery", WARNING, f"{found}: low power modes are near", "charge it first")
+    elif percent is not None and percent < LOW_BATTERY_PERCENT and charge != "Full":
+        yield Check("battery", WARNING, f"{level}: low power modes are near", "charge it first")
     else:
-        yield Finding("battery", FINE, found)
+        yield Check("battery", FINE, level)
 
 
-CHECKS: tuple[Callable[[Host, Mapping[str, Any]], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[Host, Mapping[str, Any]], Iterator[Check]], ...] = (
     _emulation,
     _user_space,
     _governor,

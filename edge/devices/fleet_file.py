@@ -1,7 +1,7 @@
-"""Which devices are asked for: addresses on the command line, or a `fleet.toml`.
+"""The devices that are asked for: addresses on the command line, or a `fleet.toml`.
 
 [[device]]
-name = "pi4"                      # what rows call it; the host or serial number when absent
+name = "pi4"                      # its name in rows; the host or serial number when absent
 address = "ssh://pi@raspberrypi"  # or adb:SERIAL, or local
 threads = [1, 4]                  # instead of --threads
 affinity = "big"                  # instead of --affinity
@@ -12,7 +12,7 @@ options = ["ProxyJump=gate"]      # ssh: settings of its config; with a tool: fu
 address = "adb:R58M12ABCDE"
 tool = "android_aarch64_benchmark_model"  # a local path, beside this file if it is relative
 
-Keys that are not known are refused.
+Unknown keys are refused, and so are passwords: ssh uses your keys.
 """
 
 import dataclasses
@@ -22,12 +22,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.devices import Device
+from edge.devices import ProgramDevice, PythonDevice
 from edge.devices.adb import AdbDevice, parse_serial
 from edge.devices.adb_shell import AdbShellDevice
 from edge.devices.local import LocalDevice
 from edge.devices.ssh import SshDevice, SshTarget
+from edge.runner.cores import AFFINITY
 from onebit.errors import UsageError, near_matches
+from onebit.secrets import holds_password, without_passwords
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,7 +38,6 @@ else:  # the same library, which Python has taken over since
 
 LOCAL = "local"
 FORMS = "local, ssh://user@host:port or adb:SERIAL"
-AFFINITY = r"big|little|\d+(,\d+)*"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Entry:
     """One device that is asked for.
 
     Attributes:
-        name: What rows call it; unique.
+        name: Its name in rows; unique.
         address: `local`, `ssh://user@host:port` or `adb:SERIAL`.
         threads: Numbers of threads; the command's when empty.
         affinity: `big`, `little`, or cores such as `0,2`; the command's when None.
@@ -61,24 +62,35 @@ class Entry:
     python: str | None = None
     options: tuple[str, ...] = ()
 
-    def device(self) -> Device:
-        """The device, not connected yet.
+    def python_device(self) -> PythonDevice:
+        """The device with its Python, not connected yet.
 
         Raises:
             UsageError: The address or an option is malformed.
         """
-        if self.address == LOCAL:
-            if self.options and self.tool is None:
-                raise UsageError(f"{self.name} has options, but {LOCAL} takes none without a tool")
-            return LocalDevice(python=self.python, name=self.name)
-        if self.address.startswith("adb:"):
-            if self.options and self.tool is None:
-                raise UsageError(f"{self.name} has options, but adb takes none without a tool")
-            if self.tool is not None:
-                return AdbShellDevice(self.address, self.name)
-            return AdbDevice(self.address, self.name, self.python)
         options = self.options if self.tool is None else ()
+        if self.address == LOCAL or self.address.startswith("adb:"):
+            if options:
+                kind = self.address.partition(":")[0]
+                raise UsageError(f"{self.name} has options, but {kind} takes none without a tool")
+            if self.address == LOCAL:
+                return LocalDevice(python=self.python, name=self.name)
+            return AdbDevice(self.address, self.name, self.python)
         return SshDevice(self.address, self.name, self.python, options)
+
+    def program_device(self) -> ProgramDevice:
+        """The device as a place for programs, not connected yet; adb's needs no Python then.
+
+        Raises:
+            UsageError: The address is malformed.
+        """
+        if self.address.startswith("adb:"):
+            return AdbShellDevice(self.address, self.name)
+        return self.python_device()
+
+    def device(self) -> ProgramDevice:
+        """`program_device` where a tool measures, else `python_device`."""
+        return self.python_device() if self.tool is None else self.program_device()
 
 
 def parse_address(address: str) -> str:
@@ -93,7 +105,7 @@ def parse_address(address: str) -> str:
         return SshTarget.parse(address).host
     if address.startswith("adb:"):
         return parse_serial(address)
-    raise UsageError(f"{address!r} is no device; write {FORMS}")
+    raise UsageError(f"{without_passwords(address)!r} is not a device", hint=f"write {FORMS}")
 
 
 def entries_of(addresses: Sequence[str], tool: Path | None, fleet: Path | None) -> list[Entry]:
@@ -109,7 +121,7 @@ def entries_of(addresses: Sequence[str], tool: Path | None, fleet: Path | None) 
     """
     entries = [Entry(parse_address(a), a, tool=tool) for a in addresses]
     names = [entry.name for entry in entries]
-    # Two ports of one host, or two users: the whole address tells them apart.
+    # Two ports of one host, or two users: the whole address distinguishes them.
     entries = [
         dataclasses.replace(e, name=e.address.removeprefix("ssh://"))
         if names.count(e.name) > 1
@@ -123,11 +135,13 @@ def entries_of(addresses: Sequence[str], tool: Path | None, fleet: Path | None) 
     seen: set[str] = set()
     for entry in entries:
         if entry.name in seen:
-            raise UsageError(f"two devices are called {entry.name!r}; name each in a fleet file")
+            raise UsageError(
+                f"two devices are called {entry.name!r}", hint="name each in a fleet file"
+            )
         seen.add(entry.name)
         entry.device()
         if entry.tool is not None and not entry.tool.is_file():
-            raise UsageError(f"there is no tool {entry.tool}")
+            raise UsageError(f"the tool {entry.tool} does not exist")
     return entries
 
 
@@ -153,29 +167,31 @@ def read_fleet(path: Path) -> list[Entry]:
 def _entry(path: Path, number: int, table: Any) -> Entry:
     where = f"{path}, device {number}"
     if not isinstance(table, dict):
-        raise UsageError(f"{where} is not a table; write [[device]]")
+        raise UsageError(f"{where} is not a table", hint="write [[device]]")
     _known(where, table, [field.name for field in dataclasses.fields(Entry)])
 
     def text(key: str) -> str | None:
         value = table.get(key)
         if value is not None and (not isinstance(value, str) or not value):
-            raise UsageError(f"{where}: {key} is not a text")
+            raise UsageError(f"{where}: {key} must be a non-empty string")
         return value
 
     address = text("address")
     if address is None:
-        raise UsageError(f"{where} has no address; write {FORMS}")
+        raise UsageError(f"{where} has no address", hint=f"write {FORMS}")
     threads = table.get("threads", [])
     threads = threads if isinstance(threads, list) else [threads]
     if any(type(count) is not int or count < 1 for count in threads):
-        raise UsageError(f"{where}: threads are not positive whole numbers")
+        raise UsageError(f"{where}: threads must be positive whole numbers")
     affinity = text("affinity")
     if affinity is not None and not re.fullmatch(AFFINITY, affinity):
-        raise UsageError(f"{where}: affinity {affinity!r} is not big, little or cores such as 0,2")
+        raise UsageError(f"{where}: affinity {affinity!r} must be big, little or cores such as 0,2")
     options = table.get("options", [])
     if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
-        raise UsageError(f"{where}: options are not a list of texts")
+        raise UsageError(f"{where}: options must be a list of strings")
     tool = text("tool")
+    if any(holds_password(str(value)) for value in (table.get("name"), *options)):
+        raise UsageError(f"{where} holds a password", hint="let ssh use a key instead")
     return Entry(
         name=text("name") or parse_address(address),
         address=address,
@@ -190,4 +206,4 @@ def _entry(path: Path, number: int, table: Any) -> Entry:
 def _known(where: str, table: Iterable[str], names: Sequence[str]) -> None:
     for key in table:
         if key not in names:
-            raise UsageError(f"{where}: unknown key {key!r}; {near_matches(key, names)}")
+            raise UsageError(f"{where}: unknown key {key!r}", hint=near_matches(key, names))

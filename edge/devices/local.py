@@ -1,17 +1,28 @@
 """This machine as a device: the same agent and runner, in processes of their own."""
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.devices import RunnerError
+from edge.devices import Offer, RunnerError, agent
 from edge.devices.channel import BOOTSTRAP
-from edge.devices.remote import AgentDevice, PathLike
+from edge.devices.remote import RUNTIME_PACKAGES, AgentDevice, PathLike
 from onebit.delegate import HINT, Delegate, find_delegate
 
 
+def local_offer() -> Offer:
+    """The backends of this Python, without starting a process."""
+    runtimes = frozenset(
+        runtime
+        for runtime, packages in RUNTIME_PACKAGES.items()
+        if any(agent.version(package, agent.RUNTIMES[package]) for package in packages)
+    )
+    return Offer(runtimes, delegate=find_delegate() is not None)
+
+
 class LocalDevice(AgentDevice):
-    """Runs the runner here."""
+    """This machine."""
 
     kind = "local"
 
@@ -25,7 +36,7 @@ class LocalDevice(AgentDevice):
 
         Args:
             command: Runs in place of the runner.
-            name: What rows call the device.
+            name: The device's name in rows.
             python: Another Python than this one.
         """
         super().__init__(name)
@@ -41,11 +52,11 @@ class LocalDevice(AgentDevice):
         return super().runner_command() if self._command is None else self._command
 
     def put(self, path: PathLike) -> str:
-        """The file's absolute path: the runner reads it where it lies."""
+        """The file's absolute path: the runner reads it in place."""
         return str(Path(path).resolve())
 
     def get(self, name: str) -> Path:
-        """The file where it lies.
+        """The file's path in the temporary folder.
 
         Raises:
             RunnerError: There is none.
@@ -55,8 +66,12 @@ class LocalDevice(AgentDevice):
             raise RunnerError(f"the runner wrote no {name}")
         return path
 
-    def delegate(self) -> Delegate:
-        """The library that is installed or was built here.
+    def offers(self) -> Offer:
+        """The runtimes for which this Python has a package, and the delegate if it is there."""
+        return dataclasses.replace(super().offers(), delegate=find_delegate() is not None)
+
+    def delegate(self, build: bool = True) -> Delegate:
+        """The library that is installed or was built here; it is never built now.
 
         Raises:
             RunnerError: There is none.

@@ -1,4 +1,4 @@
-"""What every device has in common: the agent on it, files sent once, the runner's answers."""
+"""The base of devices with Python: the agent, files sent once, the runner's answers."""
 
 import hashlib
 import json
@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.devices import Completed, RunnerError, host_from_probe
+from edge.devices import Completed, Offer, RunnerError, host_from_probe
 from edge.devices.channel import GRACE_SECONDS, Channel, ConnectionLostError, last_line
 from edge.devices.delegate_builds import delegate_for, target_of
-from edge.devices.runner_archive import FILE, runner_archive
+from edge.devices.runner_archive import FILE as RUNNER_FILE
+from edge.devices.runner_archive import runner_archive
 from edge.results.row import Host
 from onebit.delegate import Delegate
 
@@ -29,12 +30,11 @@ RUNTIME_PACKAGES = {
 }
 """The runner's runtimes, and the packages of which each needs one."""
 
-
 OLDEST_PYTHON = (3, 8)
 
 
 def runtime_packages(machine: str, bits: int) -> tuple[str, ...]:
-    """What pip installs on a device of this architecture, so that the runner can work there.
+    """The packages that pip installs on a device of this architecture for the runner.
 
     Only tflite-runtime has wheels for 32-bit ARM; it was built against NumPy 1.
     """
@@ -46,7 +46,7 @@ def runtime_packages(machine: str, bits: int) -> tuple[str, ...]:
 class AgentDevice:
     """A machine on which `edge/devices/agent.py` runs; subclasses say by which command.
 
-    Where the connection is cut, the cell that ran fails and the next one connects anew, once.
+    Where the connection is cut, the cell that ran fails and the next one connects again, once.
     """
 
     kind: str
@@ -64,9 +64,9 @@ class AgentDevice:
         """The command that runs the agent on the device."""
         raise NotImplementedError
 
-    def explain(self, reason: str) -> str:
-        """A reason why the agent could not be started, with the mend where it is known."""
-        return reason
+    def explain(self, error: RunnerError) -> RunnerError:
+        """The reason why the agent could not be started, with a hint where one is known."""
+        return error
 
     def __enter__(self) -> "AgentDevice":
         try:
@@ -81,31 +81,32 @@ class AgentDevice:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the agent told of the device."""
+        """The agent's facts about the device."""
         if self._facts is None:
             raise RuntimeError(f"{self.name} is used outside its with block")
         return self._facts
 
-    def offers(self) -> frozenset[str]:
-        """The runner's runtimes for which the device has a package."""
+    def offers(self) -> Offer:
+        """The runtimes for which the device has a package; the delegate can be built for all."""
         installed = self.facts["runtimes"]
-        return frozenset(
+        runtimes = frozenset(
             runtime
             for runtime, packages in RUNTIME_PACKAGES.items()
             if any(package in installed for package in packages)
         )
+        return Offer(runtimes, delegate=True)
 
-    def delegate(self) -> Delegate:
+    def delegate(self, build: bool = True) -> Delegate:
         """The delegate's library for this device, which `put` then takes there.
 
         Raises:
-            RunnerError: There is none, and it cannot be built.
+            OnebitError: There is none, and it may not or cannot be built.
         """
         facts = self.facts
-        return delegate_for(facts["machine"], facts["bits"], facts["libc"])
+        return delegate_for(facts["machine"], facts["bits"], facts["libc"], build)
 
     def probe(self) -> Host:
-        """Describes the machine; what the runner knows beyond `Host` is left out.
+        """Describes the machine.
 
         Raises:
             RunnerError: The runner failed.
@@ -116,7 +117,7 @@ class AgentDevice:
         return host_from_probe(self.name, self.kind, answer)
 
     def inspect(self) -> dict[str, Any]:
-        """What the runner's `inspect` tells.
+        """The answer of the runner's `inspect`.
 
         Raises:
             RunnerError: The runner failed.
@@ -130,17 +131,30 @@ class AgentDevice:
         """Checks that Python is new enough, and that numpy and a runtime are there.
 
         Raises:
-            RunnerError: Something is missing; the message says how to install it.
+            RunnerError: Something is missing; the hint says how to install it.
         """
         facts = self.facts
         if tuple(int(part) for part in facts["python"].split(".")[:2]) < OLDEST_PYTHON:
-            raise RunnerError(f"{self.name} has Python {facts['python']}; it takes 3.8 or newer")
+            raise RunnerError(
+                f"{self.name} has Python {facts['python']}", hint="the runner needs 3.8 or newer"
+            )
         missing = [] if facts["numpy"] else ["numpy"]
-        missing += [] if self.offers() else ["runtime (ai-edge-litert or tflite-runtime)"]
+        if not self.offers().runtimes:
+            missing.append("runtime (ai-edge-litert or tflite-runtime)")
         if missing:
-            raise RunnerError(f"{self.name} has no {' and no '.join(missing)}; {self.mend()}")
+            raise RunnerError(
+                f"{self.name} has no {' and no '.join(missing)}", hint=self.install_hint()
+            )
 
-    def mend(self) -> str:
+    def install(self) -> None:
+        """Checks that nothing is missing: only devices behind ssh get an environment.
+
+        Raises:
+            RunnerError: Something is missing.
+        """
+        self.require()
+
+    def install_hint(self) -> str:
         """How the device gets what the runner needs."""
         packages = " ".join(runtime_packages(self.facts["machine"], self.facts["bits"]))
         return f"install it there with: {self.facts['executable']} -m pip install {packages}"
@@ -151,7 +165,9 @@ class AgentDevice:
         Raises:
             RunnerError: It did not arrive; the disk may be full.
         """
-        return self._put(path)
+        # The name is of our making, so that no character of the user's reaches the device.
+        suffix = re.sub(r"[^.\w]", "", Path(path).suffix, flags=re.ASCII)
+        return self._put_content(Path(path).read_bytes(), suffix, Path(path).name)
 
     def run(self, request: Mapping[str, Any], timeout_seconds: float) -> dict[str, Any]:
         """The runner's answer; paths in the request are relative to the temporary folder.
@@ -165,7 +181,8 @@ class AgentDevice:
 
     def runner_command(self) -> list[str]:
         """The command that runs the runner on the device."""
-        return [self.facts["executable"], self._put_content(runner_archive(), ".pyz")]
+        archive = self._put_content(runner_archive(), ".pyz", RUNNER_FILE)
+        return [self.facts["executable"], archive]
 
     def execute(self, command: Sequence[str], timeout_seconds: float, text: str = "") -> Completed:
         """Runs a command in the temporary folder, with `text` on its standard input.
@@ -197,7 +214,7 @@ class AgentDevice:
         return path
 
     def reconnect(self) -> None:
-        """Starts the agent anew, for example with another Python.
+        """Starts the agent again, for example with another Python.
 
         Raises:
             RunnerError: It cannot be started.
@@ -234,8 +251,7 @@ class AgentDevice:
         except RunnerError as error:
             channel.close()
             self._channel = None
-            reason = str(error).removeprefix("the connection ended: ")
-            raise type(error)(self.explain(reason)) from error
+            raise self.explain(error) from error
 
     def _call(
         self, request: Mapping[str, Any], payload: bytes = b"", timeout_seconds: float = 0.0
@@ -259,36 +275,31 @@ class AgentDevice:
             raise
 
     def send(self, path: PathLike, name: str) -> str:
-        """Sends a file under a name of its own; returns its path there.
+        """Sends a file under this name; returns its path there.
 
         Raises:
             RunnerError: It did not arrive; the disk may be full.
         """
         return self._send(Path(path).read_bytes(), name, Path(path).name)
 
-    def _put(self, path: PathLike) -> str:
-        # The name is of our making, so that no character of the user's reaches the device.
-        suffix = re.sub(r"[^.\w]", "", Path(path).suffix, flags=re.ASCII)
-        return self._put_content(Path(path).read_bytes(), suffix, Path(path).name)
-
-    def _put_content(self, content: bytes, suffix: str, said: str = FILE) -> str:
+    def _put_content(self, content: bytes, suffix: str, shown: str) -> str:
         digest = hashlib.sha256(content).hexdigest()
         if self._channel is None:
             self._sent = {}
         if digest not in self._sent:
-            there = self._send(content, digest[:20] + suffix, said)
+            there = self._send(content, digest[:20] + suffix, shown)
             self._sent[digest] = there
         return self._sent[digest]
 
-    def _send(self, content: bytes, name: str, said: str) -> str:
-        """Sends content as the file `name`; messages call it as the user does."""
+    def _send(self, content: bytes, name: str, shown: str) -> str:
+        """Sends content as the file `name`; messages call it `shown`."""
         digest = hashlib.sha256(content).hexdigest()
         try:
             answer, _ = self._call({"op": "put", "name": name, "sha256": digest}, content)
         except ConnectionLostError:
             raise
         except RunnerError as error:
-            raise RunnerError(f"cannot put {said} on {self.name}: {error}") from error
+            raise RunnerError(f"cannot put {shown} on {self.name}: {error}") from error
         return str(answer["path"])
 
 

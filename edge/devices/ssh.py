@@ -5,20 +5,24 @@ device needs no sftp server and every file is checked by its hash.
 """
 
 import re
-import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge.devices.channel import BOOTSTRAP
+from edge.devices import NO_PYTHON, RunnerError
+from edge.devices.channel import ConnectionLostError
+from edge.devices.delegate_builds import wheel_for
+from edge.devices.install import DelegateWheel, Download, download_wheels, make_environment
 from edge.devices.remote import AgentDevice, runtime_packages
+from edge.devices.shell import python_script, shell_command
 from onebit.errors import UsageError
+from onebit.secrets import holds_password
 
 VENV = "$HOME/.cache/onebit/venv"
 """Where `--install` puts the runtime on a device; the shell there expands $HOME."""
 
 OPTIONS = (
-    "BatchMode=yes",  # a question nobody answers would hang; keys and agents need none
+    "BatchMode=yes",  # a question without an answer would hang; keys and agents need none
     "ConnectTimeout=15",
     "ServerAliveInterval=15",
     "ServerAliveCountMax=3",
@@ -26,12 +30,12 @@ OPTIONS = (
     "RemoteCommand=none",
     "RequestTTY=no",
     "ClearAllForwardings=yes",
-    "LogLevel=INFO",  # tells why a connection ended, such as a device that is silent
+    "LogLevel=INFO",  # says why a connection ended, for example that the device is silent
 )
 
-MENDS = {
+HINTS = {
     "Host key verification failed": "check the key, and accept it by connecting once: {command}",
-    "REMOTE HOST IDENTIFICATION HAS CHANGED": "if the device was set up anew, forget its old key: "
+    "REMOTE HOST IDENTIFICATION HAS CHANGED": "if the device was set up again, forget its old key: "
     "ssh-keygen -R {host}",
     "Permission denied": "install your key there: ssh-copy-id {target}",
     "Could not resolve hostname": "check the name, or give its address",
@@ -43,7 +47,7 @@ MENDS = {
 
 @dataclass(frozen=True)
 class SshTarget:
-    """What `ssh://user@host:port` names; what is absent comes from the user's ssh config."""
+    """The parts of `ssh://user@host:port`; absent ones come from the user's ssh config."""
 
     host: str
     user: str | None = None
@@ -54,25 +58,34 @@ class SshTarget:
         """The target of an address.
 
         Raises:
-            UsageError: It has no host, or a part that ssh would take for an option or a command.
+            UsageError: It has no host, a password, or a part that ssh would take for an option or a
+                command.
         """
+        user_information = address.removeprefix("ssh://").rpartition("@")[0]
+        if re.search(r":|%3a", user_information, re.IGNORECASE):
+            raise UsageError(
+                "the address of a device behind ssh holds a password",
+                hint="write ssh://user@host, and install your key there with ssh-copy-id",
+            )
         match = re.fullmatch(
             r"ssh://(?:(?P<user>[^@/]*)@)?(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^@:/\[\]]*)"
             r"(?::(?P<port>[0-9]+))?/?",
             address,
         )
         if match is None:
-            raise UsageError(f"{address!r} is no address; write ssh://user@host or with :port")
+            raise UsageError(
+                f"{address!r} is not an address", hint="write ssh://user@host or ssh://user@host:22"
+            )
         user, host = match["user"], match["host"].strip("[]")
         for part, value in (("host", host), ("user", user)):
             if value is not None and not re.fullmatch(r"[\w.%:][\w.%:+-]*", value):
                 raise UsageError(
-                    f"{address!r} has {value!r} as its {part}: it may hold letters, digits and "
-                    "._%+- and must not start with a dash"
+                    f"{address!r} has {value!r} as its {part}",
+                    hint="letters, digits and ._%+- are allowed, and no dash at the beginning",
                 )
         port = int(match["port"]) if match["port"] else None
         if port is not None and not 0 < port < 65536:
-            raise UsageError(f"{address!r} has the port {port}; ports are 1 to 65535")
+            raise UsageError(f"{address!r} has the port {port}", hint="ports are 1 to 65535")
         return cls(host, user, port)
 
     def __str__(self) -> str:
@@ -114,8 +127,12 @@ class SshDevice(AgentDevice):
         self.target = SshTarget.parse(address)
         super().__init__(name or self.target.host)
         for option in options:
+            if holds_password(option):
+                raise UsageError(
+                    f"the ssh options of {self.name} hold a password", hint="use a key instead"
+                )
             if not re.match(r"[A-Za-z]+[ =]", option):
-                raise UsageError(f"{option!r} is no ssh option; write Name=value")
+                raise UsageError(f"{option!r} is not an ssh option", hint="write Name=value")
         self._options = tuple(options)
         self._python = python
 
@@ -128,60 +145,56 @@ class SshDevice(AgentDevice):
         options = [part for option in (*self._options, *OPTIONS) for part in ("-o", option)]
         return [shutil.which("ssh") or "ssh", "-T", *options, *self.target.arguments]
 
-    def use_installed(self) -> None:
-        """Takes the Python of `--install` from the next connection on."""
+    def install(
+        self, download: Download = download_wheels, delegate_wheel: DelegateWheel = wheel_for
+    ) -> None:
+        """Makes an environment in `VENV` if the runner lacks something, and uses its Python.
+
+        Args:
+            download: Downloads wheels here.
+            delegate_wheel: Writes the delegate's wheel into a folder.
+
+        Raises:
+            RunnerError: A package cannot be installed.
+        """
+        try:
+            self.require()
+            return
+        except RunnerError:
+            venv = VENV.replace("$HOME", self.facts["home"])
+        hint = f"on Debian and Raspberry Pi OS run: ssh {self.target} sudo apt install python3-venv"
+        make_environment(self, venv, hint, download, delegate_wheel)
         self._python = None
+        self.reconnect()
+        self.require()
 
     def agent_command(self) -> list[str]:
         """Ssh with a command that every login shell understands."""
         return [*self.ssh_command(), shell_command(python_script(self._python, VENV))]
 
-    def mend(self) -> str:
+    def install_hint(self) -> str:
         """The command that makes the environment which the next run finds."""
         packages = runtime_packages(self.facts["machine"], self.facts["bits"])
         venv = VENV.replace("$HOME", "~")
         commands = f"python3 -m venv {venv} && {venv}/bin/pip install " + " ".join(
             f'"{package}"' if "<" in package else package for package in packages
         )
-        return f"let --install do it, or run: ssh {self.target} '{commands}'"
+        return f"use `edge bench --install`, or run: ssh {self.target} '{commands}'"
 
-    def explain(self, reason: str) -> str:
-        """The reason with its mend."""
-        said = f"ssh {self.target}"
-        for sign, mend in MENDS.items():
-            if sign in reason:
-                mend = mend.format(command=said, host=self.target.host, target=self.target)
-                return f"cannot reach {self.name}: {reason}; {mend}"
-        if NO_PYTHON in reason:
-            asked = self._python or "python3"
-            return (
-                f"{self.name} has no {asked}; install it, on Debian and Raspberry Pi OS with: "
-                f"{said} sudo apt install python3 python3-venv"
+    def explain(self, error: RunnerError) -> RunnerError:
+        """The reason with a hint: ssh's messages have no codes, so its last line is looked at."""
+        command = f"ssh {self.target}"
+        if error.reason == NO_PYTHON:
+            return RunnerError(
+                f"{self.name} has no {self._python or 'python3'}",
+                hint=f"install it, on Debian and Raspberry Pi OS with: {command} sudo apt install "
+                "python3 python3-venv",
+                reason=NO_PYTHON,
             )
-        return f"cannot reach {self.name}: {reason}"
-
-
-NO_PYTHON = "onebit: no python"
-
-
-def python_script(python: str | None, venv: str) -> str:
-    """A POSIX shell script that runs the agent's bootstrap with the device's Python.
-
-    Args:
-        python: The Python; when None the one of `--install` if it is there, else `python3`.
-        venv: The folder of `--install`'s environment, for the shell to expand.
-    """
-    find = (
-        f'p="{venv}/bin/python"; [ -x "$p" ] || p=python3'
-        if python is None
-        else (f"p={shlex.quote(python)}")
-    )
-    return (
-        f'{find}; command -v -- "$p" >/dev/null 2>&1 || {{ echo "{NO_PYTHON}" >&2; exit 127; }}; '
-        f'exec "$p" -c {shlex.quote(BOOTSTRAP)}'
-    )
-
-
-def shell_command(script: str) -> str:
-    """A script as one command line that bash, fish and csh alike hand to `sh` unchanged."""
-    return f"exec sh -c {shlex.quote(script)}"
+        words = error.words if isinstance(error, ConnectionLostError) else error.message
+        hints = (
+            hint.format(command=command, host=self.target.host, target=self.target)
+            for sign, hint in HINTS.items()
+            if sign in words
+        )
+        return type(error)(f"cannot reach {self.name}: {words}", hint=next(hints, None))

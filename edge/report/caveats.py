@@ -1,39 +1,35 @@
-"""What a reader must know before believing the figures: read off the rows themselves."""
+"""Caveats that a reader must know before trusting the figures; they follow from the rows."""
 
 from collections.abc import Sequence
 
 from edge.results.row import OK, SKIPPED, Row
-from edge.results.tables import device_label, measured, models_of, setup_label, timed
+from edge.results.tables import backend_label, device_label, measured, models_of, timed
 
 ARM = ("aarch64", "arm64", "armv7l", "armv6l")
 NOTICEABLE_CORES = 0.1
-"""Of one core: what other processes took that a valid row should still mention."""
+"""Share of a core; if other processes took more, even valid rows mention it."""
 
 
 def caveats(rows: Sequence[Row], superseded: int = 0) -> list[str]:
-    """Sentences that qualify the rows, the gravest first.
+    """Sentences that qualify the rows, the most important first.
 
     Args:
-        rows: What the report shows.
+        rows: The rows that the report shows.
         superseded: How many older rows of the same cells it leaves out.
     """
     return [
         *host_notes(rows),
-        *_about_setups(rows),
+        *_about_backends(rows),
         *_about_runs(rows),
         *_about_models(rows),
         *_about_outputs(rows),
-        *(
-            [f"Older rows of the same cells that are left out: {superseded}; the latest counts."]
-            if superseded
-            else []
-        ),
+        *([f"{superseded} older rows of the same cells are left out."] if superseded else []),
     ]
 
 
 def host_notes(rows: Sequence[Row]) -> list[str]:
-    """What qualifies figures by the machines that they come from."""
-    # A device that was not reached told nothing, and there is nothing to doubt.
+    """Caveats about the machines that the figures come from."""
+    # Nothing is known about a device that was not reached, and there is nothing to doubt.
     hosts = list(dict.fromkeys(row.host for row in rows if row.host.architecture is not None))
     notes = []
     others = sorted({h.architecture for h in hosts if h.architecture not in ARM} - {None}, key=str)
@@ -41,20 +37,19 @@ def host_notes(rows: Sequence[Row]) -> list[str]:
         notes.append(
             f"{' and '.join(map(str, others))} is not ARM. Larq Compute Engine's optimised kernels "
             "are written for 64-bit ARM; elsewhere it falls back to portable code. These latencies "
-            "neither predict those of a Raspberry Pi or a phone nor their order: measure there."
+            "predict neither those of a Raspberry Pi or a phone nor their order: measure there."
         )
     emulated = sorted({device_label(row) for row in rows if row.host.emulated})
     if emulated:
         notes.insert(
             0,
-            f"{', '.join(emulated)}: its rows tell whether files run and agree. Its times and "
-            "memory are those of an emulator and say nothing of the real device: they are neither "
-            "shown nor compared.",
+            f"{', '.join(emulated)}: the rows show whether files run and agree. Times and memory "
+            "are those of an emulator and say nothing about the real device: they are not shown.",
         )
     mixed = any(len(row.host.clusters) > 1 and len(_kinds_used(row)) > 1 for row in timed(rows))
     if mixed:
         notes.append(
-            "A host has big and little cores, and a measurement might use both: choose them with "
+            "A host has big and little cores, and a measurement may have used both: choose with "
             "--affinity."
         )
     if any(host.user_space_bits == 32 for host in hosts):
@@ -64,47 +59,49 @@ def host_notes(rows: Sequence[Row]) -> list[str]:
     if any(host.virtual_machine for host in hosts):
         notes.append(
             "A host is a virtual machine: other guests share its caches and memory bandwidth, and "
-            "it cannot tell clock or temperature."
+            "its clock and temperature are unknown."
         )
     governors = {host.governor for host in hosts}
     if None in governors:
-        notes.append("A host does not tell its frequency governor: the clock may have moved.")
+        notes.append("A host does not report its frequency governor: the clock may have changed.")
     for governor in sorted(governors - {None, "performance"}, key=str):
-        notes.append(f"The frequency governor was '{governor}', which moves the clock with load.")
+        notes.append(
+            f"The frequency governor was '{governor}', which changes the clock with the load."
+        )
     if len(hosts) > 1 and len({(h.device, h.cpu) for h in hosts}) > 1:
-        notes.append("The rows come from several hosts; compare latencies only within one.")
+        notes.append("The rows come from several hosts: compare latencies only within one.")
     return notes
 
 
 def _kinds_used(row: Row) -> list[int]:
-    """Which of the host's kinds of cores the row might use, by their index."""
+    """The kinds of the host's cores that the row may have used, by their index."""
     groups = enumerate(row.host.clusters)
     return [index for index, group in groups if set(group.cpus) & set(row.setup.cpus)]
 
 
-def _about_setups(rows: Sequence[Row]) -> list[str]:
+def _about_backends(rows: Sequence[Row]) -> list[str]:
     notes = []
     names = {row.setup.name for row in measured(rows)}
     lce_files = any(row.model.lce_ops for row in measured(rows))
     if lce_files and {"lce", "lce:indirect_bgemm"} <= names:
         notes.append(
             "“lce” runs binary convolutions with im2col and a binary GEMM, its default; "
-            "“lce:indirect_bgemm” follows a table of pointers instead of copying patches. Which of "
-            "them is faster depends on the machine, so compare a model with the better of both."
+            "“lce:indirect_bgemm” follows a table of pointers instead of copying patches. Which is "
+            "faster depends on the machine, so compare a model on the better of the two."
         )
     if names & {"lce", "lce:indirect_bgemm"} and "litert" in names:
         notes.append(
-            "“litert” runs float layers with XNNPACK, “lce” without (“lce:xnnpack” does): a float "
-            "model is best judged by “litert”, and a binary one against that."
+            "“litert” runs float layers with XNNPACK, and “lce” without (“lce:xnnpack” with it): "
+            "take a float model's latency on “litert” as the baseline of a binary one."
         )
     real = timed(rows)
     if len({row.setup.threads for row in real}) > 1:
-        notes.append("Rows differ in their number of threads; compare only equal ones.")
+        notes.append("Rows differ in their number of threads: compare only equal ones.")
     if len({row.setup.affinity for row in real}) > 1:
-        notes.append("Rows differ in the cores that they ran on; compare only equal ones.")
+        notes.append("Rows differ in the cores that they ran on: compare only equal ones.")
     crowded = [row for row in real if 0 < len(row.setup.cpus) < row.setup.threads]
     if crowded:
-        which = ", ".join(f"{row.model.name} on {setup_label(row)}" for row in crowded)
+        which = ", ".join(f"{row.model.name} on {backend_label(row)}" for row in crowded)
         notes.append(f"More threads than cores: {which}.")
     return notes
 
@@ -116,7 +113,7 @@ def _about_runs(rows: Sequence[Row]) -> list[str]:
     if invalid:
         notes.append(
             f"Disturbed: {len(invalid)} of {len(done)} measured rows. They are shown and marked "
-            "“invalid”; the reasons stand below. Measure again on a quiet machine."
+            "“invalid”, with the reasons below. Measure again on a quiet machine."
         )
     busy = [
         row.disturbance.other_cores
@@ -126,19 +123,19 @@ def _about_runs(rows: Sequence[Row]) -> list[str]:
     if busy and max(busy) > NOTICEABLE_CORES:
         notes.append(
             f"Other processes kept up to {max(busy):.1f} cores busy during the valid rows: too few "
-            "to compete for a core, but they share caches and memory."
+            "to compete for a core, but caches and memory are shared."
         )
     unsteady = [row for row in done if row.setup.warmup_steady is False]
     if unsteady:
-        which = ", ".join(f"{row.model.name} on {setup_label(row)}" for row in unsteady)
+        which = ", ".join(f"{row.model.name} on {backend_label(row)}" for row in unsteady)
         notes.append(f"The warm-up reached its limit before latencies were steady: {which}.")
     if any(row.memory is None or row.memory.above_baseline_bytes is None for row in done):
         notes.append("A host does not let a process reset its memory peak: memory is unknown.")
     thinned = max((row.summary.every for row in done if row.summary), default=1)
     if thinned > 1:
         notes.append(
-            f"Of very many inferences only every {thinned}th or more were kept as samples: the "
-            "fastest and the slowest may be missing."
+            f"Of very many inferences, as few as one in {thinned} became samples: the fastest and "
+            "the slowest may be missing."
         )
     return notes
 
@@ -149,25 +146,25 @@ def _about_models(rows: Sequence[Row]) -> list[str]:
     wrong = [m.name for m in models if m.verification and m.verification.verdict == "mismatch"]
     if wrong:
         notes.append(
-            f"{', '.join(wrong)}: when it was converted, the file disagreed with Keras, and by "
-            "more than rounding explains."
+            f"{', '.join(wrong)}: at its conversion, the file disagreed with Keras by more than "
+            "rounding explains."
         )
     unknown = [m.name for m in models if not m.verification or m.verification.accuracy_file is None]
     if unknown:
         notes.append(
-            f"No accuracy is known of {', '.join(unknown)}: no conversion report with verified "
-            "figures lay beside the file."
+            f"The accuracy in the file is unknown for {', '.join(unknown)}: no conversion report "
+            "with an accuracy was beside it."
         )
     if len(unknown) < len(models):
         again = (
-            "they were not measured again by these runs."
+            "these runs did not measure them again."
             if not any(row.evaluation for row in rows)
-            else "those on the device are told apart from them."
+            else "those on the device are listed separately."
         )
         notes.append(
             "Accuracies in the file were measured when it was converted, on the converting "
-            f"machine; {again} Bars in the charts are 95% intervals that "
-            "follow from the number of test samples: models within them are not told apart."
+            f"machine; {again} Bars in the charts are 95% intervals that follow from the number of "
+            "test samples: differences within them may be chance."
         )
     return notes
 
@@ -178,21 +175,21 @@ def _about_outputs(rows: Sequence[Row]) -> list[str]:
         agreement = row.parity.argmax_agreement if row.parity else None
         if agreement is not None and agreement < 1:
             notes.append(
-                f"{row.model.name}: {setup_label(row)} and {row.parity and row.parity.reference} "
-                f"chose the same class for {agreement:.0%} of the random inputs. Where a "
-                "pre-activation of a binary layer is next to its threshold, rounding flips a bit."
+                f"{row.model.name}: {backend_label(row)} and {row.parity and row.parity.reference} "
+                f"chose the same class for {agreement:.0%} of the random inputs. Rounding flips a "
+                "bit where a pre-activation of a binary layer is next to its threshold."
             )
     apart = [
-        f"{row.model.name} with {setup_label(row)} on {device_label(row)} for "
+        f"{row.model.name} with {backend_label(row)} on {device_label(row)} for "
         f"{1 - row.evaluation.argmax_agreement:.2%}"
         for row in rows
         if row.evaluation and row.evaluation.argmax_agreement not in (None, 1.0)
     ]
     if apart:
         notes.append(
-            f"Of the labelled samples, some got another class than on the host: {', '.join(apart)}."
+            f"Some labelled samples got another class than on the host: {', '.join(apart)}."
         )
     skipped = [row for row in rows if row.status == SKIPPED]
     if skipped:
-        notes.append(f"Skipped cells: {len(skipped)}, whose runtime lacks the file's ops.")
+        notes.append(f"Skipped cells: {len(skipped)}; their runtime lacks the file's ops.")
     return notes

@@ -106,7 +106,7 @@ def _lay_out(rows: Sequence[Strip | Bar], width: int, row_px: int, note_px: int)
         text_y, x = (y + row_px / 2 + 4, SIDE_PX + group_px) if beside else (y - 2, SIDE_PX)
         for above, text in enumerate(reversed(lines)):
             at = text_y - LINE_PX * above
-            parts.append(element("text", text, x=x, y=at, class_="setup"))
+            parts.append(element("text", text, x=x, y=at, class_="backend"))
         parts.append(
             element("text", row.note, x=width - SIDE_PX, y=text_y, class_="note", text_anchor="end")
         )

@@ -1,4 +1,4 @@
-"""The report's charts: which rows they show, and how they are labelled."""
+"""The report's charts, with their rows and labels."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from edge.report import charts
-from edge.report.findings import wilson_interval
 from edge.report.scatter import Point, scatter
 from edge.report.svg import element, log_range, marker
 from edge.results import units
 from edge.results.row import OK, Profile, Row, Verification
-from edge.results.tables import models_of, setup_label
+from edge.results.statistics import wilson_interval
+from edge.results.tables import backend_label, models_of
 
 WIDE_PX, MEDIUM_PX, HALF_PX, NARROW_PX = 1020, 680, 490, 301
 """Drawings of these widths keep their text above 10 px in a window of 360 px and more."""
 SERIES = 6
-"""How many series the style sheet has colours for; further ones begin anew."""
+"""How many series the style sheet has colours for; further ones start over."""
 MAX_OPS = 16
 MIN_SPEED_MODELS = 2
 
@@ -31,13 +31,13 @@ class Figure:
 
 
 def series_of(rows: Sequence[Row]) -> dict[str, int]:
-    """Setup → its colour and mark, the same in every chart."""
-    labels = dict.fromkeys(setup_label(row) for row in rows)
+    """Backend → its colour and mark, the same in every chart."""
+    labels = dict.fromkeys(backend_label(row) for row in rows)
     return {label: index % SERIES for index, label in enumerate(labels)}
 
 
 def legend_of(series: dict[str, int]) -> dict[str, Markup]:
-    """Setup → a drawing of its mark."""
+    """Backend → a drawing of its mark."""
     return {label: _legend_mark(index) for label, index in series.items()}
 
 
@@ -50,11 +50,11 @@ def latency_figure(rows: Sequence[Row], series: dict[str, int]) -> Figure | None
     """The samples of one device's rows."""
     strips = [
         charts.Strip(
-            label=setup_label(row) + ("" if row.status == OK else " ⚠"),
+            label=backend_label(row) + ("" if row.status == OK else " ⚠"),
             group=row.model.name,
             note=units.milliseconds(row.summary.p50_ns) if row.summary else "",
             values=[sample / 1e6 for sample in row.samples_ns],
-            series=series[setup_label(row)],
+            series=series[backend_label(row)],
             doubtful=row.status != OK,
         )
         for row in rows
@@ -72,11 +72,11 @@ def memory_figure(rows: Sequence[Row], series: dict[str, int]) -> Figure | None:
     """The peak of resident memory of one device's rows; a mark is the file's size."""
     bars = [
         charts.Bar(
-            label=setup_label(row),
+            label=backend_label(row),
             note=units.size(row.memory.above_baseline_bytes),
             group=row.model.name,
             value=row.memory.above_baseline_bytes,
-            series=series[setup_label(row)],
+            series=series[backend_label(row)],
             mark=row.model.size_bytes,
         )
         for row in rows
@@ -167,8 +167,8 @@ def _speed_point(row: Row, y: float, text: str, series: dict[str, int]) -> Point
         group=row.model.name,
         x=p50_ns / 1e6,
         y=y,
-        series=series[setup_label(row)],
-        tooltip=f"{row.model.name} on {setup_label(row)}: {units.milliseconds(p50_ns)}, {text}",
+        series=series[backend_label(row)],
+        tooltip=f"{row.model.name} on {backend_label(row)}: {units.milliseconds(p50_ns)}, {text}",
         doubtful=row.status != OK,
     )
 

@@ -1,4 +1,4 @@
-"""What follows from the rows: each model on its fastest setup, and against its float twin."""
+"""Findings: each model on its fastest backend, and against its float baseline."""
 
 import math
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ from edge.results.row import OK, Row
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A binary model against its float twin, each on its fastest trusted setup."""
+class ReportFinding:
+    """A binary model against its float baseline, each on its fastest trusted backend."""
 
     model: str
-    twin: str
+    float_baseline: str
     host: str
     smaller: float
     faster: float | None
     accuracy_points: float | None
-    setups: str
+    backends: str
 
 
 def fastest_lines(rows: Sequence[Row]) -> dict[tuple[str, str], HeadlineLine]:
@@ -39,8 +39,8 @@ def fastest_lines(rows: Sequence[Row]) -> dict[tuple[str, str], HeadlineLine]:
     return best
 
 
-def findings(rows: Sequence[Row]) -> list[Finding]:
-    """Each model that has a float twin measured on the same host, against it.
+def findings(rows: Sequence[Row]) -> list[ReportFinding]:
+    """Each model that has a float baseline measured on the same host, against it.
 
     Speeds are compared only where both were trusted, and measured alike: with as many threads, on
     the same cores, for as long.
@@ -48,22 +48,22 @@ def findings(rows: Sequence[Row]) -> list[Finding]:
     best = fastest_lines(rows)
     found = []
     for line in best.values():
-        twin = best.get((line.host, line.twin or ""))
-        if twin is None or line.emulated:
+        baseline = best.get((line.host, line.float_baseline or ""))
+        if baseline is None or line.emulated:
             continue
-        trusted = line.status == twin.status == OK and line.how == twin.how
+        trusted = line.status == baseline.status == OK and line.how == baseline.how
         points = None
-        if line.accuracy_file is not None and twin.accuracy_file is not None:
-            points = 100 * (line.accuracy_file - twin.accuracy_file)
+        if line.accuracy_file is not None and baseline.accuracy_file is not None:
+            points = 100 * (line.accuracy_file - baseline.accuracy_file)
         found.append(
-            Finding(
+            ReportFinding(
                 model=line.model,
-                twin=twin.model,
+                float_baseline=baseline.model,
                 host=line.host,
-                smaller=twin.size_bytes / line.size_bytes,
-                faster=_p50(twin) / _p50(line) if trusted else None,
+                smaller=baseline.size_bytes / line.size_bytes,
+                faster=_p50(baseline) / _p50(line) if trusted else None,
                 accuracy_points=points,
-                setups=f"{line.setup} against {twin.setup}",
+                backends=f"{line.setup} against {baseline.setup}",
             )
         )
     return found
@@ -71,12 +71,3 @@ def findings(rows: Sequence[Row]) -> list[Finding]:
 
 def _p50(line: HeadlineLine) -> float:
     return math.inf if line.p50_ns is None else line.p50_ns
-
-
-def wilson_interval(successes: float, count: int) -> tuple[float, float]:
-    """The 95% interval of a fraction `successes / count` (Wilson's, which stays within 0 to 1)."""
-    z = 1.96
-    p = successes / count
-    centre = (p + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(p * (1 - p) / count + z * z / (4 * count * count))
-    return centre - half, centre + half

@@ -1,38 +1,40 @@
-"""The headline: models side by side, each with its float twin."""
+"""The headline: models side by side, each with its float baseline."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edge.results import units
-from edge.results.row import Model, Row
-from edge.results.tables import host_label, models_of, setup_label
+from edge.results.row import SKIPPED, CellKey, Model, Row
+from edge.results.tables import backend_label, host_label, models_of
 
 HEADLINE_COLUMNS = {
     "model": "model",
-    "setup": "setup",
+    "setup": "backend",
     "accuracy_keras": "accuracy in Keras",
     "accuracy_file": "accuracy in the file",
     "accuracy_device": "accuracy on the device",
     "size": "size",
     "compression": "vs float32 weights",
-    "compression_twin": "vs float twin",
+    "compression_baseline": "vs float baseline",
     "p50": "p50",
     "p90": "p90",
     "memory": "memory",
     "status": "status",
 }
+OPTIONAL = ("accuracy_keras", "compression_baseline", "compression", "memory", "p90")
+"""Columns that a narrow table leaves out, the last ones first."""
 
 SAME_MACS = 0.02
-"""Two models of one shape may differ by this much: a file may hold a batch normalisation more."""
+"""Two models of one shape may differ by this much, such as one batch normalisation."""
 
 
 @dataclass(frozen=True)
 class HeadlineLine:
-    """What a reader wants to know of a model on a setup.
+    """The main figures of a model on a backend.
 
     `accuracy_device` was measured on the device itself. An emulated device has no times and memory.
-    `compression` is the size of the weights as float32 over the file's size; `compression_twin` the
-    size of the float twin's file over the file's size, None where no twin was measured.
+    `compression` is the size of the weights as float32 over the file's size; `compression_baseline`
+    the size of the float baseline's file over the file's size, None where no baseline was measured.
     """
 
     model: str
@@ -45,8 +47,8 @@ class HeadlineLine:
     accuracy_device: float | None
     size_bytes: int
     compression: float | None
-    twin: str | None
-    compression_twin: float | None
+    float_baseline: str | None
+    compression_baseline: float | None
     p50_ns: float | None
     p90_ns: float | None
     memory_bytes: int | None
@@ -56,7 +58,7 @@ class HeadlineLine:
 
     @property
     def how(self) -> tuple[int, str | None, str | None]:
-        """What two latencies must agree in to be compared."""
+        """Threads, affinity and mode, as in `CellKey.how`."""
         return self.threads, self.affinity, self.mode
 
     def cells(self) -> dict[str, str | None]:
@@ -70,7 +72,7 @@ class HeadlineLine:
             "accuracy_device": units.percent(self.accuracy_device),
             "size": units.size(self.size_bytes),
             "compression": units.ratio(self.compression),
-            "compression_twin": units.ratio(self.compression_twin),
+            "compression_baseline": units.ratio(self.compression_baseline),
             "p50": units.milliseconds(self.p50_ns),
             "p90": units.milliseconds(self.p90_ns),
             "memory": units.size(self.memory_bytes),
@@ -82,8 +84,8 @@ class HeadlineLine:
 def headline_columns(lines: Iterable[HeadlineLine]) -> dict[str, str]:
     """`HEADLINE_COLUMNS`; the host where there are several or it is emulated."""
     lines = list(lines)
-    told = len({line.host for line in lines}) > 1 or any(line.emulated for line in lines)
-    columns = ({"host": "host"} if told else {}) | HEADLINE_COLUMNS
+    named = len({line.host for line in lines}) > 1 or any(line.emulated for line in lines)
+    columns = ({"host": "host"} if named else {}) | HEADLINE_COLUMNS
     if not any(line.accuracy_device is not None for line in lines):
         del columns["accuracy_device"]
     return columns
@@ -94,50 +96,51 @@ def headline(rows: Sequence[Row]) -> list[HeadlineLine]:
     models = models_of(rows)
     lines = []
     for row in rows:
-        if row.status == "skipped":
+        if row.status == SKIPPED:
             continue
         model, verification = row.model, row.model.verification
         summary = None if row.host.emulated else row.summary
         memory = None if row.host.emulated else row.memory
-        told = None if row.host.emulated else row.aggregates
-        twin = float_twin(model, models)
+        aggregates = None if row.host.emulated else row.aggregates
+        baseline = float_baseline(model, models)
+        threads, affinity, mode = CellKey.of(row).how
         lines.append(
             HeadlineLine(
                 model=model.name,
                 host=host_label(row),
-                setup=setup_label(row),
-                threads=row.setup.threads,
+                setup=backend_label(row),
+                threads=threads,
                 status=row.status,
                 accuracy_keras=verification.accuracy_keras if verification else None,
                 accuracy_file=verification.accuracy_file if verification else None,
                 accuracy_device=row.evaluation.accuracy if row.evaluation else None,
                 size_bytes=model.size_bytes,
                 compression=model.float32_bytes and model.float32_bytes / model.size_bytes,
-                twin=twin.name if twin else None,
-                compression_twin=twin.size_bytes / model.size_bytes if twin else None,
-                p50_ns=summary.p50_ns if summary else told.p50_ns if told else None,
+                float_baseline=baseline.name if baseline else None,
+                compression_baseline=baseline.size_bytes / model.size_bytes if baseline else None,
+                p50_ns=summary.p50_ns if summary else aggregates.p50_ns if aggregates else None,
                 p90_ns=summary.p90_ns if summary else None,
                 memory_bytes=memory.above_baseline_bytes if memory else None,
                 emulated=bool(row.host.emulated),
-                affinity=row.setup.affinity,
-                mode=row.setup.mode,
+                affinity=affinity,
+                mode=mode,
             )
         )
     return lines
 
 
-def float_twin(model: Model, others: Iterable[Model]) -> Model | None:
+def float_baseline(model: Model, others: Iterable[Model]) -> Model | None:
     """The float model of the same shape.
 
     Its name has the word `float`, and its other words all occur in the model's name in their order:
-    `float_mlp` is the twin of `binary_net_mlp` and of `binary_connect_mlp`. Where both conversion
-    reports tell the multiplications, their totals agree within `SAME_MACS`. The longest such name
-    wins.
+    `float_mlp` is the baseline of `binary_net_mlp` and of `binary_connect_mlp`. Where both
+    conversion reports count the multiplications, their totals agree within `SAME_MACS`. The longest
+    such name wins.
     """
     words = _words(model)
     if "float" in words:
         return None
-    twins = []
+    baselines = []
     for other in others:
         rest = _words(other)
         if "float" not in rest:
@@ -146,8 +149,8 @@ def float_twin(model: Model, others: Iterable[Model]) -> Model | None:
         remaining = iter(words)
         named_alike = bool(rest) and all(word in remaining for word in rest)
         if named_alike and _same_macs(model, other):
-            twins.append(other)
-    return max(twins, key=lambda twin: len(twin.name), default=None)
+            baselines.append(other)
+    return max(baselines, key=lambda baseline: len(baseline.name), default=None)
 
 
 def _words(model: Model) -> list[str]:

@@ -7,22 +7,22 @@ from edge.report.caveats import caveats
 from edge.report.headline import headline, headline_columns
 from edge.results import units
 from edge.results.row import OK, Row
-from edge.results.tables import aggregated, host_label, measured, setup_label, timed
+from edge.results.tables import aggregated, backend_label, host_label, measured, timed
 from onebit import __version__
 from onebit.cli import markdown_table
 
-TIMES = ("model", "setup", "device", "p50", "95% interval", "p90", "p99", "a second", "cold start")
-ACCURACIES = ("model", "setup", "device", "here", "on the host", "same class", "data")
-AGGREGATES = ("model", "setup", "device", "mean", "p50", "fastest", "slowest", "runs")
+TIMES = ("model", "backend", "device", "p50", "95% interval", "p90", "p99", "per s", "cold start")
+ACCURACIES = ("model", "backend", "device", "here", "on the host", "same class", "data")
+AGGREGATES = ("model", "backend", "device", "mean", "p50", "fastest", "slowest", "runs")
 HOSTS = ("device", "board", "system", "architecture", "cores", "governor", "emulated")
 
 
 def render_markdown(rows: Sequence[Row], total: int) -> str:
-    """The report on rows of which each cell has one.
+    """The report on rows, one for each cell.
 
     Args:
-        rows: What is shown.
-        total: How many rows there were, with older ones of the same cells.
+        rows: The rows that are shown.
+        total: The number of rows with older ones of the same cells.
     """
     lines = headline(rows)
     columns = headline_columns(lines)
@@ -31,10 +31,10 @@ def render_markdown(rows: Sequence[Row], total: int) -> str:
     real = timed(rows)
     if real:
         parts += ["\n## Latency\n", markdown_table([_times(row) for row in real], TIMES)]
-    told = aggregated(rows)
-    if told:
-        table = markdown_table([_aggregates(row) for row in told], AGGREGATES)
-        parts += ["\n## Told without samples\n", table]
+    summaries = aggregated(rows)
+    if summaries:
+        table = markdown_table([_aggregates(row) for row in summaries], AGGREGATES)
+        parts += ["\n## Summary statistics only\n", table]
     evaluated = [row for row in measured(rows) if row.evaluation]
     if evaluated:
         table = markdown_table([_accuracies(row) for row in evaluated], ACCURACIES)
@@ -44,7 +44,7 @@ def render_markdown(rows: Sequence[Row], total: int) -> str:
     troubled = [row for row in rows if row.status != OK]
     if troubled:
         reasons = "".join(
-            f"- {row.status}: **{row.model.name}** on {setup_label(row)}, {host_label(row)}: "
+            f"- {row.status}: **{row.model.name}** on {backend_label(row)}, {host_label(row)}: "
             f"{row.reason}\n"
             for row in troubled
         )
@@ -68,7 +68,7 @@ def _times(row: Row) -> list[Any]:
         started = cold.load_ns + (cold.prepare_ns or 0) + cold.first_inference_ns
     return [
         row.model.name,
-        setup_label(row) + ("" if row.status == OK else " ⚠"),
+        backend_label(row) + ("" if row.status == OK else " ⚠"),
         host_label(row),
         units.milliseconds(s.p50_ns),
         interval,
@@ -80,16 +80,16 @@ def _times(row: Row) -> list[Any]:
 
 
 def _aggregates(row: Row) -> list[Any]:
-    told = row.aggregates
-    if told is None:
+    runs = row.aggregates
+    if runs is None:
         raise ValueError("a row with samples has no aggregates")
-    times = (told.mean_ns, told.p50_ns, told.min_ns, told.max_ns)
+    times = (runs.mean_ns, runs.p50_ns, runs.min_ns, runs.max_ns)
     return [
         row.model.name,
-        setup_label(row) + ("" if row.status == OK else " ⚠"),
+        backend_label(row) + ("" if row.status == OK else " ⚠"),
         host_label(row),
         *(units.milliseconds(ns) for ns in times),
-        told.runs,
+        runs.runs,
     ]
 
 
@@ -100,7 +100,7 @@ def _accuracies(row: Row) -> list[Any]:
     shares = (e.accuracy, e.reference_accuracy, e.argmax_agreement)
     return [
         row.model.name,
-        setup_label(row),
+        backend_label(row),
         host_label(row),
         *(units.percent(share) for share in shares),
         f"{e.samples} of {e.data}",

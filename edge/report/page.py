@@ -12,18 +12,18 @@ from edge.report import charts, figures
 from edge.report.caveats import caveats
 from edge.report.findings import fastest_lines, findings
 from edge.report.markdown import render_markdown
-from edge.report.png import render_png
+from edge.report.png import SOFTWARE, render_png
 from edge.results import units
 from edge.results.row import OK, Host, Row
 from edge.results.tables import (
     aggregated,
+    backend_label,
     device_label,
     distinctly_named,
     host_label,
     latest,
     measured,
     models_of,
-    setup_label,
     timed,
 )
 from onebit import __version__
@@ -31,12 +31,18 @@ from onebit.errors import OnebitError, UsageError
 from onebit.files import write_bytes, write_text
 
 SUFFIXES = (".html", ".md", ".png")
+MARKS = {
+    ".html": (b'content="Onebit', b"Written by Onebit"),
+    ".md": (b"Written by Onebit",),
+    ".png": (f"Software\0{SOFTWARE}".encode(),),
+}
+"""Bytes by which a report is recognised, so that no other file is overwritten."""
 NO_ROWS = "there are no rows to report: measure with `python -m edge bench`"
 
 
 @dataclass(frozen=True)
 class DeviceSection:
-    """What the page shows of one device; of an emulated one, no times and no memory.
+    """One device on the page; an emulated one has no times and no memory.
 
     `short` is its name, with the processor only where two devices share the name.
     """
@@ -54,12 +60,12 @@ class DeviceSection:
 
     @property
     def reached(self) -> bool:
-        """Whether the device could be asked what it is."""
+        """Whether anything is known about the device."""
         return self.host.architecture is not None
 
 
 def shown_rows(rows: Sequence[Row]) -> list[Row]:
-    """The latest row of each cell, those of a model together, under names that tell files apart."""
+    """The latest row of each cell, those of a model together, under distinct names."""
     shown = distinctly_named(latest(rows))
     names = list(dict.fromkeys(row.model.name for row in shown))
     return sorted(shown, key=lambda row: names.index(row.model.name))
@@ -80,7 +86,7 @@ def render_report(rows: Sequence[Row]) -> str:
     short = {device.label: device.short for device in devices}
 
     def label_of(row: Row) -> str:
-        return setup_label(row) + (f" on {short[host_label(row)]}" if len(devices) > 1 else "")
+        return backend_label(row) + (f" on {short[host_label(row)]}" if len(devices) > 1 else "")
 
     return (
         _environment()
@@ -100,7 +106,7 @@ def render_report(rows: Sequence[Row]) -> str:
             legend=figures.legend_of(series),
             label_of=label_of,
             short=short,
-            setup_label=setup_label,
+            backend_label=backend_label,
             size_figure=figures.size_figure(shown),
             caveats=caveats(shown, len(rows) - len(shown)),
             most_dots=charts.MAX_DOTS,
@@ -121,7 +127,7 @@ def device_sections(rows: Sequence[Row], series: dict[str, int]) -> list[DeviceS
             DeviceSection(
                 label=label,
                 short=name if names.count(name) == 1 else label,
-                # Clock, temperature and load differ from run to run; the last one is told.
+                # Clock, temperature and load differ from run to run; the last ones are shown.
                 host=own[-1].host,
                 rows=own,
                 timed=real,
@@ -130,7 +136,7 @@ def device_sections(rows: Sequence[Row], series: dict[str, int]) -> list[DeviceS
                 footprint=figures.footprint_figure(real, series),
                 memory=figures.memory_figure(real, series),
                 profiles=[
-                    (f"{row.model.name} on {setup_label(row)}", figures.ops_figure(row.profile))
+                    (f"{row.model.name} on {backend_label(row)}", figures.ops_figure(row.profile))
                     for row in real
                     if row.profile is not None
                 ],
@@ -139,18 +145,48 @@ def device_sections(rows: Sequence[Row], series: dict[str, int]) -> list[DeviceS
     return sorted(sections, key=lambda section: bool(section.host.emulated))
 
 
-def write_report(rows: Sequence[Row], path: str | os.PathLike[str]) -> None:
-    """Writes the report on these rows, whole or not at all; the suffix chooses its kind.
+def check_report_path(path: str | os.PathLike[str], force: bool = False) -> None:
+    """Refuses a path to which no report should be written.
 
-    `.html` is the page, `.md` its tables and warnings as Markdown, `.png` its main charts.
+    Args:
+        path: The report's.
+        force: Whether a file that is not a report may be overwritten.
 
     Raises:
-        UsageError: The suffix is another one.
+        UsageError: The suffix is not a report's, or there is a folder or another kind of file.
+    """
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"the report {path} must end in {', '.join(SUFFIXES)}")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", hint="give the report a name, such as report.html")
+    if force or not path.is_file():
+        return
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    if content and not any(mark in content for mark in MARKS[path.suffix]):
+        raise UsageError(f"{path} is not a report of Onebit's", hint="overwrite it with --force")
+
+
+def write_report(rows: Sequence[Row], path: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Writes the report on these rows, whole or not at all; the suffix chooses its kind.
+
+    `.html` is the page, `.md` its tables and warnings as Markdown, `.png` its main charts. An
+    earlier report is overwritten.
+
+    Args:
+        rows: Of any number of files, models and devices.
+        path: The report's.
+        force: Whether a file that is not a report may be overwritten too.
+
+    Raises:
+        UsageError: The suffix is another one, or another kind of file has that name.
         OnebitError: There are no rows, or `path` cannot be written.
     """
+    check_report_path(path, force)
     suffix = Path(path).suffix
-    if suffix not in SUFFIXES:
-        raise UsageError(f"the report {path} must end in {', '.join(SUFFIXES)}")
     if not rows:
         raise OnebitError(NO_ROWS)
     if suffix == ".html":

@@ -1,4 +1,4 @@
-"""The report's main charts as one picture, for slides and for pages that show no HTML."""
+"""The report's main charts as a picture, for slides and pages without HTML."""
 
 import io
 from collections.abc import Sequence
@@ -7,9 +7,14 @@ from typing import Any
 from edge.report.figures import accuracy_of
 from edge.report.scatter import Point, pareto_front
 from edge.results.row import OK, Row
-from edge.results.tables import host_label, setup_label, timed
+from edge.results.tables import backend_label, host_label, timed
 from edge.results.units import significant_short
+from onebit import __version__
 from onebit.errors import OnebitError
+from onebit.interrupts import importing
+
+SOFTWARE = "Onebit"
+"""The program that the picture names as its origin."""
 
 WIDTH_INCHES, ROW_INCHES, SCATTER_INCHES = 10.0, 0.32, 3.6
 DOTS_PER_INCH = 144
@@ -29,14 +34,15 @@ def render_png(rows: Sequence[Row]) -> bytes:
         devices.setdefault(host_label(row), []).append(row)
     if not devices:
         raise OnebitError("no row was measured on a real device: there is nothing to draw")
-    from matplotlib import figure  # half a second that the other kinds of report do not need
+    with importing():  # half a second that the other kinds of report do not need
+        from matplotlib import figure
 
     heights = []
     for own in devices.values():
         heights += [ROW_INCHES * len(own) + 1.0, SCATTER_INCHES if _known(own) else 0.01]
     drawn = figure.Figure((WIDTH_INCHES, sum(heights)), layout="constrained")
     axes = drawn.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
-    labels = list(dict.fromkeys(setup_label(row) for own in devices.values() for row in own))
+    labels = list(dict.fromkeys(backend_label(row) for own in devices.values() for row in own))
     for index, (name, own) in enumerate(devices.items()):
         _draw_latency(axes[2 * index], own, labels)
         axes[2 * index].set_title(f"Latency on {name}", loc="left", fontsize=10)
@@ -45,7 +51,9 @@ def render_png(rows: Sequence[Row]) -> bytes:
         else:
             axes[2 * index + 1].set_axis_off()
     content = io.BytesIO()
-    drawn.savefig(content, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    drawn.savefig(
+        content, format="png", dpi=DOTS_PER_INCH, metadata={"Software": f"{SOFTWARE} {__version__}"}
+    )
     return content.getvalue()
 
 
@@ -65,10 +73,10 @@ def _draw_latency(axes: Any, rows: Sequence[Row], labels: Sequence[str]) -> None
         medianprops={"color": "black"},
     )
     for box, row in zip(boxes["boxes"], rows, strict=True):
-        box.set_facecolor(COLOURS[labels.index(setup_label(row)) % len(COLOURS)])
+        box.set_facecolor(COLOURS[labels.index(backend_label(row)) % len(COLOURS)])
         box.set_alpha(0.8 if row.status == OK else 0.3)
     warned = ["" if row.status == OK else " (invalid)" for row in rows]
-    names = [f"{r.model.name}, {setup_label(r)}{w}" for r, w in zip(rows, warned, strict=True)]
+    names = [f"{r.model.name}, {backend_label(r)}{w}" for r, w in zip(rows, warned, strict=True)]
     axes.set_yticks(range(1, len(rows) + 1), names, fontsize=8)
     axes.invert_yaxis()
     _scale(axes)
@@ -82,7 +90,7 @@ def _draw_accuracy(axes: Any, rows: Sequence[Row], labels: Sequence[str]) -> Non
         accuracy, summary = accuracy_of(row.model.verification), row.summary
         if accuracy is None or summary is None:
             continue
-        index = labels.index(setup_label(row))
+        index = labels.index(backend_label(row))
         doubtful = row.status != OK
         point = Point(
             row.model.name, summary.p50_ns / 1e6, accuracy * 100, index, "", None, doubtful
@@ -90,7 +98,7 @@ def _draw_accuracy(axes: Any, rows: Sequence[Row], labels: Sequence[str]) -> Non
         points.append(point)
         colour, mark = COLOURS[index % len(COLOURS)], MARKS[index % len(MARKS)]
         alpha = 0.3 if doubtful else 1.0
-        axes.plot(point.x, point.y, mark, color=colour, alpha=alpha, label=setup_label(row))
+        axes.plot(point.x, point.y, mark, color=colour, alpha=alpha, label=backend_label(row))
         axes.annotate(
             point.group, (point.x, point.y), (6, 4), textcoords="offset points", fontsize=7
         )

@@ -7,10 +7,10 @@ and sizes in bytes, as the names say. What is not known is None, written as null
 from dataclasses import dataclass
 
 SCHEMA_VERSION = 2
-"""2 moved what `disturbance` says of single moments into `before` and `after`; 1 is still read."""
+"""2 moved the readings at single moments into `disturbance`'s `before` and `after`; 1 is read."""
 
 OK, INVALID, FAILED, SKIPPED = STATUSES = ("ok", "invalid", "failed", "skipped")
-"""Measured and trusted; measured but disturbed; broke; not attempted. All but `ok` say why."""
+"""Measured and trusted; measured but disturbed; broken; not attempted. All but `ok` say why."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Cluster:
 class Host:
     """The machine that ran the model.
 
-    `device` is what the user calls it, without an address; `kind` is how it was reached: local, ssh
-    or adb. `clusters` has the most powerful cores first. Times and memory of a host that is
-    `emulated` say nothing of a real one: its rows are never `ok`.
+    `device` is the user's name for it, without an address; `kind` is how it was reached: local, ssh
+    or adb. `clusters` has the most powerful cores first. Times and memory of an `emulated` host say
+    nothing about a real one: its rows are never `ok`.
     """
 
     device: str
@@ -78,7 +78,7 @@ class Verification:
 
 @dataclass(frozen=True)
 class Model:
-    """The file, and what its conversion report says of it."""
+    """The file, with figures from its conversion report."""
 
     name: str
     file: str
@@ -96,10 +96,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Setup:
-    """What ran the model; `name` is what `--runtime` calls it, such as `lce:indirect_bgemm`.
+    """The backend that ran the model, and how; `name` is its name in `--runtime`, such as `lce`.
 
-    `mode` is how long it was measured (`edge.bench.measurement.MODES`), `affinity` what was asked
-    for, and `cpus` the cores that it might use.
+    `mode` is how long it was measured (`edge.bench.measurement.MODES`), `affinity` the cores that
+    were asked for, and `cpus` those that it might use.
     """
 
     name: str
@@ -118,7 +118,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class ColdStart:
-    """What a program pays once: importing the runtime, loading, preparing, the first inference.
+    """Costs that a program pays once: import, loading, preparing, the first inference.
 
     Loading is reading the file and building the interpreter; preparing, allocating tensors and
     packing weights. Where a runtime does both at once, `prepare_ns` is None and in `load_ns`. A
@@ -135,7 +135,8 @@ class ColdStart:
 class Summary:
     """Statistics of `samples_ns`; `edge.bench.measurement.summarise` defines them.
 
-    `runs` samples were kept of `inferences`: each `every`-th one. They took `seconds` in all.
+    Of `inferences`, every `every`-th one was kept as a sample: `runs` of them. All inferences took
+    `seconds`.
     """
 
     runs: int
@@ -156,9 +157,9 @@ class Summary:
 
 @dataclass(frozen=True)
 class Aggregates:
-    """What a program that keeps no samples told of its runs (`edge/bench/benchmark_model.py`).
+    """Summary statistics of a program that reports no samples (`edge/bench/benchmark_model.py`).
 
-    It takes the place of `summary`; the median is None where the program does not tell it.
+    They take the place of `summary`; the median is None where the program does not report it.
     """
 
     runs: int
@@ -174,8 +175,8 @@ class Memory:
     """Resident memory: after importing the runtime, at its peak, and the difference.
 
     These three are None where the system refuses to reset the peak, and `refused` says why.
-    `arena_bytes` are the runtime's tensors, where it tells; the delegate's own tensors and packed
-    weights are part of the resident memory too.
+    `arena_bytes` are the runtime's tensors, where it reports them; the delegate's own tensors and
+    packed weights are part of the resident memory too.
     """
 
     baseline_bytes: int | None = None
@@ -189,9 +190,9 @@ class Memory:
 
 @dataclass(frozen=True)
 class Parity:
-    """The outputs for the seeded random inputs, against another setup that ran the same file.
+    """The outputs for the seeded random inputs, compared with a reference for the same file.
 
-    `reference` is None in the first setup that succeeded, to which the others are compared.
+    `reference` is the host's backend, else the first one that succeeded; None for that one itself.
     `argmax_agreement` is None where the outputs are not one vector of classes.
     """
 
@@ -204,11 +205,11 @@ class Parity:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The labelled data, run on the device: how it did there, and against a reference on the host.
+    """Results on the labelled data: on the device, and compared with a reference on the host.
 
-    `data` names the samples, and `sha256` is that of their inputs as the model is fed with them.
-    `reference` is the host's setup; differences are over all outputs of all samples. Accuracies are
-    fractions of 1, None without labels.
+    `data` names the samples, and `sha256` is that of their inputs as the model gets them.
+    `reference` is the host's backend; differences are over all outputs of all samples. Accuracies
+    are fractions of 1, None without labels.
     """
 
     data: str
@@ -224,10 +225,10 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Conditions:
-    """One moment on the host; None where the system does not tell.
+    """Readings at one moment on the host; None where they are unknown.
 
-    `clock_mhz` is that of the slowest core that the process might use. `throttling` names what
-    holds the clock down at this moment.
+    `clock_mhz` is that of the slowest core that the process might use. `throttling` names the
+    causes that hold the clock down at this moment.
     """
 
     load_1min: float | None = None
@@ -239,10 +240,10 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Disturbance:
-    """What else happened during warm-up and samples; None where the system does not tell.
+    """Other activity during warm-up and samples; None where it is unknown.
 
-    `other_cores` is how many cores other processes kept busy on average, `stolen_cores` how many
-    the hypervisor gave to other machines.
+    `other_cores` is the mean number of cores that other processes kept busy, `stolen_cores` the
+    mean number that the hypervisor gave to other machines.
     """
 
     other_cores: float | None = None
@@ -254,9 +255,9 @@ class Disturbance:
 
 @dataclass(frozen=True)
 class Energy:
-    """What a meter of the board counted while inferences ran one after the other.
+    """Energy that a meter of the board counted while inferences ran one after the other.
 
-    `source` tells which meter, and so what it counts (`edge/runner/energy.py`). `idle_watts` is its
+    `source` names the meter, and so what it covers (`edge/runner/energy.py`). `idle_watts` is its
     reading while nothing ran; it is not subtracted.
     """
 
@@ -270,7 +271,7 @@ class Energy:
 
 @dataclass(frozen=True)
 class OpTime:
-    """One op of the file: its mean time, or None where the runtime ran it and tells none.
+    """One op of the file with its mean time; None where the runtime ran it, which reports none.
 
     `op` joins the ops that the delegate merged; `kernel` is the delegate's variant.
     """
@@ -284,7 +285,7 @@ class OpTime:
 
 @dataclass(frozen=True)
 class Profile:
-    """Times of the delegate's ops, in runs of their own; `total_ns` is the mean of a whole run."""
+    """Times of the delegate's ops, in separate runs; `total_ns` is the mean of a whole run."""
 
     runs: int
     total_ns: float
@@ -293,7 +294,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Row:
-    """One cell of the benchmark: a model on a setup on a host."""
+    """One cell of the benchmark: a model on a backend on a host."""
 
     run: Run
     host: Host
@@ -318,3 +319,44 @@ class Row:
             raise ValueError(f"status is {self.status!r}, not one of {', '.join(STATUSES)}")
         if self.status != OK and not self.reason:
             raise ValueError(f"a row that is {self.status} needs a reason")
+
+
+@dataclass(frozen=True)
+class CellKey:
+    """The identity of a benchmark cell: rows with equal keys are repeated measurements of it.
+
+    `file` is the SHA-256 of the model's file.
+    """
+
+    device: str
+    file: str
+    backend: str
+    threads: int
+    affinity: str | None
+    mode: str | None
+
+    @classmethod
+    def of(cls, row: Row) -> "CellKey":
+        """The cell that a row belongs to."""
+        setup = row.setup
+        return cls(
+            row.host.device, row.model.sha256, setup.name, setup.threads, setup.affinity, setup.mode
+        )
+
+    @property
+    def how(self) -> tuple[int, str | None, str | None]:
+        """Threads, affinity and mode: latencies of different backends compare if these agree."""
+        return self.threads, self.affinity, self.mode
+
+    @property
+    def label(self) -> str:
+        """The backend and how it ran: `lce`, or `lce, 2 threads on big cores, single-stream`."""
+        parts = [self.backend]
+        if self.threads != 1:
+            parts.append(f"{self.threads} threads")
+        if self.affinity is not None:
+            kind = self.affinity in ("big", "little")
+            parts.append(f"{self.affinity} cores" if kind else f"cores {self.affinity}")
+        if self.mode not in (None, "standard", "custom"):
+            parts.append(str(self.mode))
+        return ", ".join(parts)

@@ -10,19 +10,21 @@ from edge.results.row_json import from_json, to_json
 from onebit.errors import OnebitError, UsageError
 
 ROW_START = b'{"run": {'
+PathLike = str | os.PathLike[str]
 
 
 class RowWriter:
     """Writes rows to a file, each flushed to disk as it comes, so that a kill loses no earlier one.
 
-    What the file held stays until the first row is written, then it is replaced, or kept in front
-    when `append` is set.
+    Rows that the file holds are kept in front of the new ones. Without `append` they stay until
+    the first new row is written, which then replaces them.
 
     Raises:
-        UsageError: The path is a folder or cannot be written; known before anything is measured.
+        UsageError: The path is a folder, cannot be written, or holds something other than rows;
+            known before anything is measured.
     """
 
-    def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
+    def __init__(self, path: PathLike, append: bool = True) -> None:
         self._path, self._replace = Path(path), not append
         existed = self._path.exists()
         try:
@@ -32,9 +34,15 @@ class RowWriter:
             blocked = isinstance(error, FileExistsError | NotADirectoryError)
             reason = f"{self._path.parent} is not a folder" if blocked else error.strerror
             raise UsageError(
-                f"cannot write {path}: {reason}; give another path after -o"
+                f"cannot write {path}: {reason}", hint="give another path after -o"
             ) from error
         self._created = not existed
+        if existed:
+            try:
+                repair_rows(self._path)
+            except OnebitError:
+                self._file.close()
+                raise
 
     def write(self, row: Row) -> None:
         """Appends one row.
@@ -60,25 +68,41 @@ class RowWriter:
             self._path.unlink(missing_ok=True)
 
 
-def cut_torn_line(path: str | os.PathLike[str]) -> None:
-    """Removes a last line that a kill left unfinished, so that rows can be appended.
+def repair_rows(path: PathLike) -> None:
+    """Ends a file of rows with a whole line, so that rows can be appended.
+
+    A last line that a kill left unfinished is removed; a whole row gets its missing line break.
 
     Raises:
-        OnebitError: The file cannot be changed, or what it ends with was never a row.
+        UsageError: The file holds something other than result rows.
+        OnebitError: The file cannot be read or changed.
     """
     try:
         with open(path, "r+b") as file:
             content = file.read()
             start = content.rfind(b"\n") + 1
-            torn = content[start:]
-            if torn and not torn.startswith(ROW_START) and not ROW_START.startswith(torn):
-                raise OnebitError(f"{path} does not end with a result row; give another file")
-            file.truncate(start)
+            first, last = content[:start].strip().partition(b"\n")[0], content[start:].strip()
+            unfinished = last.startswith(ROW_START) or ROW_START.startswith(last)
+            if (first and not _is_row(first)) or not (unfinished or _is_row(last)):
+                raise UsageError(
+                    f"{path} holds something other than result rows", hint="give another file"
+                )
+            if _is_row(last):
+                file.write(b"\n")
+            else:
+                file.truncate(start)
     except OSError as error:
-        raise OnebitError(f"cannot mend {path}: {error.strerror}") from error
+        raise OnebitError(f"cannot repair {path}: {error.strerror}") from error
 
 
-def read_rows(paths: Iterable[str | os.PathLike[str]]) -> list[Row]:
+def _is_row(line: bytes) -> bool:
+    try:
+        return bool(from_json(line.decode()))
+    except ValueError:
+        return False
+
+
+def read_rows(paths: PathLike | Iterable[PathLike]) -> list[Row]:
     """The rows of one or more JSON Lines files, in their order; blank lines are skipped.
 
     Raises:
@@ -86,7 +110,7 @@ def read_rows(paths: Iterable[str | os.PathLike[str]]) -> list[Row]:
             the line.
     """
     rows = []
-    for path in paths:
+    for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
         try:
             text = Path(path).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""Rows as lines of JSON, and back; reads what older versions wrote."""
+"""Rows as lines of JSON, and back; reads rows of older versions."""
 
 import dataclasses
 import functools
@@ -8,6 +8,7 @@ import typing
 from typing import Any
 
 from edge.results.row import SCHEMA_VERSION, Row
+from onebit.secrets import without_passwords
 
 
 def to_json(row: Row) -> str:
@@ -35,7 +36,14 @@ def from_json(line: str) -> Row:
         )
     if version == 1:
         content = _upgraded_from_1(content)
-    return _decode(Row, content, "row")
+    row: Row = _decode(Row, content, "row")
+    # Version 0.1.0 took passwords in addresses and recorded them.
+    return dataclasses.replace(
+        row,
+        run=dataclasses.replace(row.run, command=without_passwords(row.run.command)),
+        host=dataclasses.replace(row.host, device=without_passwords(row.host.device)),
+        reason=row.reason and without_passwords(row.reason),
+    )
 
 
 def _upgraded_from_1(content: dict[str, Any]) -> dict[str, Any]:

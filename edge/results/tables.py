@@ -8,21 +8,23 @@ from pathlib import PurePath
 from typing import Any
 
 from edge.results import units
-from edge.results.row import INVALID, OK, Model, Profile, Row
+from edge.results.row import INVALID, OK, CellKey, Model, Profile, Row
 
 BENCH_COLUMNS = {
     "model": "model",
-    "setup": "setup",
+    "setup": "backend",
     "p50": "p50",
     "p90": "p90",
     "p99": "p99",
     "spread": "spread",
     "memory": "memory",
-    "accuracy": "accuracy here",
-    "same_class": "same class as the reference",
+    "accuracy": "accuracy",
+    "same_class": "same class",
     "status": "status",
-    "reason": "reason",
 }
+OPTIONAL = ("memory", "p90", "spread", "p99")
+"""Columns that a narrow table leaves out, the last ones first."""
+
 EVALUATED = ("accuracy", "same_class")
 """Columns that only rows with data fill."""
 
@@ -38,18 +40,9 @@ PROFILE_COLUMNS = {
 EMULATED = " (emulated)"
 
 
-def setup_label(row: Row) -> str:
-    """The setup as people read it: `lce`, or `lce, 2 threads on big cores, single-stream`."""
-    setup = row.setup
-    parts = [setup.name]
-    if setup.threads != 1:
-        parts.append(f"{setup.threads} threads")
-    if setup.affinity is not None:
-        kind = setup.affinity in ("big", "little")
-        parts.append(f"{setup.affinity} cores" if kind else f"cores {setup.affinity}")
-    if setup.mode not in (None, "standard", "custom"):
-        parts.append(str(setup.mode))
-    return ", ".join(parts)
+def backend_label(row: Row) -> str:
+    """The backend and how it ran: `lce`, or `lce, 2 threads on big cores, single-stream`."""
+    return CellKey.of(row).label
 
 
 def device_label(row: Row) -> str:
@@ -63,7 +56,7 @@ def host_label(row: Row) -> str:
 
 
 def bench_columns(rows: Iterable[Row]) -> dict[str, str]:
-    """`BENCH_COLUMNS`, without what no row was asked for; with devices if there are several."""
+    """`BENCH_COLUMNS` without those that no row fills; with devices if there are several."""
     rows = list(rows)
     evaluated = any(row.evaluation is not None for row in rows)
     several = len({device_label(row) for row in rows}) > 1
@@ -73,18 +66,19 @@ def bench_columns(rows: Iterable[Row]) -> dict[str, str]:
 
 
 def bench_line(row: Row) -> dict[str, Any]:
-    """A row's cells for `BENCH_COLUMNS`; an emulated machine's times and memory are left out."""
+    """A row's cells for `BENCH_COLUMNS`, without times and memory of an emulated machine."""
     real = not row.host.emulated
-    evaluation, told = row.evaluation, row.aggregates if real else None
+    evaluation, aggregates = row.evaluation, row.aggregates if real else None
     summary, memory = (row.summary, row.memory) if real else (None, None)
     p50 = summary and units.milliseconds(summary.p50_ns)
-    if told is not None:
-        p50 = units.milliseconds(told.mean_ns if told.p50_ns is None else told.p50_ns)
-        p50 += " (mean)" if told.p50_ns is None else ""
+    if aggregates is not None:
+        only_mean = aggregates.p50_ns is None
+        p50 = units.milliseconds(aggregates.mean_ns if only_mean else aggregates.p50_ns)
+        p50 += " (mean)" if only_mean else ""
     return {
         "device": device_label(row),
         "model": row.model.name,
-        "setup": setup_label(row),
+        "setup": backend_label(row),
         "p50": p50,
         "p90": summary and units.milliseconds(summary.p90_ns),
         "p99": summary and units.milliseconds(summary.p99_ns),
@@ -93,7 +87,6 @@ def bench_line(row: Row) -> dict[str, Any]:
         "accuracy": evaluation and _known(units.percent(evaluation.accuracy)),
         "same_class": evaluation and _known(units.percent(evaluation.argmax_agreement)),
         "status": row.status,
-        "reason": row.reason,
     }
 
 
@@ -104,7 +97,7 @@ def _known(text: str) -> str | None:
 def profile_lines(profile: Profile) -> list[dict[str, Any]]:
     """A profile's cells for `PROFILE_COLUMNS`, in the order of the file.
 
-    The last line is what remains of a run: the ops without a time, and the runtime itself.
+    The last line is the rest of a run: the ops without a time, and the runtime itself.
     """
     timed = sum(op.time_ns or 0.0 for op in profile.ops)
     lines: list[dict[str, Any]] = [
@@ -119,7 +112,7 @@ def profile_lines(profile: Profile) -> list[dict[str, Any]]:
         for op in profile.ops
     ]
     rest = max(0.0, profile.total_ns - timed)
-    remains = {"op": "all else", "time": f"{rest / 1000:.2f} µs"}
+    remains = {"op": "everything else", "time": f"{rest / 1000:.2f} µs"}
     return [*lines, {**remains, "share": f"{rest / profile.total_ns:.0%}"}]
 
 
@@ -175,18 +168,17 @@ def distinctly_named(rows: Sequence[Row]) -> list[Row]:
 def latest(rows: Iterable[Row]) -> list[Row]:
     """The last row of each cell, in the order of their first rows.
 
-    A cell is a host, a file, and a setup with its threads, cores and mode.
+    A file that was written again under its path is the same cell.
     """
     cells: dict[Any, Row] = {}
     for row in rows:
-        model, setup = row.model, row.setup
-        how = (setup.name, setup.threads, setup.affinity, setup.mode)
-        cells[host_label(row), model.name, model.file, how] = row
+        key = dataclasses.replace(CellKey.of(row), file=row.model.file)
+        cells[key, host_label(row), row.model.name] = row
     return list(cells.values())
 
 
 def measured(rows: Iterable[Row]) -> list[Row]:
-    """The rows that hold samples, trusted or not."""
+    """The rows with samples, trusted or not."""
     return [row for row in rows if row.status in (OK, INVALID) and row.summary is not None]
 
 
@@ -196,7 +188,7 @@ def timed(rows: Iterable[Row]) -> list[Row]:
 
 
 def aggregated(rows: Iterable[Row]) -> list[Row]:
-    """The rows of real machines whose program told means and extremes, and no samples."""
+    """The rows of real machines that hold summary statistics only, no samples."""
     return [row for row in rows if row.aggregates is not None and not row.host.emulated]
 
 

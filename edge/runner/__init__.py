@@ -1,4 +1,4 @@
-"""What runs on the device: measures `.tflite` files and prints JSON documents.
+"""The runner, which works on the device: measures `.tflite` files and prints JSON documents.
 
 The package goes to a device as one file, `runner.pyz` (`edge/devices/runner_archive.py`), and needs
 Python 3.8, numpy and one of ai-edge-litert, tflite-runtime, TensorFlow or larq-compute-engine, and
@@ -16,8 +16,8 @@ A request is `{"action": "probe"}`, which describes the machine, or
      "energy_seconds": 2.0}
 
 or `"evaluate"` with the same model, runtime, options, threads, delegate and affinity, which only
-runs inputs, `"data_path": "data.npy"` ([N, …]) or those of seed and parity_inputs, and writes the
-outputs.
+runs inputs and writes the outputs: those in `"data_path": "data.npz"` (an array `input_0`, …
+`[N, …]` for each input of the model, in the file's order), or those of seed and parity_inputs.
 
 The answer is `{"status": "ok", ...}` or `{"status": "failed", "reason": "..."}`. It is the only
 thing on standard output: what native libraries print meanwhile goes to standard error.

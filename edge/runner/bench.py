@@ -10,6 +10,7 @@ from .cores import pin
 from .energy import measure_energy
 from .inputs import (
     data_inputs,
+    load_samples,
     output_digest,
     random_inputs,
     save_outputs,
@@ -42,7 +43,7 @@ def bench(request):
     first_inference_ns = time.perf_counter_ns() - start
 
     gc.disable()
-    # The warm-up is part of what is watched: samples of a small model alone last too short to tell.
+    # The warm-up is watched too: the samples of a small model are over too soon.
     before = conditions(cpus)
     warmup_runs, steady = warm_up(interpreter.run, inputs, request["warmup_seconds"])
     taken = take_samples(
@@ -99,7 +100,7 @@ def evaluate(request):
     interpreter = import_runtime(request["runtime"])
     load(interpreter, request)
     if request.get("data_path"):
-        samples = np.load(request["data_path"], allow_pickle=False)
+        samples = load_samples(request["data_path"])
         fed = data_inputs(samples, interpreter.inputs, interpreter.quantization)
     else:
         rng = np.random.default_rng(request["seed"])

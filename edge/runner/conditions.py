@@ -1,4 +1,4 @@
-"""What may disturb a measurement, read before and after it."""
+"""Conditions that may disturb a measurement, read before and after it."""
 
 import os
 import time
@@ -7,12 +7,14 @@ from .cores import CPU
 from .files import find, read_number, read_text
 from .pi import vcgencmd
 
-PI_FLAGS = "/sys/devices/platform/soc/soc:firmware/get_throttled"
+THROTTLED_PATH = "/sys/devices/platform/soc/soc:firmware/get_throttled"
+THROTTLE_FLAGS = ("under-voltage", "clock capped", "throttled", "soft temperature limit")
+"""The Raspberry Pi's `get_throttled`: bits 0 to 3 at this moment, 16 to 19 since it was booted."""
 CPU_COOLING = ("cpufreq", "cpu", "processor")
 
 
 def conditions(cpus=None):
-    """What may disturb a measurement, at this moment.
+    """The conditions at this moment.
 
     Args:
         cpus: The cores whose clocks and governors count; core 0 when None.
@@ -55,7 +57,7 @@ def temperature():
     zones = []
     for folder in find("/sys/class/thermal/thermal_zone*"):
         degrees = read_number(folder + "/temp", 1e-3)
-        # Sensors that are switched off tell 0, or less than the coldest winter.
+        # Disabled sensors report 0 or an impossibly low temperature.
         if degrees is not None and 0 < degrees < 200:
             zones.append(((read_text(folder + "/type") or "").lower(), degrees))
     of_cpu = [d for kind, d in zones if "cpu" in kind or "soc" in kind or "x86_pkg" in kind]
@@ -72,12 +74,8 @@ def throttle_count():
 
 
 def pi_throttle_flags():
-    """The Raspberry Pi's flags, or None elsewhere.
-
-    Bits 0 to 3: under-voltage, clock capped, throttled, soft temperature limit, at this moment;
-    bits 16 to 19: the same at some time since boot.
-    """
-    text = read_text(PI_FLAGS)
+    """The Raspberry Pi's flags (`THROTTLE_FLAGS`), or None elsewhere."""
+    text = read_text(THROTTLED_PATH)
     if text is None:
         text = (vcgencmd("get_throttled") or "").strip().rpartition("=")[2]
     try:

@@ -3,6 +3,7 @@
 import os
 import re
 
+from .errors import RequestError
 from .files import find, read_number, read_text
 
 CPU = "/sys/devices/system/cpu/cpu"
@@ -19,6 +20,8 @@ ARM_PARTS = {
 }  # fmt: skip
 ARM = "0x41"
 
+AFFINITY = r"big|little|\d+(,\d+)*"
+
 
 def clusters():
     """Groups of cores of one kind, the most powerful first.
@@ -27,7 +30,7 @@ def clusters():
     clock and model agree.
 
     Returns:
-        A list of `{"cpus", "capacity", "max_mhz", "core"}`; empty where /sys tells of no cores.
+        A list of `{"cpus", "capacity", "max_mhz", "core"}`; empty where /sys lists no cores.
     """
     models = _models()
     found: dict = {}
@@ -73,22 +76,22 @@ def _models():
 def chosen_cpus(affinity):
     """The cores that `big`, `little` or a list such as `0,2` names.
 
-    `big` are those of the greatest capacity, or highest clock where the kernel tells no capacity,
+    `big` are those of the greatest capacity, or highest clock where the kernel has no capacities,
     `little` those of the least; cores in between belong to neither.
 
     Raises:
-        ValueError: The machine's cores are all alike, /sys does not tell, or the text is neither.
+        RequestError: The machine has no big and little cores, or the text is neither.
     """
+    if not re.match("(" + AFFINITY + ")$", affinity):
+        raise RequestError(f"affinity {affinity!r} is not big, little or a list of cores")
     if affinity not in ("big", "little"):
-        if not re.match(r"\d+(,\d+)*$", affinity):
-            raise ValueError(f"affinity {affinity!r} is not big, little or a list of cores")
         return sorted({int(part) for part in affinity.split(",")})
     groups = clusters()
     powers = {_power(group) for group in groups}
     if len(powers) < 2:
-        known = "alike" if groups and powers != {(0, 0.0)} else "not told apart by /sys"
-        raise ValueError(
-            f"affinity {affinity}: the cores of this machine are {known}; name them, such as 0,1"
+        raise RequestError(
+            f"affinity {affinity}: this machine has no big and little cores; "
+            "name cores by their numbers, such as 0,1"
         )
     wanted = max(powers) if affinity == "big" else min(powers)
     return sorted(cpu for g in groups if _power(g) == wanted for cpu in g["cpus"])
@@ -98,17 +101,19 @@ def pin(affinity):
     """Keeps this process, and the threads that it will start, on the chosen cores.
 
     Returns:
-        The cores on which it may run, None where the system does not tell.
+        The cores on which it may run, None where the system does not report them.
 
     Raises:
-        ValueError: The cores cannot be chosen or the system refuses them.
+        RequestError: The cores cannot be chosen or the system refuses them.
     """
     if affinity:
         cpus = chosen_cpus(affinity)
         try:
             os.sched_setaffinity(0, cpus)
         except (OSError, AttributeError) as error:
-            raise ValueError(f"cannot run on cores {cpus}: {error}") from error
+            names = ", ".join(map(str, cpus))
+            reason = getattr(error, "strerror", None) or "this system cannot do it"
+            raise RequestError(f"cannot run on the cores {names}: {reason}") from error
     try:
         return sorted(os.sched_getaffinity(0))
     except (OSError, AttributeError):

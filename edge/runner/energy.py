@@ -74,7 +74,7 @@ class Power:
 
 
 def find_meter():
-    """The meter of this machine that tells most exactly what the processor takes, or None."""
+    """The meter of this machine that measures the processor most exactly, or None."""
     packages = [
         folder
         for folder in find("/sys/class/powercap/intel-rapl:*")
@@ -91,9 +91,9 @@ def find_meter():
 
 
 def pi_watts():
-    """What the Raspberry Pi 5's power chip says that its rails deliver, in watts; None elsewhere.
+    """The power of a Raspberry Pi 5's rails as its power chip reports it, in watts; None elsewhere.
 
-    The sum of current times voltage over the rails of which both are told.
+    The sum of current times voltage over the rails for which both are known.
     """
     rails: dict = {}
     for line in (vcgencmd("pmic_read_adc") or "").splitlines():
@@ -105,7 +105,7 @@ def pi_watts():
 
 
 def battery_watts():
-    """What a battery delivers in watts; None unless one is being discharged and tells."""
+    """The power that a battery delivers in watts; None unless one is being discharged."""
     for folder in find("/sys/class/power_supply/*"):
         if read_text(folder + "/type") != "Battery" or read_text(folder + "/scope") == "Device":
             continue
@@ -122,11 +122,11 @@ def battery_watts():
 
 
 def measure_energy(run, inputs, seconds):
-    """The energy of inferences one after the other, in a time of their own; None without a meter.
+    """The energy of inferences one after the other, after the samples; None without a meter.
 
     Returns:
-        `{"source", "joules", "seconds", "inferences", "idle_watts"}`; the last is what the same
-        meter said in the second before, when this process slept.
+        `{"source", "joules", "seconds", "inferences", "idle_watts"}`; the last is the reading of
+        the same meter in the second before, when this process slept.
     """
     meter = find_meter()
     if meter is None or seconds <= 0:

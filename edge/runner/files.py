@@ -1,4 +1,4 @@
-"""Small files of /proc and /sys; what a system does not tell is None."""
+"""Small files of /proc and /sys; None where they are missing."""
 
 import glob
 

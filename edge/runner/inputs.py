@@ -1,9 +1,11 @@
-"""What models are fed with, and what came out."""
+"""Inputs of models, and their outputs."""
 
 # ruff: noqa: B905 - zip() takes `strict` from Python 3.10 on, and boards have older ones
 import hashlib
 
 import numpy as np
+
+from .errors import RequestError
 
 
 def random_inputs(rng, inputs):
@@ -25,33 +27,50 @@ def random_inputs(rng, inputs):
     return arrays
 
 
-def data_inputs(samples, inputs, quantization):
-    """Yields what the model takes for each of the samples `[N, ...]`.
+def load_samples(path):
+    """The arrays `[N, ...]` of `input_0`, `input_1`, … of an `.npz` file."""
+    with np.load(path, allow_pickle=False) as archive:
+        return [archive[f"input_{index}"] for index in range(len(archive.files))]
 
-    Where the samples are float and the model takes integers, they are quantized as the file says:
+
+def data_inputs(samples, inputs, quantization):
+    """Yields the model's inputs for each sample; the harness has checked that they fit.
+
+    Where samples are float and the model takes integers, they are quantized by the file's scale:
     round(x / scale) + zero point, saturated. Integers, such as tokens, stay as they are.
 
+    Args:
+        samples: An array `[N, ...]` for each input of the model.
+        inputs: `(shape, dtype)` of each.
+        quantization: `(scale, zero point)` of each.
+
     Raises:
-        ValueError: The samples do not fit the model.
+        RequestError: The samples do not fit the model.
     """
-    if len(inputs) != 1:
-        raise ValueError(f"the model has {len(inputs)} inputs and the data one")
-    (shape, dtype), (scale, zero_point) = inputs[0], quantization[0]
-    if tuple(shape) != (1, *samples.shape[1:]):
-        raise ValueError(
-            f"the model takes {list(shape)}, a sample of the data is {[1, *samples.shape[1:]]}"
+    if len(inputs) != len(samples):
+        raise RequestError(
+            f"the model has {len(inputs)} inputs, the data have {len(samples)} arrays"
         )
-    if dtype.kind == "f" and samples.dtype.kind != "f":
-        raise ValueError(f"the model takes {dtype}, the data are {samples.dtype}: preprocess them")
-    quantized = dtype.kind != "f" and samples.dtype.kind == "f"
-    if quantized and not scale:
-        raise ValueError(f"the model takes {dtype} without a scale, the data is float")
-    for sample in samples:
-        array = sample[np.newaxis]
-        if quantized:
-            limits = np.iinfo(dtype)
-            array = np.clip(np.round(array / scale) + zero_point, limits.min, limits.max)
-        yield [np.ascontiguousarray(array, dtype=dtype)]
+    for (shape, _), array in zip(inputs, samples):
+        if tuple(shape) != (1, *array.shape[1:]):
+            raise RequestError(
+                f"the model takes {list(shape)}, a sample of the data is {[1, *array.shape[1:]]}"
+            )
+    for sample in zip(*samples):
+        yield [
+            _fitted(array[np.newaxis], dtype, *parameters)
+            for array, (_, dtype), parameters in zip(sample, inputs, quantization)
+        ]
+
+
+def _fitted(array, dtype, scale, zero_point):
+    """A sample of an input in the model's type."""
+    if dtype.kind in "iu" and array.dtype.kind == "f":
+        if not scale:
+            raise RequestError(f"the model takes {dtype} without a scale, the data are floats")
+        limits = np.iinfo(dtype)
+        array = np.clip(np.round(array / scale) + zero_point, limits.min, limits.max)
+    return np.ascontiguousarray(array, dtype=dtype)
 
 
 def stack_outputs(outputs):

@@ -1,14 +1,13 @@
-"""What `edge doctor` wants to know of the machine beyond what every row says."""
+"""Facts for `edge doctor`, beyond those of every row."""
 
 import os
 import shutil
 import time
 
-from .conditions import active_cooling, cpu_seconds, pi_throttle_flags
+from .conditions import THROTTLE_FLAGS, active_cooling, cpu_seconds, pi_throttle_flags
 from .files import find, read_number, read_text
 
 WATCH_SECONDS = 1.0
-PI_FLAGS = ("under-voltage", "clock capped", "throttled", "soft temperature limit")
 
 
 def inspect():
@@ -28,7 +27,7 @@ def inspect():
 
 def named(flags):
     """The names of the Raspberry Pi's lowest four flags that are set."""
-    return [name for bit, name in enumerate(PI_FLAGS) if flags & (1 << bit)]
+    return [name for bit, name in enumerate(THROTTLE_FLAGS) if flags & (1 << bit)]
 
 
 def busy_cores():
@@ -51,7 +50,7 @@ def memory_bytes(field):
 
 
 def swapped_bytes():
-    """How much is swapped out, or None."""
+    """Swapped bytes, or None."""
     total, free = memory_bytes("SwapTotal"), memory_bytes("SwapFree")
     return None if total is None or free is None else total - free
 

@@ -19,7 +19,7 @@ X86 = ("x86_64", "i686", "i386", "AMD64")
 
 
 def probe():
-    """What a row says of the machine; None where it does not tell."""
+    """The facts about the machine that go into every row; None where they are unknown."""
     cpuinfo: dict = {}
     for line in (read_text("/proc/cpuinfo") or "").splitlines():
         key, _, value = line.partition(":")

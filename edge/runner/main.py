@@ -5,13 +5,14 @@ import json
 import os
 import sys
 
+from .errors import RequestError
 from .files import read_text
 from .inspection import inspect
 from .machine import probe
 
 
 def bench(request):
-    """Measures; what it takes is imported here, as the other actions need no numpy."""
+    """Measures; NumPy is imported here, as the other actions do without."""
     from .bench import bench as measure
 
     return measure(request)
@@ -44,6 +45,34 @@ def stdout_kept_clean():
         answer.close()
 
 
+def act(text):
+    """The fields of the answer to a request, which is JSON.
+
+    Raises:
+        RequestError: It is not, or names no known action.
+    """
+    try:
+        request = json.loads(text)
+        action = ACTIONS[request["action"]]
+    except ValueError as error:
+        raise RequestError("the request is not JSON") from error
+    except (KeyError, TypeError) as error:
+        known = ", ".join(ACTIONS)
+        raise RequestError("the request names none of the actions " + known) from error
+    return action(request)
+
+
+def reason_of(error):
+    """An exception in one line: messages of runtimes and the system speak for themselves."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else "no message"
+    if isinstance(error, MemoryError):
+        return "out of memory" + (": " + lines[0] if lines else "")
+    if isinstance(error, (RequestError, ImportError, OSError, RuntimeError, ValueError)):
+        return text
+    return f"the runner has a bug ({type(error).__name__}): {text}"
+
+
 def main(arguments):
     """Answers the request in the file that is named, or on standard input."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -51,13 +80,10 @@ def main(arguments):
     with stdout_kept_clean() as answer:
         try:
             text = read_text(arguments[0]) if arguments else sys.stdin.read()
-            request = json.loads(text or "")
             document = {"status": "ok"}
-            document.update(ACTIONS[request["action"]](request))
+            document.update(act(text or ""))
         except Exception as error:  # the harness makes a row of it, whatever it is
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            reason = type(error).__name__ + (": " + lines[0] if lines else "")
-            document = {"status": "failed", "reason": reason}
+            document = {"status": "failed", "reason": reason_of(error)}
         json.dump(document, answer, allow_nan=False)
         answer.write("\n")
     return 0 if document["status"] == "ok" else 1

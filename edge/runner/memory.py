@@ -23,4 +23,4 @@ def reset_peak_memory():
     except OSError as error:
         return None, f"/proc/self/clear_refs: {error.strerror or error}"
     peak = peak_memory()
-    return peak, None if peak is not None else "/proc/self/status tells no VmHWM"
+    return peak, None if peak is not None else "/proc/self/status has no VmHWM"

@@ -1,4 +1,4 @@
-"""What a Raspberry Pi's firmware tells."""
+"""Values from a Raspberry Pi's firmware."""
 
 import shutil
 import subprocess
@@ -7,11 +7,11 @@ VCGENCMD_SECONDS = 5
 
 
 def vcgencmd(command):
-    """What the firmware's tool prints for a command, or None where there is no such tool."""
+    """The output of the firmware's tool for a command, or None where there is no such tool."""
     if not shutil.which("vcgencmd"):
         return None
     try:
-        told = subprocess.run(
+        done = subprocess.run(
             ["vcgencmd", command],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -19,4 +19,4 @@ def vcgencmd(command):
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return told.stdout.decode(errors="replace")
+    return done.stdout.decode(errors="replace")

@@ -148,7 +148,7 @@ class Board:
         return None
 
     def processes(self) -> dict[int, str]:
-        """What runs on the board: numbers on this machine and command lines, without emulator."""
+        """The board's processes: numbers on this machine and command lines, without emulator."""
         init = self._init()
         if init is None:
             return {}
@@ -173,7 +173,7 @@ class Board:
         return len(numbers)
 
     def files(self) -> set[str]:
-        """What lies in the board's temporary folders and home, also when the board is down."""
+        """The files in the board's temporary folders and home, also when the board is down."""
         found = set()
         for place in PLACES:
             # A small disk exists in the namespace alone.
@@ -198,7 +198,7 @@ class Board:
 
 
 def interpreters() -> list[str]:
-    """How the kernel is told to run aarch64 and armv7 programs, as Debian's packages tell it.
+    """The kernel's registrations for aarch64 and armv7 programs, as Debian's packages have them.
 
     Raises:
         UnavailableError: The emulators are missing.

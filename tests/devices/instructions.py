@@ -21,7 +21,7 @@ MCA_ITERATIONS = 100
 
 @dataclass(frozen=True)
 class Counts:
-    """What one inference executes.
+    """The instructions that one inference executes.
 
     Attributes:
         inference: Instructions of the interpreter's `invoke`, with XNNPACK's and Python's call.

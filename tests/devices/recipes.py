@@ -1,4 +1,4 @@
-"""What the emulated userlands are made of: Debian's packages, and wheels pinned by their hashes."""
+"""The parts of the emulated userlands: Debian's packages, and wheels pinned by their hashes."""
 
 from dataclasses import dataclass, field
 

@@ -60,8 +60,8 @@ def test_tool_is_run_with_the_delegate(android):
 @pytest.mark.parametrize(
     ("script", "arguments", "reason"),
     [
-        ("echo ERROR: no such model; exit 1", (), "ended with code 1 and told no timings: ERROR"),
-        ("kill -11 $$", (), "ended with code 139 and told no timings"),
+        ("echo ERROR: no such model; exit 1", (), "exited with code 1, no timings printed: ERROR"),
+        ("kill -11 $$", (), "exited with code 139, no timings printed"),
         (HANGS, ("--timeout", "3"), "no result within the time limit of 3 s"),
     ],
     ids=["refused", "crash", "hang"],

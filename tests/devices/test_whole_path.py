@@ -89,6 +89,7 @@ def test_names_with_spaces_quotes_and_dashes_are_safe(ssh_board, harness, residu
     run = harness(write_client(tmp_path / "bin", [board]))
     rows = run.bench(*DELEGATE, "--device", ssh_of(board), "--", str(odd))
     assert rows[0]["status"] in ("ok", "invalid"), rows[0]["reason"]
+    assert rows[0]["summary"]["runs"] >= 3
     assert board.files() == before
 
 

@@ -81,6 +81,20 @@ def binary_file(tmp_path_factory):
     return ModelFile(path, model)
 
 
+@pytest.fixture(scope="session")
+def two_inputs_file(tmp_path_factory):
+    """A float network with the inputs `left` of 8 and `right` of 4 values, and three classes."""
+    from onebit.keras import keras
+
+    keras.utils.set_random_seed(3)
+    left, right = keras.Input((8,), name="left"), keras.Input((4,), name="right")
+    hidden = keras.layers.Concatenate()([left, right])
+    model = keras.Model([left, right], keras.layers.Dense(3)(hidden))
+    path = tmp_path_factory.mktemp("models") / "two_inputs.tflite"
+    path.write_bytes(convert(model))
+    return ModelFile(path, model)
+
+
 @pytest.fixture
 def quick_plan():
     """Enough to fill a row; the figures themselves are not looked at."""

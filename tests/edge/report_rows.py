@@ -17,7 +17,12 @@ from edge.results.row import (
     Profile,
 )
 
-TWIN = {"name": "float_mlp", "size_bytes": 11_660_000, "binary_macs": 0, "float_macs": 2_800_000}
+BASELINE = {
+    "name": "float_mlp",
+    "size_bytes": 11_660_000,
+    "binary_macs": 0,
+    "float_macs": 2_800_000,
+}
 
 
 @pytest.fixture
@@ -27,7 +32,7 @@ def some_rows(make_row, failed):
     return [
         make_row(**x86),
         make_row(setup="lce:indirect_bgemm", median_ns=300_000, **x86),
-        make_row(setup="litert", accuracy=0.947, median_ns=600_000, **TWIN, **x86),
+        make_row(setup="litert", accuracy=0.947, median_ns=600_000, **BASELINE, **x86),
         make_row(
             name="binary_connect_mlp",
             status="invalid",
@@ -58,7 +63,7 @@ BOARD = dataclasses.replace(PI, device="board", kind="adb", emulated=True, clust
 
 @pytest.fixture
 def full_row(make_row):
-    """A row in which everything is told that a board can tell."""
+    """A row with every field that a board can fill."""
     row = make_row(setup="litert:delegate", name="binary_net_mlp")
     moments = (
         Conditions(0.25, 48.0, 2400.0, "ondemand"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.bench.runner_answers import measured_row, spoilt
+from edge.bench.runner_answers import marked_invalid, measured_row
 from edge.results.row import Host, Row
 
 MOMENT = {"wall_seconds": 0.0, "process_cpu_seconds": 0.0, "governor": "performance"}
@@ -62,7 +62,7 @@ def test_refused_reset_leaves_memory_unknown_with_the_reason(answer, row):
     memory = measured_row(answer, row).memory
     assert memory.refused == "no such file"
     assert memory.above_baseline_bytes is None
-    # What the delegate tells of itself needs no reset.
+    # The delegate's own figures need no reset.
     assert memory.delegate_constant_bytes == 8
 
 
@@ -84,6 +84,6 @@ def test_incomplete_answer_is_none(answer, row, key):
 
 def test_further_reason_stands_beside_the_first(answer, row):
     measured = measured_row(answer, row)
-    assert spoilt(measured, "wrong answers").reason == "wrong answers"
-    assert spoilt(spoilt(measured, "hot"), "wrong answers").reason == "hot; wrong answers"
-    assert spoilt(measured, "hot").status == "invalid"
+    hot = marked_invalid(measured, "hot")
+    assert (hot.status, hot.reason) == ("invalid", "hot")
+    assert marked_invalid(hot, "wrong answers").reason == "hot; wrong answers"

@@ -13,12 +13,10 @@ import numpy as np
 import pytest
 
 import edge
-from edge.bench import cells
 from edge.bench.cells import plan_cells, run_cells
 from edge.bench.reference import compare_outputs
-from edge.devices import RunnerError
+from edge.devices import Offer, RunnerError
 from edge.devices.local import LocalDevice
-from onebit.delegate import Delegate
 from onebit.errors import UsageError
 
 REPOSITORY = Path(edge.__file__).parent.parent
@@ -59,7 +57,7 @@ def run_with(tmp_path, quick_plan, float_file):
         ("os.kill(os.getpid(), 9)", "the runner was killed by SIGKILL"),
         ("os.write(2, b'free(): bad\\n'); os.abort()", "killed by SIGABRT: free(): bad"),
         ("os._exit(3)", "ended with code 3 and printed '' instead of a result"),
-        ("raise MemoryError('too big')", "MemoryError: too big"),
+        ("raise MemoryError('too big')", "out of memory: too big"),
         ("return {'samples_ns': [1, 2]}", "incomplete"),
         ("return {'samples_ns': [], 'status': 'ok'}", "incomplete"),
         ("return {'status': 'splendid'}", "instead of a result"),
@@ -149,7 +147,7 @@ def wait_for_runner(parent, timeout_seconds=30):
     raise AssertionError("no runner appeared")
 
 
-def test_benchmark_gives_a_row_for_each_file_setup_and_thread_count(
+def test_benchmark_gives_a_row_for_each_file_backend_and_thread_count(
     float_file, binary_file, quick_plan
 ):
     rows = edge.benchmark(
@@ -188,11 +186,10 @@ def test_benchmark_gives_a_row_for_each_file_setup_and_thread_count(
 
 
 @pytest.mark.parametrize("built", [True, False])
-def test_default_setups_suit_the_file(float_file, binary_file, built, monkeypatch, capfd):
-    delegate = Delegate(Path("libonebit_delegate.so"), "onebit-delegate 1") if built else None
-    monkeypatch.setattr(cells, "find_delegate", lambda: delegate)
-    planned = plan_cells([float_file.path, binary_file.path])
-    assert [(c.model.name, c.setup.name) for c in planned] == [
+def test_default_backends_suit_the_file(float_file, binary_file, built, capfd):
+    offer = Offer(frozenset({"lce", "litert"}), delegate=built)
+    planned = plan_cells([float_file.path, binary_file.path], offer=offer)
+    assert [(c.model.name, c.backend.name) for c in planned] == [
         ("float_mlp", "lce"),
         ("float_mlp", "litert"),
         ("binary_net", "lce"),
@@ -202,10 +199,10 @@ def test_default_setups_suit_the_file(float_file, binary_file, built, monkeypatc
     assert ("make delegate" in capfd.readouterr().err) is not built
 
 
-def test_delegate_that_is_not_built_is_refused_with_the_mend(binary_file, monkeypatch):
-    monkeypatch.setattr(cells, "find_delegate", lambda: None)
+def test_delegate_that_is_not_built_is_refused_with_a_hint(binary_file):
+    offer = Offer(frozenset({"litert"}), delegate=False)
     with pytest.raises(UsageError, match="make delegate"):
-        plan_cells([binary_file.path], ["litert:delegate"])
+        plan_cells([binary_file.path], ["litert:delegate"], offer=offer)
 
 
 @pytest.mark.parametrize(("runtimes", "threads"), [([], [1]), (["lce"], []), (["lce"], [0])])

@@ -211,6 +211,6 @@ def test_names_are_shortened_to_fit_and_keep_both_ends(width):
 def test_long_labels_of_a_wide_chart_stand_above_their_rows():
     short, long = (strip([1.0, 2.0], label=label) for label in ("lce", "l" * 90))
     for label, beside in ((short, True), (long, False)):
-        (text,) = of_class(strip_chart([label], 1000, "ms", str), "setup")
+        (text,) = of_class(strip_chart([label], 1000, "ms", str), "backend")
         (box,) = of_class(strip_chart([label], 1000, "ms", str), "box")
         assert (float(text.get("y")) > float(box.get("y"))) is beside

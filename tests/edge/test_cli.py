@@ -2,6 +2,7 @@ import csv
 import io
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -25,9 +26,9 @@ def invoke():
 
 @pytest.fixture
 def rows_path(tmp_path, make_row):
-    """A file of rows: a binary model and its float twin."""
+    """A file of rows: a binary model and its float baseline."""
     path = tmp_path / "rows.jsonl"
-    twin = make_row(
+    baseline = make_row(
         name="float_mlp",
         setup="litert",
         size_bytes=11_660_000,
@@ -35,7 +36,7 @@ def rows_path(tmp_path, make_row):
         binary_macs=0,
         float_macs=2_800_000,
     )
-    path.write_text(to_json(make_row()) + "\n" + to_json(twin) + "\n")
+    path.write_text(to_json(make_row()) + "\n" + to_json(baseline) + "\n")
     return path
 
 
@@ -107,12 +108,73 @@ def test_bench_refuses_wrong_options_before_measuring(invoke, float_file, tmp_pa
         (["--threads", "0"], ["positive"]),
         (["--runs", "0"], ["--runs"]),
         (["--append"], ["-o"]),
+        (["--overwrite"], ["-o"]),
+        (["--overwrite", "--resume", "-o", tmp_path / "x"], ["contradict each other"]),
+        (["--overwrite", "--append", "-o", tmp_path / "x"], ["contradict each other"]),
+        (["-o", path], ["float_mlp.tflite holds something other than result rows"]),
+        (["-o", path, "--overwrite"], ["holds something other than result rows"]),
+        (["--affinity", "big"], ["affinity big: local has no big and little cores"]),
+        (["--affinity", "9999"], ["affinity 9999: local has no core 9999; its cores are"]),
+        (["--device", "ssh://pi:hunter2@board"], ["holds a password"]),
+        (["--device", "ssh:/pi:hunter2@board"], ["is not a device"]),
+        (["--data", tmp_path / "no.npz"], ["there is no file"]),
         (["-o", unwritable / "rows.jsonl"], ["cannot write", "file is not a folder"]),
         (["-o", tmp_path], ["cannot write", "Is a directory"]),
     ]:
         result = invoke("bench", path, *options)
         assert_one_line(result, 2, *parts)
         assert "[1/" not in result.stderr
+        assert "hunter2" not in result.stderr
+    assert path.read_bytes()[4:8] == b"TFL3"
+
+
+def test_bench_keeps_earlier_rows_unless_it_may_overwrite_them(invoke, float_file, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    command = ["bench", float_file.path, "-o", path, "--runtime", "litert", *QUICK]
+    for options, count in (([], 1), ([], 2), (["--append"], 3), (["--overwrite"], 1)):
+        result = invoke(*command, *options)
+        assert result.exit_code == 0, result.output
+        assert len(read_rows(path)) == count
+
+
+def test_bench_refuses_samples_that_do_not_fit_before_measuring(invoke, float_file, tmp_path):
+    data = tmp_path / "x.npz"
+    for arrays, words in [
+        ({"inputs": np.zeros((3, 7), np.float32)}, "takes [1, 784]"),
+        ({"inputs": np.zeros((3, 784), np.uint8)}, "store the samples preprocessed"),
+        ({"inputs": np.full((3, 784), np.nan)}, "NaN"),
+        ({"inputs": np.zeros((0, 784))}, "no samples"),
+        ({"inputs": np.zeros((3, 784)), "labels": np.full((3, 1), 10)}, "has 10 classes"),
+        ({"left": np.zeros((3, 784)), "right": np.zeros((3, 784))}, "has left, right"),
+    ]:
+        np.savez(data, **arrays)
+        result = invoke("bench", float_file.path, "--data", data)
+        assert_one_line(result, 1, words)
+        assert "[1/" not in result.stderr
+
+
+def test_bench_feeds_several_inputs_by_name(invoke, two_inputs_file, tmp_path):
+    rng = np.random.default_rng(2)
+    left, right = (rng.uniform(-1, 1, (20, n)).astype(np.float32) for n in (8, 4))
+    labels = two_inputs_file.keras_model([left, right]).numpy().argmax(-1)
+    np.savez(tmp_path / "two.npz", right=right, left=left, labels=np.eye(3)[labels])
+    path = tmp_path / "rows.jsonl"
+    result = invoke(
+        "bench", two_inputs_file.path, "--data", tmp_path / "two.npz", "-o", path, *QUICK
+    )
+    assert result.exit_code == 0, result.output
+    for row in read_rows(path):
+        assert row.evaluation.accuracy == 1.0
+
+
+def test_bench_warns_of_doubtful_samples(invoke, float_file, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 784)).astype(np.float32)
+    np.savez(tmp_path / "pixels.npz", inputs=pixels)
+    result = invoke(
+        "bench", float_file.path, "--data", tmp_path / "pixels.npz", "--runtime", "litert", *QUICK
+    )
+    assert "warning: " in result.stderr
+    assert "like raw pixels" in result.stderr
 
 
 def test_report_prints_the_headline_and_writes_the_page(invoke, rows_path, tmp_path):
@@ -127,12 +189,12 @@ def test_report_prints_the_headline_and_writes_the_page(invoke, rows_path, tmp_p
 
 def test_report_formats(invoke, rows_path):
     markdown = invoke("report", rows_path, "--format", "md").stdout.splitlines()
-    assert markdown[0].startswith("| model | setup | accuracy in Keras |")
+    assert markdown[0].startswith("| model | backend | accuracy in Keras |")
     assert markdown[1].count("---") == markdown[0].count("|") - 1
     assert markdown[2].startswith("| binary_net_mlp | lce | 94.50 % |")
-    binary, twin = json.loads(invoke("report", rows_path, "--format", "json").stdout)
-    assert binary["compression_twin"] == 11_660_000 / 400_000
-    assert twin["compression_twin"] is None
+    binary, baseline = json.loads(invoke("report", rows_path, "--format", "json").stdout)
+    assert binary["compression_baseline"] == 11_660_000 / 400_000
+    assert baseline["compression_baseline"] is None
     records = list(
         csv.DictReader(io.StringIO(invoke("report", rows_path, "--format", "csv").stdout))
     )
@@ -164,7 +226,7 @@ def test_report_refuses_malformed_rows(invoke, rows_path, tmp_path):
 
 
 def test_report_refuses_an_unwritable_page(invoke, rows_path, tmp_path):
-    assert_one_line(invoke("report", rows_path, "-o", tmp_path), 2, "is a folder")
+    assert_one_line(invoke("report", rows_path, "-o", tmp_path), 2, "must end in .html")
     result = invoke("report", rows_path, "-o", tmp_path / "report.jsonl")
     assert_one_line(result, 2, "must end in .html")
     result = invoke("report", rows_path, "-o", rows_path / "report.html")

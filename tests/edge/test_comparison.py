@@ -18,9 +18,11 @@ from edge.results.comparison import (
     SLOWER,
     STUDIES,
     compare,
-    ratio_of_medians,
+    regressions,
 )
 from edge.results.row_json import to_json
+from edge.results.statistics import ratio_of_medians
+from onebit.errors import UsageError
 
 QUIET_SPREAD = 0.02
 
@@ -52,7 +54,7 @@ def change(make_row):
 @pytest.mark.parametrize(
     ("factor", "verdict"), [(1.0, SAME), (1.001, SAME), (1.05, SLOWER), (0.95, FASTER)]
 )
-def test_difference_beyond_noise_is_told(change, factor, verdict):
+def test_difference_beyond_noise_is_reported(change, factor, verdict):
     # The standard error of a median of 200 samples that scatter by 2% is 1.25 * 2% / 14 = 0.18%.
     (found,) = compare([change(seed=1)], [change(500_000 * factor, seed=2)])
     assert found.verdict == verdict
@@ -87,7 +89,7 @@ def test_interval_widens_where_neighbours_are_alike():
     assert widths[1] > 1.8 * widths[0]
 
 
-def test_repeated_rows_count_as_observations_of_their_own(change):
+def test_repeated_rows_count_as_separate_observations(change):
     # Each process is precise in itself, but they differ by 3%: a change of 2% is not shown.
     old = [change(500_000 * f, seed=i) for i, f in enumerate((1.0, 1.03, 0.97, 1.01))]
     new = [change(510_000 * f, seed=i + 9) for i, f in enumerate((1.02, 0.98, 1.0, 1.03))]
@@ -120,7 +122,7 @@ DIFFERENT = {
     "processor": {"host__cpu": "Cortex-A76"},
     "model": {"model__name": "other"},
     "file": {"model__sha256": "other"},
-    "setup": {"setup__name": "litert"},
+    "backend": {"setup__name": "litert"},
     "runtime": {"setup__runtime_version": "9.9"},
     "delegate": {"setup__delegate": "onebit-delegate 9"},
     "threads": {"setup__threads": 4},
@@ -149,7 +151,7 @@ def test_what_is_under_study_may_differ(change, key):
 
 def test_several_cells_that_would_fit_are_not_mixed(change):
     new = [change(setup__name="lce"), change(setup__name="litert")]
-    (found,) = compare([change()], new, study=["setup"])
+    (found,) = compare([change()], new, study=["backend"])
     assert found.verdict == APART
     assert "2 different cells" in found.reason
 
@@ -178,7 +180,7 @@ def test_rows_without_samples_are_not_compared(change):
     assert "no samples" in found.reason
 
 
-def test_changed_outputs_are_told(change):
+def test_changed_outputs_are_reported(change):
     digest = {"parity__output_sha256": "1" * 64}
     assert compare([change()], [change()])[0].same_outputs is True
     assert compare([change()], [change(**digest)])[0].same_outputs is False
@@ -204,6 +206,8 @@ def invoke(tmp_path, change):
     [
         (1.08, "5%", 1),
         (1.08, "0.05", 1),
+        (1.08, "1.05x", 1),
+        (3.0, "50%", 1),
         (1.08, "10%", 0),
         # Slower by more than 5% on average, but the interval reaches below: noise.
         (1.0505, "5%", 0),
@@ -227,8 +231,8 @@ def test_command_that_could_compare_nothing_does_not_pass(invoke, change):
 
 def test_command_warns_of_single_rows(invoke, change):
     several = [change(seed=1), change(seed=2)]
-    assert "one row on a side" in invoke(several, several[:1]).stderr
-    assert "one row on a side" not in invoke(several, several).stderr
+    assert "a single row on one side" in invoke(several, several[:1]).stderr
+    assert "a single row on one side" not in invoke(several, several).stderr
 
 
 def test_command_fails_for_a_cell_that_broke(invoke, change, failed):
@@ -243,11 +247,58 @@ def test_every_format_lists_rows_without_a_partner(invoke, change, format_):
     result = invoke([change(seed=1)], new, "--format", format_)
     assert result.exit_code == 0
     assert "only in the new rows" in result.stdout
-    assert SAME in result.stdout
+    assert "difference" in result.stdout
 
 
 @pytest.mark.parametrize(
-    "options", [["--fail-if-slower", "x"], ["--fail-if-slower", "-5%"], ["--study", "weather"]]
+    ("options", "words"),
+    [
+        (["--fail-if-slower", "x"], "not a limit such as 5%, 0.05 or 1.05x"),
+        (["--fail-if-slower", "-5%"], "not a limit"),
+        (["--fail-if-slower", "5"], "write 5% or 5x"),
+        (["--fail-if-slower", "1"], "write 1% or 1x"),
+        (["--fail-if-slower", "1.05"], "write 1.05% or 1.05x"),
+        (["--fail-if-slower", "500%"], "is not between 0% and 100%"),
+        (["--fail-if-slower", "0.5x"], "is not between 0% and 100%"),
+        (["--study", "weather"], "'weather' cannot be under study"),
+        (["--study", "thread"], "did you mean threads"),
+    ],
 )
-def test_wrong_options_are_usage_errors(invoke, change, options):
-    assert invoke([change()], [change()], *options).exit_code == 2
+def test_wrong_options_are_usage_errors(invoke, change, options, words):
+    result = invoke([change()], [change()], *options)
+    assert result.exit_code == 2
+    assert words in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("limit", [5, 1.0, -0.1, float("nan")])
+def test_limit_that_is_not_a_fraction_is_refused_in_python_too(change, limit):
+    with pytest.raises(UsageError, match=r"0\.05 is 5%"):
+        regressions(compare([change()], [change()]), limit)
+
+
+def test_regressions_are_cells_beyond_the_limit_and_broken_ones(change, failed):
+    old = [change(seed=1), change(setup__threads=2), change(setup__threads=3)]
+    new = [change(540_000, seed=2), change(setup__threads=2), failed(threads=3)]
+    lines = compare(old, new)
+    assert regressions(lines, 0.05) == [lines[0], lines[2]]
+    assert regressions(lines, 0.2) == [lines[2]]
+
+
+@pytest.mark.parametrize("study", [["weather"], "weather", ["delegate", "wether"]])
+def test_unknown_study_is_refused(change, study):
+    with pytest.raises(UsageError, match="cannot be under study"):
+        compare([change()], [change()], study)
+
+
+@pytest.mark.parametrize("study", [["setup"], "backend", "setup, threads"])
+def test_study_may_be_a_text_and_have_its_old_name(change, study):
+    (found,) = compare([change()], [change(setup__name="litert")], study)
+    assert found.verdict == SAME
+
+
+def test_rows_of_another_file_are_compared_by_the_study_that_the_message_names(invoke, change):
+    rows = [change()], [change(model__sha256="other")]
+    result = invoke(*rows, "--fail-if-slower", "5%")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].endswith("; use --study file")
+    assert invoke(*rows, "--study", "file", "--fail-if-slower", "5%").exit_code == 0

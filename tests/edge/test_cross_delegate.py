@@ -91,13 +91,13 @@ def test_old_build_is_built_anew(native, monkeypatch):
 @pytest.mark.parametrize(
     ("machine", "bits", "libc", "words"),
     [
-        ("aarch64", 64, "bionic", r"arm64-v8a\) is not built: run `make android"),
+        ("aarch64", 64, "bionic", r"arm64-v8a\) is not built; run `make android"),
         ("armv8l", 32, "bionic", "armeabi-v7a"),
         ("riscv64", 64, "glibc", "no delegate for riscv64, 64 bits"),
         ("aarch64", 64, "unknown", "with unknown"),
     ],
 )
-def test_machine_without_a_library_is_told_what_helps(native, machine, bits, libc, words):
+def test_machine_without_a_library_gets_a_hint(native, machine, bits, libc, words):
     with pytest.raises(OnebitError, match=words):
         delegate_for(machine, bits, libc)
 

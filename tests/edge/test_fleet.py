@@ -70,14 +70,14 @@ def test_fleet_is_read(fleet):
         ("[[devices]]\naddress = 'local'", "unknown key 'devices'; did you mean device?"),
         ("[[device]]\nadress = 'local'", "device 1: unknown key 'adress'; did you mean address?"),
         ("[[device]]\nname = 'x'", "device 1 has no address; write local, ssh://"),
-        ("[[device]]\naddress = 'pi@host'", "'pi@host' is no device; write local, ssh://"),
-        ("[[device]]\naddress = 'ssh://-oProxyCommand=x'", "must not start with a dash"),
+        ("[[device]]\naddress = 'pi@host'", "'pi@host' is not a device; write local, ssh://"),
+        ("[[device]]\naddress = 'ssh://-oProxyCommand=x'", "no dash at the beginning"),
         ("[[device]]\naddress = 'local'\nthreads = 0", "threads"),
         ("[[device]]\naddress = 'local'\nthreads = [true]", "threads"),
         ("[[device]]\naddress = 'local'\nthreads = '4'", "threads"),
         ("[[device]]\naddress = 'local'\naffinity = 'huge'", "affinity 'huge'"),
         ("[[device]]\naddress = 'local'\noptions = 'x'", "options"),
-        ("[[device]]\naddress = 'local'\npython = 3", "python is not a text"),
+        ("[[device]]\naddress = 'local'\npython = 3", "python must be a non-empty string"),
     ],
 )
 def test_malformed_fleet_is_refused_with_the_place(fleet, text, words):
@@ -87,12 +87,37 @@ def test_malformed_fleet_is_refused_with_the_place(fleet, text, words):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "address = 'ssh://pi:hunter2@board'",
+        "address = 'ssh://pi%3Ahunter2@board'",
+        "address = 'ssh://pi:hunter2@board:22/'",
+        "address = 'ssh://pi:hunt/er2@board'",
+        "address = 'ssh://pi:hunter2@hunter2@board'",
+        "address = 'pi:hunter2@board'",
+        "address = 'http://pi:hunter2@board'",
+        "address = 'adb:pi:hunter2@board'",
+        "address = 'ssh://board'\nname = 'pi:hunter2@board'",
+        "address = 'ssh://board'\noptions = ['ProxyJump=pi:hunter2@gate']",
+        "address = 'ssh://board'\noptions = ['ProxyCommand=sshpass -p hunter2 ssh gate']",
+        "address = 'ssh://board'\noptions = ['Password=hunter2']",
+        "address = 'ssh://board'\npassword = 'hunter2'",
+    ],
+)
+def test_password_is_refused_and_never_repeated(fleet, text):
+    with pytest.raises(UsageError) as caught:
+        entries_of((), None, fleet(f"[[device]]\n{text}\n"))
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("[[device]]\naddress = 'local'\noptions = ['a=b']", "takes none without a tool"),
         ("[[device]]\naddress = 'adb:X'\noptions = ['a=b']", "takes none without a tool"),
-        ("[[device]]\naddress = 'ssh://h'\noptions = ['--x']", "no ssh option"),
-        ("[[device]]\naddress = 'adb:X'\ntool = 'missing'", "there is no tool"),
+        ("[[device]]\naddress = 'ssh://h'\noptions = ['--x']", "is not an ssh option"),
+        ("[[device]]\naddress = 'adb:X'\ntool = 'missing'", "does not exist"),
         (2 * "[[device]]\naddress = 'local'\n", "two devices are called 'local'"),
     ],
 )
@@ -122,5 +147,5 @@ def test_two_ports_of_a_host_have_names_of_their_own():
 
 
 def test_tool_must_exist():
-    with pytest.raises(UsageError, match="there is no tool"):
+    with pytest.raises(UsageError, match="does not exist"):
         entries_of(("adb:X1",), Path("/no/benchmark_model"), None)

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.bench.measurement import (
+    EMULATED,
     MAX_DRIFT,
     MAX_SPREAD,
     MODES,
@@ -14,6 +15,7 @@ from edge.bench.measurement import (
     why_invalid,
 )
 from edge.results.row import Conditions, Disturbance, Host
+from onebit.errors import UsageError
 
 QUIET = Disturbance(other_cores=0.0, stolen_cores=0.0)
 STEADY = list(range(1000, 1100))
@@ -43,8 +45,8 @@ def conditions(**changes):
         "busy_cpu_seconds stolen_cpu_seconds load_1min temperature_c throttle_count "
         "throttle_flags cooling"
     )
-    untold = dict.fromkeys(keys.split())
-    return {**untold, "wall_seconds": 0.0, "process_cpu_seconds": 0.0, **changes}
+    unknown = dict.fromkeys(keys.split())
+    return {**unknown, "wall_seconds": 0.0, "process_cpu_seconds": 0.0, **changes}
 
 
 def test_disturbance_is_what_others_used_while_samples_were_taken():
@@ -83,7 +85,7 @@ def test_disturbance_of_a_short_span_is_unknown():
         ({"throttle_count": 3.0}, {"throttle_count": 4.0}, True),
         ({}, {"throttle_flags": 0}, False),
         ({}, {"throttle_flags": 4}, True),
-        # Bits from 16 on tell of the time since boot: what was there before is no news.
+        # Bits from 16 on are about the time since boot: they count only if newly set.
         ({"throttle_flags": 0x50000}, {"throttle_flags": 0x50000}, False),
         ({"throttle_flags": 0x10000}, {"throttle_flags": 0x50000}, True),
         ({"cooling": []}, {"cooling": []}, False),
@@ -165,7 +167,7 @@ def test_fixed_clock_that_fell_is_invalid(governor, clock_mhz, valid):
 def test_emulated_machine_is_never_trusted_and_only_that_is_said():
     emulated = Host("pi", cores=2, emulated=True)
     reason = why_invalid(STEADY, Disturbance(throttled=True), 1, emulated)
-    assert reason == "emulated: its times and memory say nothing of a real device"
+    assert reason == EMULATED
 
 
 def test_throughput_counts_every_inference_and_all_time():
@@ -191,5 +193,25 @@ def test_plan_that_is_shorter_than_its_mode_is_not_called_so():
 
 
 def test_plan_keeps_the_buffer_even():
-    with pytest.raises(ValueError, match="even"):
+    with pytest.raises(UsageError, match="even"):
         Plan(max_samples=11)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"mode": "qick"}, "no mode 'qick'; did you mean quick"),
+        ({"min_run": 3}, "a plan has no 'min_run'; did you mean min_runs"),
+        ({"min_runs": 0}, "min_runs is 0"),
+        ({"min_runs": 2.5}, "min_runs is 2.5"),
+        ({"min_seconds": -1}, "min_seconds is -1"),
+        ({"warmup_seconds": float("nan")}, "warmup_seconds is nan"),
+        ({"timeout_seconds": 0}, "timeout_seconds is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"affinity": "huge"}, "affinity is 'huge'; give big, little or cores"),
+    ],
+)
+def test_plan_refuses_values_out_of_range(changes, words):
+    with pytest.raises(UsageError) as error:
+        plan_for(**{"mode": "quick", **changes})
+    assert words in str(error.value)

@@ -1,15 +1,17 @@
-"""Answers on a device against those on the host."""
+"""Outputs on a device compared with those on the host."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edge.bench.cells import benchmark, plan_cells, run_cells
 from edge.bench.models import describe
-from edge.bench.reference import Reference, References, host_references, judge
-from edge.bench.samples import Data, read_data
+from edge.bench.reference import Reference, References, evaluate_outputs, host_references
+from edge.bench.samples import EvalSamples, read_samples
 from edge.devices.local import LocalDevice
+from onebit.errors import OnebitError
 
 
 @pytest.fixture
@@ -28,9 +30,9 @@ def outputs(*classes, count=3):
     return [np.eye(count, dtype=np.float32)[list(classes)][:, None]]
 
 
-def data_with(labels):
-    inputs = np.zeros((len(labels), 2), np.float32)
-    return Data("some", "test", inputs, np.asarray(labels), "sha")
+def samples_with(labels):
+    inputs = {"inputs": np.zeros((len(labels), 2), np.float32)}
+    return EvalSamples("some", "test", inputs, np.asarray(labels), "sha", Path("some.npz"))
 
 
 def test_data_run_on_the_device_and_on_the_host(float_file, labelled, quick_plan):
@@ -46,19 +48,19 @@ def test_data_run_on_the_device_and_on_the_host(float_file, labelled, quick_plan
 
 
 def test_device_with_a_wrong_kernel_is_invalid(float_file, labelled, quick_plan):
-    data = read_data(labelled)
+    samples = read_samples(labelled)
     model = describe(float_file.path)
-    true = host_references([model], quick_plan, data, random=True)
+    true = host_references([model], quick_plan, samples, random=True)
     # What the device computes is right; that the host computed otherwise makes it look wrong.
     turned = [np.roll(true.data[model.sha256].outputs[0], 1, axis=-1)]
-    shifted = dataclasses.replace(data, labels=(data.labels + 1) % 10)
+    shifted = dataclasses.replace(samples, labels=(samples.labels + 1) % 10)
     references = References(
         {model.sha256: Reference("host", [true.random[model.sha256].outputs[0] + 1])},
         {model.sha256: Reference("host", turned)},
     )
     cells = plan_cells([float_file.path], ["litert"])
     with LocalDevice() as device:
-        (row,) = run_cells(cells, device, quick_plan, data=shifted, references=references)
+        (row,) = run_cells(cells, device, quick_plan, samples=shifted, references=references)
     assert row.status == "invalid"
     assert "wrong answers: 0.00% of 40 samples were right on the device, 90.00%" in row.reason
     assert row.evaluation.argmax_agreement == 0
@@ -66,15 +68,12 @@ def test_device_with_a_wrong_kernel_is_invalid(float_file, labelled, quick_plan)
     assert row.parity.max_abs_difference == pytest.approx(1, abs=1e-3)
 
 
-def test_data_that_do_not_fit_the_model_leave_a_reason(float_file, tmp_path, quick_plan):
+def test_samples_that_do_not_fit_the_model_are_refused_before_anything_runs(
+    float_file, tmp_path, quick_plan
+):
     np.savez(tmp_path / "other.npz", inputs=np.zeros((3, 7)))
-    (row,) = benchmark(
-        [float_file.path], runtimes=["litert"], plan=quick_plan, data=tmp_path / "other.npz"
-    )
-    assert row.status == "invalid"
-    assert "the model takes [1, 784], a sample of the data is [1, 7]" in row.reason
-    assert row.evaluation is None
-    assert row.summary.runs >= 10
+    with pytest.raises(OnebitError, match=r"takes \[1, 784\] for .*, a sample in .* is \[1, 7\]"):
+        benchmark([float_file.path], plan=quick_plan, data=tmp_path / "other.npz")
 
 
 @pytest.mark.parametrize(
@@ -88,29 +87,29 @@ def test_data_that_do_not_fit_the_model_leave_a_reason(float_file, tmp_path, qui
         # 2^-9 is more than one in a thousand, 2^-10 less.
         ([0] * 91 + [1] * 9, [0] * 100, False),
         ([0] * 90 + [1] * 10, [0] * 100, True),
-        # Both wrong in different ways tells nothing.
+        # Both wrong in different ways says nothing.
         ([1] * 100, [2] * 100, False),
     ],
 )
-def test_wrong_answers_are_told_from_rounding(device, host, wrong):
+def test_wrong_answers_are_distinguished_from_rounding(device, host, wrong):
     reference = Reference("host", outputs(*host))
-    evaluation, reason = judge(data_with([0] * 100), outputs(*device), reference)
+    evaluation, reason = evaluate_outputs(samples_with([0] * 100), outputs(*device), reference)
     assert evaluation.accuracy == np.mean(np.array(device) == 0)
     assert evaluation.reference_accuracy == np.mean(np.array(host) == 0)
     assert evaluation.argmax_agreement == np.mean(np.array(device) == np.array(host))
     assert (reason is not None) is wrong
 
 
-def test_data_without_labels_still_tell_the_agreement():
-    data = dataclasses.replace(data_with([0, 1]), labels=None)
-    evaluation, reason = judge(data, outputs(0, 2), Reference("host", outputs(0, 1)))
+def test_samples_without_labels_still_have_an_agreement():
+    samples = dataclasses.replace(samples_with([0, 1]), labels=None)
+    evaluation, reason = evaluate_outputs(samples, outputs(0, 2), Reference("host", outputs(0, 1)))
     assert (evaluation.accuracy, evaluation.reference_accuracy, reason) == (None, None, None)
     assert evaluation.argmax_agreement == 0.5
     assert evaluation.max_abs_difference == 1.0
 
 
-def test_data_without_a_reference_still_tell_the_accuracy():
-    evaluation, reason = judge(data_with([0, 1]), outputs(0, 2), None)
+def test_samples_without_a_reference_still_have_an_accuracy():
+    evaluation, reason = evaluate_outputs(samples_with([0, 1]), outputs(0, 2), None)
     assert (evaluation.accuracy, evaluation.reference, reason) == (0.5, None, None)
 
 

@@ -1,4 +1,4 @@
-"""What the page says, as HTML, Markdown and PNG."""
+"""The report's content, as HTML, Markdown and PNG."""
 
 import dataclasses
 import re
@@ -6,22 +6,23 @@ import re
 import pytest
 from click.testing import CliRunner
 
+from edge.bench import measurement
 from edge.commands.report import report as report_command
 from edge.report.caveats import caveats
-from edge.report.findings import fastest_lines, findings, wilson_interval
+from edge.report.findings import fastest_lines, findings
 from edge.report.page import render_report, write_report
 from edge.results.row import Aggregates, Disturbance, Host, Memory, Parity
 from edge.results.row_json import to_json
 from onebit.errors import OnebitError, UsageError
 
-from .report_rows import BOARD, TWIN, emulated
+from .report_rows import BASELINE, BOARD, emulated
 
 
 def words(page):
     return " ".join(re.sub(r"<[^>]*>", " ", page).split())
 
 
-def test_page_tells_all_that_a_board_told(full_row):
+def test_page_shows_all_fields_of_a_board(full_row):
     text = words(render_report([full_row]))
     for expected in (
         "litert: delegate, 3 threads, big cores, single-stream",
@@ -36,8 +37,8 @@ def test_page_tells_all_that_a_board_told(full_row):
         "19 LceBconv2d 20.0 µs, 9%",
         "runtime and ops without a time 20.0 µs, 9%",
         "More threads than cores: binary_net_mlp",
-        "every 8th or more were kept",
-        "some got another class than on the host: binary_net_mlp with",
+        "as few as one in 8 became samples",
+        "Some labelled samples got another class than on the host: binary_net_mlp with",
     ):
         assert expected in text
 
@@ -57,7 +58,7 @@ def test_device_that_was_not_reached_is_named_with_its_reason(some_rows, failed)
     lost = dataclasses.replace(lost, host=Host("attic", "ssh"))
     text = words(render_report([*some_rows, lost]))
     assert "attic: not reached" in text
-    assert "Not reached: it could not even be asked" in text
+    assert "Not reached, so nothing is known about it" in text
     assert "None" not in text
     assert not [note for note in caveats([lost]) if "governor" in note]
 
@@ -69,8 +70,9 @@ def test_times_and_memory_of_an_emulated_device_are_shown_nowhere(make_row, full
     write_report([make_row(setup="litert"), emulated(row)], tmp_path / "report.md")
     for text in (words(page), words(alone), (tmp_path / "report.md").read_text()):
         assert "board (emulated)" in text
-        assert "its times and memory say nothing of a real device" in text
-        assert "12" not in re.findall(r"(\d+)\d{4} ms", text)
+        assert measurement.EMULATED in text
+        # 123,457 s: neither the median nor any other figure of that size.
+        assert re.findall(r"\d{5,}(?:\.\d+)? ms", text) == []
     assert "Latency on board" not in words(page)
     assert "<h2>Latency" not in alone
     assert "8.00 mJ" not in words(page)
@@ -83,15 +85,15 @@ def test_emulated_device_is_ranked_nowhere(make_row):
     real = make_row(median_ns=500_000)
     best = fastest_lines([fast, real])
     assert [line.p50_ns for line in best.values()] == [real.summary.p50_ns]
-    twin = emulated(make_row(setup="litert", **TWIN))
-    assert findings([fast, twin]) == []
+    baseline = emulated(make_row(setup="litert", **BASELINE))
+    assert findings([fast, baseline]) == []
 
 
 def test_markdown_report_has_the_tables_and_the_warnings(some_rows, full_row, tmp_path):
     write_report([*some_rows, full_row], tmp_path / "report.md")
     text = (tmp_path / "report.md").read_text()
     for expected in (
-        "| model | setup |",
+        "| model | backend |",
         "x86_64 is not ARM",
         "- failed: **binary_net_mlp** on lce:xnnpack, local (Xeon): the runner was killed",
         "| binary_net_mlp | litert:delegate, 3 threads, big cores, single-stream | kitchen",
@@ -100,10 +102,10 @@ def test_markdown_report_has_the_tables_and_the_warnings(some_rows, full_row, tm
         assert expected in text
 
 
-def test_rows_without_samples_are_told_and_drawn_nowhere(failed, tmp_path):
-    told = Aggregates(runs=40, mean_ns=7_000_000, min_ns=6e6, max_ns=9e6, std_ns=1e5)
+def test_rows_without_samples_are_listed_and_drawn_nowhere(failed, tmp_path):
+    runs = Aggregates(runs=40, mean_ns=7_000_000, min_ns=6e6, max_ns=9e6, std_ns=1e5)
     row = dataclasses.replace(
-        failed(setup="benchmark_model"), status="ok", reason=None, aggregates=told
+        failed(setup="benchmark_model"), status="ok", reason=None, aggregates=runs
     )
     page = render_report([row])
     assert "1 measurement" in words(page)
@@ -139,7 +141,7 @@ def test_report_of_another_kind_is_refused(make_row, tmp_path):
         write_report([make_row()], tmp_path / "report.pdf")
 
 
-def test_page_says_what_the_rows_say(some_rows):
+def test_page_shows_the_rows(some_rows):
     page = render_report(some_rows)
     text = words(page)
     for expected in (
@@ -165,7 +167,7 @@ def test_page_loads_nothing_from_elsewhere(some_rows):
     assert set(links) <= {"data:,"}
 
 
-def test_page_escapes_what_comes_from_rows(some_rows, make_row):
+def test_page_escapes_the_text_of_rows(some_rows, make_row):
     evil = "<script>alert('x')</script>"
     rows = [make_row(name=evil, cpu=evil, setup=f"lce:{evil}", status="invalid", reason=evil)]
     page = render_report(some_rows + rows)
@@ -173,7 +175,7 @@ def test_page_escapes_what_comes_from_rows(some_rows, make_row):
     assert "&lt;script&gt;" in page
 
 
-def test_page_of_failures_alone_is_still_a_page(failed):
+def test_page_of_failures_only_is_still_a_page(failed):
     page = render_report([failed(accuracy=None)])
     assert "the runner was killed by SIGSEGV" in page
     assert "<h2>Latency</h2>" not in page
@@ -185,34 +187,27 @@ def test_page_of_nothing_is_refused():
         render_report([])
 
 
-def test_findings_compare_fastest_setups_with_the_twin(make_row):
+def test_findings_compare_fastest_backends_with_the_float_baseline(make_row):
     rows = [
         make_row(median_ns=400_000),
         make_row(setup="lce:indirect_bgemm", median_ns=200_000),
         make_row(setup="lce:xnnpack", median_ns=1000, status="invalid", reason="disturbed"),
-        make_row(setup="litert", accuracy=0.947, median_ns=600_000, **TWIN),
+        make_row(setup="litert", accuracy=0.947, median_ns=600_000, **BASELINE),
     ]
     (finding,) = findings(rows)
-    assert (finding.model, finding.twin) == ("binary_net_mlp", "float_mlp")
+    assert (finding.model, finding.float_baseline) == ("binary_net_mlp", "float_mlp")
     assert finding.smaller == 11_660_000 / 400_000
     assert finding.faster == rows[3].summary.p50_ns / rows[1].summary.p50_ns
     assert finding.accuracy_points == pytest.approx(-0.2)
-    assert finding.setups == "lce:indirect_bgemm against litert"
+    assert finding.backends == "lce:indirect_bgemm against litert"
 
 
 def test_findings_compare_no_speeds_across_threads_or_hosts(make_row):
-    twin = make_row(setup="litert", threads=2, **TWIN)
-    (finding,) = findings([make_row(), twin])
+    baseline = make_row(setup="litert", threads=2, **BASELINE)
+    (finding,) = findings([make_row(), baseline])
     assert finding.faster is None
-    elsewhere = make_row(setup="litert", cpu="Cortex-A76", **TWIN)
+    elsewhere = make_row(setup="litert", cpu="Cortex-A76", **BASELINE)
     assert findings([make_row(), elsewhere]) == []
-
-
-def test_wilson_interval_agrees_with_its_defining_equation():
-    # Its ends are the fractions p from which the observed one is 1.96 standard errors away.
-    for end in wilson_interval(945, 1000):
-        assert abs(0.945 - end) == pytest.approx(1.96 * (end * (1 - end) / 1000) ** 0.5)
-    assert wilson_interval(1000, 1000)[1] == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +215,7 @@ def test_wilson_interval_agrees_with_its_defining_equation():
     [
         ({"cpu": "Xeon", "architecture": "x86_64"}, "x86_64 is not ARM"),
         ({"status": "invalid", "reason": "loud"}, "Disturbed: 1 of 1"),
-        ({"accuracy": None}, "No accuracy is known of binary_net_mlp"),
+        ({"accuracy": None}, "accuracy in the file is unknown for binary_net_mlp"),
         ({"memory": None}, "memory is unknown"),
         ({"memory": Memory(refused="no such file")}, "memory is unknown"),
         ({"disturbance": Disturbance(other_cores=0.8)}, "up to 0.8 cores busy"),
@@ -238,7 +233,7 @@ def test_caveats_follow_from_the_rows(make_row, change, words):
         ("emulated", True, "emulated"),
         ("user_space_bits", 32, "32-bit"),
         ("virtual_machine", True, "virtual machine"),
-        ("governor", None, "does not tell its frequency governor"),
+        ("governor", None, "does not report its frequency governor"),
         ("governor", "ondemand", "'ondemand'"),
     ],
 )
@@ -260,7 +255,7 @@ def test_caveats_name_files_that_disagreed_with_keras(make_row):
 def test_latest_rows_are_shown_and_older_ones_counted(make_row):
     page = render_report([make_row(median_ns=10**9), make_row(median_ns=10**6)])
     assert "1 model, 1 measurement " in words(page)
-    assert "left out: 1" in page
+    assert "1 older rows of the same cells are left out" in page
 
 
 def test_host_is_listed_once_however_its_load_moves(make_row):
@@ -281,3 +276,37 @@ def test_png_format_needs_a_file_to_draw_into(some_rows, tmp_path):
     result = CliRunner().invoke(report_command, [str(rows), "--format", "png", "-o", str(picture)])
     assert result.exception is None
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("suffix", [".html", ".md", ".png"])
+def test_report_overwrites_a_report_but_nothing_else(make_row, tmp_path, suffix):
+    path = tmp_path / f"page{suffix}"
+    write_report([make_row()], path)
+    first = path.read_bytes()
+    write_report([make_row(name="other")], path)
+    assert path.read_bytes() != first
+    path.write_text("a page of hers")
+    with pytest.raises(UsageError, match="is not a report of Onebit's; overwrite it with --force"):
+        write_report([make_row()], path)
+    assert path.read_text() == "a page of hers"
+    write_report([make_row()], path, force=True)
+    assert path.read_bytes() == first
+
+
+def test_page_that_version_0_1_0_wrote_is_overwritten(make_row, tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text("<!doctype html>…<footer>Written by Onebit 0.1.0. This page loads nothing")
+    write_report([make_row()], path)
+    assert "measurement" in path.read_text()
+
+
+def test_command_overwrites_a_foreign_page_only_with_force(some_rows, tmp_path):
+    rows, page = tmp_path / "rows.jsonl", tmp_path / "page.html"
+    rows.write_text("".join(f"{to_json(row)}\n" for row in some_rows))
+    page.write_text("hers")
+    result = CliRunner().invoke(report_command, [str(rows), "-o", str(page)])
+    assert isinstance(result.exception, UsageError)
+    assert page.read_text() == "hers"
+    result = CliRunner().invoke(report_command, [str(rows), "-o", str(page), "--force"])
+    assert result.exception is None
+    assert "Onebit" in page.read_text()

@@ -1,10 +1,11 @@
+import dataclasses
 import os
 import stat
 
 import pytest
 
-from edge.results.row_files import RowWriter, cut_torn_line, read_rows
-from edge.results.row_json import to_json
+from edge.results.row_files import RowWriter, read_rows, repair_rows
+from edge.results.row_json import from_json, to_json
 from onebit.errors import OnebitError, UsageError
 
 
@@ -17,21 +18,22 @@ def test_every_row_is_on_disk_before_the_next(tmp_path, make_row):
     writer.close()
 
 
-def test_old_rows_stay_until_the_first_new_one(tmp_path, make_row):
+def test_old_rows_are_replaced_by_the_first_new_one_if_asked(tmp_path, make_row):
     path = tmp_path / "rows.jsonl"
     path.write_text(to_json(make_row(name="old")) + "\n")
-    RowWriter(path).close()
+    RowWriter(path, append=False).close()
     assert [row.model.name for row in read_rows([path])] == ["old"]
-    writer = RowWriter(path)
+    writer = RowWriter(path, append=False)
     writer.write(make_row(name="new"))
     writer.close()
     assert [row.model.name for row in read_rows([path])] == ["new"]
 
 
-def test_append_keeps_old_rows(tmp_path, make_row):
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_old_rows_are_kept(tmp_path, make_row, end):
     path = tmp_path / "rows.jsonl"
-    path.write_text(to_json(make_row(name="old")) + "\n")
-    writer = RowWriter(path, append=True)
+    path.write_text(to_json(make_row(name="old")) + end)
+    writer = RowWriter(path)
     writer.write(make_row(name="new"))
     writer.close()
     assert [row.model.name for row in read_rows([path])] == ["old", "new"]
@@ -87,17 +89,39 @@ def test_torn_line_is_cut_and_whole_ones_stay(make_row, tmp_path, kept):
     path = tmp_path / "rows.jsonl"
     line = to_json(make_row()).encode()
     path.write_bytes(line + b"\n" + line[:kept])
-    cut_torn_line(path)
+    repair_rows(path)
     assert path.read_bytes() == line + b"\n"
-    cut_torn_line(path)
+    repair_rows(path)
     assert path.read_bytes() == line + b"\n"
 
 
-def test_file_that_never_held_rows_is_not_cut(tmp_path):
-    path = tmp_path / "notes.txt"
-    path.write_text("first\nsecond")
-    with pytest.raises(OnebitError, match="does not end with a result row"):
-        cut_torn_line(path)
-    assert path.read_text() == "first\nsecond"
+@pytest.mark.parametrize("append", [True, False])
+@pytest.mark.parametrize(
+    "content", [b"first\nsecond", b"TFL3", b'{"run": 1}\n', b"ROW\nnotes", b"notes\nROW", b"\xff\n"]
+)
+def test_file_of_something_else_is_refused_and_stays(tmp_path, make_row, content, append):
+    path = tmp_path / "model.tflite"
+    content = content.replace(b"ROW", to_json(make_row()).encode())
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="holds something other than result rows"):
+        RowWriter(path, append)
+    assert path.read_bytes() == content
+
+
+def test_empty_file_takes_rows(tmp_path, make_row):
+    path = tmp_path / "rows.jsonl"
     path.write_text("")
-    cut_torn_line(path)
+    writer = RowWriter(path)
+    writer.write(make_row())
+    writer.close()
+    assert len(read_rows(path)) == 1
+
+
+def test_password_in_an_old_row_is_masked(make_row):
+    row = make_row()
+    run = dataclasses.replace(row.run, command="edge bench --device ssh://pi:hunter2@board")
+    host = dataclasses.replace(row.host, device="pi:hunter2@board")
+    old = dataclasses.replace(row, run=run, host=host, status="failed", reason="pi:hunter2@board")
+    read = from_json(to_json(old))
+    assert "hunter2" not in to_json(read)
+    assert read.run.command.endswith("ssh://pi:***@board")

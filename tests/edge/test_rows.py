@@ -88,9 +88,9 @@ def test_malformed_row_is_refused_with_the_field(make_row, change, message):
 
 def test_not_a_number_is_neither_written_nor_read(make_row):
     row = make_row()
-    spoilt = dataclasses.replace(row, host=dataclasses.replace(row.host, clock_mhz=float("nan")))
+    broken = dataclasses.replace(row, host=dataclasses.replace(row.host, clock_mhz=float("nan")))
     with pytest.raises(ValueError, match="JSON compliant"):
-        to_json(spoilt)
+        to_json(broken)
     line = to_json(row).replace('"clock_mhz": null', '"clock_mhz": NaN')
     with pytest.raises(ValueError, match="NaN"):
         from_json(line)
@@ -121,7 +121,7 @@ def test_disturbance_of_schema_1_keeps_its_temperatures(make_row):
         "temperature_after_c": None,
         "throttled": False,
     }
-    told = from_json(json.dumps(content)).disturbance
-    assert (told.other_cores, told.throttled) == (0.5, False)
-    assert (told.before.load_1min, told.before.temperature_c) == (1.0, 50.0)
-    assert (told.after.load_1min, told.after.temperature_c) == (2.0, None)
+    found = from_json(json.dumps(content)).disturbance
+    assert (found.other_cores, found.throttled) == (0.5, False)
+    assert (found.before.load_1min, found.before.temperature_c) == (1.0, 50.0)
+    assert (found.after.load_1min, found.after.temperature_c) == (2.0, None)

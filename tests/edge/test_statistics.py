@@ -3,7 +3,12 @@ import math
 import numpy as np
 import pytest
 
-from edge.results.statistics import drift, quantile_interval_ranks, sign_test
+from edge.results.statistics import (
+    drift,
+    quantile_interval_ranks,
+    sign_test,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize("count", [1, 5, 6, 7, 10, 50, 51, 200, 1001])
@@ -78,3 +83,10 @@ def test_quantile_interval_covers_p90_as_often_as_it_says():
 )
 def test_sign_test_counts_throws_of_a_coin(successes, count, probability):
     assert sign_test(successes, count) == pytest.approx(probability)
+
+
+def test_wilson_interval_agrees_with_its_defining_equation():
+    # Its ends are the fractions p from which the observed one is 1.96 standard errors away.
+    for end in wilson_interval(945, 1000):
+        assert abs(0.945 - end) == pytest.approx(1.96 * (end * (1 - end) / 1000) ** 0.5)
+    assert wilson_interval(1000, 1000)[1] == pytest.approx(1.0)

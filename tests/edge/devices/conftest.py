@@ -1,4 +1,4 @@
-"""A fake `ssh` and `adb` on PATH that run the remote command here, and break as they are told."""
+"""A fake `ssh` and `adb` on PATH that run the remote command here, and break on demand."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""`cut.py BYTES COMMAND`: runs a command and hangs up on it after so many bytes of its output."""
+"""`cut.py BYTES COMMAND`: runs a command and hangs up on it after that much of its output."""
 
 import os
 import subprocess

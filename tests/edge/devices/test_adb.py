@@ -41,14 +41,14 @@ def test_serial_that_adb_would_take_for_something_else_is_refused(address):
         ("echo \"error: device 'X1' not found\" >&2; exit 1", "is it plugged in"),
     ],
 )
-def test_device_that_is_not_ready_is_told_with_the_mend(fake, state, words):
+def test_device_that_is_not_ready_is_refused_with_a_hint(fake, state, words):
     fake("adb", before=server(state))
     for kind in (AdbDevice, AdbShellDevice):
         with pytest.raises(RunnerError, match=f"cannot reach X1: .*{words}"):
             kind("adb:X1").__enter__()
 
 
-def test_no_adb_here_is_told(monkeypatch):
+def test_missing_adb_is_reported(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(RunnerError, match="no adb here; install it"):
         AdbDevice("adb:X1").__enter__()
@@ -128,9 +128,11 @@ def test_doctor_and_devices_do_without_python(fake, tmp_path):
     fake("adb", before=listed + server() + f"\nexport PATH={programs}")
     run = CliRunner().invoke
     doctor = run(cli, ["doctor", "adb:X1", "--format", "json"])
-    found = {finding["check"]: finding for finding in json.loads(doctor.stdout)}
-    assert "MB available" in found["memory"]["found"]
-    assert "MB free" in found["disk"]["found"]
+    checks = {check["check"]: check for check in json.loads(doctor.stdout)}
+    assert "MB available" in checks["memory"]["result"]
+    assert "MB free" in checks["disk"]["result"]
+    assert checks["runtime"]["state"] == "warning"
+    assert "--tool" in checks["runtime"]["fix"]
     listing = run(cli, ["devices", "--format", "json"])
     (phone,) = [d for d in json.loads(listing.stdout) if d["device"] == "X1"]
     assert phone["state"] == "reachable"

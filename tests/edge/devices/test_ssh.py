@@ -15,7 +15,7 @@ from edge.devices.ssh import OPTIONS, SshDevice, SshTarget
 from onebit.errors import UsageError
 
 CUT = f'{sys.executable} {Path(__file__).with_name("cut.py")} 3000 "$last"'
-"""Lets so many bytes through and then hangs up: the facts fit, long answers do not."""
+"""Lets 3,000 bytes through and then hangs up: the facts fit, long answers do not."""
 
 RUN = 'exec sh -c "$last"'
 HOSTILE = "-a b'c\"d;$(touch pwned)\n`e`*.tflite"
@@ -100,7 +100,7 @@ def test_endless_noise_is_an_error(fake):
 
 
 @pytest.mark.parametrize(
-    ("words", "mend"),
+    ("words", "hint"),
     [
         ("pi@board: Permission denied (publickey).", "ssh-copy-id -p 2222 pi@board"),
         ("Host key verification failed.", "connecting once: ssh -p 2222 pi@board"),
@@ -108,12 +108,12 @@ def test_endless_noise_is_an_error(fake):
         ("ssh: Could not resolve hostname board: Name or service not known", "check the name"),
     ],
 )
-def test_refusal_is_told_with_its_mend(fake, words, mend):
+def test_refusal_is_reported_with_a_hint(fake, words, hint):
     fake(run=f"echo '{words}' >&2; exit 255")
     with pytest.raises(RunnerError) as caught:
         SshDevice("ssh://pi@board:2222").__enter__()
     assert words in str(caught.value)
-    assert mend in str(caught.value)
+    assert hint in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -123,7 +123,7 @@ def test_device_without_python_says_how_to_install_it(fake):
         SshDevice("ssh://pi@board", python="/no/python").__enter__()
 
 
-def test_no_ssh_here_is_told(monkeypatch):
+def test_missing_ssh_is_reported(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(RunnerError, match="cannot run ssh"):
         SshDevice("ssh://pi@board").__enter__()
@@ -144,7 +144,7 @@ def test_missing_packages_are_told_with_the_command(fake, tmp_path):
 
 @pytest.mark.parametrize("kept", [0, 1, 40, 4000])
 def test_answer_that_is_cut_is_an_error(fake, kept, device_folder):
-    # What the agent answers after its facts is cut after so many bytes.
+    # The agent's answers after its facts are cut.
     cut = f"import os; os.write(1, b'x' * {kept})"
     fake(run=f"exec {CUT}")
     device = SshDevice("ssh://pi@board")

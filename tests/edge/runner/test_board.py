@@ -1,4 +1,4 @@
-"""What the runner reads of boards: the files of /proc and /sys that they would have."""
+"""The runner on made-up boards: files of /proc and /sys that they would have."""
 
 import pytest
 
@@ -8,6 +8,7 @@ from edge.runner import energy as energy_module
 from edge.runner.conditions import conditions
 from edge.runner.cores import chosen_cpus, clusters, pin
 from edge.runner.energy import battery_watts, find_meter, measure_energy, pi_watts
+from edge.runner.errors import RequestError
 
 CPU = "/sys/devices/system/cpu/cpu"
 
@@ -54,7 +55,7 @@ def big_little(capacities=True):
 
 
 @pytest.mark.parametrize("capacities", [True, False])
-def test_big_and_little_cores_are_told_apart(board, capacities):
+def test_big_and_little_cores_are_distinguished(board, capacities):
     board(big_little(capacities))
     assert [group["cpus"] for group in clusters()] == [[7], [4, 5, 6], [0, 1, 2, 3]]
     assert [group["core"] for group in clusters()] == ["Cortex-A77", "Cortex-A77", "Cortex-A55"]
@@ -72,19 +73,19 @@ def test_core_that_is_offline_belongs_to_nothing(board):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ({f"{CPU}0/cpu_capacity": 1024, f"{CPU}1/cpu_capacity": 1024}, "are alike"),
-        ({f"{CPU}0/topology": ""}, "not told apart by /sys"),
-        ({}, "not told apart by /sys"),
+        ({f"{CPU}0/cpu_capacity": 1024, f"{CPU}1/cpu_capacity": 1024}, "no big and little cores"),
+        ({f"{CPU}0/topology": ""}, "no big and little cores"),
+        ({}, "no big and little cores"),
     ],
 )
 def test_machine_without_big_and_little_cores_says_so(board, content, reason):
     board(content)
-    with pytest.raises(ValueError, match=reason):
+    with pytest.raises(RequestError, match=reason):
         chosen_cpus("big")
 
 
 def test_affinity_that_is_none_is_refused():
-    with pytest.raises(ValueError, match="not big, little"):
+    with pytest.raises(RequestError, match="not big, little"):
         chosen_cpus("0-3")
 
 
@@ -101,7 +102,7 @@ def test_pinning_that_is_refused_says_so(monkeypatch):
         raise OSError(22, "Invalid argument")
 
     monkeypatch.setattr(cores.os, "sched_setaffinity", refuse)
-    with pytest.raises(ValueError, match=r"cannot run on cores \[99\]"):
+    with pytest.raises(RequestError, match="cannot run on the cores 99: Invalid argument"):
         pin("99")
 
 
@@ -110,8 +111,8 @@ def test_conditions_are_those_of_the_cores_in_use(board):
     assert conditions([4, 5])["clock_mhz"] == 2400 - 5
     assert conditions([4, 5])["governor"] == "performance"
     assert conditions([0, 4])["governor"] == "performance, powersave"
-    untold = {"temperature_c", "throttle_count", "throttle_flags", "cooling"}
-    assert {key for key in untold if conditions([0])[key] is None} == untold
+    unknown = {"temperature_c", "throttle_count", "throttle_flags", "cooling"}
+    assert {key for key in unknown if conditions([0])[key] is None} == unknown
 
 
 def test_temperature_is_that_of_the_processor(board):
@@ -127,9 +128,9 @@ def test_temperature_is_that_of_the_processor(board):
 @pytest.mark.parametrize("sysfs", [True, False])
 def test_flags_of_a_pi_come_from_the_kernel_or_its_tool(board, sysfs, monkeypatch):
     if sysfs:
-        board({conditions_module.PI_FLAGS: "50005"})
+        board({conditions_module.THROTTLED_PATH: "50005"})
     else:
-        answer = type("Told", (), {"stdout": b"throttled=0x50005\n"})
+        answer = type("Done", (), {"stdout": b"throttled=0x50005\n"})
         monkeypatch.setattr(pi.shutil, "which", lambda name: name)
         monkeypatch.setattr(pi.subprocess, "run", lambda *a, **k: answer)
     assert conditions()["throttle_flags"] == 0x50005
@@ -194,15 +195,15 @@ def test_counters_of_packages_are_read_and_wrap_around(board):
 
 
 def test_power_of_a_pi_5_is_the_sum_of_its_rails(board, monkeypatch):
-    told = (
+    printed = (
         b" 3V7_WL_SW_A current(0)=0.10000000A\n 3V3_SYS_A current(1)=0.05000000A\n"
         b" VDD_CORE_A current(7)=2.00000000A\n 3V7_WL_SW_V volt(8)=3.70000000V\n"
         b" 3V3_SYS_V volt(9)=3.30000000V\n VDD_CORE_V volt(15)=0.80000000V\n"
         b" EXT5V_V volt(24)=5.10000000V\n"
     )
     monkeypatch.setattr(pi.shutil, "which", lambda name: name)
-    monkeypatch.setattr(pi.subprocess, "run", lambda *a, **k: type("Told", (), {"stdout": told}))
-    # The last rail has no current; its voltage alone is no power.
+    monkeypatch.setattr(pi.subprocess, "run", lambda *a, **k: type("Done", (), {"stdout": printed}))
+    # The last rail has no current; its voltage without a current gives no power.
     assert pi_watts() == pytest.approx(0.1 * 3.7 + 0.05 * 3.3 + 2.0 * 0.8)
     assert find_meter().source == "pi-pmic"
 
@@ -224,12 +225,12 @@ def test_energy_is_the_mean_power_times_the_time(board, monkeypatch):
     board({f"{battery}/power_now": 3_000_000})
     monkeypatch.setattr(energy_module, "IDLE_SECONDS", 0.05)
     ran = []
-    told = measure_energy(ran.append, ["inputs"], 0.2)
-    assert told["source"] == "battery"
-    assert told["inferences"] == len(ran)
+    measured = measure_energy(ran.append, ["inputs"], 0.2)
+    assert measured["source"] == "battery"
+    assert measured["inferences"] == len(ran)
     # Power was 3 W throughout; the span of the joules holds that of the seconds.
-    assert told["joules"] >= 3.0 * told["seconds"] * (1 - 1e-9)
-    assert told["idle_watts"] > 0
+    assert measured["joules"] >= 3.0 * measured["seconds"] * (1 - 1e-9)
+    assert measured["idle_watts"] > 0
 
 
 def test_machine_without_a_meter_runs_nothing_for_it(board):

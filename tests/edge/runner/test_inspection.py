@@ -1,4 +1,4 @@
-"""What the doctor reads, from files of made-up boards."""
+"""Facts for the doctor, from files of made-up boards."""
 
 import json
 import subprocess

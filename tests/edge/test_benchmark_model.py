@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.bench.benchmark_model import SETUPS, tool_cells, tool_command, tool_row
+from edge.bench.benchmark_model import TOOL_BACKENDS, tool_cells, tool_command, tool_row
 from edge.bench.cells import unmeasured_row
 from edge.bench.measurement import Plan
 from edge.devices import Completed, RunnerError
@@ -51,12 +51,12 @@ def printed(text, code=0):
     return Completed(code, text.encode(), "")
 
 
-def test_output_becomes_a_row_without_what_it_does_not_tell(row):
+def test_output_becomes_a_row_without_unreported_fields(row):
     found = tool_row(printed(OLD), row)
     assert found.status == "ok"
     assert found.reason is None
-    told = found.aggregates
-    assert (told.runs, told.mean_ns, told.min_ns, told.max_ns, told.std_ns, told.p50_ns) == (
+    runs = found.aggregates
+    assert (runs.runs, runs.mean_ns, runs.min_ns, runs.max_ns, runs.std_ns, runs.p50_ns) == (
         70, 14_290_900, 13_728_000, 16_145_000, 452_000, None,
     )  # fmt: skip
     assert found.cold_start.load_ns == 52_687_000
@@ -69,7 +69,7 @@ def test_output_becomes_a_row_without_what_it_does_not_tell(row):
     assert found.parity is None
 
 
-def test_newer_output_tells_the_median(row):
+def test_newer_output_has_the_median(row):
     assert tool_row(printed(NEW), row).aggregates.p50_ns == 14_200_000
 
 
@@ -79,19 +79,19 @@ def test_equal_and_large_values_are_read(row):
     assert tool_row(printed(LARGE), row).aggregates.mean_ns == 1.42909e9
 
 
-def test_what_goes_to_standard_error_counts_too(row):
+def test_standard_error_counts_too(row):
     assert tool_row(Completed(0, b"", OLD), row).aggregates.runs == 70
 
 
 @pytest.mark.parametrize("end", range(0, OLD.index("Inference (avg)") + 10, 40))
 def test_output_that_is_cut_is_an_error_although_the_code_is_0(row, end):
-    with pytest.raises(RunnerError, match="no timings"):
+    with pytest.raises(RunnerError, match="no timings printed"):
         tool_row(printed(OLD[:end]), row)
 
 
 def test_error_of_the_program_is_the_reason(row):
     text = "INFO: STARTING!\nERROR: Could not open 'x.tflite'.\nERROR: Benchmarking failed.\n"
-    with pytest.raises(RunnerError, match=r"code 1 .* Could not open 'x.tflite'"):
+    with pytest.raises(RunnerError, match=r"code 1, .* Could not open 'x.tflite'"):
         tool_row(printed(text, 1), row)
 
 
@@ -107,12 +107,12 @@ def test_scattered_runs_are_invalid(row):
     assert "63% of the mean" in found.reason
 
 
-def test_setups_follow_the_program_and_the_file():
+def test_backends_follow_the_program_and_the_file():
     stock, lce = Path("android_benchmark_model"), Path("lce_benchmark_model_arm64")
     plain, binary = Model("a", "a", "0", 1), Model("b", "b", "1", 1, ("LceQuantize",))
-    names = [cell.setup.name for cell in tool_cells([plain, binary], stock, [1])]
+    names = [cell.backend.name for cell in tool_cells([plain, binary], stock, [1])]
     assert names == ["benchmark_model", "benchmark_model:delegate"]
-    names = [cell.setup.name for cell in tool_cells([plain, binary], lce, [1])]
+    names = [cell.backend.name for cell in tool_cells([plain, binary], lce, [1])]
     assert names == [
         "lce_benchmark_model", "lce_benchmark_model", "lce_benchmark_model:indirect_bgemm",
     ]  # fmt: skip
@@ -120,7 +120,7 @@ def test_setups_follow_the_program_and_the_file():
 
 def test_command_carries_plan_delegate_and_the_users_flags_last():
     command = tool_command(
-        "/t/tool", "/t/m.tflite", SETUPS["benchmark_model:delegate"], 4,
+        "/t/tool", "/t/m.tflite", TOOL_BACKENDS["benchmark_model:delegate"], 4,
         Plan(min_runs=20, min_seconds=0.5, warmup_seconds=1, timeout_seconds=60), "/t/d.so",
         ["--num_runs=7"],
     )  # fmt: skip
@@ -130,5 +130,5 @@ def test_command_carries_plan_delegate_and_the_users_flags_last():
         "--external_delegate_path=/t/d.so", "--external_delegate_options=num_threads:4",
         "--num_runs=7",
     ]  # fmt: skip
-    options = SETUPS["lce_benchmark_model:indirect_bgemm"]
+    options = TOOL_BACKENDS["lce_benchmark_model:indirect_bgemm"]
     assert "--use_indirect_bgemm=true" in tool_command("t", "m", options, 1, Plan(), None)
