@@ -42,7 +42,7 @@ def _limit(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
     number, unit = float(match[1]), match[2]
     if unit == "" and number >= 1:
         raise click.BadParameter(
-            f"{value} may mean a percentage or a factor: write {value}% or {value}x"
+            f"{value} may mean a percentage or a factor: write 5%, 0.05 or 1.05x"
         )
     limit = number / 100 if unit == "%" else number - 1 if unit else number
     if not 0 <= limit < 1:

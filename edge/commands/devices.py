@@ -22,7 +22,6 @@ DEVICE_COLUMNS = {
     "state": "state",
     "processor": "processor",
     "runtimes": "runtimes",
-    "reason": "reason",
 }
 DOCTOR_COLUMNS = {"check": "check", "state": "state", "result": "result", "fix": "fix"}
 REACHABLE, UNREACHABLE = "reachable", "not reachable"
@@ -48,6 +47,10 @@ def devices(choice: DeviceChoice, format_: str) -> None:
     entries += [entry for entry in _attached() if entry.address not in known]
     records = _look_at_all(entries)
     emit(records, format_, columns=DEVICE_COLUMNS)
+    if format_ == "table":
+        for record in records:
+            if record["reason"] is not None:
+                click.echo(f"{record['device']}: {record['reason']}")
     wanted = {entry.name for entry in asked}
     missing = [
         record["device"]
@@ -93,7 +96,7 @@ class _Look:
     def __init__(self, entry: Entry) -> None:
         self._python = entry.python_device() if entry.tool is None else None
         self.device = self._python or entry.program_device()
-        self.record: dict[str, Any] = dict.fromkeys(DEVICE_COLUMNS)
+        self.record: dict[str, Any] = dict.fromkeys([*DEVICE_COLUMNS, "reason"])
         self.record |= {"device": entry.name, "address": entry.address, "state": UNREACHABLE}
         self.thread = threading.Thread(target=self._work, daemon=True)
 

@@ -152,7 +152,7 @@ def put(request, source, folder):
         with contextlib.suppress(OSError):
             os.remove(part)
         return {"error": failure}, b""
-    os.chmod(part, 0o700)  # it may be a program; nobody else gets into the folder
+    os.chmod(part, 0o700)  # it may be a program; only this user gets into the folder
     os.replace(part, path)
     return {"path": path}, b""
 

@@ -1,4 +1,4 @@
-"""This machine as a device: the same agent and runner, in processes of their own."""
+"""This machine as a device: the same agent and runner, in separate processes."""
 
 import dataclasses
 import sys

@@ -26,7 +26,7 @@ from edge.report.svg import (
 
 MAX_DOTS = 240
 LABELS_BESIDE_PX = 700
-MOST_LABELS = 0.5  # of the width; longer ones stand above their rows
+MOST_LABELS = 0.5  # of the width; longer ones are above their rows
 LINE_PX = 15
 NARROW_NOTE_PX = 16  # half of the number at the last tick
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -36,7 +36,7 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 class Strip:
     """One distribution of a strip chart: raw `values`, drawn in the colour of `series`.
 
-    Strips of one group stand together under its name.
+    Strips of one group are drawn together under its name.
     """
 
     label: str
@@ -51,7 +51,7 @@ class Strip:
 class Bar:
     """One bar of a bar chart, in the colour of `series`; `mark` is drawn across it.
 
-    Bars of one group stand together under its name.
+    Bars of one group are drawn together under its name.
     """
 
     label: str
@@ -130,13 +130,13 @@ def strip_chart(
     """Raw samples as dots, with a box from p25 to p75, a line to p90 and a bar at the median.
 
     Above `MAX_DOTS` samples, that many of the sorted ones are drawn, evenly by rank; the smallest
-    and the largest are always among them. A group's name stands once, so its strips must be
+    and the largest are always among them. A group's name is drawn once, so its strips must be
     neighbours.
     """
     layout = _lay_out(strips, width, row_px=36, note_px=84)
     low, high = log_range([v for strip in strips for v in (min(strip.values), max(strip.values))])
     axis = Axis(low, high, layout.left, layout.right, logarithmic=True)
-    # The grid lies behind everything.
+    # The grid is behind everything.
     grid = vertical_grid(axis, TOP_PX, layout.bottom, number, x_title, layout.right)
     drawn = [
         element("g", _strip(strip, axis, at + 18), class_="doubtful" if strip.doubtful else "sound")

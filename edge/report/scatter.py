@@ -1,6 +1,6 @@
 """Scatter charts with labels beside the points, and the Pareto front among them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -19,6 +19,8 @@ from edge.report.svg import (
 
 LINE_PX = 15.0
 LONGEST_LABEL = 0.7  # of the area's width: the rest has room for marks beside it
+DIRECTIONS = ((1, 0), (0, -1), (0, 1), (-1, 0), (1, -1), (1, 1), (-1, -1), (-1, 1))
+"""From a mark to its label, the best first."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def scatter(
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in steps)
         parts.append(element("polyline", points=path, class_="front"))
     parts += marks
-    parts += place_labels(groups, (left, top, width - right, height - bottom))
+    for label in place_labels(groups, (left, top, width - right, height - bottom)):
+        parts += _drawn(label)
     return drawing(width, height, f"{titles[1]} against {titles[0]}", parts)
 
 
@@ -123,32 +126,40 @@ def _front_steps(
     return steps
 
 
+@dataclass(frozen=True)
+class Label:
+    """A group's name, centred at x and y; `leader` is a line to its mark, if that is far away."""
+
+    text: str
+    x: float
+    y: float
+    leader: tuple[float, float, float, float] | None
+
+
 def place_labels(
-    groups: dict[str, list[tuple[float, float]]], area: tuple[float, float, float, float]
-) -> list[Markup]:
+    groups: dict[str, list[tuple[float, float]]],
+    area: tuple[float, float, float, float],
+    character_px: float = CHARACTER_PX,
+) -> list[Label]:
     """A label beside each group, where it covers neither a mark nor another label.
 
     Greedy: positions around the group's marks are tried from near to far; the one that covers least
-    is taken. Labels that end up far from their mark get a line to it.
+    is taken.
+
+    Args:
+        groups: Name → the positions of its marks.
+        area: The left, the smaller y, the right and the larger y in which labels must be.
+        character_px: The width of a character.
     """
     left, top, right, bottom = area
     taken = [(x - 7, y - 7, x + 7, y + 7) for marks in groups.values() for x, y in marks]
-    parts = []
+    labels = []
     for group, marks in groups.items():
-        name = shortened(group, LONGEST_LABEL * (right - left))
-        w, best = len(name) * CHARACTER_PX, None
+        name = shortened(group, LONGEST_LABEL * (right - left) * CHARACTER_PX / character_px)
+        w, best = len(name) * character_px, None
         for distance in (12.0, 18.0, 28.0, 40.0, 56.0, 74.0):
             for x, y in marks:
-                for dx, dy in (
-                    (1, 0),
-                    (0, -1),
-                    (0, 1),
-                    (-1, 0),
-                    (1, -1),
-                    (1, 1),
-                    (-1, -1),
-                    (-1, 1),
-                ):
+                for dx, dy in DIRECTIONS:
                     cx = x + dx * (distance + w / 2) if dy == 0 else x + dx * (w / 2)
                     cy = y + dy * (distance + 2)
                     cx = min(max(cx, left + w / 2), right - w / 2)
@@ -162,11 +173,18 @@ def place_labels(
         _, box, (x, y), distance = best
         taken.append(box)
         cx, cy = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        if distance > 20:
-            edge_y = box[3] if cy < y else box[1]
-            parts.append(element("line", x1=x, y1=y, x2=cx, y2=edge_y, class_="leader"))
-        parts.append(element("text", name, x=cx, y=cy + 4, class_="label", text_anchor="middle"))
-    return parts
+        leader = (x, y, cx, box[3] if cy < y else box[1]) if distance > 20 else None
+        labels.append(Label(name, cx, cy, leader))
+    return labels
+
+
+def _drawn(label: Label) -> Iterator[Markup]:
+    if label.leader is not None:
+        x1, y1, x2, y2 = label.leader
+        yield element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_="leader")
+    yield element(
+        "text", label.text, x=label.x, y=label.y + 4, class_="label", text_anchor="middle"
+    )
 
 
 def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+MARGIN_PX = 10  # between the area of a chart and the end of its drawing, at least
 CHARACTER_PX = 7.8  # of a bold 12 px sans-serif; on the wide side, so that boxes do not touch
 
 
@@ -56,7 +57,7 @@ class Axis:
         return self._start + fraction * (self._end - self._start)
 
     def ticks(self, at_least_px: float) -> list[float]:
-        """Round values within the axis whose marks are at least so far apart."""
+        """Round values within the axis whose marks are at least `at_least_px` apart."""
         # From fine to coarse; the first whose neighbours keep their distance.
         for candidates in self._tick_choices():
             inside = [t for t in candidates if self.low * (1 - 1e-9) <= t <= self.high * (1 + 1e-9)]
@@ -124,11 +125,11 @@ def vertical_grid(
     """Vertical lines at the ticks of a horizontal axis, their numbers and the axis' title."""
     parts = []
     for tick in axis.ticks(48):
-        x = axis(tick)
+        x, text = axis(tick), number(tick)
         parts.append(element("line", x1=x, x2=x, y1=top, y2=floor, class_="grid"))
-        parts.append(
-            element("text", number(tick), x=x, y=floor + 16, class_="tick", text_anchor="middle")
-        )
+        # The last number must not reach beyond the drawing, which ends a little to the right.
+        at = min(x, right + MARGIN_PX - len(text) * CHARACTER_PX / 2)
+        parts.append(element("text", text, x=at, y=floor + 16, class_="tick", text_anchor="middle"))
     parts.append(element("text", title, x=right, y=floor + 34, class_="axis", text_anchor="end"))
     return Markup("").join(parts)
 

@@ -27,7 +27,10 @@ def from_json(line: str) -> Row:
         ValueError: The line is not JSON, a field is missing or of the wrong kind, or the row was
             written by a newer schema than `SCHEMA_VERSION`.
     """
-    content = json.loads(line, parse_constant=_refuse_constant)
+    try:
+        content = json.loads(line, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise ValueError("it is not JSON") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise ValueError(

@@ -1,6 +1,6 @@
 """Energy, where the board has a meter; elsewhere None.
 
-Three meters are known: Intel's and AMD's energy counters (RAPL: processor packages alone), the
+Three meters are known: Intel's and AMD's energy counters (RAPL: only processor packages), the
 Raspberry Pi 5's power chip (its rails; not what the USB ports take), and a battery that is being
 discharged (the whole device). They differ in what they count: compare only equal sources.
 """

@@ -114,7 +114,7 @@ def import_runtime(name):
 
     Raises:
         ImportError: It is not installed.
-        ValueError: There is none of that name.
+        ValueError: The name is unknown.
     """
     if name not in RUNTIMES:
         raise ValueError(f"unknown runtime {name!r}")

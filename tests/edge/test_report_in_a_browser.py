@@ -28,7 +28,7 @@ def browser():
 PROBE = """<script>
 addEventListener("load", () => {
   const wide = [...document.querySelectorAll("body *")].filter(e =>
-    !e.closest(".scroll") && e.getBoundingClientRect().right > innerWidth + 0.5);
+    e.getBoundingClientRect().right > innerWidth + 0.5);
   const texts = [...document.querySelectorAll("svg text")].filter(e => e.getClientRects().length);
   const clipped = texts.filter(e => {
     const text = e.getBoundingClientRect();
@@ -55,7 +55,7 @@ addEventListener("message", e => document.getElementById("probe").textContent = 
 </script><iframe src="page.html" style="border:0;width:%dpx;height:900px"></iframe>"""
 
 
-@pytest.mark.parametrize("width", [360, 375, 768, 941, 1101])
+@pytest.mark.parametrize("width", [360, 420, 768, 941, 1101, 1300])
 def test_page_in_a_browser(browser, tmp_path, some_rows, full_row, width):
     model = dataclasses.replace(full_row.model, name="a_name_that_is_much_longer_than_any_phone_is")
     rows = [*some_rows, full_row, emulated(full_row), dataclasses.replace(full_row, model=model)]
