@@ -8,29 +8,29 @@
 namespace onebit {
 namespace {
 
-enum Type { kInt = 1, kUint = 2, kIndirectInt = 6, kIndirectUint = 7, kMap = 9, kBool = 26 };
+enum { kInt = 1, kUint = 2, kIndirectInt = 6, kIndirectUint = 7, kMap = 9, kBool = 26 };
 
 struct Reader {
   const uint8_t* bytes;
   size_t length;
 
-  bool read(size_t at, unsigned width, uint64_t* value) const {
+  bool read(size_t at, size_t width, uint64_t* value) const {
     if (width > length || at > length - width) return false;
     *value = 0;
     memcpy(value, bytes + at, width);  // little endian, as the hosts that this library is built for
     return true;
   }
 
-  bool read_signed(size_t at, unsigned width, int64_t* value) const {
+  bool read_signed(size_t at, size_t width, int64_t* value) const {
     uint64_t raw;
     if (!read(at, width, &raw)) return false;
-    const unsigned shift = 64 - 8 * width;
+    const size_t shift = 64 - 8 * width;
     *value = static_cast<int64_t>(raw << shift) >> shift;
     return true;
   }
 
   // Follows the offset stored at `at`, which points backwards.
-  bool follow(size_t at, unsigned width, size_t* target) const {
+  bool follow(size_t at, size_t width, size_t* target) const {
     uint64_t offset;
     if (!read(at, width, &offset) || offset > at) return false;
     *target = at - static_cast<size_t>(offset);
@@ -46,12 +46,12 @@ struct Reader {
 
 bool valid_width(uint64_t width) { return width == 1 || width == 2 || width == 4 || width == 8; }
 
-FlexResult read_value(const Reader& reader, size_t at, unsigned width, uint8_t packed_type,
+FlexResult read_value(const Reader& reader, size_t at, size_t width, uint8_t packed_type,
                       int32_t* value) {
   const int type = packed_type >> 2;
   if (type == kIndirectInt || type == kIndirectUint) {
     if (!reader.follow(at, width, &at)) return FlexResult::kMalformed;
-    width = 1u << (packed_type & 3);
+    width = size_t{1} << (packed_type & 3);
   } else if (type != kInt && type != kUint && type != kBool) {
     return FlexResult::kNotInteger;
   }
@@ -72,26 +72,26 @@ FlexResult read_value(const Reader& reader, size_t at, unsigned width, uint8_t p
 FlexResult flex_lookup(const void* buffer, size_t length, const char* key, int32_t* value) {
   const Reader reader = {static_cast<const uint8_t*>(buffer), length};
   if (buffer == nullptr || length < 3) return FlexResult::kMalformed;
-  const unsigned root_width = reader.bytes[length - 1];
+  const size_t root_width = reader.bytes[length - 1];
   const uint8_t root_type = reader.bytes[length - 2];
   if (!valid_width(root_width) || length < 2 + root_width || root_type >> 2 != kMap) {
     return FlexResult::kMalformed;
   }
-  const unsigned width = 1u << (root_type & 3);
+  const size_t width = size_t{1} << (root_type & 3);
   size_t values, keys;
   uint64_t count, key_width, key_count;
   if (!reader.follow(length - 2 - root_width, root_width, &values) || values < 3 * width ||
       !reader.read(values - width, width, &count) ||
       !reader.read(values - 2 * width, width, &key_width) || !valid_width(key_width) ||
       !reader.follow(values - 3 * width, width, &keys) || keys < key_width ||
-      !reader.read(keys - key_width, static_cast<unsigned>(key_width), &key_count) ||
+      !reader.read(keys - key_width, static_cast<size_t>(key_width), &key_count) ||
       key_count != count || count > length / width || values > length - count * width ||
       count > length - values - count * width) {
     return FlexResult::kMalformed;
   }
   for (size_t i = 0; i < count; ++i) {
     size_t name;
-    if (!reader.follow(keys + i * key_width, static_cast<unsigned>(key_width), &name)) {
+    if (!reader.follow(keys + i * key_width, static_cast<size_t>(key_width), &name)) {
       return FlexResult::kMalformed;
     }
     if (!reader.equals(name, key)) continue;

@@ -1,5 +1,7 @@
 #include "geometry.h"
 
+#include <algorithm>
+
 #include "flexbuffer.h"
 
 namespace onebit {
@@ -29,7 +31,7 @@ bool Window::place(int in_h, int in_w, bool same) {
 
 bool read_option(Partition& p, const Op& op, const TfLiteNode& node, const char* key, int low,
                  int high, const int* fallback, int* value) {
-  const size_t length = node.custom_initial_data_size > 0 ? node.custom_initial_data_size : 0;
+  const size_t length = std::max(node.custom_initial_data_size, 0);
   switch (flex_lookup(node.custom_initial_data, length, key, value)) {
     case FlexResult::kMalformed:
       return p.fail(op, "its custom options are not a readable FlexBuffer map");

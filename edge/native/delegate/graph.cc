@@ -36,8 +36,8 @@ int64_t Partition::constant_size(int value) {
 const void* Partition::constant(int value, TfLiteType type, int64_t count) {
   if (count < 0 || constant_size(value) != count) return nullptr;
   const TfLiteTensor& t = tensor_of(value);
-  return t.type == type && t.bytes / size_of(type) >= static_cast<uint64_t>(count) ? t.data
-                                                                                   : nullptr;
+  const uint64_t bytes = static_cast<uint64_t>(count) * size_of(type);
+  return t.type == type && t.bytes >= bytes ? t.data : nullptr;
 }
 
 void Partition::set_shape(int value, int rank, const int* dims, TfLiteType type) {

@@ -92,11 +92,11 @@ struct Op {
   int channel_constant = -1;  // which input of an ADD or MUL has one value, or one a channel; or -1
 
   // Since merging; `infer` sees the node's own inputs and output here.
-  int inputs[kMaxInputs];
-  int outputs[2];                      // the second: the signs of the first
-  int scale, offset;                   // values of merged channel constants, or -1
-  int merged_activation;               // of the last merged ADD or MUL
-  const char* merged[kMaxMerged + 1];  // the operators that became part of this one; nullptr ends
+  int inputs[kMaxInputs] = {};
+  int outputs[2] = {};                      // the second: the signs of the first
+  int scale = -1, offset = -1;              // values of merged channel constants
+  int merged_activation = kTfLiteActNone;   // of the last merged ADD or MUL
+  const char* merged[kMaxMerged + 1] = {};  // operators that became part of this one; nullptr ends
 
   int scratch = -1;
   const char* kernel = "";  // the variant that runs, for the profile

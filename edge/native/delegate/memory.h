@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -31,7 +32,7 @@ inline void* allocate(uint64_t bytes) {
 #endif
   if (bytes > kMaxBytes) return nullptr;
   void* memory = nullptr;
-  const size_t size = bytes > 0 ? static_cast<size_t>(bytes) : 1;
+  const size_t size = static_cast<size_t>(std::max<uint64_t>(bytes, 1));
   return posix_memalign(&memory, kCacheLine, size) == 0 ? memory : nullptr;
 }
 
@@ -73,7 +74,7 @@ class Array {
   [[nodiscard]] bool push(T value) {
     constexpr int kFirst = 8, kMost = INT32_MAX / 2;
     if (size_ == capacity_) {
-      if (capacity_ > kMost || !reserve(capacity_ < kFirst ? kFirst : 2 * capacity_)) return false;
+      if (capacity_ > kMost || !reserve(std::max(kFirst, 2 * capacity_))) return false;
     }
     new (data_ + size_++) T(std::move(value));
     return true;

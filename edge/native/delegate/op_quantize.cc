@@ -126,10 +126,10 @@ bool prepare_dequantize(Partition& p, Op& op) {
   if (out.type == kTfLiteInt8) {
     // ±1 in units of the output's scale, rounded half away from zero, around its zero point.
     const TfLiteQuantizationParams& q = p.tensor_of(op.outputs[0]).params;
-    const float inverse = 1.0f / q.scale;
-    const int64_t one = inverse < 1e6f ? static_cast<int64_t>(inverse + 0.5f) : 1000000;
-    d.plus = static_cast<int8_t>(std::min<int64_t>(q.zero_point + one, INT8_MAX));
-    d.minus = static_cast<int8_t>(std::max<int64_t>(q.zero_point - one, INT8_MIN));
+    const float inverse = std::min(1.0f / q.scale, 1e6f);
+    const int64_t one = (static_cast<int64_t>(2 * inverse) + 1) / 2;
+    d.plus = static_cast<int8_t>(std::clamp<int64_t>(q.zero_point + one, INT8_MIN, INT8_MAX));
+    d.minus = static_cast<int8_t>(std::clamp<int64_t>(q.zero_point - one, INT8_MIN, INT8_MAX));
   }
   op.kernel = d.kernel->info.name;
   return true;

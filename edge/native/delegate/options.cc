@@ -14,8 +14,9 @@ bool reject(ErrorReporter report, const char* key, const char* value, const char
 }
 
 bool copy_text(const char* value, char* to, size_t size) {
-  if (strlen(value) >= size) return false;
-  strcpy(to, value);
+  const size_t length = strlen(value);
+  if (length >= size) return false;
+  memcpy(to, value, length + 1);
   return true;
 }
 

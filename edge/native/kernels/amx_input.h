@@ -25,7 +25,7 @@ struct PaddedBytes {
     w = (s.padded_w() + s.stride_w - 1) / s.stride_w;
     // The padding on the right of a line is that on the left of the next.
     const int right = s.padded_w() - s.pad_left - s.in_w;
-    shared = s.stride_w > 1 ? 0 : right < s.pad_left ? right : s.pad_left;
+    shared = s.stride_w > 1 ? 0 : min(right, s.pad_left);
     w -= shared;
     pixel = static_cast<size_t>(round_up(s.words_in(), 2)) * 32;
     image = static_cast<size_t>(h) * w;
@@ -44,8 +44,7 @@ struct PaddedBytes {
  private:
   // Taps touch no more phases than they have positions.
   static int phases(int stride, int kernel, int dilation) {
-    const int reach = (kernel - 1) * dilation + 1;
-    return stride < reach ? stride : reach;
+    return min(stride, (kernel - 1) * dilation + 1);
   }
 };
 

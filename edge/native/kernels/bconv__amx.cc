@@ -131,6 +131,7 @@ inline void expand_part(const PackedStep& from, uint8_t* to) {
   const __m512i one = _mm512_set1_epi8(1), minus_one = _mm512_set1_epi8(-1);
 #pragma GCC unroll 16
   for (int row = kPart * kRows / kParts; row < (kPart + 1) * kRows / kParts; ++row) {
+    // NOLINTNEXTLINE(clang-analyzer-security.ArrayBound): row < kRows, the size of `rows`
     _mm512_store_si512(to + row * kStep, _mm512_mask_blend_epi8(from.rows[row], one, minus_one));
   }
 }
@@ -172,7 +173,7 @@ template <int kParts, bool kExpanded>
 void accumulate(const Inputs& in, const Half& half, int32_t* sums) {
   const int total = in.taps.count * in.taps.steps;
   const size_t part = kRows * in.pixel;
-  if (!kExpanded) expand(half.packed, total < kAhead ? total : kAhead, half.panel);
+  if (!kExpanded) expand(half.packed, min(total, kAhead), half.panel);
   settle_memory();
   _tile_loadd(0, half.weight_sums, 0);
   if (kParts > 1) _tile_loadd(1, half.weight_sums, 0);
@@ -222,7 +223,7 @@ void accumulate(const Inputs& in, const Half& half, int32_t* sums) {
 void finish(const BconvCall& call, const PaddedBytes& f, int position, int count, int channel,
             const int32_t* sums) {
   const ConvShape& s = *call.shape;
-  const int left = s.channels_out - channel, channels = left < kBlock ? left : kBlock;
+  const int channels = min(s.channels_out - channel, kBlock);
   const int end = position + count;
   for (int at = position; at < end;) {
     const int n = at / static_cast<int>(f.image), within = at % static_cast<int>(f.image);
@@ -231,7 +232,7 @@ void finish(const BconvCall& call, const PaddedBytes& f, int position, int count
       at += y >= s.out_h ? static_cast<int>(f.image) - within : f.w - x;
       continue;
     }
-    int run = end - at < s.out_w - x ? end - at : s.out_w - x;
+    int run = min(end - at, s.out_w - x);
     const int32_t* correction = nullptr;
     if (const BconvCorrection* c = call.correction) {
       const uint8_t* col_class = c->col_class + x;
@@ -252,8 +253,8 @@ void finish(const BconvCall& call, const PaddedBytes& f, int position, int count
 size_t pixels_before(const ConvShape& s, const PaddedBytes& f, int position) {
   const int n = position / static_cast<int>(f.image), within = position % static_cast<int>(f.image);
   const int y = within / f.w, x = within % f.w;
-  const size_t line = static_cast<size_t>(n) * s.out_h + (y < s.out_h ? y : s.out_h);
-  const size_t count = line * s.out_w + (y >= s.out_h ? 0 : x < s.out_w ? x : s.out_w);
+  const size_t line = static_cast<size_t>(n) * s.out_h + min(y, s.out_h);
+  const size_t count = line * s.out_w + (y >= s.out_h ? 0 : min(x, s.out_w));
   const size_t all = s.pixels();
   return count < all ? count : all;  // the last tile may reach past the last image
 }
@@ -292,8 +293,7 @@ void run_rectangle(const BconvCall& call, const PaddedBytes& f, const uint8_t* p
              panel + (whole ? steps(s) * half * kTileBytes : 0)},
             sums + kRows * half);
       }
-      finish(bits.call(), f, position, (end < total ? end : total) - position, block * kBlock,
-             sums);
+      finish(bits.call(), f, position, min(end, total) - position, block * kBlock, sums);
     }
   }
   bits.store();

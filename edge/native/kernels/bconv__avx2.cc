@@ -226,6 +226,7 @@ struct TilePairedAvx2 : CountingAvx2 {
   static void accumulate(const uint32_t* const* pixels, int count, const TapRuns& runs,
                          const uint32_t* filter, int32_t* sums) {
     ptrdiff_t at[kMostPairs];
+    at[0] = 0;
     int pairs = 0;
     bool first = true;
     for (int row = 0; row < runs.rows; ++row) {

@@ -185,7 +185,7 @@ struct TileNeon : VectorEpilogue<VectorNeon> {
       }
       for (int tap = 0; tap < runs.taps; ++tap) {
         for (int word = 0; word < runs.words; word += kMaxSteps) {
-          const int words = runs.words - word < kMaxSteps ? runs.words - word : kMaxSteps;
+          const int words = min(runs.words - word, kMaxSteps);
           const ptrdiff_t at = start + tap * runs.tap_step + word;
           const auto add = row + tap + word == 0 ? add_runs<kCount, true> : add_runs<kCount, false>;
           add(pixels, at, 1, 0, words, filter, sums);

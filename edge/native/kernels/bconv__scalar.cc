@@ -42,32 +42,36 @@ int32_t popcount_products(const BconvCall& call, int n, int y, int x, int o) {
   return sum;
 }
 
+int32_t correction(const BconvCall& call, int y, int x, int o) {
+  if (call.correction == nullptr) return 0;
+  const BconvCorrection& c = *call.correction;
+  const size_t entry = c.row_class[y] * c.col_classes + c.col_class[x];
+  return c.table[entry * channel_capacity(call.shape->channels_out) + o];
+}
+
 void finish(const BconvCall& call, size_t pixel, int o, int32_t products, int32_t correction) {
   const ConvShape& s = *call.shape;
   const BconvEpilogue& e = *call.epilogue;
   const size_t index = pixel * s.channels_out + o;
-  uint32_t* word =
-      call.out_bits ? call.out_bits + pixel * words_for(s.channels_out) + o / 32 : nullptr;
-  if (word && o % 32 == 0) *word = 0;
+  uint32_t unread = 0, *word = &unread;
+  if (call.out_bits) word = call.out_bits + pixel * words_for(s.channels_out) + o / 32;
+  if (o % 32 == 0) *word = 0;
   int32_t t = 2 * products + correction;
   if (e.output == BconvOutput::kBits) {
     *word |= static_cast<uint32_t>(t > 2 * e.thresholds[o]) << (o % 32);
     return;
   }
-  t = t > e.clamp_max ? e.clamp_max : t;
-  t = t < e.clamp_min ? e.clamp_min : t;
+  t = max(min(t, e.clamp_max), e.clamp_min);
   float value = static_cast<float>(t) * e.multiplier[o] + e.bias[o];
   if (e.output == BconvOutput::kInt8) {
     call.out_int8[index] = round_to_int8(value);
     return;
   }
   if (e.has_add) {
-    value += call.residual[index];
-    value = value < e.add_min ? e.add_min : value;
-    value = value > e.add_max ? e.add_max : value;
+    value = clamp(value + call.residual[index], e.add_min, e.add_max);
   }
   if (call.out_float) call.out_float[pixel * call.out_stride + o] = value;
-  if (word) *word |= static_cast<uint32_t>(value < 0.0f) << (o % 32);
+  *word |= static_cast<uint32_t>(value < 0.0f) << (o % 32);
 }
 
 void run(const BconvCall& call, int first, int last) {
@@ -75,14 +79,9 @@ void run(const BconvCall& call, int first, int last) {
   for (int row = first; row < last; ++row) {
     const int n = row / s.out_h, y = row % s.out_h;
     for (int x = 0; x < s.out_w; ++x) {
-      const int32_t* correction = nullptr;
-      if (const BconvCorrection* c = call.correction) {
-        const int entry = c->row_class[y] * c->col_classes + c->col_class[x];
-        correction = c->table + static_cast<size_t>(entry) * channel_capacity(s.channels_out);
-      }
       const size_t pixel = static_cast<size_t>(row) * s.out_w + x;
       for (int o = 0; o < s.channels_out; ++o) {
-        finish(call, pixel, o, popcount_products(call, n, y, x, o), correction ? correction[o] : 0);
+        finish(call, pixel, o, popcount_products(call, n, y, x, o), correction(call, y, x, o));
       }
     }
   }

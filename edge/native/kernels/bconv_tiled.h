@@ -186,7 +186,7 @@ struct TiledBconv {
     const ConvShape& s = *call.shape;
     const int group = block / blocks_per_group(s);
     const int channel = block % blocks_per_group(s) * kBlock;
-    const int left = s.group_channels_out() - channel, channels = left < kBlock ? left : kBlock;
+    const int channels = min(s.group_channels_out() - channel, kBlock);
     const uint32_t* taps[kMr];
     for (int i = 0; i < round_up(pixels.count, kMrStep); ++i) {
       taps[i] = pixels.first_tap[i] + group * Input::tap_words(s);
@@ -196,7 +196,7 @@ struct TiledBconv {
     if (channels < kBlock) memset(sums, 0, sizeof sums);  // the epilogue computes whole blocks
     for (int c = 0; c < channels; c += kNr) {
       for (int i = 0; i < pixels.count; i += kMrStep) {
-        const int count = pixels.count - i < kMrStep ? pixels.count - i : kMrStep;
+        const int count = min(pixels.count - i, kMrStep);
         int32_t* group_sums = sums + i * kBlock + c;
         if (count == 1) {  // as in dense layers
           Tile::template accumulate<1>(taps + i, count, runs, filter, group_sums);
@@ -250,8 +250,7 @@ struct TiledBconv {
     const int32_t low = e.clamp_min, high = e.clamp_max;
     const float *multiplier = e.multiplier + channel, *bias = e.bias + channel;
     for (int i = 0; i < kBlock; ++i) {
-      int32_t clamped = t[i] > high ? high : t[i];
-      clamped = clamped < low ? low : clamped;
+      const int32_t clamped = max(min(t[i], high), low);
       value[i] = static_cast<float>(clamped) * multiplier[i] + bias[i];
     }
     const size_t index = pixel * s.channels_out + channel;
@@ -265,9 +264,7 @@ struct TiledBconv {
       alignas(64) float residual[kBlock] = {};
       copy(residual, call.residual + index, channels);
       for (int i = 0; i < kBlock; ++i) {
-        float sum = value[i] + residual[i];
-        sum = sum < e.add_min ? e.add_min : sum;
-        value[i] = sum > e.add_max ? e.add_max : sum;
+        value[i] = clamp(value[i] + residual[i], e.add_min, e.add_max);
       }
     }
     if (call.out_float) copy(call.out_float + pixel * call.out_stride + channel, value, channels);

@@ -48,8 +48,7 @@ void compute(const ElementwiseCall& call, const float* a, const float* b, const 
   for (int i = 0; i < count; ++i) {
     float value = kMultiply ? a[i] * b[i] : a[i] + b[i];
     if (offset) value = value + offset[i];
-    value = value < call.low ? call.low : value;
-    out[i] = value > call.high ? call.high : value;
+    out[i] = clamp(value, call.low, call.high);
   }
 }
 

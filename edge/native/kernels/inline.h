@@ -12,6 +12,12 @@ namespace b1 {
 B1_INLINE constexpr int min(int a, int b) { return b < a ? b : a; }
 B1_INLINE constexpr int max(int a, int b) { return a < b ? b : a; }
 
+// Keeps NaN and the sign of zero, as TFLite does.
+B1_INLINE constexpr float clamp(float value, float low, float high) {
+  value = value < low ? low : value;
+  return value > high ? high : value;
+}
+
 B1_INLINE constexpr int round_up(int n, int multiple) {
   return (n + multiple - 1) / multiple * multiple;
 }

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "inline.h"
 #include "maxpool.h"
 
 namespace b1 {
@@ -32,7 +33,7 @@ struct MaxPoolRows {
   // The maxima of kCount vectors of channels from channel `c` on; a float is a vector, too.
   template <class V, int kCount, bool kScaled, bool kOffset>
   static void block(const MaxPoolCall& call, const Window& window, int c, float* out) {
-    constexpr int kWidth = sizeof(V) / sizeof(float);
+    constexpr int kWidth = sizeof(V) / 4;
     V maximum[kCount], scale[kCount], offset[kCount];
     for (int v = 0; v < kCount; ++v) {
       maximum[v] = V{} - __builtin_inff();
@@ -67,14 +68,14 @@ struct MaxPoolRows {
     window.column = call.in_stride;
     float* out = call.out + static_cast<size_t>(first) * s.out_w * call.out_stride;
     for (int row = first; row < last; ++row) {
-      const int y = row % s.out_h * s.stride_h - s.pad_top, top = y < 0 ? 0 : y;
-      const int bottom = y + s.kernel_h < s.in_h ? y + s.kernel_h : s.in_h;
+      const int y = row % s.out_h * s.stride_h - s.pad_top, top = max(y, 0);
+      const int bottom = min(y + s.kernel_h, s.in_h);
       const float* line =
           call.in + (static_cast<size_t>(row / s.out_h) * s.in_h + top) * window.row;
       window.rows = bottom - top;
       for (int i = 0; i < s.out_w; ++i, out += call.out_stride) {
-        const int x = i * s.stride_w - s.pad_left, left = x < 0 ? 0 : x;
-        const int right = x + s.kernel_w < s.in_w ? x + s.kernel_w : s.in_w;
+        const int x = i * s.stride_w - s.pad_left, left = max(x, 0);
+        const int right = min(x + s.kernel_w, s.in_w);
         window.first = line + left * window.column;
         window.columns = right - left;
         int c = 0;

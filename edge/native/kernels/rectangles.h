@@ -18,8 +18,7 @@ constexpr int kEnoughTiles = 8;  // for threads to share
 
 // Into how many items a tile's blocks are split where there are not enough tiles.
 inline int splits_of(int tiles, int blocks) {
-  const int wanted = (kEnoughTiles + tiles - 1) / tiles;
-  return wanted < blocks ? wanted : blocks;
+  return min((kEnoughTiles + tiles - 1) / tiles, blocks);
 }
 
 // Items [first, last) of tiles x splits, the tile being the slower index, as rectangles.
@@ -28,7 +27,7 @@ void for_each_rectangle(int first, int last, int splits, int blocks, Function fu
   while (first < last) {
     const int tile = first / splits, split = first % splits;
     const bool whole = split == 0 && last - first >= splits;
-    const int end_split = whole || last - first > splits - split ? splits : split + last - first;
+    const int end_split = whole ? splits : min(split + last - first, splits);
     const int end_tile = whole ? tile + (last - first) / splits : tile + 1;
     function(Rectangle{tile, end_tile, blocks * split / splits, blocks * end_split / splits});
     first = whole ? end_tile * splits : first + end_split - split;

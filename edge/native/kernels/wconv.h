@@ -9,7 +9,7 @@ namespace b1 {
 
 // out = clamp(sum(x * w) * scale + bias); a fully connected layer is a 1 x 1 convolution of pixels.
 struct WconvCall {
-  const ConvShape* shape;  // groups 1, zero padding
+  const ConvShape* shape;  // zero padding; depthwise: groups 1
   const uint32_t* filter;  // as `pack_filter` of the variant made it
   const float* signs;      // depthwise: as `expand_filter` made it
   const float* input;      // [N, H, W, C]
@@ -19,7 +19,7 @@ struct WconvCall {
   float* out;  // [N, OH, OW, O]
 };
 
-// One row of the variant table; `run` splits its work into items that may run concurrently.
+// A variant; `run` splits its work into items that may run concurrently.
 struct WconvKernel {
   KernelInfo info;
   uint64_t (*filter_words)(const ConvShape&);

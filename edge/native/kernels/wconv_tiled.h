@@ -90,9 +90,7 @@ struct TiledWconv {
       }
     }
     for (int o = first; o < end; ++o) {
-      float value = out[o] * call.scale[o] + call.bias[o];
-      value = value < call.low ? call.low : value;
-      out[o] = value > call.high ? call.high : value;
+      out[o] = clamp(out[o] * call.scale[o] + call.bias[o], call.low, call.high);
     }
   }
 

@@ -54,8 +54,8 @@ struct DepthwiseRows {
   // The block of channels from `channel` on of one output pixel.
   static void block(const WconvCall& call, const Taps& taps, int channel, float* out) {
     const ConvShape& s = *call.shape;
-    const int multiplier = s.channels_out / s.channels_in, left = s.channels_out - channel;
-    const int channels = left < kBlock ? left : kBlock;
+    const int multiplier = s.channels_out / s.channels_in;
+    const int channels = min(s.channels_out - channel, kBlock);
     const bool direct = multiplier == 1 && channels == kBlock;
     float inputs[kBlock] = {};
     Vector sum[kVectors] = {};
@@ -76,9 +76,8 @@ struct DepthwiseRows {
     float sums[kBlock];
     memcpy(sums, sum, sizeof sums);
     for (int i = 0; i < channels; ++i) {
-      float value = sums[i] * call.scale[channel + i] + call.bias[channel + i];
-      value = value < call.low ? call.low : value;
-      out[channel + i] = value > call.high ? call.high : value;
+      const float value = sums[i] * call.scale[channel + i] + call.bias[channel + i];
+      out[channel + i] = clamp(value, call.low, call.high);
     }
   }
 
