@@ -30,7 +30,7 @@ TARGETS = {
 
 
 class ToolsMissingError(Exception):
-    """Neither this machine nor PyPI offers what the build needs."""
+    """CMake or the compiler is neither installed nor available from PyPI."""
 
 
 def tool_package(module: str, requirement: str) -> Path:

@@ -439,7 +439,7 @@ class Drawing:
         return Case(seed, self.g, self.inputs, outputs, model, runs)
 
     def choose_outputs(self) -> list[int]:
-        """What is not read, and some of the rest."""
+        """All tensors that are not read, and some of the rest."""
         read = {i for op in self.g.graph.operators for i in op.inputs}
         written = [op.outputs[0] for op in self.g.graph.operators]
         if not written:

@@ -18,7 +18,7 @@
 #include <string.h>
 
 #define EXPORT __attribute__((visibility("default")))
-#define MARK 0x4d41524bu /* "MARK", which is no option of prctl */
+#define MARK 0x4d41524bu /* "MARK", not an option of prctl */
 #define MAX_MARKS 4096
 #define MAX_INSTRUCTIONS 512
 

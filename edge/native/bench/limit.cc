@@ -1,5 +1,5 @@
-// What instructions allow on this core: binary multiply-adds per second of loops that stay in
-// registers. Prints a line for each instruction set that the CPU has:
+// Measures the limit that instructions set on this core: binary multiply-adds per second of loops
+// that stay in registers. Prints a line for each instruction set that the CPU has:
 //
 //   avx512vpopcntdq   XOR, VPOPCNTD and ADD
 //   amx               tile multiplications of bytes

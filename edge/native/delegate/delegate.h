@@ -1,4 +1,4 @@
-// The delegate: its options, and what interpreters that use it share.
+// The delegate: its options, and the state that interpreters share.
 #pragma once
 
 #include <pthread.h>
@@ -59,20 +59,19 @@ class Lock {
 struct Delegate {
   TfLiteDelegate interface = {};
   Options options;
-  // Python's garbage collector may free a delegate before the interpreter that uses it: whoever
-  // created it and each partition hold a reference, and the last one frees it.
+  // Python's garbage collector may free a delegate before the interpreter that uses it: its
+  // creator and each partition hold a reference, and the last one frees it.
   int references = 1;  // atomic
 
-  // The interpreter that is handing over its nodes: its partitions are created within that call,
-  // and find here what was selected.
+  // Set while an interpreter creates its partitions, which read it; others wait for `selecting`.
   Mutex selecting;
   const Selection* selection = nullptr;
 
   Mutex running;  // guards all below
   Pool pool;
-  Text profile;      // JSON of partitions that were freed
+  Text profile;      // JSON of freed partitions
   Text undelegated;  // JSON of nodes that were left to the interpreter
-  // Held by partitions that were freed: values between operators, and packed constants.
+  // Memory of freed partitions: values between operators, and packed constants.
   uint64_t arena_bytes = 0, constant_bytes = 0;
 };
 

@@ -1,4 +1,4 @@
-// What the library offers on this machine, as JSON.
+// Lists, as JSON, the instruction sets and kernels of the library on this machine.
 #include <stdio.h>
 
 #include <algorithm>

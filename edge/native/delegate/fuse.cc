@@ -1,12 +1,13 @@
-// Which operators of a partition are merged.
+// Merges operators of a partition.
 //
-// This is decided anew each time that the graph is prepared, when all types and shapes are known:
-// an ADD of one shape may broadcast after its input was resized. Each function below states all
-// that its merge needs, and else leaves the operators as they are, which is always right.
+// It happens each time the graph is prepared, when all types and shapes are known: an ADD of equal
+// shapes may broadcast after an input was resized. Each function below states the whole
+// precondition of its merge, and otherwise leaves the operators separate, which is always correct.
 //
 // The order matters: per-channel constants go into weight-only layers; then a residual ADD is
 // merged into the convolution that feeds it first, so that an LceQuantize of the sum can then be
-// merged into the same convolution.
+// merged into the same convolution. Looking for producers and readers is quadratic in the number of
+// operators, which takes milliseconds for thousands of them.
 #include "op_types.h"
 
 namespace onebit {
@@ -53,12 +54,12 @@ class Fuser {
     return -1;
   }
 
-  // That for a value that is read once, or -1: what reads it can become part of what makes it.
+  // The same for a value with a single reader, or -1: the two operators can become one.
   int sole_producer(int value) {
     return value >= 0 && reader_count(value) == 1 ? producer(value) : -1;
   }
 
-  // Notes for the profile that an operator, and what became part of it, became part of `into`.
+  // Records in `into`, for the profile, the operator that it absorbs and all that this absorbed.
   static void note_merged(const Op& part, Op* into) {
     int end = 0;
     while (into->merged[end]) ++end;

@@ -43,18 +43,18 @@ struct Value : TensorInfo, Placement {
 struct OpType {
   const char* name;
   int builtin = -1;  // TFLite's code; -1: LCE's operator of this name
-  // Of built-in operators: whether this library computes what TFLite does, whatever the sizes of
-  // the tensors turn out to be.
+  // Of built-in operators: whether this library gives TFLite's results for the node, whatever sizes
+  // its tensors get.
   bool (*supports)(const TfLiteContext&, const TfLiteNode&) = nullptr;
   // The node's fused activation; nullptr: it has none.
   int (*activation)(const TfLiteNode&) = nullptr;
   // Reads the node's options; the values of inputs and outputs exist already. Like `infer` and
   // `prepare` it returns false after `fail`.
   bool (*parse)(Partition&, Op&, const TfLiteNode&, const Claim&);
-  // Checks types and shapes, sets the shapes of the outputs, and takes from the operator's `merges`
-  // what these rule out.
+  // Checks types and shapes, sets the shapes of the outputs, and removes from the operator's
+  // `merges` those that its types and shapes rule out.
   bool (*infer)(Partition&, Op&);
-  // Chooses the kernel, packs constants, asks for scratch; after merging.
+  // Chooses the kernel, packs constants, requests scratch; after merging.
   bool (*prepare)(Partition&, Op&);
   void (*run)(Partition&, Op&);
   // Of packed weights and constants; nullptr: it holds none.
@@ -65,14 +65,14 @@ struct OpType {
   unsigned merges = 0;          // of `Merges`
 };
 
-// What can become part of an operator (see fuse.cc).
+// Operators that can become part of another (see fuse.cc).
 enum Merges : unsigned {
   kTakesResidual = 1,    // the ADD of another value, as its input kResidual
   kTakesScale = 2,       // a MUL by channel constants that follows it
   kTakesOffset = 4,      // an ADD of channel constants that follows it
   kNormalisesInput = 8,  // a MUL and an ADD of channel constants ahead of it
   kEmitsBits = 16,       // the LceQuantize of its floats, as its second output
-  kKeepsFloats = 32,     // it writes its floats also where only their signs are read
+  kKeepsFloats = 32,     // not that: it writes its floats even if only their signs are read
 };
 
 struct Op {
@@ -88,8 +88,9 @@ struct Op {
   State state = {nullptr, [](void*) {}};
 
   // Since `infer`.
-  unsigned merges = 0;        // what can become part of it, given its types and shapes
-  int channel_constant = -1;  // which input of an ADD or MUL has one value, or one a channel; or -1
+  unsigned merges = 0;  // of `Merges`, given its types and shapes
+  int channel_constant =
+      -1;  // the input of an ADD or MUL with one value, or one per channel; or -1
 
   // Since merging; `infer` sees the node's own inputs and output here.
   int inputs[kMaxInputs] = {};
@@ -128,7 +129,7 @@ struct Partition {
   // The number of elements of a constant, whatever its rank, or -1.
   int64_t constant_size(int value);
   void set_shape(int value, int rank, const int* dims, TfLiteType type);
-  // Asks for memory while `op` runs. False after `fail`.
+  // Requests memory for the time that `op` runs. False after `fail`.
   bool add_scratch(Op& op, uint64_t bytes);
   // Records why `op` cannot run; returns false. The first reason is kept.
   bool fail(const Op& op, const char* format, ...) __attribute__((format(printf, 3, 4)));
@@ -140,7 +141,7 @@ struct Partition {
   }
 };
 
-// Creates what `parse` keeps for an operator. False after `fail`.
+// Creates an operator's state, in `parse`. False after `fail`.
 template <class S>
 bool make_state(Partition& p, Op& op) {
   void* memory = allocate(sizeof(S));
@@ -155,10 +156,10 @@ bool make_state(Partition& p, Op& op) {
 size_t size_of(TfLiteType type);  // bytes of an element, 0 for types that are not handled
 const char* type_name(TfLiteType type);
 
-// The number of elements, or -1 if the rank is not handled, a dimension is negative, or there are
-// more than indices of an `int` and the machine's memory allow.
+// The number of elements; -1 if the rank is not handled, a dimension is negative, or there are more
+// than an `int` can index or, on 32-bit machines, memory can hold.
 int64_t elements(const TensorInfo& info);
-// That without the last dimension, and the last one: 1 each for a scalar.
+// The product of all dimensions but the last, and the last: 1 each for a scalar.
 int64_t rows(const TensorInfo& info);
 int channels(const TensorInfo& info);
 bool same_dims(const TensorInfo& a, const TensorInfo& b);

@@ -50,7 +50,7 @@ bool parse(Partition& p, Op& op, const TfLiteNode& node, const Claim&) {
   state.same = padding == 0;
   state.pad_ones = pad_values == 1;
   state.output_type = p.values[op.node_output].type;
-  // Other outputs need none; what else lies there is the selector's (see select.cc).
+  // Other outputs have no thresholds, and select.cc may have put another tensor in their place.
   if (state.output_type != kTfLiteInt32) op.node_inputs[kThresholds] = -1;
   return true;
 }

@@ -39,7 +39,7 @@ int dense_activation(const TfLiteNode& node) { return dense_params(node).activat
 int conv_activation(const TfLiteNode& node) { return conv_params(node).activation; }
 int depthwise_activation(const TfLiteNode& node) { return depthwise_params(node).activation; }
 
-// What all three kinds need.
+// The requirements that all three kinds share.
 bool supports_layer(const TfLiteContext& context, const TfLiteNode& node, int activation,
                     int filter_rank, TensorInfo* in, TensorInfo* filter) {
   if (node.inputs->size < 2 || node.inputs->size > 3 || !known_activation(activation)) return false;

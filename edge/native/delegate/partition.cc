@@ -89,8 +89,8 @@ void release(TfLiteContext*, void* data) {
   unref(delegate);
 }
 
-// Forgets what an earlier `prepare` found out: scratch, shapes of tensors that the interpreter may
-// have resized, what was merged.
+// Undoes an earlier `prepare`: scratch, merging, and shapes of tensors that the interpreter may
+// have resized.
 void reset(Partition& p) {
   int tensors = 0;
   while (tensors < p.values.size() && p.values[tensors].tensor >= 0) ++tensors;

@@ -5,7 +5,7 @@
 
 namespace onebit {
 
-// The registration of the node that stands for a partition; its callbacks are in partition.cc.
+// The registration of the node that replaces a partition; its callbacks are in partition.cc.
 TfLiteRegistration partition_registration();
 
 }  // namespace onebit

@@ -1,4 +1,4 @@
-// Where the values of a partition lie. Apart from the operators, so that it can be tested alone.
+// Places the values of a partition in memory. Separate from the operators, for unit tests.
 #pragma once
 
 #include "graph.h"

@@ -32,7 +32,7 @@ void Pool::wait_for_change(uint32_t* word, uint32_t value) {
     if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) return;
     pause_briefly();
   }
-  // Either the kernel sees the new word, or whoever changes it sees the sleeper.
+  // Either the kernel sees the new word, or the thread that changes it sees the sleeper.
   __atomic_fetch_add(&sleeping_, 1, __ATOMIC_SEQ_CST);
   while (__atomic_load_n(word, __ATOMIC_SEQ_CST) == value) {
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0);
@@ -165,7 +165,7 @@ void Pool::run(int count, Work work, void* context) {
     shares_[i].end = static_cast<uint32_t>(all * (i + 1) / threads());
   }
   __atomic_store_n(&closed_, 0, __ATOMIC_SEQ_CST);
-  // Before the round begins: whoever sees it begin also sees that it was moved.
+  // Before the round begins, so that a worker that sees the round also sees that it was moved.
   if (virtual_machine_ && __atomic_load_n(&sleeping_, __ATOMIC_SEQ_CST)) keep_off_this_cpu();
   __atomic_fetch_add(&round_, 1, __ATOMIC_SEQ_CST);
   wake_all(&round_);

@@ -1,11 +1,10 @@
-// Which nodes the delegate claims: LCE's operators, whatever their options, and those built-in ones
-// around them that are computed better by someone who knows the bits.
+// Selects the nodes that the delegate claims: LCE's operators, whatever their options, and those
+// built-in ones around them that are faster when computed together with the bits.
 //
-// A rule here decides what is worth claiming, from the shapes in the file. These may change before
-// the graph runs, or be wrong for tensors between operators. So a claimed operator must compute
-// what TFLite does for any shapes (`OpType::supports`), and what is merged is decided when the
+// The rules here decide what is worth claiming, from the shapes in the file. Shapes may change
+// before the graph runs, and those of inner tensors may be wrong. So a claimed operator must
+// compute what TFLite computes for any shapes (`OpType::supports`), and merging waits until the
 // shapes are known (fuse.cc).
-//
 #include "select.h"
 
 #include "op_elementwise.h"

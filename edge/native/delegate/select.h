@@ -9,7 +9,7 @@ namespace onebit {
 // A node that the delegate claims.
 struct Claim {
   int node = -1;                // index in the interpreter's graph
-  const char* fault = nullptr;  // why LCE's operator cannot run, which no one else could run either
+  const char* fault = nullptr;  // why an LCE operator cannot run; no other kernel could run it
   // Of a weight-only layer: the tensors of its filter, packed and unpacked.
   int packed_filter = -1, filter = -1;
 };
@@ -25,14 +25,14 @@ struct Selection {
   }
 };
 
-// Changes inputs of the interpreter's nodes, for as long as it lives. This is the only place that
-// writes into somebody else's graph.
+// Changes inputs of the interpreter's nodes for as long as it lives. This is the only place that
+// writes into the interpreter's graph.
 //
-// The interpreter's partitioner sees nothing but which node reads which tensor. It puts an operator
-// into the earliest partition in which its inputs are ready, which separates a convolution from its
-// residual sum and a filter's LceDequantize from the layer that reads it. It reads the inputs while
-// it makes the partitions, and those read what they need from their nodes at the same time. After
-// that the inputs are restored, since an interpreter may undo all delegates and apply them again.
+// The interpreter's partitioner knows only which node reads which tensor. It puts an operator into
+// the earliest partition in which its inputs are ready, which separates a convolution from its
+// residual sum, and a filter's LceDequantize from the layer that reads it. The partitioner looks at
+// the inputs while it creates the partitions, and they read their nodes at that time too. Then the
+// inputs are restored, since an interpreter may undo all delegates and apply them again.
 class TemporaryWiring {
  public:
   TemporaryWiring() = default;

@@ -1,4 +1,4 @@
-// The binary convolution: its shape, its epilogue, and what a kernel variant is.
+// The binary convolution: its epilogue, its arguments, and the interface of its variants.
 //
 // Bits are as in LCE: 1 means -1, least significant bit first. With a = popcount(x XOR w) summed
 // over the K = kernel_h * kernel_w * channels_in / groups products of an output, the dot product of
@@ -20,7 +20,7 @@ namespace b1 {
 
 enum class BconvOutput { kFloat, kInt8, kBits };
 
-// What happens to the accumulators. Per-channel arrays hold
+// The conversion of the accumulators to outputs. Per-channel arrays hold
 // channel_capacity(channels_out) entries.
 struct BconvEpilogue {
   BconvOutput output;
@@ -51,7 +51,7 @@ struct BconvCall {
   const uint32_t* input;              // [N, H, W, words_in]
   uint32_t* scratch;                  // `scratch_words` of the variant
   const float* residual;              // [N, OH, OW, O] or nullptr
-  float* out_float;                   // nullptr if nobody reads the floats
+  float* out_float;                   // nullptr if the floats are not read
   size_t out_stride;                  // floats from one pixel of `out_float` to the next
   int8_t* out_int8;
   uint32_t* out_bits;  // kFloat: the signs of the result, or nullptr; kBits: the result

@@ -1,4 +1,4 @@
-// What tiles do with their sums, for any width of vectors. The portable epilogue goes through
+// The epilogue of tiles for any width of vectors. The portable one goes through
 // memory between its steps; at 64 channels, where a tile has few steps, that took as long as the
 // convolution.
 //

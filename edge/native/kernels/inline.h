@@ -1,8 +1,8 @@
 // Small functions for files that are compiled for different instruction sets.
 //
-// Of an inline function or template that several files compile, the linker keeps one copy, perhaps
-// that with instructions which the CPU lacks. So what these files share is always inlined, or has
-// internal linkage, and they do not use the standard library's templates (a test looks for copies).
+// Of an inline function or template that several files compile, the linker keeps one copy, possibly
+// one with instructions that the CPU lacks. So functions that these files share are always inlined
+// or have internal linkage, and the standard library's templates are not used (a test checks it).
 #pragma once
 
 #define B1_INLINE inline __attribute__((always_inline))

@@ -1,4 +1,4 @@
-// What every kernel variant says about itself.
+// The description of a kernel variant.
 #pragma once
 
 #include "isa.h"

@@ -21,8 +21,7 @@ namespace b1 {
 // All variants that were compiled in, in the order of the list.
 const KernelInfo* const* all_kernels(int* count);
 
-// What a choice is restricted to: everything that this CPU runs, or, if `forced`, what `isa`
-// covers.
+// Restricts a choice to the variants that this CPU runs or, if `forced`, that `isa` covers.
 struct IsaChoice {
   bool forced;
   Isa isa;

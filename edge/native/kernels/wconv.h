@@ -1,5 +1,5 @@
-// Convolution of floats with ±1 filters that stay packed: what a weight-only file (LceDequantize of
-// a constant, then CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED) computes.
+// Convolution of floats with ±1 filters that stay packed, as in weight-only files: LceDequantize of
+// a constant, then CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED.
 #pragma once
 
 #include "conv_shape.h"

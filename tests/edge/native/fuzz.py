@@ -61,7 +61,7 @@ SIZES = [0, 1, 2, 3, 7, 33, 64, 65, 1000, 1 << 20, 1 << 30, -1]
 
 
 def mutate_tensor(rng, g):
-    """Changes the shape, type, constant or quantization of a tensor, or makes it another's twin."""
+    """Changes the shape, type, data or quantization of a tensor."""
     tensors = g.graph.tensors
     t = tensors[int(rng.integers(0, len(tensors)))]
     how = rng.integers(0, 7)
@@ -77,7 +77,7 @@ def mutate_tensor(rng, g):
         buffer = g.model.buffers[t.buffer]
         data = bytes(bytearray(buffer.data)) if buffer.data is not None else b""
         buffer.data = np.frombuffer(mutate_bytes(rng, data), np.uint8)
-    elif how == 4:  # a constant of another, or none
+    elif how == 4:  # another tensor's data, or none
         t.buffer = int(rng.integers(0, len(g.model.buffers)))
     elif how == 5:
         t.isVariable = True

@@ -26,10 +26,10 @@ def test_rows_name_the_delegate_and_its_version(onebit_delegate, binary_file, qu
     assert row.setup.runtime_version.startswith("ai-edge-litert")
 
 
-def test_profile_tells_the_time_of_each_delegated_op(onebit_delegate, binary_file, quick_plan):
+def test_profile_has_the_time_of_each_delegated_op(onebit_delegate, binary_file, quick_plan):
     plan = dataclasses.replace(quick_plan, profile_ops=True)
     rows = benchmark([binary_file.path], runtimes=["lce", "litert:delegate"], plan=plan)
-    assert rows[0].profile is None  # LCE's interpreter tells none
+    assert rows[0].profile is None  # LCE's interpreter reports none
     profile = rows[1].profile
     binary = [op for op in profile.ops if op.op.startswith("LceBconv2d")]
     assert binary
@@ -41,7 +41,7 @@ def test_profile_tells_the_time_of_each_delegated_op(onebit_delegate, binary_fil
     assert from_json(to_json(rows[1])) == rows[1]
 
 
-def test_memory_tells_what_the_delegate_holds(onebit_delegate, binary_file, quick_plan):
+def test_memory_includes_the_delegates(onebit_delegate, binary_file, quick_plan):
     rows = benchmark([binary_file.path], runtimes=["lce", "litert:delegate"], plan=quick_plan)
     assert rows[0].memory.delegate_constant_bytes is None
     memory = rows[1].memory

@@ -178,7 +178,7 @@ def test_interpreter_threads_are_used_without_the_option(run):
 
 
 def test_workers_keep_the_processors_that_they_may_use(onebit_delegate):
-    """A worker that is woken is kept off its waker's processor, for that moment alone."""
+    """A worker that is woken is kept off its waker's processor, for that moment only."""
     from ai_edge_litert.interpreter import Interpreter
 
     model, _ = residual_model()
@@ -239,7 +239,7 @@ assert len(workers) == 2
 """
 
 
-def test_forked_child_computes_alone_and_leaves_its_parents_workers_be(onebit_delegate, tmp_path):
+def test_forked_child_does_not_move_its_parents_workers(onebit_delegate, tmp_path):
     """Where the machine is virtual, a pool moves its workers to other processors for a moment."""
     model, _ = residual_model()
     (tmp_path / "model.tflite").write_bytes(model)

@@ -1,4 +1,4 @@
-"""What the library needs and exports, its wheels, and the sanitized build with the kept corpus."""
+"""The library's needs and exports, its wheels, and the sanitized build with the kept corpus."""
 
 import os
 import shutil
@@ -85,7 +85,6 @@ def test_library_depends_on_libc_only_and_exports_three_symbols(onebit_delegate)
 
 
 def test_features_are_those_of_the_list_of_kernels(onebit_delegate):
-    """What the library says about its kernels is what variants.inc says."""
     features = onebit_delegate.features()
     assert features["version"] == onebit_delegate.__version__
     listed = {k.name: (k.op, k.isa, [k.mr, k.nr]) for k in KERNELS}

@@ -42,7 +42,7 @@ def test_max_pool_of_floats_takes_nan_for_the_least(run_all):
 @pytest.mark.parametrize("steps", [(), ("MUL",), ("ADD",), ("MUL", "ADD")])
 @pytest.mark.parametrize("channels", [1, 15, 32, 33, 70])
 def test_a_pooling_normalises_and_packs(run, lce, isas, tmp_path, steps, channels):
-    """What comes before it and after it is part of it, its floats as well as their signs."""
+    """Operators before and after it become part of it; its floats are read, and their signs."""
     rng = np.random.default_rng(channels)
     g = Graph()
     x = g.tensor([2, 7, 9, channels])

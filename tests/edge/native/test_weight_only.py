@@ -97,7 +97,7 @@ def converted(layers, shape):
 
 @pytest.mark.parametrize("kind", ["conv", "depthwise", "dense"])
 def test_converted_layer_is_computed_from_its_bits(kind, run, lce, isas, tmp_path):
-    """What `pack_binary_weights` writes, RESHAPE of a flat filter included, is recognised whole."""
+    """Layers of `pack_binary_weights`, RESHAPE of a flat filter included, are recognised whole."""
     from onebit.keras import keras, lq
 
     binary = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip"}

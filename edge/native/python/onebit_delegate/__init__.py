@@ -45,7 +45,7 @@ def library_path() -> Path:
 
 
 def features() -> dict[str, Any]:
-    """What the library offers on this machine.
+    """The instruction sets and kernels of the library on this machine.
 
     Returns:
         `library`, its path; `version`; `isas`, the instruction sets that it can use here;
@@ -75,14 +75,14 @@ def load(
     profile: str | os.PathLike[str] | None = None,
     fuse: bool = True,
 ) -> Any:
-    """Returns what an Interpreter's `experimental_delegates` takes.
+    """Loads the delegate, for an Interpreter's `experimental_delegates`.
 
     Args:
         num_threads: Threads to use; the interpreter's own setting when absent.
         isa: Use the kernels of this instruction set only: one of `features()["isas"]`.
         kernel: Use this variant of the binary convolution where it fits.
         profile: Write the time of each operator to this file, as JSON, when the delegate is freed.
-        fuse: Merge neighbouring operators; off only to measure what it brings.
+        fuse: Merge neighbouring operators; off only to measure the gain.
 
     Raises:
         FileNotFoundError: The library is missing.
