@@ -37,7 +37,7 @@ def test_profile_has_the_time_of_each_delegated_op(onebit_delegate, binary_file,
     timed = sum(op.time_ns for op in profile.ops if op.time_ns is not None)
     assert 0 < timed < profile.total_ns
     lines = profile_lines(profile)
-    assert [line["op"] for line in lines] == [*(op.op for op in profile.ops), "all else"]
+    assert [line["op"] for line in lines] == [*(op.op for op in profile.ops), "everything else"]
     assert from_json(to_json(rows[1])) == rows[1]
 
 
