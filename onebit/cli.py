@@ -10,6 +10,7 @@ import functools
 import io
 import json
 import os
+import shlex
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -62,6 +63,12 @@ class CommandGroup(click.Group):
             if isinstance(error, click.ClickException):
                 error.message = without_passwords(error.message)  # type: ignore[misc]
             raise
+
+
+def command_line(stage: str) -> str:
+    """The command as it was given, however the stage was started, for a row or a card."""
+    given = sys.argv[1:]
+    return shlex.join(["onebit", stage, *(given[1:] if given[:1] == [stage] else given)])
 
 
 def say(line: str) -> None:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXT = "".join(page.read_text() for page in PAGES)
 TABLES = re.findall(r"<!-- table: (python .+?) -->\n(.*?)<!-- /table -->", TEXT, re.DOTALL)
-VERBS = sorted(set(re.findall(r"python -m (\w+) (\w+)", TEXT)))
+VERBS = sorted(set(re.findall(r"(?:python -m|onebit) (zoo|convert|edge) ([a-z]+)", TEXT)))
 
 
 def run(*arguments):
@@ -33,7 +33,7 @@ def test_table_is_what_the_command_prints(command, table):
 
 @pytest.mark.parametrize(("stage", "verb"), VERBS, ids=lambda v: v)
 def test_command_exists(stage, verb):
-    result = run("-m", stage, verb, "--help")
+    result = run("-m", "onebit", stage, verb, "--help")
     assert result.returncode == 0, result.stderr
     assert "Usage" in result.stdout
 

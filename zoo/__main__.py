@@ -28,9 +28,9 @@ def main() -> None:
 
     \b
     Example:
-      python -m zoo list
-      python -m zoo train binary_net_mlp_mnist_5k -o runs/bnn
-      python -m zoo evaluate runs/bnn
+      onebit zoo list
+      onebit zoo train binary_net_mlp_mnist_5k -o runs/bnn
+      onebit zoo evaluate runs/bnn
     """
 
 
@@ -41,7 +41,7 @@ def list_(format_: str) -> None:
 
     \b
     Example:
-      python -m zoo list --format json
+      onebit zoo list --format json
     """
     from zoo.catalogue import entries
 
@@ -73,7 +73,7 @@ def show(name: str, format_: str) -> None:
 
     \b
     Example:
-      python -m zoo show binary_net_mlp
+      onebit zoo show binary_net_mlp
     """
     from zoo.catalogue import describe
 
@@ -171,13 +171,13 @@ def train(
 
     \b
     Example:
-      python -m zoo train binary_net_mlp_mnist_5k -o runs/bnn --set epochs=20
+      onebit zoo train binary_net_mlp_mnist_5k -o runs/bnn --set epochs=20
     """
     from zoo.recipes import resolve_recipe
     from zoo.runs.run import load_card
     from zoo.training.checkpoints import is_finished
 
-    command = ["python", "-m", "zoo", "train", recipe, "-o", str(output)]
+    command = ["onebit", "zoo", "train", recipe, "-o", str(output)]
     for key, value in settings.items():
         command += ["--set", f"{key}={value}"]
     command += ["--seed", str(seed)] if seed is not None else []
@@ -224,7 +224,7 @@ def evaluate(run: Path, format_: str) -> None:
 
     \b
     Example:
-      python -m zoo evaluate runs/bnn
+      onebit zoo evaluate runs/bnn
     """
     import zoo
 
@@ -266,7 +266,7 @@ def export(run: Path, output: Path) -> None:
 
     \b
     Example:
-      python -m zoo export runs/bnn -o bnn.npz
+      onebit zoo export runs/bnn -o bnn.npz
       python -c "import zoo; zoo.build('binary_net_mlp', weights='bnn.npz')"
     """
     require_suffix(output, ".npz")

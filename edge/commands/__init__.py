@@ -1,1 +1,1 @@
-"""The commands of `python -m edge`, one file each."""
+"""The commands of `onebit edge`, one file each."""

@@ -2,8 +2,6 @@
 
 import json
 import re
-import shlex
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +35,7 @@ from edge.results.tables import (
     profile_lines,
 )
 from edge.runner.cores import AFFINITY, clusters
-from onebit.cli import emit, format_option, grouped, options, say
+from onebit.cli import command_line, emit, format_option, grouped, options, say
 from onebit.errors import OnebitError, UsageError
 
 
@@ -272,8 +270,8 @@ def bench(
 
     \b
     Example:
-      python -m edge bench mlp.tflite -o rows.jsonl --runtime lce,litert --threads 1,2
-      python -m edge bench mlp.tflite -o rows.jsonl --device ssh://pi@raspberrypi --device local
+      onebit edge bench mlp.tflite -o rows.jsonl --runtime lce,litert --threads 1,2
+      onebit edge bench mlp.tflite -o rows.jsonl --device ssh://pi@raspberrypi --device local
     """
     rows.check()
     entries = choice.entries()
@@ -287,7 +285,7 @@ def bench(
         check_samples(samples, models)
     plan = measuring.plan()
     done, writer = rows.done(), rows.writer()
-    command = shlex.join(["python", "-m", "edge", *sys.argv[1:]])
+    command = command_line("edge")
     results: list[Row] = []
     try:
         elsewhere = any(entry.address != LOCAL for entry in entries)

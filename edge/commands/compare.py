@@ -84,14 +84,14 @@ def compare_command(
 ) -> None:
     """Show which cells became slower or faster, and how sure that is.
 
-    OLD and NEW are files written by `python -m edge bench -o`. Rows are compared only if they agree
+    OLD and NEW are files written by `onebit edge bench -o`. Rows are compared only if they agree
     in everything except what is under study; the others are listed too. Several rows of one cell,
     from repeated calls, count as repeated measurements.
 
     \b
     Example:
-      python -m edge compare main.jsonl branch.jsonl --fail-if-slower 5%
-      python -m edge compare v1.jsonl v2.jsonl --study file
+      onebit edge compare main.jsonl branch.jsonl --fail-if-slower 5%
+      onebit edge compare v1.jsonl v2.jsonl --study file
     """
     lines = compare(read_rows(old), read_rows(new), study)
     if format_ in ("table", "md"):

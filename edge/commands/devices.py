@@ -39,7 +39,7 @@ def devices(choice: DeviceChoice, format_: str) -> None:
 
     \b
     Example:
-      python -m edge devices --device ssh://pi@raspberrypi --fleet fleet.toml
+      onebit edge devices --device ssh://pi@raspberrypi --fleet fleet.toml
     """
     asked = choice.entries()
     entries = list({entry.name: entry for entry in [Entry(LOCAL, LOCAL), *asked]}.values())
@@ -129,7 +129,7 @@ def doctor(address: str, fleet: Path | None, format_: str) -> None:
 
     \b
     Example:
-      python -m edge doctor ssh://pi@raspberrypi
+      onebit edge doctor ssh://pi@raspberrypi
     """
     named = {entry.name: entry for entry in entries_of((), None, fleet)} if fleet else {}
     (entry,) = [named[address]] if address in named else entries_of((address,), None, None)

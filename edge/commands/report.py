@@ -27,14 +27,14 @@ from onebit.errors import OnebitError, UsageError
 def report(files: tuple[str, ...], output: str | None, force: bool, format_: str) -> None:
     """Put models side by side: accuracy, size, latency and memory.
 
-    ROWS are files written by `python -m edge bench -o`, of any number of devices. The table goes to
+    ROWS are files written by `onebit edge bench -o`, of any number of devices. The table goes to
     standard output; with -o a report is written too. Of several rows of one cell, the latest
     counts.
 
     \b
     Example:
-      python -m edge report rows.jsonl -o report.html
-      python -m edge report pi.jsonl phone.jsonl --format png -o report.png
+      onebit edge report rows.jsonl -o report.html
+      onebit edge report pi.jsonl phone.jsonl --format png -o report.png
     """
     if format_ == "png" and not (output or "").endswith(".png"):
         raise UsageError("--format png draws into a file", hint="give it with -o page.png")
@@ -42,9 +42,7 @@ def report(files: tuple[str, ...], output: str | None, force: bool, format_: str
         check_report_path(output, force)
     results = read_rows(files)
     if not results:
-        raise OnebitError(
-            f"no rows in {', '.join(files)}", hint="measure with `python -m edge bench`"
-        )
+        raise OnebitError(f"no rows in {', '.join(files)}", hint="measure with `onebit edge bench`")
     if output is not None:
         write_report(results, output, force=force)
         say(f"wrote {output}")

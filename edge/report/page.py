@@ -37,7 +37,7 @@ MARKS = {
     ".png": (f"Software\0{SOFTWARE}".encode(),),
 }
 """Bytes by which a report is recognised, so that no other file is overwritten."""
-NO_ROWS = "there are no rows to report: measure with `python -m edge bench`"
+NO_ROWS = "there are no rows to report: measure with `onebit edge bench`"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Runs `python -m edge bench` on emulated boards, and waits for what happens there."""
+"""Runs `onebit edge bench` on emulated boards, and waits for what happens there."""
 
 import json
 import os

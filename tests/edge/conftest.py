@@ -122,7 +122,7 @@ def make_row():
         samples_ns = tuple(int(s) for s in samples)
         verification = Verification("exact", 1000, "test", accuracy, accuracy, 1.0)
         row = Row(
-            run=Run("abc123", "2026-01-02T03:04:05+00:00", "python -m edge bench", "0.1.0"),
+            run=Run("abc123", "2026-01-02T03:04:05+00:00", "onebit edge bench", "0.1.0"),
             host=Host("local", cpu=cpu, architecture=architecture, cores=4, governor="performance"),
             model=Model(
                 name,

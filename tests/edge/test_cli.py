@@ -238,4 +238,4 @@ def test_help_has_an_example(invoke, command):
     result = invoke(command, "--help")
     assert result.exit_code == 0
     example = result.stdout.partition("  Example:\n")[2]
-    assert example.startswith(f"    python -m edge {command} ")
+    assert example.startswith(f"    onebit edge {command} ")

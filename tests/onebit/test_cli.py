@@ -1,11 +1,21 @@
 import dataclasses
 import json
+import sys
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from onebit.cli import CommandGroup, emit, emit_document, format_option, grouped, options, say
+from onebit.cli import (
+    CommandGroup,
+    command_line,
+    emit,
+    emit_document,
+    format_option,
+    grouped,
+    options,
+    say,
+)
 from onebit.errors import OnebitError, UsageError, near_matches
 
 RECORDS = [{"name": "[bold]a", "count": 1}, {"name": "b", "count": None}]
@@ -155,3 +165,11 @@ def test_password_in_wrong_usage_is_masked(arguments):
     result = CliRunner().invoke(group, [*arguments, "one too many"])
     assert result.exit_code == 2
     assert "hunter2" not in result.output
+
+
+@pytest.mark.parametrize(
+    "given", [["python", "bench", "a b.tflite"], ["onebit", "edge", "bench", "a b.tflite"]]
+)
+def test_command_line_is_the_same_however_the_stage_was_started(given, monkeypatch):
+    monkeypatch.setattr(sys, "argv", given)
+    assert command_line("edge") == "onebit edge bench 'a b.tflite'"

@@ -30,7 +30,7 @@ def test_help_is_quick_and_lists_the_commands():
 
 @pytest.mark.parametrize("command", ["list", "show", "train", "evaluate"])
 def test_help_of_each_command_has_an_example(command):
-    assert f"python -m zoo {command}" in _run(command, "--help").stdout
+    assert f"onebit zoo {command}" in _run(command, "--help").stdout
 
 
 def test_list_names_every_model_data_set_and_recipe():

@@ -23,7 +23,7 @@ def test_recipe_names_a_model_a_data_set_and_options_that_exist(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_recipe_says_command_duration_and_accuracy(name):
     text = describe_recipe(name)
-    assert f"python -m zoo train {name} " in text
+    assert f"onebit zoo train {name} " in text
     assert "Duration: " in text
     assert "Accuracy: " in text
 

@@ -154,8 +154,8 @@ def test_a_folder_of_something_else_gives_one_line(tmp_path):
 def test_an_unfinished_run_says_how_to_resume(run_copy):
     (run_copy / CARD).unlink()
     config = json.loads((run_copy / CONFIG).read_text())
-    (run_copy / CONFIG).write_text(json.dumps({**config, "command": "python -m zoo train x -o y"}))
-    with pytest.raises(OnebitError, match="not finished; resume with: python -m zoo train x -o y"):
+    (run_copy / CONFIG).write_text(json.dumps({**config, "command": "onebit zoo train x -o y"}))
+    with pytest.raises(OnebitError, match="not finished; resume with: onebit zoo train x -o y"):
         zoo.load_run(run_copy)
     (run_copy / CONFIG).write_text(json.dumps({**config, "command": None}))
     with pytest.raises(OnebitError, match=r"call zoo\.train again"):

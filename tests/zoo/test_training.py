@@ -85,7 +85,7 @@ def test_a_killed_process_resumes_to_the_same_end(tmp_path):
     assert process.returncode == -signal.SIGKILL
     assert not (folder / CARD).exists()
     assert 3 <= len(read_history(folder)) < epochs
-    with pytest.raises(OnebitError, match=r"has not finished; resume with: python -m zoo train"):
+    with pytest.raises(OnebitError, match=r"has not finished; resume with: onebit zoo train"):
         zoo.load_run(folder)
 
     resumed = subprocess.run(_command(folder, epochs), capture_output=True, text=True)
@@ -104,7 +104,7 @@ def test_ctrl_c_says_how_to_resume_and_exits_with_130(tmp_path):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     line = err.splitlines()[-1]
-    assert line.startswith("interrupted; resume with: python -m zoo train ")
+    assert line.startswith("interrupted; resume with: onebit zoo train ")
     assert f"-o '{folder}'" in line
     assert line.endswith("--set dropout=0.3 --set layers=1 --set epochs=10000 --smoke")
     assert "Traceback" not in err

@@ -15,7 +15,7 @@ from zoo.recipes._imagenet import imagenet_recipe
 def bi_real_net18_imagenet() -> Recipe:
     """Bi-Real Net 18 on ImageNet.
 
-    Command: python -m zoo train bi_real_net18_imagenet -o RUN
+    Command: onebit zoo train bi_real_net18_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 56.4 %, top-5 79.5 %, reported in the paper; 57.5 % by larq-zoo.
     """
@@ -26,7 +26,7 @@ def bi_real_net18_imagenet() -> Recipe:
 def bi_real_net34_imagenet() -> Recipe:
     """Bi-Real Net 34 on ImageNet.
 
-    Command: python -m zoo train bi_real_net34_imagenet -o RUN
+    Command: onebit zoo train bi_real_net34_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 62.2 %, top-5 83.9 %, reported in the paper.
     """

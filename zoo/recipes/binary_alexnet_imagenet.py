@@ -11,7 +11,7 @@ from zoo.recipes._imagenet import imagenet_recipe
 def binary_alexnet_imagenet() -> Recipe:
     """BinaryAlexNet on ImageNet.
 
-    Command: python -m zoo train binary_alexnet_imagenet -o RUN
+    Command: onebit zoo train binary_alexnet_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 36.3 %, top-5 61.5 %, reported by larq-zoo.
     """

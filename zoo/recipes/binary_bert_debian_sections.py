@@ -43,7 +43,7 @@ def _recipe(
 def bert_tiny_debian_sections() -> Recipe:
     """The float baseline, which is the first teacher.
 
-    Command: python -m zoo train bert_tiny_debian_sections -o runs/bert_tiny
+    Command: onebit zoo train bert_tiny_debian_sections -o runs/bert_tiny
     Duration: 11 min measured.
     Accuracy: 77.6 % measured.
     """
@@ -54,7 +54,7 @@ def bert_tiny_debian_sections() -> Recipe:
 def binary_bert_tiny_2_bit_debian_sections() -> Recipe:
     """The stage between: weights of one bit, activations of two; its teacher included.
 
-    Command: python -m zoo train binary_bert_tiny_2_bit_debian_sections -o runs/bert_2_bit
+    Command: onebit zoo train binary_bert_tiny_2_bit_debian_sections -o runs/bert_2_bit
     Duration: 33 min measured.
     Accuracy: 74.8 % measured.
     """
@@ -70,7 +70,7 @@ def binary_bert_tiny_2_bit_debian_sections() -> Recipe:
 def binary_bert_tiny_debian_sections() -> Recipe:
     """The last stage: weights and activations of one bit; the stages before it included.
 
-    Command: python -m zoo train binary_bert_tiny_debian_sections -o runs/bert
+    Command: onebit zoo train binary_bert_tiny_debian_sections -o runs/bert
     Duration: 83 min measured, of which other jobs' timings stopped it for more than a half.
     Accuracy: 73.2 % measured.
     """
@@ -81,7 +81,7 @@ def binary_bert_tiny_debian_sections() -> Recipe:
 def binary_bert_tiny_direct_debian_sections() -> Recipe:
     """The same network without stages: from random weights, on the labels.
 
-    Command: python -m zoo train binary_bert_tiny_direct_debian_sections -o runs/bert_direct
+    Command: onebit zoo train binary_bert_tiny_direct_debian_sections -o runs/bert_direct
     Duration: not measured to the end.
     Accuracy: not measured; 77.3 % of the validation split after four of its ten epochs.
     """

@@ -23,7 +23,7 @@ CONTRAST_AND_ZCA = Preprocessing(1.0, 0.0, contrast="global", whitening=True)
 def float_cnn_cifar10() -> Recipe:
     """The float baseline, the paper's "no regularizer", on CIFAR-10.
 
-    Command: python -m zoo train float_cnn_cifar10 -o runs/float_cnn_cifar10
+    Command: onebit zoo train float_cnn_cifar10 -o runs/float_cnn_cifar10
     Duration: about 20 days on two x86-64 cores (estimated); meant for a GPU.
     Accuracy: reported 89.36 % ("No regularizer"); not measured here.
     """
@@ -34,7 +34,7 @@ def float_cnn_cifar10() -> Recipe:
 def binary_connect_cnn_cifar10() -> Recipe:
     """Deterministic BinaryConnect on CIFAR-10.
 
-    Command: python -m zoo train binary_connect_cnn_cifar10 -o runs/binary_connect_cnn_cifar10
+    Command: onebit zoo train binary_connect_cnn_cifar10 -o runs/binary_connect_cnn_cifar10
     Duration: about 20 days on two x86-64 cores (estimated); meant for a GPU.
     Accuracy: reported 90.10 % ("BinaryConnect (det.)"); not measured here.
     """
@@ -45,7 +45,7 @@ def binary_connect_cnn_cifar10() -> Recipe:
 def binary_connect_cnn_stochastic_cifar10() -> Recipe:
     """Stochastic BinaryConnect on CIFAR-10, tested with signs and with real weights.
 
-    Command: python -m zoo train binary_connect_cnn_stochastic_cifar10 -o runs/stochastic_cifar10
+    Command: onebit zoo train binary_connect_cnn_stochastic_cifar10 -o runs/stochastic_cifar10
     Duration: about 20 days on two x86-64 cores (estimated); meant for a GPU.
     Accuracy: reported 91.73 % with real weights at test ("BinaryConnect (stoch.)"); not
     measured here.

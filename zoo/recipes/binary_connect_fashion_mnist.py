@@ -18,7 +18,7 @@ from zoo.recipes._binary_connect import binary_connect_mlp, float_mlp
 def float_mlp_fashion_mnist() -> Recipe:
     """The float baseline, the paper's "no regularizer", on Fashion-MNIST.
 
-    Command: python -m zoo train float_mlp_fashion_mnist -o runs/float_mlp_fashion_mnist
+    Command: onebit zoo train float_mlp_fashion_mnist -o runs/float_mlp_fashion_mnist
     Duration: about 5 minutes (estimated).
     Accuracy: not reported; measured in results/accuracies.jsonl.
     """
@@ -29,7 +29,7 @@ def float_mlp_fashion_mnist() -> Recipe:
 def float_mlp_dropout_fashion_mnist() -> Recipe:
     """The float baseline with the paper's "50% dropout", on Fashion-MNIST.
 
-    Command: python -m zoo train float_mlp_dropout_fashion_mnist -o runs/float_mlp_dropout_fashion
+    Command: onebit zoo train float_mlp_dropout_fashion_mnist -o runs/float_mlp_dropout_fashion
     Duration: about 6 minutes (estimated).
     Accuracy: not reported; measured in results/accuracies.jsonl.
     """
@@ -40,7 +40,7 @@ def float_mlp_dropout_fashion_mnist() -> Recipe:
 def binary_connect_mlp_fashion_mnist() -> Recipe:
     """Deterministic BinaryConnect on Fashion-MNIST.
 
-    Command: python -m zoo train binary_connect_mlp_fashion_mnist -o runs/binary_connect_fashion
+    Command: onebit zoo train binary_connect_mlp_fashion_mnist -o runs/binary_connect_fashion
     Duration: about 6 minutes (estimated).
     Accuracy: not reported; measured in results/accuracies.jsonl.
     """
@@ -51,7 +51,7 @@ def binary_connect_mlp_fashion_mnist() -> Recipe:
 def binary_connect_mlp_stochastic_fashion_mnist() -> Recipe:
     """Stochastic BinaryConnect on Fashion-MNIST, tested with signs and with real weights.
 
-    Command: python -m zoo train binary_connect_mlp_stochastic_fashion_mnist -o runs/stochastic
+    Command: onebit zoo train binary_connect_mlp_stochastic_fashion_mnist -o runs/stochastic
     Duration: about 9 minutes (estimated).
     Accuracy: not reported; measured in results/accuracies.jsonl.
     """

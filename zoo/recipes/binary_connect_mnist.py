@@ -18,7 +18,7 @@ from zoo.recipes._binary_connect import binary_connect_mlp, float_mlp
 def float_mlp_mnist() -> Recipe:
     """The float baseline, the paper's "no regularizer", on MNIST.
 
-    Command: python -m zoo train float_mlp_mnist -o runs/float_mlp_mnist
+    Command: onebit zoo train float_mlp_mnist -o runs/float_mlp_mnist
     Duration: about 20 minutes on two x86-64 cores (estimated).
     Accuracy: reported 98.70 ± 0.04 % ("No regularizer"); not measured here.
     """
@@ -29,7 +29,7 @@ def float_mlp_mnist() -> Recipe:
 def float_mlp_dropout_mnist() -> Recipe:
     """The float baseline with 50 % dropout on MNIST.
 
-    Command: python -m zoo train float_mlp_dropout_mnist -o runs/float_mlp_dropout_mnist
+    Command: onebit zoo train float_mlp_dropout_mnist -o runs/float_mlp_dropout_mnist
     Duration: about 25 minutes on two x86-64 cores (estimated).
     Accuracy: reported 98.99 ± 0.04 % ("50% Dropout"); not measured here.
     """
@@ -40,7 +40,7 @@ def float_mlp_dropout_mnist() -> Recipe:
 def binary_connect_mlp_mnist() -> Recipe:
     """Deterministic BinaryConnect on MNIST.
 
-    Command: python -m zoo train binary_connect_mlp_mnist -o runs/binary_connect_mnist
+    Command: onebit zoo train binary_connect_mlp_mnist -o runs/binary_connect_mnist
     Duration: about 20 minutes on two x86-64 cores (estimated).
     Accuracy: reported 98.71 ± 0.08 % ("BinaryConnect (det.)"); not measured here.
     """
@@ -51,7 +51,7 @@ def binary_connect_mlp_mnist() -> Recipe:
 def binary_connect_mlp_stochastic_mnist() -> Recipe:
     """Stochastic BinaryConnect on MNIST, tested with signs and with real weights.
 
-    Command: python -m zoo train binary_connect_mlp_stochastic_mnist -o runs/stochastic_mnist
+    Command: onebit zoo train binary_connect_mlp_stochastic_mnist -o runs/stochastic_mnist
     Duration: about 30 minutes on two x86-64 cores (estimated).
     Accuracy: reported 98.82 ± 0.04 % with real weights at test ("BinaryConnect (stoch.)");
     not measured here.

@@ -19,7 +19,7 @@ from zoo.recipes import Recipe, register_recipe
 def float_mlp_mnist_5k() -> Recipe:
     """The float baseline, the paper's "no regularizer", on mnist_5k.
 
-    Command: python -m zoo train float_mlp_mnist_5k -o runs/float_mlp
+    Command: onebit zoo train float_mlp_mnist_5k -o runs/float_mlp
     Duration: 31 s measured.
     Accuracy: measured in results/accuracies.jsonl.
     """
@@ -30,7 +30,7 @@ def float_mlp_mnist_5k() -> Recipe:
 def float_mlp_dropout_mnist_5k() -> Recipe:
     """The float baseline with the paper's "50% dropout", on mnist_5k.
 
-    Command: python -m zoo train float_mlp_dropout_mnist_5k -o runs/float_mlp_dropout
+    Command: onebit zoo train float_mlp_dropout_mnist_5k -o runs/float_mlp_dropout
     Duration: about 45 s (estimated).
     Accuracy: measured in results/accuracies.jsonl.
     """
@@ -41,7 +41,7 @@ def float_mlp_dropout_mnist_5k() -> Recipe:
 def binary_connect_mlp_mnist_5k() -> Recipe:
     """Deterministic BinaryConnect on mnist_5k.
 
-    Command: python -m zoo train binary_connect_mlp_mnist_5k -o runs/binary_connect
+    Command: onebit zoo train binary_connect_mlp_mnist_5k -o runs/binary_connect
     Duration: about 45 s (estimated).
     Accuracy: measured in results/accuracies.jsonl.
     """
@@ -62,7 +62,7 @@ def binary_connect_mlp_stochastic_mnist_5k() -> Recipe:
     The signs lose much here: after so few steps many weights are still near 0, where a sign says
     little about the weight.
 
-    Command: python -m zoo train binary_connect_mlp_stochastic_mnist_5k -o runs/stochastic
+    Command: onebit zoo train binary_connect_mlp_stochastic_mnist_5k -o runs/stochastic
     Duration: about 2 minutes (estimated).
     Accuracy: measured in results/accuracies.jsonl.
     """
@@ -80,7 +80,7 @@ def binary_connect_mlp_stochastic_mnist_5k() -> Recipe:
 def binary_connect_cnn_mnist_5k() -> Recipe:
     """Deterministic BinaryConnect's convolutional network on mnist_5k.
 
-    Command: python -m zoo train binary_connect_cnn_mnist_5k -o runs/binary_connect_cnn
+    Command: onebit zoo train binary_connect_cnn_mnist_5k -o runs/binary_connect_cnn
     Duration: about 2 minutes (estimated).
     Accuracy: not reported; not measured.
     """

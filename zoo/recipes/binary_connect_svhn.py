@@ -23,7 +23,7 @@ CONTRAST = Preprocessing(1.0, 0.0, contrast="local")
 def float_cnn_svhn() -> Recipe:
     """The float baseline, the paper's "no regularizer", on SVHN.
 
-    Command: python -m zoo train float_cnn_svhn -o runs/float_cnn_svhn
+    Command: onebit zoo train float_cnn_svhn -o runs/float_cnn_svhn
     Duration: about 25 days on two x86-64 cores (estimated); meant for a GPU.
     Accuracy: reported 97.56 % ("No regularizer"); not measured here.
     """
@@ -34,7 +34,7 @@ def float_cnn_svhn() -> Recipe:
 def binary_connect_cnn_svhn() -> Recipe:
     """Deterministic BinaryConnect on SVHN.
 
-    Command: python -m zoo train binary_connect_cnn_svhn -o runs/binary_connect_cnn_svhn
+    Command: onebit zoo train binary_connect_cnn_svhn -o runs/binary_connect_cnn_svhn
     Duration: about 25 days on two x86-64 cores (estimated); meant for a GPU.
     Accuracy: reported 97.70 % ("BinaryConnect (det.)"); not measured here.
     """
@@ -45,7 +45,7 @@ def binary_connect_cnn_svhn() -> Recipe:
 def binary_connect_cnn_stochastic_svhn() -> Recipe:
     """Stochastic BinaryConnect on SVHN, tested with signs and with real weights.
 
-    Command: python -m zoo train binary_connect_cnn_stochastic_svhn -o runs/stochastic_svhn
+    Command: onebit zoo train binary_connect_cnn_stochastic_svhn -o runs/stochastic_svhn
     Duration: about 25 days on two x86-64 cores (estimated); meant for a GPU.
     Accuracy: reported 97.85 % with real weights at test ("BinaryConnect (stoch.)"); not
     measured here.

@@ -12,7 +12,7 @@ from zoo.recipes._imagenet import imagenet_recipe
 def binary_densenet28_imagenet() -> Recipe:
     """BinaryDenseNet28 on ImageNet.
 
-    Command: python -m zoo train binary_densenet28_imagenet -o RUN
+    Command: onebit zoo train binary_densenet28_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 60.9 %, top-5 82.8 %, reported by larq-zoo.
     """
@@ -23,7 +23,7 @@ def binary_densenet28_imagenet() -> Recipe:
 def binary_densenet37_imagenet() -> Recipe:
     """BinaryDenseNet37 on ImageNet.
 
-    Command: python -m zoo train binary_densenet37_imagenet -o RUN
+    Command: onebit zoo train binary_densenet37_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 62.9 %, top-5 84.2 %, reported by larq-zoo.
     """
@@ -34,7 +34,7 @@ def binary_densenet37_imagenet() -> Recipe:
 def binary_densenet37_dilated_imagenet() -> Recipe:
     """BinaryDenseNet37Dilated on ImageNet.
 
-    Command: python -m zoo train binary_densenet37_dilated_imagenet -o RUN
+    Command: onebit zoo train binary_densenet37_dilated_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 64.3 %, top-5 85.2 %, reported by larq-zoo.
     """
@@ -45,7 +45,7 @@ def binary_densenet37_dilated_imagenet() -> Recipe:
 def binary_densenet45_imagenet() -> Recipe:
     """BinaryDenseNet45 on ImageNet.
 
-    Command: python -m zoo train binary_densenet45_imagenet -o RUN
+    Command: onebit zoo train binary_densenet45_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 64.6 %, top-5 85.2 %, reported by larq-zoo.
     """

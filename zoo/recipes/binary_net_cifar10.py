@@ -18,7 +18,7 @@ from zoo.recipes._binary_net import cnn
 def binary_net_cnn_cifar10() -> Recipe:
     """The BNN convolutional network on CIFAR-10.
 
-    Command: python -m zoo train binary_net_cnn_cifar10 -o runs/binary_net_cnn_cifar10
+    Command: onebit zoo train binary_net_cnn_cifar10 -o runs/binary_net_cnn_cifar10
     Duration: about 20 days on two x86-64 cores (estimated); meant for a GPU.
     Accuracy: reported 89.85 % (Torch7) and 88.60 % (Theano); not measured here.
     """

@@ -21,7 +21,7 @@ from zoo.recipes._binary_net import small_cnn
 def binary_net_mlp_fashion_mnist() -> Recipe:
     """The BNN MLP, 3×1024, on Fashion-MNIST.
 
-    Command: python -m zoo train binary_net_mlp_fashion_mnist -o runs/binary_net_mlp_fashion_mnist
+    Command: onebit zoo train binary_net_mlp_fashion_mnist -o runs/binary_net_mlp_fashion_mnist
     Duration: about 6 minutes (estimated).
     Accuracy: not reported; measured in results/accuracies.jsonl.
     """
@@ -40,7 +40,7 @@ def binary_net_mlp_fashion_mnist() -> Recipe:
 def binary_net_cnn_fashion_mnist() -> Recipe:
     """The BNN convolutional network on Fashion-MNIST.
 
-    Command: python -m zoo train binary_net_cnn_fashion_mnist -o runs/binary_net_cnn_fashion_mnist
+    Command: onebit zoo train binary_net_cnn_fashion_mnist -o runs/binary_net_cnn_fashion_mnist
     Duration: about 20 minutes (estimated).
     Accuracy: not reported; measured in results/accuracies.jsonl.
     """
@@ -51,7 +51,7 @@ def binary_net_cnn_fashion_mnist() -> Recipe:
 def float_cnn_fashion_mnist() -> Recipe:
     """The float baseline of the convolutional network on Fashion-MNIST.
 
-    Command: python -m zoo train float_cnn_fashion_mnist -o runs/float_cnn_fashion_mnist
+    Command: onebit zoo train float_cnn_fashion_mnist -o runs/float_cnn_fashion_mnist
     Duration: about 15 minutes (estimated).
     Accuracy: not reported; measured in results/accuracies.jsonl.
     """

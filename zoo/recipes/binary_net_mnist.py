@@ -19,7 +19,7 @@ from zoo.recipes._binary_net import small_cnn
 def binary_net_mlp_mnist() -> Recipe:
     """The BNN MLP, 3×4096, on MNIST.
 
-    Command: python -m zoo train binary_net_mlp_mnist -o runs/binary_net_mlp_mnist
+    Command: onebit zoo train binary_net_mlp_mnist -o runs/binary_net_mlp_mnist
     Duration: about 10 hours on two x86-64 cores (estimated); --set units=1024 takes one.
     Accuracy: reported 98.60 % (Torch7) and 99.04 % (Theano) in the paper; not measured here.
     """
@@ -39,7 +39,7 @@ def binary_net_mlp_mnist() -> Recipe:
 def binary_net_cnn_mnist() -> Recipe:
     """The BNN convolutional network on MNIST.
 
-    Command: python -m zoo train binary_net_cnn_mnist -o runs/binary_net_cnn_mnist
+    Command: onebit zoo train binary_net_cnn_mnist -o runs/binary_net_cnn_mnist
     Duration: about 2 hours on two x86-64 cores (estimated).
     Accuracy: neither reported nor measured.
     """
@@ -50,7 +50,7 @@ def binary_net_cnn_mnist() -> Recipe:
 def float_cnn_mnist() -> Recipe:
     """The float baseline of the convolutional network on MNIST.
 
-    Command: python -m zoo train float_cnn_mnist -o runs/float_cnn_mnist
+    Command: onebit zoo train float_cnn_mnist -o runs/float_cnn_mnist
     Duration: about 2 hours on two x86-64 cores (estimated).
     Accuracy: neither reported nor measured.
     """

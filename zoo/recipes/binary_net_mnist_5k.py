@@ -20,7 +20,7 @@ from zoo.recipes import Recipe, register_recipe
 def binary_net_mlp_mnist_5k() -> Recipe:
     """The BNN MLP on mnist_5k.
 
-    Command: python -m zoo train binary_net_mlp_mnist_5k -o runs/binary_net
+    Command: onebit zoo train binary_net_mlp_mnist_5k -o runs/binary_net
     Duration: 47 s measured.
     Accuracy: 96.5, 96.1, 96.1 % measured.
     """
@@ -38,7 +38,7 @@ def binary_net_mlp_mnist_5k() -> Recipe:
 def binary_net_cnn_mnist_5k() -> Recipe:
     """The BNN convolutional network on mnist_5k.
 
-    Command: python -m zoo train binary_net_cnn_mnist_5k -o runs/binary_net_cnn
+    Command: onebit zoo train binary_net_cnn_mnist_5k -o runs/binary_net_cnn
     Duration: 131 s measured.
     Accuracy: 95.2 % measured, with seed 1 only.
     """
@@ -57,7 +57,7 @@ def binary_net_cnn_mnist_5k() -> Recipe:
 def float_cnn_mnist_5k() -> Recipe:
     """The float baseline of the convolutional network on mnist_5k.
 
-    Command: python -m zoo train float_cnn_mnist_5k -o runs/float_cnn
+    Command: onebit zoo train float_cnn_mnist_5k -o runs/float_cnn
     Duration: 111 s measured.
     Accuracy: 98.6 % measured, with seed 1 only.
     """

@@ -18,7 +18,7 @@ from zoo.recipes._binary_net import cnn
 def binary_net_cnn_svhn() -> Recipe:
     """The BNN convolutional network on SVHN.
 
-    Command: python -m zoo train binary_net_cnn_svhn -o runs/binary_net_cnn_svhn
+    Command: onebit zoo train binary_net_cnn_svhn -o runs/binary_net_cnn_svhn
     Duration: about 25 days on two x86-64 cores (estimated); meant for a GPU.
     Accuracy: reported 97.47 % (Torch7) and 97.20 % (Theano); not measured here.
     """

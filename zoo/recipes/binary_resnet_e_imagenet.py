@@ -12,7 +12,7 @@ from zoo.recipes._imagenet import imagenet_recipe
 def binary_resnet_e18_imagenet() -> Recipe:
     """BinaryResNetE18 on ImageNet.
 
-    Command: python -m zoo train binary_resnet_e18_imagenet -o RUN
+    Command: onebit zoo train binary_resnet_e18_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 58.3 %, top-5 80.8 %, reported by larq-zoo.
     """

@@ -11,7 +11,7 @@ from zoo.recipes._imagenet import imagenet_recipe
 def dorefanet_imagenet() -> Recipe:
     """DoReFa-Net with binary weights and 2-bit activations on ImageNet.
 
-    Command: python -m zoo train dorefanet_imagenet -o RUN
+    Command: onebit zoo train dorefanet_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 53.4 %, top-5 76.5 %, reported by larq-zoo.
     """

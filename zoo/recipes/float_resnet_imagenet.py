@@ -14,7 +14,7 @@ from zoo.recipes._imagenet import imagenet_recipe
 def float_resnet18_imagenet() -> Recipe:
     """ResNet-18 on ImageNet.
 
-    Command: python -m zoo train float_resnet18_imagenet -o RUN
+    Command: onebit zoo train float_resnet18_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 69.8 %, reported by torchvision for its weights.
     """
@@ -25,7 +25,7 @@ def float_resnet18_imagenet() -> Recipe:
 def float_resnet34_imagenet() -> Recipe:
     """ResNet-34 on ImageNet.
 
-    Command: python -m zoo train float_resnet34_imagenet -o RUN
+    Command: onebit zoo train float_resnet34_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 73.3 %, reported by torchvision for its weights.
     """

@@ -12,7 +12,7 @@ from zoo.recipes._imagenet import imagenet_recipe
 def meliusnet22_imagenet() -> Recipe:
     """MeliusNet22 on ImageNet.
 
-    Command: python -m zoo train meliusnet22_imagenet -o RUN
+    Command: onebit zoo train meliusnet22_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 62.4 %, top-5 83.9 %, reported by larq-zoo, with another schedule.
     """

@@ -12,7 +12,7 @@ from zoo.recipes._imagenet import imagenet_recipe
 def quicknet_small_imagenet() -> Recipe:
     """QuickNetSmall on ImageNet.
 
-    Command: python -m zoo train quicknet_small_imagenet -o RUN
+    Command: onebit zoo train quicknet_small_imagenet -o RUN
     Duration: weeks on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 59.4 %, top-5 81.8 %, reported by larq-zoo.
     """
@@ -23,7 +23,7 @@ def quicknet_small_imagenet() -> Recipe:
 def quicknet_imagenet() -> Recipe:
     """QuickNet on ImageNet.
 
-    Command: python -m zoo train quicknet_imagenet -o RUN
+    Command: onebit zoo train quicknet_imagenet -o RUN
     Duration: weeks on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 63.3 %, top-5 84.6 %, reported by larq-zoo.
     """
@@ -34,7 +34,7 @@ def quicknet_imagenet() -> Recipe:
 def quicknet_large_imagenet() -> Recipe:
     """QuickNetLarge on ImageNet.
 
-    Command: python -m zoo train quicknet_large_imagenet -o RUN
+    Command: onebit zoo train quicknet_large_imagenet -o RUN
     Duration: weeks on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 66.9 %, top-5 87.0 %, reported by larq-zoo.
     """

@@ -23,7 +23,7 @@ from zoo.recipes.float_resnet_imagenet import float_resnet34_imagenet
 def reactnet_a_binary_activations_imagenet() -> Recipe:
     """The first training of ReActNet-A: binary activations, real weights.
 
-    Command: python -m zoo train reactnet_a_binary_activations_imagenet -o RUN
+    Command: onebit zoo train reactnet_a_binary_activations_imagenet -o RUN
     Duration: weeks on a data-centre GPU (estimated; not run here).
     Accuracy: not reported in the paper.
     """
@@ -34,7 +34,7 @@ def reactnet_a_binary_activations_imagenet() -> Recipe:
 def reactnet_a_imagenet() -> Recipe:
     """ReActNet-A on ImageNet: the last training, after the two before it.
 
-    Command: python -m zoo train reactnet_a_imagenet -o RUN
+    Command: onebit zoo train reactnet_a_imagenet -o RUN
     Duration: weeks on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 69.4 %, reported in the paper.
     """
@@ -45,7 +45,7 @@ def reactnet_a_imagenet() -> Recipe:
 def react_resnet18_binary_activations_imagenet() -> Recipe:
     """The first training of ReAct-ResNet18: binary activations, real weights.
 
-    Command: python -m zoo train react_resnet18_binary_activations_imagenet -o RUN
+    Command: onebit zoo train react_resnet18_binary_activations_imagenet -o RUN
     Duration: weeks on a data-centre GPU (estimated; not run here).
     Accuracy: not reported in the paper.
     """
@@ -56,7 +56,7 @@ def react_resnet18_binary_activations_imagenet() -> Recipe:
 def react_resnet18_imagenet() -> Recipe:
     """ReAct-ResNet18 on ImageNet: the last training, after the two before it.
 
-    Command: python -m zoo train react_resnet18_imagenet -o RUN
+    Command: onebit zoo train react_resnet18_imagenet -o RUN
     Duration: weeks on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 65.9 %, reported in the paper; 65.5 % in its program's README.
     """

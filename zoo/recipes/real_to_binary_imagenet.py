@@ -19,7 +19,7 @@ from zoo.recipes._imagenet import imagenet_recipe
 def real_to_binary_resnet18_imagenet() -> Recipe:
     """The first teacher: a float ResNet-18.
 
-    Command: python -m zoo train real_to_binary_resnet18_imagenet -o RUN
+    Command: onebit zoo train real_to_binary_resnet18_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
     Accuracy: not reported.
     """
@@ -39,7 +39,7 @@ def real_to_binary_resnet18_imagenet() -> Recipe:
 def real_to_binary_net_fp_imagenet() -> Recipe:
     """The second: the network's shape with tanh and real weights.
 
-    Command: python -m zoo train real_to_binary_net_fp_imagenet -o RUN
+    Command: onebit zoo train real_to_binary_net_fp_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
     Accuracy: not reported.
     """
@@ -50,7 +50,7 @@ def real_to_binary_net_fp_imagenet() -> Recipe:
 def real_to_binary_net_ban_imagenet() -> Recipe:
     """The third: binary activations, real weights.
 
-    Command: python -m zoo train real_to_binary_net_ban_imagenet -o RUN
+    Command: onebit zoo train real_to_binary_net_ban_imagenet -o RUN
     Duration: weeks on a data-centre GPU (estimated; not run here).
     Accuracy: not reported.
     """
@@ -61,7 +61,7 @@ def real_to_binary_net_ban_imagenet() -> Recipe:
 def real_to_binary_net_imagenet() -> Recipe:
     """The Real-to-Binary network on ImageNet, after the three before it.
 
-    Command: python -m zoo train real_to_binary_net_imagenet -o RUN
+    Command: onebit zoo train real_to_binary_net_imagenet -o RUN
     Duration: weeks on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 65.4 %, reported in the paper; 65.0 %, top-5 85.7 % by larq-zoo.
     """

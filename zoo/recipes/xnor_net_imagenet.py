@@ -18,7 +18,7 @@ from zoo.recipes._imagenet import imagenet_recipe
 def xnor_net_alexnet_imagenet() -> Recipe:
     """XNOR-Net's AlexNet on ImageNet.
 
-    Command: python -m zoo train xnor_net_alexnet_imagenet -o RUN
+    Command: onebit zoo train xnor_net_alexnet_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 44.2 %, top-5 69.2 %, reported in the paper; 45.0 % by larq-zoo.
     """
@@ -29,7 +29,7 @@ def xnor_net_alexnet_imagenet() -> Recipe:
 def bwn_alexnet_imagenet() -> Recipe:
     """AlexNet with binary weights on ImageNet.
 
-    Command: python -m zoo train bwn_alexnet_imagenet -o RUN
+    Command: onebit zoo train bwn_alexnet_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 56.8 %, top-5 79.4 %, reported in the paper.
     """
@@ -52,7 +52,7 @@ def bwn_alexnet_imagenet() -> Recipe:
 def xnor_net_resnet18_imagenet() -> Recipe:
     """XNOR-Net's ResNet-18 on ImageNet.
 
-    Command: python -m zoo train xnor_net_resnet18_imagenet -o RUN
+    Command: onebit zoo train xnor_net_resnet18_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 51.2 %, top-5 73.2 %, reported in the paper, with another schedule.
     """
@@ -63,7 +63,7 @@ def xnor_net_resnet18_imagenet() -> Recipe:
 def bwn_resnet18_imagenet() -> Recipe:
     """ResNet-18 with binary weights on ImageNet.
 
-    Command: python -m zoo train bwn_resnet18_imagenet -o RUN
+    Command: onebit zoo train bwn_resnet18_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
     Accuracy: top-1 60.8 %, top-5 83.0 %, reported in the paper (quoted from memory), with another
     schedule.

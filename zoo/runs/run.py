@@ -140,7 +140,7 @@ def load_card(folder: str | Path) -> dict[str, Any]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise OnebitError(f"there is not a run folder {folder}; train one with python -m zoo train")
+        raise OnebitError(f"there is not a run folder {folder}; train one with onebit zoo train")
     if not (folder / CARD).is_file():
         if (folder / CONFIG).is_file():
             command = files.read_json(folder / CONFIG).get("command")

@@ -79,7 +79,7 @@ def train(
         WorkerLostError: Another worker has gone.
     """
     if isinstance(recipe, str):
-        command = command or shlex.join(["python", "-m", "zoo", "train", recipe, "-o", str(folder)])
+        command = command or shlex.join(["onebit", "zoo", "train", recipe, "-o", str(folder)])
         recipe = resolve_recipe(recipe)
     folder = Path(folder)
     files.require_writable(folder)
