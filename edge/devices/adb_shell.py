@@ -47,16 +47,24 @@ echo "{MARKER} $folder"
 read -r line
 rm -rf "$folder"
 """
+# Each program is a process that the device has to start, so the shell itself reads what it can.
 ASK = """\
-echo "machine $(uname -m)"; echo "kernel $(uname -r)"; echo "model $(getprop ro.product.model)"
-echo "android $(getprop ro.build.version.release)"; echo "abi $(getprop ro.product.cpu.abi)"
-echo "loader $(readlink /proc/thread-self/exe)"; echo "load $(cat /proc/loadavg)"
-echo "governor $(cat /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor 2>/dev/null)"
-echo "cores $(grep -c ^processor /proc/cpuinfo)"
-echo "memory $(grep MemTotal /proc/meminfo)"; [ -e /system/bin/linker ] && echo "libc bionic"
-echo "available $(grep MemAvailable /proc/meminfo)"; set -- $(df -k . | tail -n 1); echo "disk $4"
-echo "percent $(cat /sys/class/power_supply/battery/capacity 2>/dev/null)"
-echo "charge $(cat /sys/class/power_supply/battery/status 2>/dev/null)"
+first() { [ -r "$2" ] && read -r line < "$2" && echo "$1 $line"; }
+set -- $(uname -rm); echo "kernel $1"; echo "machine $2"
+echo "model $(getprop ro.product.model)"; echo "android $(getprop ro.build.version.release)"
+echo "abi $(getprop ro.product.cpu.abi)"; echo "loader $(readlink /proc/thread-self/exe)"
+first load /proc/loadavg
+first governor /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor
+first percent /sys/class/power_supply/battery/capacity
+first charge /sys/class/power_supply/battery/status
+cores=0
+while read -r key _; do [ "$key" = processor ] && cores=$((cores + 1)); done < /proc/cpuinfo
+echo "cores $cores"
+while read -r key size _; do
+  case $key in MemTotal:) echo "memory $size";; MemAvailable:) echo "available $size";; esac
+done < /proc/meminfo
+[ -e /system/bin/linker ] && echo "libc bionic"
+df -k . | while read -r _ _ _ free _; do echo "disk $free"; done
 """
 
 

@@ -78,7 +78,7 @@ def wheel_for(machine: str, bits: int, folder: Path) -> Path:
     """
     library = delegate_for(machine, bits, "glibc").library
     target = target_of(machine, bits)
-    wheel: Path = _script("wheels").write_wheel(target, library, folder)
+    wheel: Path = native_script("wheels").write_wheel(target, library, folder)
     return wheel
 
 
@@ -100,7 +100,7 @@ def _linux_library(target: str, build: bool) -> Path:
                 f"the delegate for {target} is not there",
                 hint="run in a checkout of Onebit, or put its wheel into dist/",
             )
-        build_library = _script("build_library")
+        build_library = native_script("build_library")
         try:
             library: Path = build_library.build(target)
         except (build_library.ToolsMissingError, subprocess.CalledProcessError) as error:
@@ -138,7 +138,7 @@ def _platform(target: str) -> str:
 
 
 def _label() -> str:
-    return f"onebit-delegate {_script('wheels').package_version()}"
+    return f"onebit-delegate {native_script('wheels').package_version()}"
 
 
 @contextlib.contextmanager
@@ -157,7 +157,7 @@ def _one_at_a_time() -> Iterator[None]:
             yield
 
 
-def _script(name: str) -> ModuleType:
+def native_script(name: str) -> ModuleType:
     """A script of `edge/native`, which is not a package, as a module."""
     path = NATIVE / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"onebit_native_{name}", path)

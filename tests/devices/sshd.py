@@ -21,6 +21,7 @@ PermitRootLogin no
 AllowUsers pi
 UseDNS no
 SetEnv QEMU_CPU={cpu}
+KexAlgorithms curve25519-sha256
 Subsystem sftp /usr/lib/openssh/sftp-server
 """
 CLIENT = """\

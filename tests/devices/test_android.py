@@ -62,7 +62,7 @@ def test_tool_is_run_with_the_delegate(android):
     [
         ("echo ERROR: no such model; exit 1", (), "exited with code 1, no timings printed: ERROR"),
         ("kill -11 $$", (), "exited with code 139, no timings printed"),
-        (HANGS, ("--timeout", "3"), "no result within the time limit of 3 s"),
+        (HANGS, ("--timeout", "2"), "no result within the time limit of 2 s"),
     ],
     ids=["refused", "crash", "hang"],
 )

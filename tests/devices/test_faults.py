@@ -55,7 +55,7 @@ def faulty(ssh_board, harness, residual_file, tmp_path):
     [
         (CRASHES, (), "the runner was killed by SIGSEGV"),
         (PRINTS, (), "ended with code 0 and printed '' instead of a result: Segmentation fault"),
-        (HANGS, ("--timeout", "5"), "no result within the time limit of 5 s"),
+        (HANGS, ("--timeout", "3"), "no result within the time limit of 3 s"),
     ],
     ids=["crash", "garbage", "hang"],
 )

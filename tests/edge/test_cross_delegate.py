@@ -67,7 +67,7 @@ def test_wheel_is_taken_where_the_build_is_old(native, tmp_path):
     assert delegate_for("aarch64", 64, "glibc").library.read_bytes() == b"from the wheel"
 
 
-def test_old_build_is_built_anew(native, monkeypatch):
+def test_old_build_is_built_again(native, monkeypatch):
     make(native / "build" / "armv7" / "libonebit_delegate.so", age_seconds=3600)
     built = []
 
@@ -83,9 +83,25 @@ def test_old_build_is_built_anew(native, monkeypatch):
         def package_version():
             return "1"
 
-    monkeypatch.setattr(delegate_builds, "_script", lambda name: Script)
+    monkeypatch.setattr(delegate_builds, "native_script", lambda name: Script)
     assert delegate_for("armv7l", 32, "glibc").library.read_bytes() == b"new"
     assert built == ["armv7"]
+
+
+def test_looking_without_building_names_what_builds(native, monkeypatch):
+    make(native / "build" / "aarch64" / "libonebit_delegate.so", age_seconds=3600)
+    monkeypatch.setattr(
+        delegate_builds, "native_script", lambda name: pytest.fail(f"{name}.py was run")
+    )
+    with pytest.raises(OnebitError, match="aarch64 is not built") as raised:
+        delegate_for("aarch64", 64, "glibc", build=False)
+    assert "make wheels" in raised.value.hint
+
+
+def test_looking_without_building_leaves_a_wheel_packed(native, tmp_path):
+    wheel = make(tmp_path / "dist" / "onebit_delegate-0.1.0-py3-none-manylinux_2_28_aarch64.whl")
+    assert delegate_for("aarch64", 64, "glibc", build=False).library.name == wheel.name
+    assert list(wheel.parent.iterdir()) == [wheel]
 
 
 @pytest.mark.parametrize(
