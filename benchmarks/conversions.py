@@ -75,7 +75,7 @@ def calibrate(model: Any) -> None:
             if layer.beta is not None:
                 layer.beta.assign(random.normal(0, 0.3, layer.beta.shape))
             layer.momentum = 0.0
-    images = random_samples(model, CALIBRATION_IMAGES, SEED + 1).inputs
+    images = random_samples(model, CALIBRATION_IMAGES, SEED + 1).arrays
     model(images[0], training=True)
 
 
@@ -90,13 +90,13 @@ def cpu_seconds() -> float:
 def lce_row_of(name: str) -> dict:
     """Size and time of one architecture converted by LCE's own `convert_keras_model`."""
     from convert.errors import ConversionError
-    from convert.runtimes.lce import lce_alone
+    from convert.runtimes.lce import plain_lce
 
     model = build(name)
     calibrate(model)
     start = cpu_seconds()
     try:
-        size = len(lce_alone(model))
+        size = len(plain_lce(model))
     except ConversionError as error:
         return {"lce_bytes": None, "lce_reason": str(error)[:300]}
     return {"lce_bytes": size, "lce_cpu_seconds": round(cpu_seconds() - start, 1)}
@@ -124,7 +124,7 @@ def row_of(name: str) -> dict:
     }
     try:
         start = cpu_seconds()
-        conversion = convert_model(model)
+        conversion = convert_model(model, verification=False)
         row["cpu_seconds"] = round(cpu_seconds() - start, 1)
     except ConversionError as error:
         return {**row, "status": "failed", "reason": str(error)[:300]}
@@ -143,9 +143,7 @@ def row_of(name: str) -> dict:
         notes=report.notes,
     )
     try:
-        result = verify(
-            model, conversion.tflite, random_samples(model, SAMPLES).inputs, split="random"
-        )
+        result = verify(model, conversion.tflite, random_samples(model, SAMPLES))
     except ConversionError as error:
         return {**row, "verdict": None, "reason": str(error)[:300]}
     return {
@@ -193,15 +191,19 @@ def main() -> None:
 def seconds_of(name: str, rounds: int = 4) -> dict:
     """CPU seconds of plain LCE and of Onebit without verification, in turn in one process."""
     from convert.conversion import convert_model
-    from convert.runtimes.lce import lce_alone
+    from convert.runtimes.lce import plain_lce
     from onebit import provenance
 
     model = build(name)
     calibrate(model)
-    lce_alone(model)  # the first conversion sets TensorFlow up
+    plain_lce(model)  # the first conversion sets TensorFlow up
     seconds: dict[str, list[float]] = {"lce_cpu_seconds": [], "cpu_seconds": []}
     for _ in range(rounds):
-        for key, convert in (("lce_cpu_seconds", lce_alone), ("cpu_seconds", convert_model)):
+        converters = (
+            ("lce_cpu_seconds", plain_lce),
+            ("cpu_seconds", lambda model: convert_model(model, verification=False)),
+        )
+        for key, convert in converters:
             start = cpu_seconds()
             convert(model)
             seconds[key].append(round(cpu_seconds() - start, 2))

@@ -8,20 +8,26 @@ if __name__ == "__main__":  # before anything that takes time
 
     end_at_once()
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.int8.options import int8_options
+from convert.options import (
+    Loading,
+    Quantizing,
+    Verifying,
+    force_option,
+    loading_options,
+    quantizing_options,
+    verifying_options,
+)
 from onebit import __version__
 from onebit.cli import (
     CommandGroup,
     emit,
     emit_document,
     format_option,
-    options,
     require_suffix,
     stderr_console,
 )
@@ -29,60 +35,29 @@ from onebit.errors import OnebitError, UsageError
 from onebit.files import replacing, require_writable
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     import zoo
     from convert.conversion import Conversion
+    from convert.int8.settings import Int8
     from convert.keras_model.samples import Samples
     from onebit.keras import keras
-
-RANDOM_SAMPLES = 16
-"""How many random inputs a model without data is verified on."""
-
-
-_model_options = options(
-    click.option(
-        "--samples",
-        "sample_count",
-        default=1000,
-        show_default=True,
-        type=click.IntRange(min=0),
-        help="How many samples to compare the file with Keras on; 0 skips the comparison.",
-    ),
-    click.option(
-        "--verify-data",
-        type=click.Path(path_type=Path),
-        help="Where samples come from: a run folder or its card.json, or an .npz file with "
-        "float32 `inputs` as the model takes them and optional `labels`.",
-    ),
-    click.option(
-        "--delegate/--no-delegate",
-        "with_delegate",
-        default=True,
-        show_default=True,
-        help="Whether to compare stock LiteRT with Onebit's delegate too, where it is there.",
-    ),
-    click.option(
-        "--custom-objects",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="A Python file with the classes that the model uses; it is run.",
-    ),
-    click.option("--allow-code", is_flag=True, help="Run the code in the model's Lambda layers."),
-)
-"""The options of commands that load a model and compare a file with it."""
 
 
 @click.group(cls=CommandGroup)
 @click.version_option(__version__, prog_name="onebit convert")
 def main() -> None:
-    """Convert Keras models to bitpacked .tflite files, and say what became of every layer."""
+    """Convert Keras models to bitpacked .tflite files, and explain what became of every layer."""
 
 
 @main.command()
 @click.argument("source")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False))
-@_model_options
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The .tflite file to write; its report goes beside it as NAME.report.json.",
+)
+@verifying_options
 @click.option(
     "--keep-mismatch", is_flag=True, help="Write the file even if it disagrees with Keras."
 )
@@ -91,68 +66,57 @@ def main() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write the file as a C header (.h) with its size and SHA-256.",
 )
-@int8_options
+@force_option
+@quantizing_options
+@loading_options
 @format_option("table", "json")
 def model(
     source: str,
     output: Path,
-    sample_count: int,
-    verify_data: Path | None,
-    with_delegate: bool,
-    custom_objects: Path | None,
-    allow_code: bool,
+    verifying: Verifying,
     keep_mismatch: bool,
     header: Path | None,
-    int8: bool,
-    representative_data: Path | None,
-    representative_samples: int,
-    io: str,
-    int8_ranges: str,
-    int8_scope: str,
+    force: bool,
+    quantizing: Quantizing,
+    loading: Loading,
     format_: str,
 ) -> None:
     """Convert SOURCE to a .tflite file for Larq Compute Engine, and verify it against Keras.
 
     SOURCE is a run folder of `zoo train`, a .keras or .h5 file, a SavedModel folder, zoo:NAME for
-    an untrained model of the zoo, or zoo:NAME@DATASET for one that ships trained. The report lies
-    beside the file as OUTPUT.report.json.
+    an untrained model of the zoo, or zoo:NAME@DATASET for a pretrained one.
 
     \b
     Example:
       python -m convert model runs/demo/bnn -o bnn.tflite
       python -m convert model runs/demo/bnn -o bnn.tflite --int8 --representative-data runs/demo/bnn
     """
-    if int8 != (representative_data is not None):
-        raise UsageError("--int8 and --representative-data FILE.npz|RUN|CARD need each other")
-    if not int8 and io == "int8":
-        raise UsageError("--io int8 needs --int8")
-    require_suffix(output, ".tflite")
-    require_writable(output)
-    if header is not None:
-        require_suffix(header, ".h")
-        require_writable(header)
+    quantizing.check()
+    _check_outputs(output, header, force)
     from convert.conversion import convert_model
-    from convert.int8.settings import Int8
-    from convert.printing import print_layers, print_totals, print_verification
 
     with stderr_console.status("loading TensorFlow and the model") as status:
-        loaded = _load(source, custom_objects, allow_code)
-        samples = _samples(loaded, verify_data, sample_count) if sample_count else None
-        settings = None
-        if representative_data is not None:
-            inputs = _representative(loaded, representative_data, representative_samples)
-            settings = Int8(inputs, int8_ranges, io, int8_scope)  # type: ignore[arg-type]
+        loaded = _load(source, loading)
+        int8 = _int8(loaded, quantizing)
+        samples = _samples(loaded, verifying, int8) if verifying.sample_count else None
         conversion = convert_model(
             loaded.model,
             samples=samples,
-            int8=settings,
+            verification=verifying.sample_count > 0,
+            int8=int8,
             name=loaded.name,
             source=source,
             card=loaded.card,
-            with_delegate=with_delegate,
+            with_delegate=verifying.with_delegate,
             on_stage=status.update,
         )
-    _save(conversion, output, keep_mismatch, header)
+    _save(conversion, output, keep_mismatch, header, force)
+    _print_report(conversion, output, format_)
+
+
+def _print_report(conversion: "Conversion", output: Path, format_: str) -> None:
+    from convert.printing import print_layers, print_totals, print_verification
+
     report = conversion.report
     if format_ == "json":
         emit_document(report.to_dict())
@@ -168,23 +132,38 @@ def model(
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--fail-if-float", is_flag=True, help="Exit with 1 if any layer is float.")
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="LAYER",
+    help="A layer that may be float under --fail-if-float, such as the first; repeatable.",
+)
 @format_option()
-def audit(file: Path, fail_if_float: bool, format_: str) -> None:
-    """Say of every layer in a .tflite FILE whether it is binary, and why not.
+def audit(file: Path, fail_if_float: bool, allow: tuple[str, ...], format_: str) -> None:
+    """List the layers of a .tflite FILE: which are binary, why the others are not, and the fix.
 
     \b
     Example:
       python -m convert audit bnn.tflite
       python -m convert audit anything.tflite --format json
-      python -m convert audit bnn.tflite --fail-if-float
+      python -m convert audit bnn.tflite --fail-if-float --allow stem
     """
+    if allow and not fail_if_float:
+        raise UsageError("--allow needs --fail-if-float")
     from dataclasses import asdict
 
     from convert.auditing.layers import audit as audit_content
     from convert.printing import listed, print_layers, print_totals
     from convert.tflite.graph import read_file
+    from onebit.errors import near_matches
 
     result = audit_content(read_file(file), str(file))
+    names = [layer.name for layer in result.layers]
+    for name in allow:
+        if name not in names:
+            raise UsageError(
+                f"--allow {name}: {file} has no such layer; {near_matches(name, names)}"
+            )
     if format_ == "table":
         print_layers(result.layers, str(file))
         print_totals(result.totals, result.file.size_bytes)
@@ -193,36 +172,29 @@ def audit(file: Path, fail_if_float: bool, format_: str) -> None:
     else:
         emit([asdict(layer) for layer in result.layers], format_)
     left = [layer.name for layer in result.layers if layer.kind == "float"]
+    left = [name for name in left if name not in allow]
     if fail_if_float and left:
-        raise OnebitError(f"{len(left)} of {len(result.layers)} layers are float: {listed(left)}")
+        raise OnebitError(f"{len(left)} of {len(names)} layers are float: {listed(left)}")
 
 
 @main.command()
 @click.argument("source")
 @click.argument("file", type=click.Path(path_type=Path))
-@_model_options
+@verifying_options
+@loading_options
 @format_option("table", "json")
-def verify(
-    source: str,
-    file: Path,
-    sample_count: int,
-    verify_data: Path | None,
-    with_delegate: bool,
-    custom_objects: Path | None,
-    allow_code: bool,
-    format_: str,
-) -> None:
+def verify(source: str, file: Path, verifying: Verifying, loading: Loading, format_: str) -> None:
     """Compare a .tflite FILE with the Keras model SOURCE that it was made from.
 
-    The file runs on LCE's interpreter, and on stock LiteRT with Onebit's delegate if that is there.
-    Exits with 1 if they differ by more than rounding explains.
+    The file runs on LCE's interpreter, and on stock LiteRT with Onebit's delegate if that is
+    installed. Exits with 1 if they differ by more than rounding explains.
 
     \b
     Example:
       python -m convert verify runs/demo/bnn bnn.tflite
       python -m convert verify model.keras model.tflite --verify-data samples.npz
     """
-    if sample_count == 0:
+    if verifying.sample_count == 0:
         raise UsageError("--samples 0 leaves nothing to compare")
     from dataclasses import asdict
 
@@ -232,21 +204,28 @@ def verify(
 
     content = read_file(file)
     with stderr_console.status("loading TensorFlow and the model") as status:
-        loaded = _load(source, custom_objects, allow_code)
-        samples = _samples(loaded, verify_data, sample_count)
-        result = verify_file(loaded.model, content, samples, status.update, with_delegate)
+        loaded = _load(source, loading)
+        samples = _samples(loaded, verifying)
+        result = verify_file(loaded.model, content, samples, status.update, verifying.with_delegate)
     if format_ == "json":
         emit_document(asdict(result))
     else:
-        print_verification(result)
+        print_verification(result, with_report=False)
     if result.mismatches():
         raise OnebitError(f"{file} disagrees with {source}: {'; '.join(result.mismatches())}")
 
 
 @main.command()
 @click.argument("file", metavar="MODEL", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False))
-def weights(file: Path, output: Path) -> None:
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The .npz file to write.",
+)
+@force_option
+def weights(file: Path, output: Path, force: bool) -> None:
     """Write the bitpacked weights of a .tflite MODEL, with scales and thresholds, as .npz.
 
     \b
@@ -256,8 +235,10 @@ def weights(file: Path, output: Path) -> None:
     require_suffix(output, ".npz")
     require_writable(output)
     from convert.auditing.packed_weights import packed_weights, write_packed_weights
+    from convert.outputs import require_own_weights
     from convert.tflite.graph import read_file
 
+    require_own_weights(output, force)
     arrays = packed_weights(read_file(file), str(file))
     write_packed_weights(output, arrays)
     bits = [key for key in arrays if key.endswith("/bits")]
@@ -265,7 +246,7 @@ def weights(file: Path, output: Path) -> None:
 
 
 class _Loaded:
-    """A model with what is known about it."""
+    """A model with its name, its card and its own samples."""
 
     def __init__(
         self,
@@ -277,7 +258,7 @@ class _Loaded:
         self.model, self.name, self.card, self.samples = model, name, card, samples
 
 
-def _load(source: str, custom_objects: Path | None, allow_code: bool) -> _Loaded:
+def _load(source: str, loading: Loading) -> _Loaded:
     import zoo
     from convert.keras_model.loading import load_custom_objects, load_model
 
@@ -289,8 +270,8 @@ def _load(source: str, custom_objects: Path | None, allow_code: bool) -> _Loaded
     path = Path(source)
     if _is_run(path):
         return _of_run(zoo.load_run(path))
-    objects = load_custom_objects(custom_objects) if custom_objects else None
-    loaded = load_model(path, objects, allow_code)
+    objects = load_custom_objects(loading.custom_objects) if loading.custom_objects else None
+    loaded = load_model(path, objects, loading.allow_code)
     return _Loaded(loaded, loaded.name)
 
 
@@ -310,36 +291,62 @@ def _run_samples(run: "zoo.Run") -> "Samples":
     return Samples([inputs], run.samples.labels, run.card["accuracy"]["split"])
 
 
-def _samples(loaded: _Loaded, verify_data: Path | None, most: int) -> "Samples":
-    """The first samples of what the user gave, else of the run, else random ones."""
+def _samples(loaded: _Loaded, verifying: Verifying, int8: "Int8 | None" = None) -> "Samples":
+    """The first samples of the user's data, else of the run's, else the model's own choice."""
+    from convert.conversion import default_samples
     from convert.keras_model.samples import (
-        check_samples,
+        checked_samples,
         first_samples,
-        random_samples,
         read_samples,
+        require_same_range,
     )
 
-    if verify_data is None:
-        samples = loaded.samples or random_samples(loaded.model, RANDOM_SAMPLES)
-    elif _is_run(verify_data) or verify_data.name == "card.json":
+    path = verifying.verify_data
+    if path is None:
+        samples = loaded.samples or default_samples(loaded.model, int8)
+    elif _is_run(path) or path.name == "card.json":
         import zoo
 
-        folder = verify_data if verify_data.is_dir() else verify_data.parent
-        samples = _run_samples(zoo.load_run(folder))
-        check_samples(samples, loaded.model, str(verify_data))
+        run = zoo.load_run(path if path.is_dir() else path.parent)
+        samples = checked_samples(_run_samples(run), loaded.model, str(path))
     else:
-        samples = read_samples(verify_data, loaded.model)
-    return first_samples(samples, most)
+        samples = read_samples(path, loaded.model)
+        if loaded.samples is not None:
+            require_same_range(samples, loaded.samples, str(path))
+    return first_samples(samples, verifying.sample_count)
 
 
-def _representative(loaded: _Loaded, path: Path, most: int) -> "Sequence[NDArray[np.float32]]":
-    """Samples to learn int8 ranges from, evenly spread over what there is."""
-    from convert.keras_model.samples import read_samples, spread_samples
+def _int8(loaded: _Loaded, quantizing: Quantizing) -> "Int8 | None":
+    """The settings of a conversion to int8, with samples evenly spread over the user's data."""
+    path, most = quantizing.representative_data, quantizing.representative_samples
+    if path is None:
+        return None
+    from convert.int8.settings import Int8
+    from convert.keras_model.samples import (
+        Samples,
+        checked_samples,
+        read_samples,
+        require_same_range,
+        spread_samples,
+    )
 
-    if not _is_run(path) and path.name != "card.json":
-        return spread_samples(read_samples(path, loaded.model), most)
+    if _is_run(path) or path.name == "card.json":
+        samples = checked_samples(Samples([_train_inputs(path, most)]), loaded.model, str(path))
+    else:
+        samples = read_samples(path, loaded.model)
+        if loaded.samples is not None:
+            require_same_range(samples, loaded.samples, str(path))
+    return Int8(
+        spread_samples(samples, most),
+        quantizing.int8_ranges,  # type: ignore[arg-type]
+        quantizing.io,  # type: ignore[arg-type]
+        quantizing.int8_scope,  # type: ignore[arg-type]
+    )
+
+
+def _train_inputs(path: Path, most: int) -> Any:
+    """The training inputs of a run's data set, preprocessed as the run's model takes them."""
     import zoo
-    from convert.keras_model.samples import Samples, check_samples
     from zoo.datasets import Split
     from zoo.runs.run import load_card, load_preprocessor, preprocessed
 
@@ -348,35 +355,41 @@ def _representative(loaded: _Loaded, path: Path, most: int) -> "Sequence[NDArray
     dataset = zoo.load_dataset(card["dataset"]["name"])
     if dataset.sha256 != card["dataset"]["sha256"]:
         raise OnebitError(
-            f"{path} was made with other data than {dataset.name} here: pass an .npz file as "
-            "--representative-data"
+            f"{path} was made with other data than {dataset.name} here",
+            hint="pass an .npz file as --representative-data",
         )
     # Of records that lie in many files the first are read, not all.
     train = dataset.train
     split = train if isinstance(train, Split) else train.first(most)
-    inputs = preprocessed(split, load_preprocessor(folder, card))
-    samples = Samples([inputs], None, "train")
-    check_samples(samples, loaded.model, str(path))
-    return spread_samples(samples, most)
+    return preprocessed(split, load_preprocessor(folder, card))
 
 
-def _save(conversion: "Conversion", output: Path, keep_mismatch: bool, header: Path | None) -> None:
-    verification = conversion.report.verification
-    found = [] if verification is None else verification.mismatches()
-    if found and not keep_mismatch:
-        raise OnebitError(
-            f"the converted file disagrees with Keras: {'; '.join(found)}; nothing was written, "
-            "pass --keep-mismatch to write the file and its report for a closer look"
-        )
+def _check_outputs(output: Path, header: Path | None, force: bool) -> None:
+    """Refuses outputs that cannot be written, before anything takes time."""
+    require_suffix(output, ".tflite")
+    require_writable(output)
+    if header is not None:
+        require_suffix(header, ".h")
+        require_writable(header)
+    from convert.outputs import require_own_header, require_own_tflite
+
+    require_own_tflite(output, force)
+    if header is not None:
+        require_own_header(header, force)
+
+
+def _save(
+    conversion: "Conversion", output: Path, keep_mismatch: bool, header: Path | None, force: bool
+) -> None:
     if header is None:
-        conversion.save(output)
+        conversion.save(output, keep_mismatch=keep_mismatch, force=force)
         return
     from convert.tflite.c_header import c_header
 
     # The header goes first, so that a full disk leaves neither.
     with replacing(header) as temporary:
         temporary.write_text(c_header(conversion.tflite, output.stem), encoding="utf-8")
-        conversion.save(output)
+        conversion.save(output, keep_mismatch=keep_mismatch, force=force)
 
 
 if __name__ == "__main__":

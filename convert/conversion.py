@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convert.auditing.layers import audit
+from convert.auditing.diagnosis import Remedies
+from convert.auditing.layers import audit_of, audited_layers
 from convert.errors import ConversionError
 from convert.int8.quantize import is_quantized, left_float, quantize
 from convert.int8.settings import Int8
+from convert.keras_model.checked_model import checked_model
 from convert.keras_model.layer_graph import flat_layers
-from convert.keras_model.samples import Samples
+from convert.keras_model.samples import Arrays, Samples, checked_samples, random_samples
+from convert.outputs import require_own_tflite
 from convert.passes import run_passes
-from convert.report import Report, Verification
+from convert.report import Layer, Report, Verification, report_path_of
 from convert.rewrites import Rewritten, rewrite
 from convert.rewrites.fix_large_kernels import MAX_FOLDED_WEIGHTS
 from convert.runtimes.lce import VERSION, LceInterpreter, convert_with_lce
@@ -25,8 +28,11 @@ from convert.verification.layer_matching import name_tensors
 from onebit.files import replacing, write_json
 from onebit.keras import keras
 
+RANDOM_SAMPLES = 16
+"""The number of random inputs on which a model without data is verified."""
+
 Stage = Callable[[str], None]
-"""Told the name of each stage as it begins."""
+"""Called with the name of each stage as it begins."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +41,34 @@ class Conversion:
 
     Attributes:
         tflite: The `.tflite` file.
-        report: What it is made of and how well it agrees with Keras.
+        report: Its layers, and how well it agrees with Keras.
     """
 
     tflite: bytes
     report: Report
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(
+        self, path: str | os.PathLike[str], *, keep_mismatch: bool = False, force: bool = False
+    ) -> Path:
         """Writes the file, and the report beside it; returns the report's path.
 
+        Args:
+            path: The file.
+            keep_mismatch: Whether to write it even if it disagrees with Keras.
+            force: Whether to overwrite a file that Onebit did not write.
+
         Raises:
-            OnebitError: The place cannot be written; nothing is left there.
+            ConversionError: The file disagrees with Keras; nothing is written.
+            OnebitError: The place cannot be written, or holds another file; nothing is changed.
         """
+        found = [] if self.report.verification is None else self.report.verification.mismatches()
+        if found and not keep_mismatch:
+            raise ConversionError(
+                f"the converted file disagrees with Keras: {'; '.join(found)}; nothing was written",
+                hint="pass --keep-mismatch (keep_mismatch=True) to write the file and its report "
+                "for a closer look",
+            )
+        require_own_tflite(path, force)
         target = Path(path)
         report_path = report_path_of(target)
         # The report goes first: a file without its report would pass for one of another converter.
@@ -56,15 +78,11 @@ class Conversion:
         return report_path
 
 
-def report_path_of(path: Path) -> Path:
-    """Where the report of a `.tflite` file lies: `model.tflite` → `model.report.json`."""
-    return path.with_suffix(".report.json")
-
-
 def convert_model(
     model: keras.Model,
     *,
-    samples: Samples | None = None,
+    samples: Samples | Arrays | None = None,
+    verification: bool = True,
     name: str | None = None,
     source: str | None = None,
     card: dict[str, Any] | None = None,
@@ -80,37 +98,42 @@ def convert_model(
 
     Args:
         model: A built Keras model; Larq layers become binary.
-        samples: Inputs on which the file is compared with Keras; None skips the comparison.
-        name: What the report calls the model; the model's own name when absent.
-        source: What the user converted, for the report.
+        samples: Inputs on which the file is compared with Keras, or `Samples` with labels. When
+            absent, those of `int8` are taken, else a few random ones.
+        verification: Whether to compare the file with Keras at all.
+        name: The model's name in the report; its own when absent.
+        source: The model as the user named it, for the report.
         card: The model card, copied to the report.
-        rewrites: Whether to rewrite the model before LCE; off shows LCE alone.
+        rewrites: Whether to rewrite the model before LCE; off shows what LCE does by itself.
         passes: Whether to change the file after LCE.
-        with_delegate: Whether samples are run with Onebit's delegate too, where it is there.
+        with_delegate: Whether samples are run with Onebit's delegate too, where it is installed.
         int8: How to make the float layers int8; they stay float when absent.
         on_stage: Called with the name of each stage.
 
     Returns:
-        The file and its report. A `mismatch` in the verification is reported, not raised; that
-        LCE's interpreter refuses the file is a note, and then nothing is compared.
+        The file and its report. A `mismatch` in the verification is reported, not raised, and then
+        `Conversion.save` refuses to write the file. That LCE's interpreter refuses the file is a
+        note, and then nothing is compared.
 
     Raises:
-        ConversionError: This is no built Keras 2 model, LCE cannot convert it, or no ranges can be
-            learnt from the samples of `int8`.
+        ConversionError: This is not a built Keras 2 model, LCE cannot convert it, or no ranges can
+            be learnt from the samples of `int8`.
+        SourceError: The samples don't fit the model.
     """
-    if not isinstance(model, keras.Model):
-        raise ConversionError(
-            f"convert_model takes a Keras 2 model (tf_keras), not {type(model).__module__}."
-            f"{type(model).__name__}"
-        )
-    if not model.built:
-        raise ConversionError(f"{model.name} is not built: call it on data once, or give its input")
-    rewritten, reference = convert_alone(model, rewrites, on_stage)
-    graph = Graph.from_bytes(reference)
-    notes = [] if rewritten.skipped is None else [rewritten.skipped]
+    model, notes = checked_model(model)
+    if samples is not None:
+        samples = checked_samples(samples, model, "samples")
+    if int8 is not None:
+        calibration = checked_samples(Samples(int8.inputs), model, "int8.inputs")
+        int8 = dataclasses.replace(int8, inputs=calibration.arrays)
+    rewritten, graph = convert_plainly(model, rewrites, on_stage)
+    if rewritten.skipped is not None:
+        notes.append(f"{rewritten.skipped}: it was converted as it is; {rewritten.hint}")
+    reference = graph
     fired: dict[str, list[str]] = {}
     if int8 is not None:
         on_stage(f"calibrating on {len(int8.inputs[0])} samples")
+        reference = Graph.from_bytes(graph.to_bytes())
         quantized = quantize(graph, int8)
         graph, fired = quantized.graph, quantized.fired
         notes += quantized.warnings
@@ -125,9 +148,10 @@ def convert_model(
         notes.append(refusal)
 
     on_stage("auditing")
-    parts = audit(content)
+    layers = _audited(graph, model, _remedies(rewritten, rewrites, passes))
     if int8 is not None:
-        notes += left_float(graph, parts.layers)
+        notes += left_float(graph, layers)
+    parts = audit_of(content, layers)
     report = Report(
         file=parts.file,
         layers=parts.layers,
@@ -140,20 +164,47 @@ def convert_model(
         notes=notes,
         card=card,
     )
-    if samples is not None and refusal is None:
-        on_stage(f"comparing with Keras on {len(samples.inputs[0])} samples")
-        compared = samples.inputs, samples.labels, samples.split
-        if is_quantized(graph) and int8 is not None:
-            verification = verify_int8(model, reference, content, *compared)
+    if verification and refusal is None:
+        samples = samples or default_samples(model, int8)
+        on_stage(f"comparing with Keras on {len(samples)} samples")
+        if int8 is not None and is_quantized(graph):
+            result = verify_int8(model, reference, graph, samples)
         else:
-            verification = verify(model, content, *compared, with_delegate=with_delegate)
-        report = dataclasses.replace(report, verification=verification)
+            result = verify(model, graph, samples, with_delegate=with_delegate)
+        report = dataclasses.replace(report, verification=result)
     return Conversion(content, report)
 
 
-def convert_alone(
+def default_samples(model: keras.Model, int8: Int8 | None) -> Samples:
+    """Samples for a model that came without: those that int8 ranges come from, or random ones."""
+    if int8 is not None:
+        return Samples(int8.inputs, None, "representative")
+    return random_samples(model, RANDOM_SAMPLES)
+
+
+def _remedies(rewritten: Rewritten, rewrites: bool, passes: bool) -> Remedies:
+    """The fixes that are left when rewrites and passes have had their turn."""
+    if not rewrites:
+        rewrite_fix: str | None = "convert with Onebit's rewrites"
+    else:
+        rewrite_fix = rewritten.hint
+    return Remedies(rewrite_fix, None if passes else "convert with Onebit's passes")
+
+
+def _audited(graph: Graph, model: keras.Model, remedies: Remedies) -> list[Layer]:
+    """The layers of a file, called after the Keras layers whose names their tensors' names hold."""
+    known = {layer.name for layer in flat_layers(model)}
+    found = []
+    for *_, layer in audited_layers(graph, remedies):
+        parts = layer.name.split("/")
+        name = next((part for part in parts if part in known), layer.name)
+        found.append(dataclasses.replace(layer, name=name) if len(parts) > 1 else layer)
+    return found
+
+
+def convert_plainly(
     model: keras.Model, rewrites: bool = True, on_stage: Stage = lambda stage: None
-) -> tuple[Rewritten, bytes]:
+) -> tuple[Rewritten, Graph]:
     """The rewritten model, and the file that LCE makes of it, its tensors named."""
     rewritten = Rewritten(model)
     if rewrites:
@@ -166,7 +217,7 @@ def convert_alone(
         error.hint = _about_large_kernels(rewritten.model) or error.hint
         raise
     name_tensors(graph, model)
-    return rewritten, graph.to_bytes()
+    return rewritten, graph
 
 
 def _about_large_kernels(model: keras.Model) -> str | None:
@@ -187,26 +238,30 @@ def _about_large_kernels(model: keras.Model) -> str | None:
 def verify_file(
     model: keras.Model,
     content: bytes,
-    samples: Samples,
+    samples: Samples | Arrays,
     on_stage: Stage = lambda stage: None,
     with_delegate: bool = True,
 ) -> Verification:
-    """Compares a file that exists with the Keras model that it was made from.
+    """Compares an existing file with the Keras model that it was made from.
 
-    What an int8 file is compared with besides is the model's float file, which is made anew.
+    An int8 file is also compared with the model's float file, which is converted again for this.
 
     Raises:
-        ConversionError: LCE's interpreter refuses the file, or it is of another model.
+        ConversionError: LCE's interpreter refuses the file, or it was made from another model.
+        SourceError: The samples don't fit the model.
     """
-    compared = samples.inputs, samples.labels, samples.split
-    if is_quantized(Graph.from_bytes(content)):
-        reference = convert_alone(model, True, on_stage)[1]
+    model, _ = checked_model(model)
+    samples = checked_samples(samples, model, "samples")
+    graph = Graph.from_bytes(content)
+    reference = None
+    if is_quantized(graph):
+        converted = convert_plainly(model, True, on_stage)[1]
         # A model that was trained with fake quantization has no float file.
-        if not is_quantized(Graph.from_bytes(reference)):
-            on_stage(f"comparing with Keras on {len(samples.inputs[0])} samples")
-            return verify_int8(model, reference, content, *compared)
-    on_stage(f"comparing with Keras on {len(samples.inputs[0])} samples")
-    return verify(model, content, *compared, with_delegate=with_delegate)
+        reference = None if is_quantized(converted) else converted
+    on_stage(f"comparing with Keras on {len(samples)} samples")
+    if reference is not None:
+        return verify_int8(model, reference, graph, samples)
+    return verify(model, graph, samples, with_delegate=with_delegate)
 
 
 def _refusal(content: bytes) -> str | None:

@@ -1,10 +1,10 @@
-"""What can go wrong in a conversion."""
+"""Errors of a conversion."""
 
 from onebit.errors import OnebitError
 
 
 class SourceError(OnebitError):
-    """The model cannot be loaded from what the user named."""
+    """The model cannot be loaded, or the samples don't fit it."""
 
 
 class ConversionError(OnebitError):

@@ -1,30 +1,96 @@
-"""What the command line prints for people."""
+"""Tables and verdicts as the command line prints them."""
+
+import shutil
+import textwrap
+from collections import defaultdict
+from collections.abc import Iterable
 
 import click
 
-from convert.report import Comparison, Layer, Quantization, Totals, Verification
+from convert.report import Comparison, Layer, Quantization, Reason, Totals, Verification
 from onebit.cli import emit
 
-MAX_FLIPS = 3
+MAX_PRINTED_FLIPS = 3
+
+_PROSE_WIDTH = 100
+_OTHER_COLUMNS = 60
+"""The width that a table of layers needs besides the names, at most."""
+_MIN_NAME = 16
 
 
 def print_layers(layers: list[Layer], title: str) -> None:
-    """Prints the table of layers, with what they could take where that is less than they do."""
-    shrinkable = any(layer.predicted_bytes < layer.size_bytes for layer in layers)
+    """Prints the table of layers, and below it why they are not binary and how to fix that.
+
+    The table fits 80 columns. Sizes that the layers could have are shown where they are smaller.
+    Numbers per channel that stand apart from layers are listed with the reasons only.
+    """
+    tabled = [layer for layer in layers if layer.reason_code != Reason.ELEMENTWISE]
+    shrinkable = any(layer.predicted_bytes < layer.size_bytes for layer in tabled)
+    width = max(_width() - _OTHER_COLUMNS - 10 * shrinkable, _MIN_NAME)
     records = [
         {
-            "layer": layer.name,
+            "layer": _wrapped(layer.name, width),
             "kind": layer.kind.replace("_", " "),
             "filter": "×".join(map(str, layer.filter_shape)),
-            "MACs": f"{layer.macs:,}",
+            "MACs": _short(layer.macs),
             "bytes": f"{layer.size_bytes:,}",
-            **({"predicted": f"{layer.predicted_bytes:,}"} if shrinkable else {}),
-            "as float32": f"{layer.float32_bytes:,}",
-            "why not binary": "; mend: ".join(filter(None, [layer.reason, layer.mend])) or None,
+            **({"possible": f"{layer.predicted_bytes:,}"} if shrinkable else {}),
+            "float32": _short(layer.float32_bytes),
         }
-        for layer in layers
+        for layer in tabled
     ]
-    emit(records, "table", title=title)
+    click.secho(title, bold=True)
+    if records:
+        emit(records, "table", optional=["filter", "float32"])
+    _print_reasons(layers)
+
+
+def _width() -> int:
+    """The width of lines: the terminal's or that of COLUMNS, at most 100, which pipes get too."""
+    return min(shutil.get_terminal_size((_PROSE_WIDTH, 24)).columns, _PROSE_WIDTH)
+
+
+def _wrapped(name: str, width: int) -> str:
+    """A name in lines of at most a width, broken behind an underscore or a slash."""
+    lines = [""]
+    for part in name.replace("_", "_\0").replace("/", "/\0").split("\0"):
+        if lines[-1] and len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def _short(count: int) -> str:
+    """A count with three digits and a unit of 1000: `1.05M`."""
+    value = float(count)
+    for unit in ("", "k", "M", "G"):
+        if value < 999.5 or unit == "G":
+            break
+        value /= 1000
+    digits = 0 if not unit or value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:.{digits}f}{unit}"
+
+
+def _print_reasons(layers: Iterable[Layer]) -> None:
+    """Prints each reason once, with the layers that it holds for and the fix."""
+    groups: dict[tuple[str, str | None], list[str]] = defaultdict(list)
+    for layer in layers:
+        if layer.reason is not None:
+            groups[layer.reason, layer.fix].append(layer.name)
+    width = _width()
+    for (reason, fix), names in groups.items():
+        text = f"{listed(list(dict.fromkeys(names)))}: {reason}"
+        click.echo(textwrap.fill(text, width, subsequent_indent="  ", break_long_words=False))
+        if fix is not None:
+            click.echo(
+                textwrap.fill(
+                    f"fix: {fix}",
+                    width,
+                    initial_indent="  ",
+                    subsequent_indent="    ",
+                    break_long_words=False,
+                )
+            )
 
 
 def print_totals(totals: Totals, file_bytes: int) -> None:
@@ -46,8 +112,13 @@ def print_totals(totals: Totals, file_bytes: int) -> None:
         )
 
 
-def print_verification(verification: Verification) -> None:
-    """Prints the verdicts, the accuracies, and where the first samples differ."""
+def print_verification(verification: Verification, with_report: bool = True) -> None:
+    """Prints the verdicts, the accuracies, and where the first samples differ.
+
+    Args:
+        verification: The comparison.
+        with_report: Whether a report holds what is left out here.
+    """
     click.echo(
         f"against Keras on {verification.samples} {verification.split} samples: "
         f"{verification.summary()}"
@@ -60,7 +131,9 @@ def print_verification(verification: Verification) -> None:
     if verification.quantization is not None:
         _print_quantization(verification.quantization)
     else:
-        _print_flips(verification)
+        _print_flips(verification, with_report)
+    for warning in verification.warnings:
+        click.echo(f"warning: {warning}")
     if verification.delegate is None:
         click.echo(f"with the delegate: not compared, {verification.delegate_skipped}")
         return
@@ -69,35 +142,37 @@ def print_verification(verification: Verification) -> None:
         f"with the delegate ({verification.delegate_label}): {verification.delegate.summary()}"
         + ("" if accuracy is None else f", accuracy {accuracy:.2%}")
     )
-    # The same flips as LCE's would be told twice.
-    if verification.delegate.flips != verification.flips:
-        _print_flips(verification.delegate)
+    # The same flips as LCE's need not be printed twice.
+    if verification.delegate.bit_flips != verification.bit_flips:
+        _print_flips(verification.delegate, with_report)
 
 
-def _print_flips(comparison: Comparison) -> None:
-    for flip in comparison.flips[:MAX_FLIPS]:
-        explained = "within" if flip.margin <= flip.tolerance else "beyond"
+def _print_flips(comparison: Comparison, with_report: bool) -> None:
+    flips = comparison.bit_flips
+    for flip in flips[:MAX_PRINTED_FLIPS]:
+        explained = "within" if flip.explained else "beyond"
         click.echo(
             f"sample {flip.sample} first differs in {flip.layer}: {flip.margin:.2g} from the "
             f"threshold, {explained} the {flip.tolerance:.2g} that rounding explains"
         )
-    if len(comparison.flips) > MAX_FLIPS:
-        click.echo(f"… and {len(comparison.flips) - MAX_FLIPS} more in the report")
+    if len(flips) > MAX_PRINTED_FLIPS:
+        more = len(flips) - MAX_PRINTED_FLIPS
+        click.echo(f"… and {more} more" + (" in the report" if with_report else ""))
 
 
 def _print_quantization(quantization: Quantization) -> None:
     """Prints the verdict on the float file, and where the int8 file is noisiest."""
     click.echo(f"before quantisation: {quantization.float_file}")
-    noisy = [piece for piece in quantization.pieces if piece.snr_db is not None]
+    noisy = [tensor for tensor in quantization.tensors if tensor.snr_db is not None]
     if noisy:
-        worst = min(noisy, key=lambda piece: piece.snr_db or 0)
+        worst = min(noisy, key=lambda tensor: tensor.snr_db or 0)
         click.echo(
-            f"noise of 8 bits: {worst.snr_db:.0f} dB below the signal or less, in {worst.name}; "
-            f"{len(quantization.pieces)} tensors compared one by one"
+            f"quantisation noise: at least {worst.snr_db:.0f} dB below the signal (in "
+            f"{worst.name}); {len(quantization.tensors)} tensors compared"
         )
     if quantization.flipped_bits:
         layer, share = max(quantization.flipped_bits.items(), key=lambda item: item[1])
-        click.echo(f"input bits of binary layers turned round: {share:.2%} or less, in {layer}")
+        click.echo(f"flipped input bits of binary layers: at most {share:.2%} (in {layer})")
     for fault in quantization.faults:
         click.echo(f"fault in {fault}")
 

@@ -1,8 +1,8 @@
 """Why a layer of a `.tflite` file is not binary: the rule of Larq Compute Engine that it breaks.
 
-LCE makes a convolution binary if its inputs come straight from a sign (padded with 0 or 1 at most),
-if its weights have one magnitude per output channel, and if its groups hold a multiple of 32
-channels. Every check below is one of these rules, looked up in what the file still shows.
+LCE makes a convolution binary if its inputs come straight from a sign (padded with 1 at most), if
+its weights have one scale per output channel, and if its groups hold a multiple of 32 channels.
+Every check below is one of these rules, looked up in what the file still shows.
 """
 
 from dataclasses import dataclass
@@ -11,27 +11,58 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.passes.pack_binary_weights import PACKABLE, packing_scales
-from convert.report import Kind
-from convert.tflite.filters import stored_filter
-from convert.tflite.graph import INT8, INT32, Graph
+from convert.passes.pack_binary_weights import packing_scales
+from convert.report import Kind, Reason
+from convert.tflite.filters import constants_behind, stored_filter
+from convert.tflite.graph import FILTERED, INT32, Graph
 from convert.tflite.scales import channels_first, has_binary_rows
 
-CONVERT = "convert the Keras model with Onebit"
 _USE_SIGN = 'binarise the inputs with a Larq sign such as input_quantizer="ste_sign"'
-_MOVES = ("RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS", "STRIDED_SLICE", "SPLIT")
+_TRAIN_SIGN = 'train it with input_quantizer="ste_sign"; first layers mostly keep real inputs'
+_OWN_SIGN = 'give the layer its own input_quantizer="ste_sign"'
+_OWN_SIGN_DENSE = 'make it a QuantDense with its own input_quantizer="ste_sign"'
+_PAD_ONES = 'let the layer pad (padding="same"), or pad with ones (tf.pad, constant_values=1)'
+_USE_BINARY_WEIGHTS = 'train it with kernel_quantizer="ste_sign"'
+_TRAIN = 'train it as a Larq layer with "ste_sign" quantizers, or convert with --int8'
+_TRAIN_WEIGHTS = "train it as a Larq layer with binary weights, or convert with --int8"
 _NO_PRODUCT = "LCE has no binary matrix product"
-_PADS = ("PAD", "PADV2")
+
+_MOVES = (
+    *("RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS", "STRIDED_SLICE", "SLICE", "SPLIT"),
+    *("SPLIT_V", "UNPACK", "GATHER", "GATHER_ND", "REVERSE_V2", "TILE", "BROADCAST_TO"),
+    *("SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "BATCH_TO_SPACE_ND", "MIRROR_PAD"),
+    *("RESIZE_NEAREST_NEIGHBOR", "REDUCE_MAX", "REDUCE_MIN"),
+)
+"""Operators that move, repeat or pick numbers of their data input."""
+_JOINS = ("CONCATENATION", "PACK", "MAXIMUM", "MINIMUM")
+"""Operators that put together or pick numbers of all their inputs."""
+_PADS = ("PAD", "PADV2", "SPACE_TO_BATCH_ND")
+INTEGERS = {"INT4": "4-bit", "INT8": "8-bit", "UINT8": "8-bit", "INT16": "16-bit"}
+"""Types of quantized numbers."""
 _MAX_LEVELS = 16
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """A layer's kind, why it is not binary, and what would mend it."""
+class Remedies:
+    """How to have Onebit change a model or file; None for what it has just done.
+
+    Attributes:
+        rewrite: How to have its rewrites change the model.
+        pack: How to have its passes pack filters.
+    """
+
+    rewrite: str | None = "convert the Keras model, built with the functional API, with Onebit"
+    pack: str | None = "convert the Keras model with Onebit"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A layer's kind, why it is not binary, and how to fix that."""
 
     kind: Kind
+    code: Reason
     reason: str
-    mend: str | None = None
+    fix: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,48 +71,85 @@ class _Inputs:
 
     Attributes:
         kind: ±1 of a Larq sign, -1, 0, 1 of tf.sign, 0 and 1, of several bits, or real.
-        pad: The value that they are padded with by an operator of its own, or None.
-        moved: Whether a reshape or the like stands between.
+        pad: The value that a separate operator pads them with, or None.
+        moved: The operator that moves them between their sign and the layer, or None.
     """
 
     kind: Literal["sign", "tf.sign", "step", "several bits", "real"]
     pad: float | None = None
-    moved: bool = False
+    moved: str | None = None
 
 
-def judge(graph: Graph, op: Any) -> Judgement:
-    """What a multiplying operator other than LceBconv2d is, and why it is not one."""
-    name, inputs = graph.op_name(op), graph.inputs(op)
-    data, filter_index = inputs[2 if name == "TRANSPOSE_CONV" else 0], inputs[1]
+def diagnose(graph: Graph, op: Any, remedies: Remedies) -> Diagnosis:
+    """The kind of an operator with a filter other than LceBconv2d, and why it is not that."""
+    name, data, filter_index = graph.op_name(op), graph.data_input(op), graph.inputs(op)[1]
     source, unpacking = stored_filter(graph, filter_index)
     origin = _origin(graph, data)
     if unpacking == "computed":
-        return Judgement("float", product_reason(graph, data, filter_index))
+        return _computed_filter(graph, data, filter_index, remedies)
     if unpacking == "DEQUANTIZE":
-        return Judgement(
-            "float", "its filter is stored in fewer bits and computed with in float32", CONVERT
+        return Diagnosis(
+            "float",
+            Reason.STORED_SMALLER,
+            "its filter is stored in fewer bits and computed with in float32",
         )
-    if graph.subgraph.tensors[filter_index].type == INT8:
+    if graph.type_name(filter_index) in INTEGERS:
         if unpacking == "LceDequantize":
-            return Judgement("binary_weights", "its inputs are 8-bit numbers")
-        if graph.subgraph.tensors[data].type == INT8:
-            return Judgement("int8", "its weights and inputs are 8-bit numbers")
-        return Judgement("int8", "its weights are 8-bit numbers, its inputs real ones")
+            return Diagnosis("binary_weights", Reason.INT8_INPUTS, "its inputs are 8-bit numbers")
+        return int8_diagnosis(graph, filter_index, data)
     if unpacking == "LceDequantize":
-        return Judgement("binary_weights", *_broken_rule(graph, op, name, origin, data))
+        return Diagnosis("binary_weights", *_broken_rule(graph, op, origin, remedies))
     weights = graph.constant(source)
-    if weights is None:
-        return Judgement("float", "its filter is of a type that LCE does not know")
+    if weights is None or weights.dtype.kind != "f":
+        return unknown_type(graph, source)
     rows = channels_first(name, weights)
     scales = packing_scales(name, weights)
     if (scales is not None or has_binary_rows(rows)) and rows[0].size > 1:
-        if name not in PACKABLE:
-            return Judgement("float", f"binary weights, but LCE has no binary {name}")
+        if name not in FILTERED:
+            reason = f"binary weights, but LCE has no binary {name}"
+            return Diagnosis("float", Reason.NO_BINARY_OPERATOR, reason)
         if scales is None:
-            return Judgement("float", "binary weights, but too few for packing to save room")
-        reason, mend = _broken_rule(graph, op, name, origin, data)
-        return Judgement("float", f"binary weights, stored as float32: {reason}", mend or CONVERT)
-    return Judgement("float", *_real_weights(rows, origin))
+            reason = "binary weights, but too few for packing to save room"
+            return Diagnosis("float", Reason.TOO_SMALL, reason)
+        code, reason, fix = _broken_rule(graph, op, origin, remedies)
+        reason = f"binary weights, stored as float32: {reason}"
+        # Packing is the smaller change than other inputs.
+        if code == Reason.REAL_INPUTS:
+            fix = remedies.pack or fix
+        return Diagnosis("float", Reason.NOT_PACKED, reason, fix or remedies.pack)
+    return Diagnosis("float", *_real_weights(name, rows, origin))
+
+
+def int8_diagnosis(graph: Graph, weights: int, data: int) -> Diagnosis:
+    """A layer with integer weights, and inputs of whatever type."""
+    weight_bits, input_bits = (INTEGERS.get(graph.type_name(i)) for i in (weights, data))
+    if weight_bits is None:
+        return unknown_type(graph, weights)
+    if input_bits == weight_bits:
+        reason = f"its weights and inputs are {weight_bits} numbers"
+        return Diagnosis("int8", Reason.INT8, reason)
+    inputs = f"{input_bits} ones" if input_bits else "real ones"
+    code = Reason.INT8 if input_bits else Reason.INT8_WEIGHTS
+    return Diagnosis("int8", code, f"its weights are {weight_bits} numbers, its inputs {inputs}")
+
+
+def unknown_type(graph: Graph, index: int) -> Diagnosis:
+    """A layer with weights of a type that neither LCE nor int8 has."""
+    reason = f"unknown: its weights are of the type {graph.type_name(index)}"
+    return Diagnosis("float", Reason.UNKNOWN_TYPE, reason)
+
+
+def _computed_filter(graph: Graph, data: int, index: int, remedies: Remedies) -> Diagnosis:
+    """A layer whose filter an operator computes, reads from a variable, or gets from outside."""
+    if constants_behind(graph, index):
+        reason = "its filter is computed from constants on every call, as LCE leaves large ones"
+        return Diagnosis("float", Reason.COMPUTED_FILTER, reason, remedies.rewrite)
+    above = graph.producer(index)
+    if above is None or graph.op_name(above) == "READ_VARIABLE":
+        where = "outside the loop" if above is None else "a variable"
+        reason = f"its filter is not a constant here: it comes from {where}"
+        return Diagnosis("float", Reason.PASSED_IN, reason)
+    return Diagnosis("float", Reason.PRODUCT, product_reason(graph, data, index))
 
 
 def product_reason(graph: Graph, left: int, right: int) -> str:
@@ -102,94 +170,137 @@ def _is_binarised(graph: Graph, index: int) -> bool:
     return op is not None and graph.op_name(op) == "LceDequantize"
 
 
-def judge_table(graph: Graph, op: Any) -> Judgement:
-    """What a look-up of rows is: an embedding's table, packed or not."""
-    index = graph.inputs(op)[0]
+def diagnose_table(graph: Graph, index: int, remedies: Remedies) -> Diagnosis:
+    """The kind of a table whose rows are looked up: an embedding's, packed or not."""
     if graph.subgraph.tensors[index].type == INT32:
-        return Judgement("binary_weights", "its rows are looked up, not multiplied")
+        reason = "its rows are looked up, not multiplied"
+        return Diagnosis("binary_weights", Reason.LOOKED_UP, reason)
     table = graph.constant(index)
-    if table is not None and has_binary_rows(table) and table.shape[1] > 1:
-        return Judgement("float", "binary rows, stored as float32", CONVERT)
-    return Judgement("float", "its rows are real numbers")
+    if table is not None and table.dtype == np.float32 and has_binary_rows(table):
+        return Diagnosis(
+            "float", Reason.NOT_PACKED, "binary rows, stored as float32", remedies.pack
+        )
+    if graph.type_name(index) in INTEGERS:
+        reason = f"its rows are {INTEGERS[graph.type_name(index)]} numbers"
+        return Diagnosis("int8", Reason.INT8, reason)
+    return Diagnosis("float", Reason.REAL, "its rows are real numbers")
 
 
 def _origin(graph: Graph, index: int) -> _Inputs:
     """Follows a tensor up through operators that move numbers, pad them or pick the largest."""
-    pad, moved = None, False
     op = graph.producer(index)
-    while op is not None and graph.op_name(op) in (*_MOVES, *_PADS, "MAX_POOL_2D"):
-        name, inputs = graph.op_name(op), graph.inputs(op)
-        moved |= name in _MOVES
-        if name in _PADS:
-            value = graph.constant(inputs[2]) if len(inputs) > 2 else np.zeros(1)
-            pad = None if value is None else float(value.reshape(-1)[0])
-        op = graph.producer(inputs[1 if name == "SPLIT" else 0])
     if op is None:
-        return _Inputs("real", pad, moved)
-    if graph.op_name(op) == "LceDequantize":
-        return _Inputs("sign", pad, moved)
-    if graph.op_name(op) == "SIGN":
+        return _Inputs("real")
+    name = graph.op_name(op)
+    if name == "LceDequantize":
+        return _Inputs("sign")
+    if name in _JOINS:
+        parts = [_origin(graph, i) for i in graph.inputs(op)]
+        kinds = {part.kind for part in parts}
+        pads = [part.pad for part in parts if part.pad is not None]
+        kind = kinds.pop() if len(kinds) == 1 else "real"
+        return _Inputs(kind, pads[0] if pads else None, name)
+    if name in (*_MOVES, *_PADS, "MAX_POOL_2D"):
+        below = _origin(graph, graph.data_input(op))
+        pad = _padded_with(graph, op) if name in _PADS else None
+        moved = below.moved or (name if name in _MOVES else None)
+        return _Inputs(below.kind, below.pad if pad is None else pad, moved)
+    if name == "SIGN":
         before = graph.producer(graph.inputs(op)[0])
         step = before is not None and graph.op_name(before) == "RELU"
-        return _Inputs("step" if step else "tf.sign", pad, moved)
+        return _Inputs("step" if step else "tf.sign")
     # A multi-bit quantizer rounds; the factor behind it may be folded or stand apart.
     for _ in range(2):
         if op is not None and graph.op_name(op) == "ROUND":
-            return _Inputs("several bits", pad, moved)
+            return _Inputs("several bits")
         op = graph.producer(graph.inputs(op)[0]) if op is not None and graph.inputs(op) else None
-    return _Inputs("real", pad, moved)
+    return _Inputs("real")
+
+
+def _padded_with(graph: Graph, op: Any) -> float | None:
+    """The number that an operator adds at the border; None for none or an unknown one."""
+    inputs, name = graph.inputs(op), graph.op_name(op)
+    widths = graph.constant(inputs[2 if name == "SPACE_TO_BATCH_ND" else 1])
+    if widths is not None and not widths.any():
+        return None
+    if name != "PADV2":
+        return 0.0
+    value = graph.constant(inputs[2])
+    return None if value is None else float(value.reshape(-1)[0])
 
 
 def _broken_rule(
-    graph: Graph, op: Any, name: str, origin: _Inputs, data: int
-) -> tuple[str, str | None]:
-    """The rule that keeps a layer with binary weights from being binary, and the mend."""
+    graph: Graph, op: Any, origin: _Inputs, remedies: Remedies
+) -> tuple[Reason, str, str | None]:
+    """The rule that keeps a layer with binary weights from being binary, and the fix."""
+    name = graph.op_name(op)
+    if name not in ("CONV_2D", "FULLY_CONNECTED"):
+        return Reason.NO_BINARY_OPERATOR, f"LCE has no binary {name}", None
     if origin.kind == "tf.sign":
-        return "its inputs come from tf.sign, which gives 0 for 0", _USE_SIGN
+        reason = "its inputs come from tf.sign, which gives 0 for 0"
+        return Reason.TF_SIGN_INPUTS, reason, _USE_SIGN
     if origin.kind == "step":
-        return "its inputs are 0 and 1", _USE_SIGN
+        return Reason.ZERO_ONE_INPUTS, "its inputs are 0 and 1", _USE_SIGN
     if origin.kind == "several bits":
-        return "its inputs have several bits (DoReFa)", _USE_SIGN
+        return Reason.SEVERAL_BIT_INPUTS, "its inputs have several bits (DoReFa)", _USE_SIGN
     if origin.kind == "real":
-        return "its inputs are real numbers", None
+        return Reason.REAL_INPUTS, "its inputs are real numbers", _TRAIN_SIGN
+    if origin.pad == 0:
+        reason = "zeros are added between its sign and it, and a bit is -1 or +1"
+        return Reason.ZEROS_BETWEEN, reason, _PAD_ONES
+    if origin.pad not in (None, 1):
+        reason = f"padded with {origin.pad:g}: LCE knows 0 and 1"
+        return Reason.PADDING_VALUE, reason, "pad_values=1"
     if name == "FULLY_CONNECTED":
-        return "LCE leaves dense layers float", CONVERT
-    if name != "CONV_2D":
-        return f"LCE has no binary {name}", None
-    if origin.pad not in (None, 0, 1):
-        return f"padded with {origin.pad:g}: LCE knows 0 and 1", "pad_values=1"
+        fix = remedies.rewrite or _OWN_SIGN_DENSE
+        return Reason.DENSE, "LCE leaves dense layers float", fix
     group_channels = graph.shape(graph.inputs(op)[1])[-1]
-    if group_channels != graph.shape(data)[-1] and group_channels % 32:
-        return (
-            f"{group_channels} channels per group: LCE needs 32 or a multiple",
-            "take fewer groups or more channels",
-        )
-    if origin.moved:
-        return "a reshape stands between its sign and it", CONVERT
-    return "its inputs are binary, but LCE did not take it", None
+    if group_channels != graph.shape(graph.data_input(op))[-1] and group_channels % 32:
+        reason = f"{group_channels} channels per group: LCE needs 32 or a multiple"
+        return Reason.FEW_CHANNELS_PER_GROUP, reason, "take fewer groups or more channels"
+    if origin.moved is not None:
+        reason = f"a {origin.moved} stands between its sign and it"
+        return Reason.MOVED, reason, remedies.rewrite if _is_1d(graph, op) else _OWN_SIGN
+    return Reason.NOT_TAKEN, "its inputs are binary, but LCE did not take it", None
 
 
-def _real_weights(rows: NDArray[np.float32], origin: _Inputs) -> tuple[str, str | None]:
-    """What weights that are not binary are, and the mend."""
+def _is_1d(graph: Graph, op: Any) -> bool:
+    """Whether a CONV_2D computes a Keras Conv1D, which Onebit's rewrites turn into a Conv2D."""
+    above = graph.producer(graph.data_input(op))
+    return (
+        above is not None
+        and graph.op_name(above) in ("RESHAPE", "EXPAND_DIMS")
+        and len(graph.shape(graph.inputs(above)[0])) == 3
+    )
+
+
+def _real_weights(
+    name: str, rows: NDArray[np.float32], origin: _Inputs
+) -> tuple[Reason, str, str | None]:
+    """The nature of weights that are not binary, and the fix."""
     levels = _levels(rows)
     if levels == 3:
-        return "ternary weights: LCE knows -1 and +1", 'kernel_quantizer="ste_sign"'
+        reason = "ternary weights: LCE knows -1 and +1"
+        return Reason.TERNARY_WEIGHTS, reason, _USE_BINARY_WEIGHTS
     if levels is not None:
-        bits = (levels - 1).bit_length()
-        return f"{bits}-bit weights (DoReFa): LCE knows -1 and +1", 'kernel_quantizer="ste_sign"'
+        reason = f"{(levels - 1).bit_length()}-bit weights (DoReFa): LCE knows -1 and +1"
+        return Reason.SEVERAL_BIT_WEIGHTS, reason, _USE_BINARY_WEIGHTS
     if origin.kind == "sign":
-        return "its inputs are binary, its weights are not", "give the layer a kernel_quantizer"
-    return "its weights and inputs are real numbers", None
+        reason = "its inputs are binary, its weights are not"
+        return Reason.REAL_WEIGHTS, reason, _USE_BINARY_WEIGHTS
+    fix = _TRAIN if name in ("CONV_2D", "FULLY_CONNECTED") else _TRAIN_WEIGHTS
+    reason = "its weights and inputs are real numbers"
+    return Reason.REAL, reason, fix if name in FILTERED else None
 
 
 def _levels(rows: NDArray[np.float32]) -> int | None:
-    """How many different weights the channels of `[O, …]` hold at most; None for real weights."""
+    """The most different weights that a channel of `[O, …]` holds; None for real weights."""
     flat = rows.reshape(len(rows), -1)
     # A layer of few weights has few different ones anyway.
     if flat.shape[1] < 2 * _MAX_LEVELS or not np.isfinite(flat).all():
         return None
     peak = np.abs(flat).max(1, keepdims=True)
     # Folding a scale into a channel rounds each weight once: 2^-20 keeps equal weights together.
-    steps = np.sort(np.round(flat / np.where(peak == 0, 1, peak) * 2.0**20), axis=1)
-    count = int(1 + (np.diff(steps, axis=1) > 1).sum(1).max())
+    scaled = np.sort(np.round(flat / np.where(peak == 0, 1, peak) * 2.0**20), axis=1)
+    count = int(1 + (np.diff(scaled, axis=1) > 1).sum(1).max())
     return count if 2 < count <= _MAX_LEVELS else None

@@ -1,6 +1,6 @@
 """The binary weights of a `.tflite` file as plain arrays, for people who write their own kernels.
 
-The layout of the `.npz` file is told in docs/converting.md, "Packed weights".
+docs/converting.md, "Packed weights", describes the layout of the `.npz` file.
 """
 
 import json
@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.auditing.layers import audit, is_table, table_constants
+from convert.auditing.describe import scaling_ops, table_constants
+from convert.auditing.layers import audited_layers
 from convert.errors import ConversionError
 from convert.report import Layer
-from convert.tflite.filters import FILTERED, binary_filter_shape, filter_signs, stored_filter
+from convert.tflite.filters import binary_filter_shape, filter_signs, stored_filter
 from convert.tflite.graph import Graph
 from onebit import bits
 from onebit.files import replacing
@@ -34,24 +35,17 @@ def packed_weights(content: bytes, name: str = "the file") -> dict[str, NDArray[
 
     Raises:
         ConversionError: No layer of the file has binary weights.
-        FlatbufferError: The content is no `.tflite` file.
+        FlatbufferError: The content is not a `.tflite` file.
     """
-    graph = Graph.from_bytes(content, name)
-    layers = iter(audit(content, name).layers)
     arrays: dict[str, NDArray[Any]] = {}
     described = []
-    for op in graph.operators:
-        kind = graph.op_name(op)
-        listed = kind in ("LceBconv2d", *FILTERED, "CONV_3D", "BATCH_MATMUL")
-        if not listed and not is_table(graph, op):
-            continue
-        layer = next(layers)  # the audit lists these operators in the same order
+    for graph, op, layer in audited_layers(Graph.from_bytes(content, name)):
         if layer.kind not in ("binary", "binary_weights"):
             continue
         label = _unused(layer.name, arrays)
-        if kind == "LceBconv2d":
+        if layer.op == "LceBconv2d":
             found = _binary(graph, op)
-        elif kind == "GATHER":
+        elif layer.op == "GATHER":
             found = _rows(graph, op)
         else:
             found = _weight_only(graph, op, layer)
@@ -101,33 +95,16 @@ def _weight_only(graph: Graph, op: Any, layer: Layer) -> dict[str, NDArray[Any]]
     elif name == "DEPTHWISE_CONV_2D":
         negative = negative[..., np.newaxis]
     found = {"bits": bits.pack(np.where(negative, -1, 1))}
-    output = graph.outputs(op)[0]
-    for key, kind in (("multiplier", "MUL"), ("bias", "ADD")):
-        consumers = graph.consumers(output)
-        if len(consumers) != 1 or graph.op_name(consumers[0]) != kind:
-            continue
-        operands = [graph.constant(i) for i in graph.inputs(consumers[0])]
-        constants = [c for c in operands if c is not None and c.shape == (len(negative),)]
-        if constants:
-            result = graph.outputs(consumers[0])[0]
-            # What scales the inputs of a dense layer belongs to that one.
-            if any(graph.op_name(op) == "FULLY_CONNECTED" for op in graph.consumers(result)) and (
-                key == "multiplier"
-            ):
-                continue
-            found[key] = constants[0]
-            output = result
-    position = 3 if name == "TRANSPOSE_CONV" else 2
-    inputs = graph.inputs(op)
-    if "bias" not in found and len(inputs) > position and inputs[position] >= 0:
-        bias = graph.constant(inputs[position])
-        if bias is not None:
-            found["bias"] = bias
-    before = graph.producer(inputs[0])
-    if name == "FULLY_CONNECTED" and before is not None and graph.op_name(before) == "MUL":
-        scales = [c for i in graph.inputs(before) if (c := graph.constant(i)) is not None]
-        if scales and scales[0].shape == (shape[-1],):
-            found["input_scale"] = scales[0]
+    bias = graph.constant(graph.bias_input(op)) if graph.bias_input(op) >= 0 else None
+    if bias is not None:
+        found["bias"] = bias
+    data = graph.data_input(op)
+    for part in scaling_ops(graph, op):
+        values = [v for i in graph.inputs(part) if (v := graph.constant(i)) is not None]
+        if data in graph.outputs(part):
+            found["input_scale"] = values[0]
+        else:
+            found["multiplier" if graph.op_name(part) == "MUL" else "bias"] = values[0]
     return found
 
 

@@ -1,7 +1,7 @@
-"""Which layer of the float file a layer of the int8 file is.
+"""The layers of a float file and of the int8 file that was made of it, in pairs.
 
-Names don't tell: TensorFlow Lite's quantizer moves reshapes about and gives their names to layers.
-Weights do: each is within half a step of the float one.
+Names are of no use here: TensorFlow Lite's quantizer moves reshapes and gives their names away.
+Layers are recognised by their weights, each within half a scale of the float one.
 """
 
 from typing import Any
@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.tflite.filters import FILTERED, stored_filter
-from convert.tflite.graph import INT8, Graph
+from convert.tflite.filters import stored_filter
+from convert.tflite.graph import FILTERED, INT8, Graph
 from onebit import bits
 
 _SLACK = 1e-3
-"""In steps, what float32 rounding of the step and of the quotient may add to half a step."""
+"""In scales, the most that float32 rounding of scale and quotient adds to half a scale."""
 
 SIGN_LEVEL = 127
-"""What ±1 weights are in int8."""
+"""The size of ±1 weights in int8."""
 
 
 def int8_filter(graph: Graph, op: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """A layer's weights as real numbers and their steps, both `[O, …]`; None for no int8 layer."""
+    """A layer's weights as real numbers and their scales, both `[O, …]`; None if it is not int8."""
     if graph.op_name(op) not in FILTERED:
         return None
     index = graph.inputs(op)[1]
@@ -35,17 +35,17 @@ def int8_filter(graph: Graph, op: Any) -> tuple[NDArray[np.float64], NDArray[np.
     scales = np.asarray(tensor.quantization.scale, np.float64)
     spread = [1] * len(shape)
     spread[tensor.quantization.quantizedDimension] = len(scales)
-    steps = np.broadcast_to(scales.reshape(spread), shape)
-    return stored.reshape(shape).astype(np.float64) * steps, steps
+    spread_scales = np.broadcast_to(scales.reshape(spread), shape)
+    return stored.reshape(shape).astype(np.float64) * spread_scales, spread_scales
 
 
 def is_same_filter(
-    real: NDArray[np.float32], quantized: NDArray[np.float64], steps: NDArray[np.float64]
+    real: NDArray[np.float32], quantized: NDArray[np.float64], scales: NDArray[np.float64]
 ) -> bool:
-    """Whether every weight is within half a step of the float one."""
+    """Whether every weight is within half a scale of the float one."""
     if real.shape != quantized.shape:
         return False
-    return bool((np.abs(real - quantized) <= (0.5 + _SLACK) * steps).all())
+    return bool((np.abs(real - quantized) <= (0.5 + _SLACK) * scales).all())
 
 
 def matched_layers(reference: Graph, graph: Graph) -> list[tuple[Any, Any]]:

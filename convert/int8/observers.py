@@ -1,4 +1,4 @@
-"""What numbers flow through a float file: it runs on LCE's interpreter, every tensor an output."""
+"""The numbers in a float file's tensors: it runs on LCE's interpreter, every tensor an output."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -58,7 +58,7 @@ class TensorReader:
         self._fed = [int(i) for i in graph.subgraph.inputs]
         self._computed = [i for i in tensors if i not in self._fed]
         self._wanted = list(tensors)
-        content = with_outputs(graph, self._computed)
+        content = with_only_outputs(graph, self._computed)
         self._interpreter = LceInterpreter(content)
 
     def each(self, inputs: Inputs) -> Iterator[dict[int, NDArray[Any]]]:
@@ -71,8 +71,8 @@ class TensorReader:
             yield {index: found[index] for index in self._wanted}
 
 
-def with_outputs(graph: Graph, tensors: Sequence[int]) -> bytes:
-    """The file with the given tensors as its only outputs (or its own, where none are given)."""
+def with_only_outputs(graph: Graph, tensors: Sequence[int]) -> bytes:
+    """The file with the given tensors as its only outputs, or with its own where none are given."""
     copy = Graph.from_bytes(graph.to_bytes())
     if tensors:
         copy.subgraph.outputs = np.array(tensors, np.int32)

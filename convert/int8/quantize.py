@@ -18,11 +18,13 @@ from convert.int8.observers import observe
 from convert.int8.passes import INT8_PASSES
 from convert.int8.ranges import Histogram, choose_range
 from convert.int8.select_ops import select
-from convert.int8.settings import Int8, check_inputs
+from convert.int8.settings import Int8, check_choice, check_inputs
+from convert.int8.values import scale_of
 from convert.passes.cancel_quantize_pairs import cancel_quantize_pairs
 from convert.passes.pack_binary_weights import pack_binary_weights
-from convert.report import Layer
-from convert.tflite.graph import INT8, Graph, schema
+from convert.report import Layer, Reason
+from convert.tflite.graph import Graph, schema
+from convert.tflite.signature import input_names, order_ends, output_names, write_signature
 from onebit.errors import first_line
 from onebit.keras import tf
 from onebit.streams import held_stderr
@@ -32,8 +34,8 @@ from tensorflow.lite.python.convert import mlir_quantize  # isort: skip - needs 
 _MARK = "#"
 """Ends the names of tensors while the quantizer works, which appends numbers to them."""
 
-# The bits ±1 need both ends in int8: ±127 times this step, and no offset.
-_BIT_STEP = 1 / 127
+# The bits ±1 need both ends in int8: ±127 times this scale, and no offset.
+_BIT_SCALE = 1 / 127
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Quantized:
     Attributes:
         graph: The file.
         fired: Pass → the tensors that it changed.
-        warnings: What is poor about the samples.
+        warnings: What makes the samples poor ones.
     """
 
     graph: Graph
@@ -56,14 +58,15 @@ def quantize(graph: Graph, settings: Int8) -> Quantized:
 
     Args:
         graph: The float file, before filters are packed; it is changed.
-        settings: The samples, and how to calibrate on them.
+        settings: The samples, checked, and how to calibrate on them.
 
     Raises:
-        ConversionError: The samples don't fit, a tensor becomes infinite on them, or TensorFlow
+        ConversionError: The samples are all equal, a tensor becomes infinite on them, or TensorFlow
             Lite's quantizer fails.
     """
-    shapes = [graph.shape(int(i)) for i in graph.subgraph.inputs]
-    warnings = check_inputs(settings, shapes)
+    for name in settings.without_passes:
+        check_choice("without_passes", name, [step.__name__ for step in INT8_PASSES])
+    warnings = check_inputs(settings.inputs)
     fired = {"cancel_quantize_pairs": cancel_quantize_pairs(graph)}
     # Layers whose weights are packed before are no constants to the quantizer, which leaves them.
     fired["pack_binary_weights"] = pack_binary_weights(
@@ -87,29 +90,30 @@ def quantize(graph: Graph, settings: Int8) -> Quantized:
 
 
 def is_quantized(graph: Graph) -> bool:
-    """Whether a file computes in int8."""
-    return any(
-        graph.subgraph.tensors[i].type == INT8 for op in graph.operators for i in graph.outputs(op)
-    )
+    """Whether a file computes in quantized integers."""
+    computed = (i for op in graph.operators for i in graph.outputs(op))
+    return any(scale_of(graph, i) is not None for i in computed)
 
 
 def left_float(graph: Graph, layers: Sequence[Layer]) -> list[str]:
-    """What int8 left float in a file, and why, in words for its report."""
+    """Notes on what int8 left float in a file, and why."""
     packed = [
         layer.name
         for layer in layers
-        if layer.kind == "binary_weights" and layer.reason == "its inputs are real numbers"
+        if layer.kind == "binary_weights"
+        and layer.reason_code not in (Reason.INT8_INPUTS, Reason.LOOKED_UP)
     ]
     rest = [layer.name for layer in layers if layer.kind == "float"]
-    said = [] if is_quantized(graph) else ["nothing became int8"]
+    notes = [] if is_quantized(graph) else ["nothing became int8"]
     if packed:
-        said.append(
+        notes.append(
             f"float, with packed weights: {', '.join(packed)}; the delegate computes them from "
             "their bits (scope all makes them int8 where that keeps the bits)"
         )
     if rest:
-        said.append(f"float: {', '.join(rest)}; TensorFlow Lite's quantizer does not take them")
-    return said
+        names = ", ".join(dict.fromkeys(rest))
+        notes.append(f"float: {names}; TensorFlow Lite's quantizer does not take them")
+    return notes
 
 
 def _name_layers(reference: Graph, graph: Graph) -> None:
@@ -130,19 +134,19 @@ def _range_of(
 ) -> tuple[float, float]:
     op = graph.producer(group[0])
     if op is not None and graph.op_name(op) == "LceDequantize":
-        return -128 * _BIT_STEP, 127 * _BIT_STEP
+        return -128 * _BIT_SCALE, 127 * _BIT_SCALE
     # Outputs are compared with each other: of two that are cut off, none is the larger.
     leaves = set(group) & {int(i) for i in graph.subgraph.outputs}
     low, high = choose_range(histogram, "minmax" if leaves else settings.ranges)
-    # A tensor that is always zero still needs a step.
+    # A tensor that is always zero still needs a scale.
     return (low, high) if high > low else (-1.0, 1.0)
 
 
-def _note_range(graph: Graph, group: Sequence[int], limits: tuple[float, float]) -> None:
+def _note_range(graph: Graph, group: Sequence[int], ends: tuple[float, float]) -> None:
     for index in group:
         quantization = schema.QuantizationParametersT()
-        quantization.min = np.array([limits[0]], np.float32)
-        quantization.max = np.array([limits[1]], np.float32)
+        quantization.min = np.array([ends[0]], np.float32)
+        quantization.max = np.array([ends[1]], np.float32)
         graph.subgraph.tensors[index].quantization = quantization
 
 
@@ -151,6 +155,7 @@ def _run_quantizer(graph: Graph, settings: Int8, kept: Sequence[Any]) -> Graph:
         tensor.name = (tensor.name or b"") + _MARK.encode()
     type_ = tf.int8 if settings.io == "int8" else tf.float32
     kept_float = {graph.tensor_name(graph.outputs(op)[0]) for op in kept}
+    ends = input_names(graph), output_names(graph)
     with held_stderr() as held:
         try:
             content = mlir_quantize(
@@ -160,12 +165,15 @@ def _run_quantizer(graph: Graph, settings: Int8, kept: Sequence[Any]) -> Graph:
                 denylisted_nodes=kept_float,
             )
         except Exception as error:  # MLIR raises whatever comes up
-            said = held().strip().splitlines()
+            lines = held().strip().splitlines()
             raise ConversionError(
-                "TensorFlow Lite's quantizer fails: " + (said[-1] if said else first_line(error))
+                "TensorFlow Lite's quantizer fails: " + (lines[-1] if lines else first_line(error))
             ) from error
     result = Graph.from_bytes(content)
     for tensor in result.subgraph.tensors:
         name = (tensor.name or b"").decode("utf-8", "replace")
         tensor.name = name.partition(_MARK)[0].encode()
+    # The quantizer keeps the signature, but not always the order.
+    order_ends(result, *ends)
+    write_signature(result, *ends)
     return result

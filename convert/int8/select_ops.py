@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from convert.int8.settings import Int8
-from convert.tflite.filters import FILTERED, stored_filter
-from convert.tflite.graph import FLOAT32, Graph
+from convert.tflite.filters import stored_filter
+from convert.tflite.graph import FILTERED, FLOAT32, Graph
 
 MOVES = ("RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS")
 """Operators whose output holds the numbers of their first input."""
@@ -146,8 +146,7 @@ def packed_layers(graph: Graph) -> list[Any]:
         if not _unpacked_filter(graph, op):
             continue
         found.append(op)
-        data = graph.inputs(op)[2 if graph.op_name(op) == "TRANSPOSE_CONV" else 0]
-        last = op
+        data, last = graph.data_input(op), op
         for kind in ("MUL", "ADD"):
             readers = graph.consumers(graph.outputs(last)[0])
             if len(readers) == 1 and _has_constant(graph, readers[0], (kind,)):

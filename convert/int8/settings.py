@@ -1,13 +1,14 @@
-"""What a conversion to int8 is asked for, and whether its samples can be calibrated on."""
+"""The settings of a conversion to int8, and whether ranges can be learnt from its samples."""
 
+import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import ConversionError
+from onebit.errors import near_matches
 
 RangeMethod = Literal["mse", "minmax", "percentile"]
 IO = Literal["float", "int8"]
@@ -22,55 +23,62 @@ class Int8:
     """A conversion to int8.
 
     Attributes:
-        inputs: Representative samples: one array per input of the model, float32 `[N, …]`,
-            preprocessed. Take them from the training data.
+        inputs: Representative samples `[N, …]`, preprocessed: one array per input of the model, a
+            dict by their names, or the array of an only input. Take them from the training data.
         ranges: How a tensor's range follows from its numbers, see `convert.int8.ranges`.
         io: The type of the file's inputs and outputs.
-        scope: `layers`: those with real weights, and what stands between them. `all`: whatever
+        scope: `layers`: those with real weights, and the operators between them. `all`: whatever
             TensorFlow Lite computes in int8, also sums of binary layers' outputs and layers with
             ±1 weights and real inputs, whose weights stay packed.
         without_passes: Names of `convert.int8.passes` to leave out, to measure what they bring.
+
+    Raises:
+        ConversionError: A setting is none of those above.
     """
 
-    inputs: Sequence[NDArray[np.float32]]
+    inputs: Any
     ranges: RangeMethod = "mse"
     io: IO = "float"
     scope: Scope = "layers"
     without_passes: frozenset[str] = frozenset()
 
+    def __post_init__(self) -> None:
+        known = {"ranges": RangeMethod, "io": IO, "scope": Scope}
+        for name, values in known.items():
+            check_choice(name, getattr(self, name), typing.get_args(values))
 
-def check_inputs(settings: Int8, shapes: Sequence[Sequence[int]]) -> list[str]:
+
+def check_choice(name: str, value: Any, known: Sequence[str]) -> None:
+    """Refuses a setting that is none of the known ones.
+
+    Raises:
+        ConversionError: It is not.
+    """
+    if value not in known:
+        raise ConversionError(f"Int8 has no {name} {value!r}", hint=near_matches(str(value), known))
+
+
+def check_inputs(inputs: Sequence[NDArray[Any]]) -> list[str]:
     """Refuses samples that no range can be learnt from; returns warnings about poor ones.
 
     Args:
-        settings: What was asked for.
-        shapes: The model's inputs, each `[1, …]`.
+        inputs: One array per input, as `checked_samples` gives them.
 
     Raises:
-        ConversionError: The samples don't fit the model, hold NaN or infinity, or are all equal.
+        ConversionError: The samples are all equal.
     """
-    inputs = settings.inputs
-    given = [list(array.shape[1:]) for array in inputs]
-    if given != [list(shape[1:]) for shape in shapes] or len({len(a) for a in inputs}) != 1:
-        raise ConversionError(
-            f"the representative samples have the shapes {[list(a.shape) for a in inputs]}, the "
-            f"model takes {[['N', *shape[1:]] for shape in shapes]}"
-        )
     count = len(inputs[0])
-    if not count:
-        raise ConversionError("there are no representative samples")
     for array in inputs:
-        if not np.isfinite(array).all():
-            raise ConversionError("the representative samples hold NaN or infinity")
         if array.min() == array.max():
             raise ConversionError(
                 f"every number of the representative samples is {array.flat[0]:g}: they don't show "
-                "what the model will see; take some tens of training samples"
+                "the model's inputs",
+                hint="take some tens of training samples",
             )
         if count > 1 and (array == array[:1]).all():
             raise ConversionError(
-                f"the {count} representative samples are all the same: take some tens of different "
-                "training samples"
+                f"the {count} representative samples are all the same",
+                hint="take some tens of different training samples",
             )
     if count < FEW_SAMPLES:
         return [

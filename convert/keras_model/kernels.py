@@ -14,8 +14,8 @@ def is_input_binary(layer: keras.layers.Layer) -> bool:
 
 def has_one_scale(kernel: NDArray[np.float32]) -> bool:
     """Whether |w| is one nonzero number per output, that is along the last axis of `[…, O]`."""
-    magnitudes = np.abs(kernel.reshape(-1, kernel.shape[-1]))
-    return bool((magnitudes > 0).all() and (magnitudes == magnitudes[:1]).all())
+    sizes = np.abs(kernel.reshape(-1, kernel.shape[-1]))
+    return bool((sizes > 0).all() and (sizes == sizes[:1]).all())
 
 
 def quantized_kernel(layer: keras.layers.Layer) -> NDArray[np.float32]:

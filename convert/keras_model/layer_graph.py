@@ -1,4 +1,4 @@
-"""Which layer of a Keras model feeds which, and what a rewrite may conclude from it."""
+"""The layers of a Keras model as a graph, and what a rewrite may conclude from it."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from onebit.keras import keras, tf
 PROBES = np.array([-3, -1, -0.5, -1e-6, -0.0, 0.0, 1e-6, 0.5, 1, 3], np.float32)
 
 KEEPS_VALUES = (keras.layers.Reshape, keras.layers.Flatten, keras.layers.Permute)
-"""Layers that move numbers about."""
+"""Layers that only move numbers."""
 
 DOES_NOTHING = (
     keras.layers.Dropout,
@@ -43,10 +43,10 @@ def nested_models(model: keras.Model) -> Iterator[keras.Model]:
             yield from nested_models(layer)
 
 
-class Wiring:
+class LayerGraph:
     """The edges between the layers of one functional or sequential model.
 
-    A nested model counts as one layer. A subclassed model shows no edges.
+    A nested model counts as one layer. A subclassed model has no edges.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -66,23 +66,27 @@ class Wiring:
         """The layers that feed a layer, one entry per use."""
         return self._parents[id(layer)]
 
+    def children(self, layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+        """The layers that read a layer's outputs, one entry per use."""
+        return self._children[id(layer)]
+
     def only_parent(self, layer: keras.layers.Layer) -> keras.layers.Layer | None:
-        """What feeds a layer that is used once and has one input; None for any other."""
+        """The layer that feeds one that is used once and has one input; None for any other."""
         parents = self.parents(layer)
         return parents[0] if len(parents) == 1 and self._uses[id(layer)] == 1 else None
 
     def feeds_only(self, layer: keras.layers.Layer, consumer: keras.layers.Layer) -> bool:
-        """Whether nothing but one consumer sees what a layer computes."""
+        """Whether one consumer, and nothing else, reads what a layer computes."""
         children = self._children[id(layer)]
         return len(children) == 1 and children[0] is consumer and id(layer) not in self._outputs
 
     def sign_behind(
         self, layer: keras.layers.Layer
     ) -> tuple[keras.layers.Layer, list[keras.layers.Layer]] | None:
-        """The sign that makes a layer's input ±1, and what stands between, first to last.
+        """The sign that makes a layer's input ±1, and the layers between, first to last.
 
-        None when the layer has several inputs or uses, or when something else than moving and
-        picking numbers stands between.
+        None when the layer has several inputs or uses, or when a layer between does anything else
+        than move and pick numbers.
         """
         between: list[keras.layers.Layer] = []
         parent = self.only_parent(layer)

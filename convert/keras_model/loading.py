@@ -15,7 +15,13 @@ from convert.errors import SourceError
 from onebit.errors import first_line
 from onebit.keras import keras
 
-_LAMBDA = r'"class_name"\s*:\s*"(?:[\w.>]*[.>])?Lambda"'
+_LAMBDA = r'"class_name"\s*:\s*"(?:(?:[\w.>]*[.>])?Lambda|__lambda__)"'
+_OTHER_FORMATS = {
+    ".onnx": "Onebit converts Keras models; ONNX files cannot be read",
+    ".pt": "Onebit converts Keras models; PyTorch files cannot be read",
+    ".pth": "Onebit converts Keras models; PyTorch files cannot be read",
+    ".tflite": "it is converted already: see `python -m convert audit`",
+}
 
 
 def load_model(
@@ -26,34 +32,39 @@ def load_model(
     Args:
         path: The file or folder.
         custom_objects: Classes and functions by the names that the file uses.
-        allow_code: Whether Lambda layers may bring Python code of the file to execution.
+        allow_code: Whether to allow Lambda layers and lambdas, which execute Python code from the
+            file.
 
     Raises:
-        SourceError: There is no such model, or it cannot be loaded; the message has the mend.
+        SourceError: There is no such model, or it cannot be loaded; the message has the fix.
     """
     if not path.exists():
-        raise SourceError(f"{path} does not exist: give a model file, a run folder or zoo:NAME")
+        raise SourceError(
+            f"{path} does not exist", hint="give a model file, a run folder or zoo:NAME"
+        )
     _check_kind(path)
     config = _stored_config(path)
     if not allow_code and re.search(_LAMBDA, config):
+        what = "a lambda" if "__lambda__" in config else "a Lambda layer"
         raise SourceError(
-            f"{path} has a Lambda layer, which runs Python code stored in the file: if you trust "
-            "the file, pass --allow-code"
+            f"{path} has {what}, which runs Python code stored in the file",
+            hint="if you trust the file, pass --allow-code",
         )
     try:
         with keras.utils.custom_object_scope(custom_objects or {}):
             if zipfile.is_zipfile(path):
                 unknown = _unknown_object(json.loads(config))
                 if unknown is not None:
-                    raise SourceError(_unknown_message(path, unknown))
+                    raise _unknown_error(path, unknown)
             model = keras.models.load_model(path, compile=False, safe_mode=not allow_code)
     except SourceError:
         raise
     except Exception as error:  # Keras raises whatever its many readers raise
-        raise SourceError(_explain(path, error)) from error
+        raise _explained(path, error) from error
     if not isinstance(model, keras.Model):
         raise SourceError(
-            f"{path} is a SavedModel, but not that of a Keras 2 model: save one with model.save"
+            f"{path} is a SavedModel, but not that of a Keras 2 model",
+            hint="save one with model.save",
         )
     return model
 
@@ -66,7 +77,7 @@ def load_custom_objects(path: Path) -> dict[str, Any]:
     """
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if not path.is_file() or spec is None or spec.loader is None:
-        raise SourceError(f"{path} is not a Python file: --custom-objects takes a .py file")
+        raise SourceError(f"{path} is not a Python file", hint="--custom-objects takes a .py file")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -80,7 +91,11 @@ def load_custom_objects(path: Path) -> dict[str, Any]:
 
 
 def _check_kind(path: Path) -> None:
-    """Raises what a user should know about a file that is no Keras 2 model."""
+    """Refuses what is not a file or folder of a Keras 2 model, and says what it is.
+
+    Raises:
+        SourceError: It is not.
+    """
     if path.is_dir():
         if not (path / "saved_model.pb").is_file():
             raise SourceError(
@@ -88,29 +103,49 @@ def _check_kind(path: Path) -> None:
                 "saved_model.pb)"
             )
     elif zipfile.is_zipfile(path):
-        version = _keras_version(path)
-        if version.startswith("3"):
-            raise SourceError(
-                f"{path} was saved by Keras {version}; Larq needs Keras 2: build the model with "
-                "tf_keras (TF_USE_LEGACY_KERAS=1) and save it again"
-            )
-    elif not h5py.is_hdf5(path):
+        _check_version(path, _version_in_zip(path))
+    elif h5py.is_hdf5(path):
+        _check_version(path, _version_in_h5(path))
+    else:
         raise SourceError(
-            f"{path} is not a Keras model: give a .keras or .h5 file, a SavedModel or run folder, "
-            "or zoo:NAME"
+            f"{path} is not a Keras model",
+            hint=_OTHER_FORMATS.get(
+                path.suffix.lower(),
+                "give a .keras or .h5 file, a SavedModel or run folder, or zoo:NAME",
+            ),
         )
 
 
-def _keras_version(path: Path) -> str:
+def _check_version(path: Path, version: str) -> None:
+    if version.startswith("3"):
+        raise SourceError(
+            f"{path} was saved by Keras {version}; Larq needs Keras 2",
+            hint="build the model with tf_keras (TF_USE_LEGACY_KERAS=1) and save it again",
+        )
+
+
+def _version_in_zip(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             return str(json.loads(archive.read("metadata.json")).get("keras_version", ""))
-    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (AttributeError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise SourceError(f"{path} is a zip file, but not a Keras model: {error}") from error
 
 
+def _version_in_h5(path: Path) -> str:
+    try:
+        with h5py.File(path, "r") as file:
+            return _text(file.attrs.get("keras_version", ""))
+    except OSError as error:
+        raise SourceError(f"{path} is damaged: {first_line(error)}") from error
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else bytes(value).decode("utf-8", "replace")
+
+
 def _stored_config(path: Path) -> str:
-    """The JSON in which a model's file tells its layers; empty where it tells none."""
+    """The JSON description of the layers in a model file; empty if it has none."""
     try:
         if path.is_dir():
             # A protocol buffer, whose strings hold JSON.
@@ -120,8 +155,7 @@ def _stored_config(path: Path) -> str:
             with zipfile.ZipFile(path) as archive:
                 return archive.read("config.json").decode("utf-8", "replace")
         with h5py.File(path, "r") as file:
-            config = file.attrs.get("model_config", "")
-            return config if isinstance(config, str) else bytes(config).decode("utf-8", "replace")
+            return _text(file.attrs.get("model_config", ""))
     except (KeyError, OSError, zipfile.BadZipFile) as error:
         raise SourceError(f"{path} is damaged: {first_line(error)}") from error
 
@@ -136,6 +170,8 @@ def _unknown_object(config: Any) -> str | None:
     if not isinstance(config, dict):
         return None
     registered, module = config.get("registered_name"), str(config.get("module"))
+    if config.get("class_name") == "__lambda__":
+        return None  # code that the file holds, and was allowed to
     if registered and not module.startswith(("keras", "tf_keras")):
         found = keras.utils.get_registered_object(registered)
         if found is None and not hasattr(sys.modules.get(module), config.get("class_name", "")):
@@ -143,20 +179,28 @@ def _unknown_object(config: Any) -> str | None:
     return next(filter(None, map(_unknown_object, config.values())), None)
 
 
-def _unknown_message(path: Path, name: str) -> str:
-    return (
-        f"{path} uses the custom object {name}, which is unknown here: pass --custom-objects "
-        "FILE.py, a Python file that defines it"
+def _unknown_error(path: Path, name: str) -> SourceError:
+    if "lambda" in name:
+        return SourceError(
+            f"{path} uses a lambda, which its format does not hold",
+            hint="give the function a name with def, register it "
+            "(keras.utils.register_keras_serializable), and save the model again",
+        )
+    return SourceError(
+        f"{path} uses the custom object {name}, which is unknown here",
+        hint="pass --custom-objects FILE.py, a Python file that defines it",
     )
 
 
-def _explain(path: Path, error: Exception) -> str:
+def _explained(path: Path, error: Exception) -> SourceError:
     text = str(error)
     unknown = re.search(r"[Uu]nknown (?:layer|object|\w+)[^'\"]*['\"]([^'\"]+)['\"]", text) or (
         re.search(r"Could not locate (?:class|function) '([^']+)'", text)
     )
     if unknown:
-        return _unknown_message(path, unknown[1])
+        return _unknown_error(path, unknown[1])
     if "No model config found" in text:
-        return f"{path} holds weights alone: save the whole model with model.save"
-    return f"{path} cannot be loaded: {first_line(error)}"
+        return SourceError(
+            f"{path} holds weights only", hint="save the whole model with model.save"
+        )
+    return SourceError(f"{path} cannot be loaded: {first_line(error)}")

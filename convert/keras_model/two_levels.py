@@ -6,12 +6,12 @@ a dense layer behind it is one behind a sign:
 
     Σ_d q(x_d)·w[d, o] + b[o]   =   Σ_d sign(x_d − t_d)·(h·w[d, o]) + (b[o] + m·Σ_d w[d, o])
 
-{−α, α} leaves the bias as it is; {0, α}, the form of what cannot be negative, adds α/2 times the
+{−α, α} leaves the bias as it is; {0, α}, for numbers that cannot be negative, adds α/2 times the
 kernel's column sums to it. Both sides are equal but for rounding: on the left the K products are
 summed as they are, on the right exactly, as K equal magnitudes with signs.
 
-A quantizer tells its levels by a method `two_levels()` that gives (t, low, high), t `[C]` or `[]`,
-or None when it has more than two.
+The method `two_levels()` of such a quantizer returns (t, low, high), t `[C]` or `[]`, or None when
+it has more than two levels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from onebit.keras import keras
 
 @dataclass(frozen=True)
 class Levels:
-    """What a quantizer with two levels gives: `low` where x < `threshold`, else `high`."""
+    """The outputs of a quantizer with two levels: `low` where x < `threshold`, else `high`."""
 
     threshold: NDArray[np.float32]
     low: float
@@ -34,24 +34,27 @@ class Levels:
 
     @property
     def middle(self) -> float:
-        """M = (high + low)/2."""
+        """Midpoint m = (high + low)/2."""
         return (self.high + self.low) / 2
 
     @property
     def half_distance(self) -> float:
-        """H = (high − low)/2."""
+        """Half distance h = (high − low)/2."""
         return (self.high - self.low) / 2
 
 
 def levels_of(quantizer: keras.layers.Layer | None) -> Levels | None:
-    """The two levels that a quantizer tells of itself; None when it tells none or is not built."""
-    tell = getattr(quantizer, "two_levels", None)
-    if tell is None or not getattr(quantizer, "built", False):
+    """The levels that the quantizer's `two_levels()` returns.
+
+    None if it has no such method, returns None or is not built.
+    """
+    two_levels = getattr(quantizer, "two_levels", None)
+    if two_levels is None or not getattr(quantizer, "built", False):
         return None
-    told = tell()
-    if told is None:
+    levels = two_levels()
+    if levels is None:
         return None
-    threshold, low, high = told
+    threshold, low, high = levels
     return Levels(np.asarray(threshold, np.float32), float(low), float(high))
 
 

@@ -53,7 +53,7 @@ def cancel_quantize_pairs(graph: Graph) -> list[str]:
             if graph.subgraph.tensors[source].type != FLOAT32:
                 continue
             moved = graph.add_tensor(f"{name}/moved", target)
-            op.inputs = np.array([moved], np.int32)
+            graph.set_inputs(op, [moved])
             graph.replace_op(op, [_reshape(graph, source, moved), op])
         changed.append(name)
     if changed:

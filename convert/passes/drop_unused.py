@@ -12,7 +12,7 @@ def drop_unused(graph: Graph) -> list[str]:
 
     Buffer 0 stays: the schema keeps it empty and computed tensors refer to it.
     """
-    dropped = _drop_tensors(graph)
+    dropped = [name for subgraph in graph.subgraphs() for name in _drop_tensors(subgraph)]
     _drop_buffers(graph)
     _drop_codes(graph)
     return dropped
@@ -20,34 +20,34 @@ def drop_unused(graph: Graph) -> list[str]:
 
 def _drop_tensors(graph: Graph) -> list[str]:
     subgraph = graph.subgraph
+    entries = [
+        entry
+        for signature in graph.signatures()
+        for entry in [*(signature.inputs or []), *(signature.outputs or [])]
+    ]
     used: set[int] = {*map(int, subgraph.inputs), *map(int, subgraph.outputs)}
+    used.update(entry.tensorIndex for entry in entries)
     for op in graph.operators:
         used.update(graph.inputs(op) + graph.outputs(op))
-        used.update(_intermediates(op))
-    for signature in graph.model.signatureDefs or []:
-        for entry in [*(signature.inputs or []), *(signature.outputs or [])]:
-            used.add(entry.tensorIndex)
+        used.update([] if op.intermediates is None else map(int, op.intermediates))
     used.discard(-1)
     order = sorted(used)
     dropped = [graph.tensor_name(i) for i in range(len(subgraph.tensors)) if i not in used]
     renumber = {old: new for new, old in enumerate(order)} | {-1: -1}
 
     def renumbered(indices: Any) -> Any:
-        return None if indices is None else np.array([renumber[int(i)] for i in indices], np.int32)
+        return np.array([renumber[int(i)] for i in indices], np.int32)
 
     subgraph.tensors = [subgraph.tensors[i] for i in order]
     subgraph.inputs, subgraph.outputs = renumbered(subgraph.inputs), renumbered(subgraph.outputs)
     for op in graph.operators:
-        op.inputs, op.outputs = renumbered(op.inputs), renumbered(op.outputs)
-        op.intermediates = renumbered(op.intermediates)
-    for signature in graph.model.signatureDefs or []:
-        for entry in [*(signature.inputs or []), *(signature.outputs or [])]:
-            entry.tensorIndex = renumber[entry.tensorIndex]
+        graph.set_inputs(op, renumbered(graph.inputs(op)))
+        graph.set_outputs(op, renumbered(graph.outputs(op)))
+        if op.intermediates is not None:
+            op.intermediates = renumbered(op.intermediates)
+    for entry in entries:
+        entry.tensorIndex = renumber[entry.tensorIndex]
     return dropped
-
-
-def _intermediates(op: Any) -> list[int]:
-    return [] if op.intermediates is None else [int(i) for i in op.intermediates]
 
 
 def _drop_buffers(graph: Graph) -> None:
@@ -68,7 +68,7 @@ def _drop_buffers(graph: Graph) -> None:
 
 def _drop_codes(graph: Graph) -> None:
     model = graph.model
-    operators = [op for subgraph in model.subgraphs for op in subgraph.operators or []]
+    operators = [op for subgraph in graph.subgraphs() for op in subgraph.operators]
     order = sorted({op.opcodeIndex for op in operators})
     renumber = {old: new for new, old in enumerate(order)}
     model.operatorCodes = [model.operatorCodes[i] for i in order]

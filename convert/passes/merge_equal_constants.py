@@ -22,7 +22,7 @@ def merge_equal_constants(graph: Graph) -> list[str]:
     sizes = Counter(len(buffer.data) for buffer in graph.model.buffers if buffer.data is not None)
     for tensor in tensors:
         data = graph.model.buffers[tensor.buffer].data
-        # A size that comes up once has no twin: large kernels are not copied to be compared.
+        # A size that comes up once has no equal: large kernels are not copied to be compared.
         if data is None or not len(data) or sizes[len(data)] == 1:
             continue
         if tensor.buffer in shared_with_variables:

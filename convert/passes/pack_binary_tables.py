@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.tflite.graph import FLOAT32, Graph, schema
-from convert.tflite.scales import has_binary_rows, magnitudes
+from convert.tflite.scales import has_binary_rows, row_scales
 from onebit import bits
 
 _GRAPH_BYTES = 1024
@@ -36,7 +36,7 @@ def pack_binary_tables(graph: Graph) -> list[str]:
         table = graph.constant(index)
         if table is None or len(graph.consumers(index)) > 1 or not has_binary_rows(table):
             continue
-        channels, scales = table.shape[1], magnitudes(table)
+        channels, scales = table.shape[1], row_scales(table)
         if table_bytes(table) + _GRAPH_BYTES > table.nbytes:
             continue
         (output,) = graph.outputs(op)
@@ -63,7 +63,7 @@ def pack_binary_tables(graph: Graph) -> list[str]:
 def table_bytes(table: NDArray[np.float32]) -> int:
     """What a table of ±r takes when packed: its bits, and its scales where they are not all 1."""
     rows, channels = table.shape
-    return 4 * rows * (bits.packed_length(channels) + int((magnitudes(table) != 1).any()))
+    return 4 * rows * (bits.packed_length(channels) + int((row_scales(table) != 1).any()))
 
 
 def is_row_lookup(graph: Graph, op: Any) -> bool:

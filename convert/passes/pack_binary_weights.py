@@ -2,7 +2,7 @@
 
 Larq Compute Engine stores a layer with binary weights and real inputs (BinaryConnect, the first
 layer of every binary network) as float32, after folding batch normalisation into the filter: row o
-holds r[o]·±1. This pass stores the signs as a bitpacked constant and the magnitudes apart:
+holds r[o]·±1. This pass stores the signs as a bitpacked constant, and the scales separately:
 
     before   y = act(conv(x, W) + b)                          W[o, …] = r[o]·sign(W[o, …])
     after    y = act(conv(x, LceDequantize(bits))·r + b)      bits = pack(W)
@@ -26,24 +26,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.tflite.graph import FLOAT32, Graph, schema
+from convert.tflite.graph import FILTERED, FLOAT32, Graph, schema
 from convert.tflite.scales import (
     channels_first,
     has_binary_rows,
-    magnitudes,
     row_and_column_scales,
+    row_scales,
 )
 from onebit import bits
-
-PACKABLE = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
-"""Operators whose input 1 is a filter, and whose last input is an optional bias `[O]`."""
 
 _GRAPH_BYTES = 512
 """What the operators and tensors of a packed filter take in the file: 430 to 440 were measured."""
 
-_BIAS_INPUT = {"TRANSPOSE_CONV": 3}
-_DATA_INPUT = {"TRANSPOSE_CONV": 2}
-# MUL and ADD can carry on these alone.
+# MUL and ADD can fuse only these.
 _ACTIVATIONS = (
     schema.ActivationFunctionType.NONE,
     schema.ActivationFunctionType.RELU,
@@ -54,7 +49,7 @@ _ACTIVATIONS = (
 
 @dataclass(frozen=True)
 class Scales:
-    """The magnitudes of a binary filter: `|W[o, …, i]| = rows[o]·columns[i]`.
+    """The scales of a binary filter: `|W[o, …, i]| = rows[o]·columns[i]`.
 
     Attributes:
         rows: `[O]`.
@@ -73,7 +68,7 @@ class Scales:
 def pack_binary_weights(graph: Graph, only_if: Callable[[Scales], bool] | None = None) -> list[str]:
     """Packs every filter that is ±1 times scales per channel; returns the layers' output tensors.
 
-    It does not fire for int8 or computed filters, for filters with other magnitudes, nor where the
+    It does not fire for int8 or computed filters, for filters that are not ±scales, nor where the
     packed form is not smaller.
 
     Args:
@@ -88,16 +83,16 @@ def pack_binary_weights(graph: Graph, only_if: Callable[[Scales], bool] | None =
         return graph.add_constant(f"zero_bias_{channels}", np.zeros(channels, "<f4"))
 
     for op in list(graph.operators):
-        if graph.op_name(op) not in PACKABLE or not _is_plain_float(graph, op):
+        if graph.op_name(op) not in FILTERED or not _is_plain_float(graph, op):
             continue
         filter_index = graph.inputs(op)[1]
         weights = graph.constant(filter_index)
         if weights is None:
             continue
         scales = packing_scales(graph.op_name(op), weights)
-        data = graph.inputs(op)[_DATA_INPUT.get(graph.op_name(op), 0)]
         if scales is None or (
-            scales.columns is not None and graph.shape(data)[-1] != len(scales.columns)
+            scales.columns is not None
+            and graph.shape(graph.data_input(op))[-1] != len(scales.columns)
         ):
             continue
         if only_if is not None and not only_if(scales):
@@ -118,8 +113,8 @@ def packing_scales(op_name: str, weights: NDArray[np.float32]) -> Scales | None:
     rows = channels_first(op_name, weights)
     scales = None
     if has_binary_rows(rows):
-        scales = Scales(magnitudes(rows))
-    elif op_name == "FULLY_CONNECTED":  # LCE folds what stands in front into these alone
+        scales = Scales(row_scales(rows))
+    elif op_name == "FULLY_CONNECTED":  # LCE folds what stands in front into dense layers only
         factors = row_and_column_scales(weights)
         scales = None if factors is None else Scales(*factors)
     if scales is None or packed_bytes(weights.shape, scales) + _GRAPH_BYTES > weights.nbytes:
@@ -150,8 +145,8 @@ def packed_bytes(shape: tuple[int, ...], scales: Scales) -> int:
 
 
 def _is_plain_float(graph: Graph, op: Any) -> bool:
-    data = graph.inputs(op)[_DATA_INPUT.get(graph.op_name(op), 0)]
-    types = [graph.subgraph.tensors[i].type for i in (data, graph.inputs(op)[1])]
+    operands = graph.data_input(op), graph.inputs(op)[1]
+    types = [graph.subgraph.tensors[i].type for i in operands]
     options = op.builtinOptions
     return (
         all(t == FLOAT32 for t in types)
@@ -183,30 +178,30 @@ def _split(
     graph: Graph, op: Any, signs: int, scales: Scales, zero_bias: Callable[[int], int]
 ) -> list[Any]:
     """The operator on ±1 weights, the multiplications by the scales, the bias's addition."""
-    kind, inputs, (output,) = graph.op_name(op), graph.inputs(op), graph.outputs(op)
+    kind, (output,), weights = graph.op_name(op), graph.outputs(op), graph.inputs(op)[1]
     name, shape = graph.tensor_name(output), graph.shape(output)
-    inputs[1] = signs
+    data, bias = graph.data_input(op), graph.bias_input(op)
+    graph.set_inputs(op, [signs if i == weights else i for i in graph.inputs(op)])
     if scales.columns is None and (scales.rows == 1).all():
-        op.inputs = np.array(inputs, np.int32)
         return [op]
 
     before: list[Any] = []
-    data, bias = _DATA_INPUT.get(kind, 0), _BIAS_INPUT.get(kind, 2)
+    inputs = graph.inputs_before_bias(op)
     if scales.columns is not None:
         columns = graph.add_constant(f"{name}/columns", scales.columns.astype("<f4"))
-        scaled = graph.add_tensor(f"{name}/scaled_input", graph.shape(inputs[data]))
-        before = [graph.make_op("MUL", [inputs[data], columns], [scaled], schema.MulOptionsT())]
-        inputs[data] = scaled
+        scaled = graph.add_tensor(f"{name}/scaled_input", graph.shape(data))
+        before = [graph.make_op("MUL", [data, columns], [scaled], schema.MulOptionsT())]
+        inputs = [scaled if i == data else i for i in inputs]
     steps = [("MUL", graph.add_constant(f"{name}/scale", scales.rows.astype("<f4")))]
-    if len(inputs) > bias and inputs[bias] >= 0:
-        steps.append(("ADD", inputs[bias]))
+    if bias >= 0:
+        steps.append(("ADD", bias))
     activation = op.builtinOptions.fusedActivationFunction
     op.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.NONE
     # TensorFlow Lite's CONV_2D demands a bias; dense and transposed layers do without.
     zeros = [zero_bias(len(scales.rows))] if kind in ("CONV_2D", "DEPTHWISE_CONV_2D") else []
-    op.inputs = np.array([*inputs[:bias], *zeros], np.int32)
+    graph.set_inputs(op, [*inputs, *zeros])
     current = graph.add_tensor(f"{name}/product", shape)
-    op.outputs = np.array([current], np.int32)
+    graph.set_outputs(op, [current])
     result = [*before, op]
     for index, (step, operand) in enumerate(steps):
         last = index == len(steps) - 1

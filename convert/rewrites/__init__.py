@@ -33,17 +33,19 @@ REWRITES: list[Rewrite] = [
 
 @dataclass(frozen=True)
 class Rewritten:
-    """What the rewrites made of a model.
+    """A model after the rewrites.
 
     Attributes:
         model: The model to convert; the given one when nothing fired.
         fired: Rewrite → names of the layers that it changed.
         skipped: Why the model was left as it is, or None.
+        hint: How to build the model so that it can be rewritten, or None.
     """
 
     model: keras.Model
     fired: dict[str, list[str]] = field(default_factory=dict)
     skipped: str | None = None
+    hint: str | None = None
 
 
 def rewrite(model: keras.Model) -> Rewritten:
@@ -55,7 +57,7 @@ def rewrite(model: keras.Model) -> Rewritten:
             if layers:
                 fired[step.__name__] = layers
     except CannotRebuildError as error:
-        return Rewritten(model, fired, skipped=str(error))
+        return Rewritten(model, fired, skipped=str(error), hint=error.hint)
     return Rewritten(model, fired)
 
 

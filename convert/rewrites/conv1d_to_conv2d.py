@@ -34,7 +34,8 @@ def conv1d_to_conv2d(model: keras.Model) -> tuple[keras.Model, list[str]]:
         if not is_binary_conv1d(layer):
             return None
         weights = [quantized_kernel(layer)[np.newaxis]]
-        return SequenceConv(layer), [*weights, layer.bias.numpy()] if layer.use_bias else weights
+        bias = [layer.bias.numpy()] if layer.use_bias else []
+        return Replaced(SequenceConv(layer), [*weights, *bias])
 
     return rebuild(model, replacement), [layer.name for layer in layers]
 

@@ -46,7 +46,7 @@ def dense_to_pointwise_conv(model: keras.Model) -> tuple[keras.Model, list[str]]
         weights = [kernel[np.newaxis, np.newaxis]]
         if bias is not None:
             weights.append(bias)
-        return PointwiseConv(layer, levels, use_bias=bias is not None), weights
+        return Replaced(PointwiseConv(layer, levels, use_bias=bias is not None), weights)
 
     return rebuild(model, replacement), [layer.name for layer in layers]
 

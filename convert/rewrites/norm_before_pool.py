@@ -11,7 +11,7 @@ non-decreasing in every rounded operation, and max(BN(x)) = BN(max(x)). A negati
 the largest into the smallest.
 """
 
-from convert.keras_model.layer_graph import DOES_NOTHING, Wiring, nested_models
+from convert.keras_model.layer_graph import DOES_NOTHING, LayerGraph, nested_models
 from convert.keras_model.rebuild import Replaced, Substitute, rebuild
 from onebit.keras import keras, lq, tf
 
@@ -21,7 +21,7 @@ def norm_before_pool(model: keras.Model) -> tuple[keras.Model, list[str]]:
 
     It does not fire where a gamma is zero or negative, where anything else than the normalisation
     sees the pooled values, for layers used twice, nor where no Larq convolution (with or without a
-    ReLU) feeds the pooling: elsewhere the normalisation would have more to do instead of nothing.
+    ReLU) feeds the pooling: elsewhere the normalisation would have more to do, not nothing.
 
     Returns:
         The model, and the names of the normalisations that were moved.
@@ -38,9 +38,9 @@ def norm_before_pool(model: keras.Model) -> tuple[keras.Model, list[str]]:
     def replacement(layer: keras.layers.Layer) -> Replaced | None:
         if id(layer) in norm_of:
             norm = norm_of[id(layer)]
-            return NormThenPool(norm.get_config(), layer), norm.get_weights()
+            return Replaced(NormThenPool(norm.get_config(), layer), norm.get_weights())
         if id(layer) in moved:
-            return keras.layers.Activation("linear", name=layer.name), []
+            return Replaced(keras.layers.Activation("linear", name=layer.name), [])
         return None
 
     return rebuild(model, replacement), [norm.name for _, norm in pairs]
@@ -48,17 +48,17 @@ def norm_before_pool(model: keras.Model) -> tuple[keras.Model, list[str]]:
 
 def _pairs(model: keras.Model) -> list[tuple[keras.layers.Layer, keras.layers.Layer]]:
     """The max-poolings and the normalisations that follow them, where the order may change."""
-    wiring = Wiring(model)
+    graph = LayerGraph(model)
     found = []
     for norm in model.layers:
         if not isinstance(norm, keras.layers.BatchNormalization) or not _is_increasing(norm):
             continue
-        pool = wiring.only_parent(norm)
+        pool = graph.only_parent(norm)
         if (
             isinstance(pool, keras.layers.MaxPooling1D | keras.layers.MaxPooling2D)
             and pool.data_format == "channels_last"
-            and wiring.feeds_only(pool, norm)
-            and _follows_quantized_conv(wiring, pool)
+            and graph.feeds_only(pool, norm)
+            and _follows_quantized_conv(graph, pool)
         ):
             found.append((pool, norm))
     return found
@@ -72,16 +72,16 @@ def _is_increasing(norm: keras.layers.BatchNormalization) -> bool:
     return norm.gamma is None or bool((norm.gamma.numpy() > 0).all())
 
 
-def _follows_quantized_conv(wiring: Wiring, pool: keras.layers.Layer) -> bool:
-    below, layer = pool, wiring.only_parent(pool)
+def _follows_quantized_conv(graph: LayerGraph, pool: keras.layers.Layer) -> bool:
+    below, layer = pool, graph.only_parent(pool)
     while isinstance(layer, (keras.layers.ReLU, *DOES_NOTHING)) or (
         isinstance(layer, keras.layers.Activation)
         and layer.activation is keras.activations.get("relu")
     ):
-        if not wiring.feeds_only(layer, below):
+        if not graph.feeds_only(layer, below):
             return False
-        below, layer = layer, wiring.only_parent(layer)
-    return isinstance(layer, lq.layers.QuantConv1D | lq.layers.QuantConv2D) and wiring.feeds_only(
+        below, layer = layer, graph.only_parent(layer)
+    return isinstance(layer, lq.layers.QuantConv1D | lq.layers.QuantConv2D) and graph.feeds_only(
         layer, below
     )
 

@@ -2,15 +2,15 @@
 
 Larq Compute Engine makes a layer binary only if its input comes straight from a sign, and the
 rewrites behind this one look at `input_quantizer`. Between a sign and its layer there may be others
-that move ±1 about or pick some of them (Flatten, Reshape, Permute, Dropout, max-pooling):
+that move ±1 or pick some of them (Flatten, Reshape, Permute, Dropout, max-pooling):
 
     sign → Flatten → QuantDense(kernel)   →   sign → Flatten → QuantDense(sign, kernel)
 
 Exact, because sign(±1) = ±1.
 """
 
-from convert.keras_model.layer_graph import KEEPS_VALUES, Wiring, nested_models
-from convert.keras_model.rebuild import Replaced, rebuild, without_initializers
+from convert.keras_model.layer_graph import KEEPS_VALUES, LayerGraph, nested_models
+from convert.keras_model.rebuild import Replaced, rebuild, remade
 from onebit.keras import keras, lq
 
 _LAYERS = (lq.layers.QuantDense, lq.layers.QuantConv1D, lq.layers.QuantConv2D)
@@ -37,15 +37,13 @@ def repeat_sign(model: keras.Model) -> tuple[keras.Model, list[str]]:
     def replacement(layer: keras.layers.Layer) -> Replaced | None:
         if id(layer) not in layers:
             return None
-        config = {**without_initializers(layer), "input_quantizer": "ste_sign"}
-        with lq.context.quantized_scope(False):
-            return layer.__class__.from_config(config), layer.get_weights()
+        return remade(layer, {"input_quantizer": "ste_sign"})
 
     return rebuild(model, replacement), [layer.name for layer in layers.values()]
 
 
 def _layers_with_separate_sign(model: keras.Model) -> list[keras.layers.Layer]:
-    wiring = Wiring(model)
+    graph = LayerGraph(model)
     found = []
     for layer in model.layers:
         if (
@@ -54,7 +52,7 @@ def _layers_with_separate_sign(model: keras.Model) -> list[keras.layers.Layer]:
             or layer.kernel_quantizer is None
         ):
             continue
-        sign = wiring.sign_behind(layer)
+        sign = graph.sign_behind(layer)
         if sign is None:
             continue
         # LCE looks through max-pooling and nothing at all, but not through a reshape.

@@ -1,12 +1,13 @@
-"""Larq Compute Engine: its converter, whose failures are told whole, and its interpreter."""
+"""Larq Compute Engine: its converter, with complete error messages, and its interpreter."""
 
+import contextlib
 import json
 import re
 import signal
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import ConversionError
-from convert.keras_model.signature import input_specs
+from convert.keras_model.samples import random_samples
+from convert.keras_model.signature import (
+    Signature,
+    filled,
+    keras_batch,
+    output_names,
+    signature_of,
+)
 from convert.runtimes.subprocesses import how_it_ended, worker_command
 from convert.tflite.graph import Graph
+from convert.tflite.signature import order_ends, write_signature
 from onebit.errors import first_line
 from onebit.keras import keras, tf
 from onebit.streams import held_stderr
@@ -29,39 +38,48 @@ OPS = ("LceQuantize", "LceDequantize", "LceBconv2d", "LceBMaxPool2d")
 
 VERSION: str = lce.__version__
 
+# LCE's converter is TensorFlow Lite's, and advises switches that only that one has.
+_FOREIGN_ADVICE = ("target_spec", "Select TF ops", "_experimental_lower", "tf.lite.OpsSet")
+
 
 def convert_with_lce(model: keras.Model) -> bytes:
     """The `.tflite` file that Larq Compute Engine makes of a Keras model.
 
     By way of a SavedModel and, when that fails, by way of a frozen graph, as LCE itself does; LCE
-    shows the cause of the second failure only. The native converter runs in a process of its own.
+    shows the cause of the second failure only. Models that fail with any batch size, as recurrent
+    layers do, are tried with a batch of 1 between the two. The native converter runs in a separate
+    process.
+
+    The file's inputs and outputs are in Keras' order, and its signature has Keras' names.
 
     Raises:
-        ConversionError: Both ways failed (the message has both causes), the converter crashed, an
+        ConversionError: All ways failed (the message has the causes), the converter crashed, an
             input dimension other than the batch is unknown, or the model needs an operator that
             TensorFlow Lite lacks.
     """
-    input_specs(model)  # refuses unknown sizes before anything else takes time
-    causes = {}
-    for way, prepare in (("SavedModel", _saved_model), ("frozen graph", _frozen_graph)):
+    signature = signature_of(model)
+    causes: dict[str, str] = {}
+    for way, prepare, batch in _ways(model, signature):
         with tempfile.TemporaryDirectory(prefix="onebit-") as folder:
+            exported = _Exported(model, signature, batch)
             try:
-                with warnings.catch_warnings(), held_stderr():
+                with warnings.catch_warnings(), held_stderr(), _loops_for_lstms(model):
                     warnings.simplefilter("ignore")
-                    function, arguments = prepare(model, Path(folder))
+                    function, arguments = prepare(exported, Path(folder))
                 content = _run_converter(function, arguments, Path(folder))
             except _CrashError as crash:
                 raise ConversionError(
                     f"Larq Compute Engine's converter crashed on {model.name} ({crash})"
                 ) from crash
-            except Exception as error:  # Keras and MLIR raise whatever comes up; both are reported
-                causes[way] = first_line(error)
+            except Exception as error:  # Keras and MLIR raise whatever comes up; all are reported
+                causes[way] = _without_foreign_advice(first_line(error))
                 continue
         _check_operators(content, model.name)
-        return content
-    # Either way ends in the same converter, which often says the same.
-    told = [f"by {way}: {cause}" for way, cause in causes.items()]
-    reason = "; ".join(told) if len(set(causes.values())) > 1 else causes["SavedModel"]
+        return _in_keras_order(content, exported)
+    # All ways end in the same converter, which often says the same.
+    different = dict.fromkeys(causes.values())
+    reasons = [f"by {way}: {cause}" for way, cause in causes.items()]
+    reason = "; ".join(reasons) if len(different) > 1 else next(iter(different))
     raise ConversionError(f"Larq Compute Engine cannot convert {model.name}: {reason}")
 
 
@@ -69,8 +87,76 @@ class _CrashError(Exception):
     """The converter's process was ended by a signal, whose name is the message."""
 
 
+class _Exported:
+    """A model as a function of flat inputs, in Keras' order, to a dict of its outputs.
+
+    Inputs and outputs are numbered, so that they can be told apart whatever their names.
+
+    Args:
+        model: The model.
+        signature: Its signature.
+        batch: The batch size; None for any.
+
+    Attributes:
+        output_names: Keras' names of the outputs, known once the function is traced.
+    """
+
+    def __init__(self, model: keras.Model, signature: Signature, batch: int | None) -> None:
+        self.model, self.signature = model, signature
+        self.output_names: list[str] = []
+        specs = [
+            tf.TensorSpec([batch, *spec.shape[1:]], spec.dtype, f"input_{i:03}")
+            for i, spec in enumerate(signature.specs)
+        ]
+        # Larq's and Keras' layers need no conversion by AutoGraph; layers in need of it ask for it.
+        self.function = tf.function(self._serve, input_signature=specs, autograph=False)
+
+    def _serve(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = self.signature.call(self.model, inputs)
+        self.output_names = output_names(self.model, outputs)
+        return {f"output_{i:03}": tensor for i, tensor in enumerate(tf.nest.flatten(outputs))}
+
+
+_Prepare = Callable[[_Exported, Path], tuple[str, list[Any]]]
+
+
+def _ways(model: keras.Model, signature: Signature) -> Iterator[tuple[str, _Prepare, int | None]]:
+    """The ways to convert a model, best first: name, what prepares it, batch size."""
+    batch = signature.batch
+    if batch is not None and batch > 1:
+        # Any batch is better than a fixed one, but only the latter may be right.
+        batch = keras_batch(model, signature, random_samples(model, batch + 1).arrays)
+    yield "SavedModel", _saved_model, batch
+    if batch is None:
+        yield "SavedModel with a batch of 1", _saved_model, 1
+    yield "frozen graph", _frozen_graph, batch
+
+
+@contextlib.contextmanager
+def _loops_for_lstms(model: keras.Model) -> Iterator[None]:
+    """While the block traces a model, its LSTMs are loops over their steps.
+
+    Else the converter fuses each into one operator, and makes two errors: hidden state and cell
+    state share one tensor, and they keep their values from one inference to the next, where Keras
+    begins at zero.
+    """
+    switch = "_could_use_gpu_kernel"  # which Keras computes once, in the constructor
+    layers = [
+        layer
+        for layer in model.submodules
+        if isinstance(layer, keras.layers.LSTM) and getattr(layer, switch, False)
+    ]
+    for layer in layers:
+        setattr(layer, switch, False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            setattr(layer, switch, True)
+
+
 def _run_converter(function: str, arguments: list[Any], folder: Path) -> bytes:
-    """What a function of LCE's native converter gives.
+    """The result of a function of LCE's native converter.
 
     Raises:
         _CrashError: It crashed.
@@ -90,40 +176,36 @@ def _run_converter(function: str, arguments: list[Any], folder: Path) -> bytes:
     if result.returncode < 0:
         raise _CrashError(signal.Signals(-result.returncode).name)
     if result.returncode > 0:
-        # MLIR prints its diagnostics as "loc(...): error: ..." and raises something less telling.
-        said = re.findall(r"error: (.+)", result.stderr)[:3]
+        # MLIR prints its diagnostics as "loc(...): error: ..." and raises something vaguer.
+        diagnostics = re.findall(r"error: (.+)", result.stderr)[:3]
         raised = first_line(Exception(result.stdout or how_it_ended(1, result.stderr)))
-        raise RuntimeError("; ".join(dict.fromkeys([*said, raised])))
+        raise RuntimeError("; ".join(dict.fromkeys([*diagnostics, raised])))
     return output.read_bytes()
 
 
-def _saved_model(model: keras.Model, folder: Path) -> tuple[str, list[Any]]:
+def _without_foreign_advice(message: str) -> str:
+    """A message without the sentences that advise what LCE's users cannot follow."""
+    sentences = re.split(r"(?<=[.;!]) ", message)
+    kept = [s for s in sentences if not any(word in s for word in _FOREIGN_ADVICE)]
+    return " ".join(kept).rstrip(" ;") or message
+
+
+def _saved_model(exported: _Exported, folder: Path) -> tuple[str, list[Any]]:
     """Saves what a model computes at inference, and nothing else; gives the converter's call.
 
-    `model.save` also saves every layer as a thing of its own, which traces each of them four times:
-    it takes most of the time of a conversion. LCE makes the same bytes of both.
+    `model.save` also saves every layer separately, which traces each of them four times: it takes
+    most of the time of a conversion. LCE computes the same from both.
     """
-
-    def serve(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = tf.nest.flatten(
-            model(tf.nest.pack_sequence_as(structure, inputs), training=False)
-        )
-        names = model.output_names or [f"output_{i}" for i in range(1, len(outputs) + 1)]
-        return dict(zip(names, outputs, strict=True))
-
-    structure, specs = model.save_spec()[0][0], input_specs(model)
     module = tf.Module()
-    module.variables_of_model = list(model.variables)  # what is not tracked is not saved
-    # Larq's and Keras' layers need no conversion by AutoGraph; layers in need of it ask for it.
-    signature = tf.function(serve, input_signature=specs, autograph=False)
-    tf.saved_model.save(module, str(folder), signatures=signature)
+    module.variables_of_model = list(exported.model.variables)  # what is not tracked is not saved
+    tf.saved_model.save(module, str(folder), signatures=exported.function)
     names = [tf.saved_model.SERVING], [tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY]
     return "convert_saved_model_to_tflite_flatbuffer", [str(folder), *names, 1, "arm", None]
 
 
-def _frozen_graph(model: keras.Model, folder: Path) -> tuple[str, list[Any]]:
+def _frozen_graph(exported: _Exported, folder: Path) -> tuple[str, list[Any]]:
     """Writes a model as a graph without variables, as LCE does; gives the converter's call."""
-    function = converter.concrete_function_from_keras_model(model)
+    function = exported.function.get_concrete_function()
     frozen = converter.convert_variables_to_constants_v2(function, lower_control_flow=False)
     inputs = [tensor for tensor in frozen.inputs if tensor.dtype != tf.resource]
     graph = frozen.graph.as_graph_def()
@@ -142,8 +224,23 @@ def _frozen_graph(model: keras.Model, folder: Path) -> tuple[str, list[Any]]:
     ]
 
 
-def lce_alone(model: keras.Model) -> bytes:
-    """What `larq_compute_engine.convert_keras_model` itself makes of a model, for comparison.
+def _in_keras_order(content: bytes, exported: _Exported) -> bytes:
+    """The file with inputs and outputs in Keras' order, and a signature with Keras' names."""
+    graph = Graph.from_bytes(content)
+    # The frozen graph's are in order already, and have no signature.
+    order_ends(
+        graph,
+        [f"input_{i:03}" for i in range(len(exported.signature.specs))],
+        [f"output_{i:03}" for i in range(len(exported.output_names))],
+    )
+    for index, name in zip(graph.subgraph.inputs, exported.signature.names, strict=True):
+        graph.subgraph.tensors[int(index)].name = name.encode()
+    write_signature(graph, exported.signature.names, exported.output_names)
+    return graph.to_bytes()
+
+
+def plain_lce(model: keras.Model) -> bytes:
+    """The file that `larq_compute_engine.convert_keras_model` itself makes, for comparison.
 
     Raises:
         ConversionError: It fails.
@@ -159,15 +256,16 @@ def lce_alone(model: keras.Model) -> bytes:
 
 
 def _check_operators(content: bytes, name: str) -> None:
-    graph = Graph.from_bytes(content, name)
-    for op in graph.operators:
-        code = graph.model.operatorCodes[op.opcodeIndex]
-        if code.customCode and graph.op_name(op) not in OPS:
-            where = graph.tensor_name(graph.outputs(op)[0]) if graph.outputs(op) else name
-            raise ConversionError(
-                f"{name} uses TensorFlow's {graph.op_name(op)} (at {where}), which neither "
-                "TensorFlow Lite nor LCE has: replace it by layers that they have"
-            )
+    for graph in Graph.from_bytes(content, name).subgraphs():
+        for op in graph.operators:
+            code = graph.model.operatorCodes[op.opcodeIndex]
+            if code.customCode and graph.op_name(op) not in OPS:
+                where = graph.tensor_name(graph.outputs(op)[0]) if graph.outputs(op) else name
+                raise ConversionError(
+                    f"{name} uses TensorFlow's {graph.op_name(op)} (at {where}), which neither "
+                    "TensorFlow Lite nor LCE has",
+                    hint="replace it by layers that they have",
+                )
 
 
 class LceInterpreter:
@@ -194,9 +292,9 @@ class LceInterpreter:
             except RuntimeError as error:
                 reason = first_line(error)
         if reason is not None:
-            said = re.findall(r"ERROR: (.+)", held())
+            reasons = re.findall(r"ERROR: (.+)", held())
             raise ConversionError(
-                f"LCE's interpreter refuses the file: {'; '.join(said) or reason}"
+                f"LCE's interpreter refuses the file: {'; '.join(reasons) or reason}"
             )
 
     def run(
@@ -204,18 +302,39 @@ class LceInterpreter:
         samples: Sequence[NDArray[Any]],
         tick: Callable[[], None] | None = None,
     ) -> list[NDArray[np.generic]]:
-        """The outputs for samples that are fed one at a time.
+        """The outputs for samples that are fed in batches of the file's size, mostly one at a time.
 
         Args:
-            samples: One array per input, `[N, …]`.
+            samples: One array per input, `[N, …]`, in the file's order and types.
             tick: Called after every sample.
 
         Returns:
             One array per output, `[N, …]`.
+
+        Raises:
+            ConversionError: The interpreter fails.
         """
+        size = self._interpreter.input_shapes[0][0]
+        count = len(samples[0])
         rows = []
-        for sample in zip(*samples, strict=True):
-            rows.append(self._interpreter.interpreter.predict([s[np.newaxis] for s in sample]))
-            if tick:
-                tick()
-        return [np.concatenate(column) for column in zip(*rows, strict=True)]
+        for start in range(0, count, size):
+            batch = [filled(array[start : start + size], size) for array in samples]
+            with held_stderr() as held:
+                try:
+                    rows.append(self._interpreter.interpreter.predict(batch))
+                except RuntimeError as error:
+                    reason = first_line(error)
+                    raise ConversionError(f"LCE's interpreter fails: {held() or reason}") from error
+            if tick is not None:
+                for _ in batch[0][: count - start]:
+                    tick()
+        return [joined(column, size, count) for column in zip(*rows, strict=True)]
+
+
+def joined(batches: Sequence[NDArray[Any]], size: int, count: int) -> NDArray[Any]:
+    """Outputs of batches of `size` samples, without those that filled the last: `[count·k, …]`.
+
+    Most outputs have k = 1 row for each sample.
+    """
+    values = np.concatenate([np.atleast_1d(batch) for batch in batches])
+    return values[: count * len(values) // (size * len(batches))]

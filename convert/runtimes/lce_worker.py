@@ -1,6 +1,6 @@
-"""Runs Larq Compute Engine's converter in a process of its own.
+"""Runs Larq Compute Engine's converter in a separate process.
 
-    python -m convert.lce_worker FUNCTION ARGUMENTS.json OUTPUT.tflite
+    python -m convert.runtimes.lce_worker FUNCTION ARGUMENTS.json OUTPUT.tflite
 
 The converter is native code that crashes on some models: with constants over 2^25 weights, for
 one. Its extension module is loaded from its file, because importing the package also imports

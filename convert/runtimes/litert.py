@@ -1,4 +1,4 @@
-"""Stock LiteRT with Onebit's delegate, beside LCE's interpreter the second that runs our files."""
+"""Runs files on stock LiteRT with Onebit's delegate, a second runtime beside LCE's interpreter."""
 
 import contextlib
 import importlib.util
@@ -22,10 +22,10 @@ LITERT = "ai-edge-litert"
 
 
 def usable_delegate() -> tuple[Delegate, str]:
-    """The delegate, and what reports call it with the LiteRT that runs it.
+    """The delegate, and the label that reports give it and the LiteRT that runs it.
 
     Raises:
-        ConversionError: One of them is not here.
+        ConversionError: LiteRT or the delegate is not installed.
     """
     if importlib.util.find_spec("ai_edge_litert") is None:
         raise ConversionError(f"{LITERT} is not installed")
@@ -44,7 +44,7 @@ def running_on_delegate(content: bytes, delegate: Delegate) -> Iterator["Delegat
     """
     with (
         tempfile.TemporaryDirectory(prefix="onebit-") as folder,
-        tempfile.TemporaryFile() as said,
+        tempfile.TemporaryFile() as errors,
     ):
         file = Path(folder) / "model.tflite"
         file.write_bytes(content)
@@ -52,10 +52,10 @@ def running_on_delegate(content: bytes, delegate: Delegate) -> Iterator["Delegat
             worker_command("convert.runtimes.litert_worker", str(delegate.library), str(file)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=said,
+            stderr=errors,
         )
         try:
-            yield DelegateInterpreter(process, said)
+            yield DelegateInterpreter(process, errors)
         finally:
             process.kill()
             process.wait()
@@ -65,18 +65,18 @@ def running_on_delegate(content: bytes, delegate: Delegate) -> Iterator["Delegat
 
 
 class DelegateInterpreter:
-    """The process of `running_on_delegate`; has the manners of `LceInterpreter`.
+    """The process of `running_on_delegate`; has the interface of `LceInterpreter`.
 
     Args:
         process: The process, just started.
-        said: The file that its standard error goes to.
+        errors: The file that its standard error goes to.
 
     Raises:
         ConversionError: It refuses its file.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], said: IO[bytes]) -> None:
-        self._process, self._said = process, said
+    def __init__(self, process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:
+        self._process, self._errors = process, errors
         self._requests, self._answers = (
             cast(IO[bytes], process.stdin),
             cast(IO[bytes], process.stdout),
@@ -113,9 +113,9 @@ class DelegateInterpreter:
         return outputs
 
     def _stderr(self) -> str:
-        self._said.seek(0)
-        return self._said.read().decode("utf-8", "replace")
+        self._errors.seek(0)
+        return self._errors.read().decode("utf-8", "replace")
 
     def _end(self) -> str:
-        """How a process that stopped answering came to its end."""
+        """How a process ended that stopped answering."""
         return how_it_ended(self._process.wait(), self._stderr())

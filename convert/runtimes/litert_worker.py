@@ -1,12 +1,12 @@
-"""Runs `.tflite` files on stock LiteRT with a delegate, in a process of its own.
+"""Runs `.tflite` files on stock LiteRT with a delegate, in a separate process.
 
     python -m convert.runtimes.litert_worker LIBRARY FILE
 
 A delegate is native code that may take the whole process down, and LiteRT brings symbols that
 TensorFlow and Larq Compute Engine have too. `convert.runtimes.litert` starts this file
-and talks to it by standard input and output. It says `ready`, or why not, in a line; then each
-message in and out is an `.npz` archive behind its length, with the arrays of a batch in order. It
-ends with its input.
+and talks to it by standard input and output. It answers `ready`, or why not, in a line; then each
+message in and out is an `.npz` archive behind its length, with the arrays of a batch in the file's
+order. It ends with its input.
 """
 
 import io
@@ -59,14 +59,21 @@ def open_interpreter(library: str, file: str) -> Any:
 
 
 def run_batch(interpreter: Any, batch: list[np.ndarray]) -> list[np.ndarray]:
-    """The outputs for a batch, whose samples are fed one at a time."""
+    """The outputs for a batch, which is fed in pieces of the file's size, mostly 1."""
     rows = []
-    for sample in zip(*batch, strict=True):
-        for detail, value in zip(interpreter.get_input_details(), sample, strict=True):
-            interpreter.set_tensor(detail["index"], value[np.newaxis])
+    count, size = len(batch[0]), int(interpreter.get_input_details()[0]["shape"][0])
+    for start in range(0, count, size):
+        # The last sample is repeated to fill the last piece.
+        chosen = np.minimum(np.arange(start, start + size), count - 1)
+        for detail, array in zip(interpreter.get_input_details(), batch, strict=True):
+            interpreter.set_tensor(detail["index"], array[chosen])
         interpreter.invoke()
         rows.append([interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()])
-    return [np.concatenate(column) for column in zip(*rows, strict=True)]
+    columns = [
+        np.concatenate([np.atleast_1d(v) for v in values]) for values in zip(*rows, strict=True)
+    ]
+    # An output may have several rows for each sample.
+    return [column[: count * len(column) // (size * len(rows))] for column in columns]
 
 
 def main(library: str, file: str) -> None:

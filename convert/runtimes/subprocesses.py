@@ -21,7 +21,7 @@ def worker_command(module: str, *arguments: str) -> list[str]:
 
 
 def how_it_ended(code: int, stderr: str) -> str:
-    """What is known of a process that stopped: the signal, or the last line that it wrote."""
+    """How a process stopped: by which signal, or the last line that it wrote."""
     if code < 0:
         return f"its process was ended by {signal.Signals(-code).name}"
     lines = [line for line in stderr.splitlines() if line.strip()]

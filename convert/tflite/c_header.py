@@ -3,6 +3,8 @@
 import hashlib
 import re
 
+FIRST_LINE = "// Written by `python -m convert`; do not edit."
+
 _PER_LINE = 16
 
 
@@ -13,7 +15,7 @@ def c_header(content: bytes, name: str) -> str:
 
     Args:
         content: The whole file.
-        name: What the constants are called after, made a C identifier.
+        name: The name of the constants, made a C identifier.
     """
     stem = re.sub(r"\W", "_", name, flags=re.ASCII)
     identifier = f"model_{stem}" if not stem or stem[0].isdigit() else stem
@@ -24,7 +26,7 @@ def c_header(content: bytes, name: str) -> str:
     guard = f"{identifier.upper()}_H_"
     return "\n".join(
         [
-            "// Written by `python -m convert`; do not edit.",
+            FIRST_LINE,
             f"#ifndef {guard}",
             f"#define {guard}",
             "",

@@ -10,8 +10,7 @@ from convert.tflite.graph import Graph
 from convert.tflite.scales import channels_first
 from onebit import bits
 
-FILTERED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
-"""TensorFlow Lite's operators whose input 1 is a filter."""
+_SAME = 0
 
 # Operators that give a filter's values in another form.
 _UNPACKING = ("LceDequantize", "RESHAPE", "DEQUANTIZE")
@@ -25,6 +24,16 @@ def binary_filter_shape(graph: Graph, op: Any) -> list[int]:
     return [*outer, min(channels_in, words * bits.WORD_BITS)]
 
 
+def is_zero_padded(graph: Graph, op: Any) -> bool:
+    """Whether an LceBconv2d pads with zeros, which are neither -1 nor +1.
+
+    A filter of one tap has no border to pad.
+    """
+    options = graph.custom_options(op)
+    padded = options.get("padding") == _SAME and options.get("pad_values") == 0
+    return padded and math.prod(binary_filter_shape(graph, op)[1:3]) > 1
+
+
 def stored_filter(graph: Graph, index: int) -> tuple[int, str | None]:
     """The constant behind a filter, and the operator that unpacks it (None when stored plainly)."""
     unpacking = None
@@ -36,6 +45,20 @@ def stored_filter(graph: Graph, index: int) -> tuple[int, str | None]:
             unpacking = graph.op_name(op)
         index = graph.inputs(op)[0]
     return index, unpacking
+
+
+def constants_behind(graph: Graph, index: int) -> list[int]:
+    """The constants that a tensor is computed from; none where it depends on the inputs."""
+    if index < 0:
+        return []
+    if graph.is_constant(index):
+        return [index]
+    op = graph.producer(index)
+    if op is None or graph.callees(op):
+        return []
+    operands = [i for i in graph.inputs(op) if i >= 0]
+    found = [constants_behind(graph, i) for i in operands]
+    return [i for part in found for i in part] if found and all(found) else []
 
 
 def filter_signs(graph: Graph, op: Any, source: int, shape: list[int]) -> NDArray[np.bool_] | None:

@@ -1,13 +1,14 @@
 """`.tflite` files as object trees: reading, writing, and the questions that passes and audit ask.
 
 The generated schema that LiteRT ships (`ModelT`, `SubGraphT`, `OperatorT`, `TensorT`, `BufferT`) is
-the tree; a `Graph` wraps it with names instead of codes and arrays instead of buffers. Only the
-first subgraph is looked at: Larq Compute Engine writes no other.
+the tree; a `Graph` wraps one subgraph of it with names for codes and arrays for buffers.
+The first subgraph is the model; others are the conditions and bodies of its loops and branches.
 """
 
 import os
 import struct
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,16 @@ IDENTIFIER = b"TFL3"
 FLOAT32 = schema.TensorType.FLOAT32
 INT32 = schema.TensorType.INT32
 INT8 = schema.TensorType.INT8
+
+FILTERED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+"""Operators whose input 1 is a filter that can be packed, and which TensorFlow Lite quantizes."""
+
+FILTERED_3D = ("CONV_3D", "CONV_3D_TRANSPOSE")
+"""Operators whose input 1 is a filter for volumes."""
+
+# Where an operator's data and its optional bias `[O]` are, if not at 0 and 2.
+_DATA_INPUT = {"TRANSPOSE_CONV": 2, "CONV_3D_TRANSPOSE": 2, "SPLIT": 1}
+_BIAS_INPUT = {"TRANSPOSE_CONV": 3, "CONV_3D_TRANSPOSE": 3}
 
 # What the reader raises on truncated or scrambled bytes; it checks nothing itself.
 _DAMAGE = (
@@ -42,16 +53,22 @@ def _invert(enumeration: type) -> dict[int, str]:
 
 
 _OP_NAMES = _invert(schema.BuiltinOperator)
-_DTYPES: dict[int, Any] = {
+_TYPE_NAMES = _invert(schema.TensorType)
+DTYPES: Mapping[int, np.dtype[Any]] = {
+    schema.TensorType.FLOAT64: np.dtype("<f8"),
     schema.TensorType.FLOAT32: np.dtype("<f4"),
     schema.TensorType.FLOAT16: np.dtype("<f2"),
-    schema.TensorType.INT32: np.dtype("<i4"),
-    schema.TensorType.UINT8: np.dtype("u1"),
     schema.TensorType.INT64: np.dtype("<i8"),
-    schema.TensorType.BOOL: np.dtype("?"),
+    schema.TensorType.INT32: np.dtype("<i4"),
     schema.TensorType.INT16: np.dtype("<i2"),
     schema.TensorType.INT8: np.dtype("i1"),
+    schema.TensorType.UINT64: np.dtype("<u8"),
+    schema.TensorType.UINT32: np.dtype("<u4"),
+    schema.TensorType.UINT16: np.dtype("<u2"),
+    schema.TensorType.UINT8: np.dtype("u1"),
+    schema.TensorType.BOOL: np.dtype("?"),
 }
+"""Types of tensors that NumPy has too."""
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
@@ -73,20 +90,22 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 
 
 class Graph:
-    """A `.tflite` model as a graph of operators and tensors.
+    """One subgraph of a `.tflite` model, as operators and tensors.
 
     Attributes:
         model: The whole object tree.
-        subgraph: Its first subgraph.
+        number: The subgraph's position in the model.
+        subgraph: The subgraph.
     """
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.subgraph = model.subgraphs[0]
+    def __init__(self, model: Any, number: int = 0) -> None:
+        self.model, self.number = model, number
+        self.subgraph = model.subgraphs[number]
+        self._links: tuple[dict[int, Any], dict[int, list[Any]]] | None = None
 
     @classmethod
     def from_bytes(cls, content: bytes, name: str = "the file") -> "Graph":
-        """Parses a `.tflite` file.
+        """Parses a `.tflite` file; gives its first subgraph.
 
         Args:
             content: The whole file.
@@ -99,21 +118,28 @@ class Graph:
             raise FlatbufferError(f"{name} is not a .tflite file")
         try:
             graph = cls(schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)))
-            graph._check_references()
+            for subgraph in graph.subgraphs():
+                subgraph._check_references()
         except _DAMAGE as error:
             raise FlatbufferError(f"{name} is truncated or damaged: convert it again") from error
         return graph
 
     def _check_references(self) -> None:
         tensors = range(-1, len(self.subgraph.tensors))
-        for tensor in self.subgraph.tensors:
+        for index, tensor in enumerate(self.subgraph.tensors):
             if not 0 <= tensor.buffer < len(self.model.buffers):
                 raise ValueError("a tensor refers to a buffer that does not exist")
+            self.constant(index)  # raises if the shape and the bytes disagree
         for op in self.operators:
             if not 0 <= op.opcodeIndex < len(self.model.operatorCodes):
                 raise ValueError("an operator refers to a code that does not exist")
             if any(i not in tensors for i in [*self.inputs(op), *self.outputs(op)]):
                 raise ValueError("an operator refers to a tensor that does not exist")
+            if any(not 0 <= i < len(self.model.subgraphs) for i in self.callees(op)):
+                raise ValueError("an operator refers to a subgraph that does not exist")
+        ends = [*self.subgraph.inputs, *self.subgraph.outputs]
+        if any(int(i) not in tensors or i < 0 for i in ends):
+            raise ValueError("an input or output refers to a tensor that does not exist")
 
     def to_bytes(self) -> bytes:
         """The `.tflite` file of the graph."""
@@ -123,10 +149,21 @@ class Graph:
 
     # --- questions
 
+    def subgraphs(self) -> list["Graph"]:
+        """All subgraphs of the model, this one included."""
+        numbers = range(len(self.model.subgraphs))
+        return [self if number == self.number else Graph(self.model, number) for number in numbers]
+
     @property
     def operators(self) -> list[Any]:
         """The operators in execution order."""
         return self.subgraph.operators or []
+
+    def callees(self, op: Any) -> list[int]:
+        """The numbers of the subgraphs that an operator runs: a loop's or a branch's."""
+        options = [op.builtinOptions, op.builtinOptions2]
+        fields = [field for each in options if each is not None for field in vars(each).items()]
+        return [int(value) for name, value in fields if "ubgraph" in name]
 
     def op_name(self, op: Any) -> str:
         """The builtin's name (`CONV_2D`) or the custom code (`LceBconv2d`)."""
@@ -147,6 +184,19 @@ class Graph:
         """The indices of an operator's output tensors."""
         return [] if op.outputs is None else [int(i) for i in op.outputs]
 
+    def data_input(self, op: Any) -> int:
+        """The tensor that an operator works on, where others are filters, shapes or axes."""
+        return self.inputs(op)[_DATA_INPUT.get(self.op_name(op), 0)]
+
+    def bias_input(self, op: Any) -> int:
+        """The bias of an operator with a filter; -1 where it has none."""
+        bias = self.inputs(op)[len(self.inputs_before_bias(op)) :]
+        return bias[0] if bias else -1
+
+    def inputs_before_bias(self, op: Any) -> list[int]:
+        """The inputs of an operator with a filter, without its optional bias."""
+        return self.inputs(op)[: _BIAS_INPUT.get(self.op_name(op), 2)]
+
     def shape(self, index: int) -> list[int]:
         """The static shape of a tensor."""
         shape = self.subgraph.tensors[index].shape
@@ -156,31 +206,49 @@ class Graph:
         """The name of a tensor."""
         return (self.subgraph.tensors[index].name or b"").decode("utf-8", "replace")
 
+    def type_name(self, index: int) -> str:
+        """The name of a tensor's type, such as `FLOAT32`."""
+        number = self.subgraph.tensors[index].type
+        return _TYPE_NAMES.get(number, f"TYPE_{number}")
+
     def buffer_bytes(self, index: int) -> int:
         """How many bytes a tensor's constant takes; 0 for a computed tensor."""
-        data = self.model.buffers[self.subgraph.tensors[index].buffer].data
-        return 0 if data is None else len(data)
+        buffer = self.model.buffers[self.subgraph.tensors[index].buffer]
+        # The constants of files over 2 GB lie behind the flatbuffer, where only their size is told.
+        return buffer.size if buffer.data is None else len(buffer.data)
 
     def is_constant(self, index: int) -> bool:
         """Whether a tensor's value is stored in the file."""
         return index >= 0 and self.buffer_bytes(index) > 0
 
     def constant(self, index: int) -> NDArray[Any] | None:
-        """A constant tensor's value; None for a computed tensor or a type without a NumPy form."""
+        """A constant tensor's value; None for a computed tensor or one without a NumPy form."""
         tensor = self.subgraph.tensors[index]
-        dtype = _DTYPES.get(tensor.type)
-        if dtype is None or not self.is_constant(index):
+        dtype, data = DTYPES.get(tensor.type), self.model.buffers[tensor.buffer].data
+        if dtype is None or data is None or not len(data) or tensor.sparsity is not None:
             return None
-        data = np.asarray(self.model.buffers[tensor.buffer].data, np.uint8).view(dtype)
-        return data.reshape(self.shape(index))
+        return np.asarray(data, np.uint8).view(dtype).reshape(self.shape(index))
 
     def producer(self, index: int) -> Any | None:
         """The operator that computes a tensor."""
-        return next((op for op in self.operators if index in self.outputs(op)), None)
+        return self._indexed()[0].get(index)
 
     def consumers(self, index: int) -> list[Any]:
         """The operators that read a tensor, in execution order."""
-        return [op for op in self.operators if index in self.inputs(op)]
+        return list(self._indexed()[1].get(index, ()))
+
+    def _indexed(self) -> tuple[dict[int, Any], dict[int, list[Any]]]:
+        """Tensor → the operator that computes it, and → those that read it; kept until a change."""
+        if self._links is None:
+            producers: dict[int, Any] = {}
+            consumers: dict[int, list[Any]] = defaultdict(list)
+            for op in self.operators:
+                for index in self.outputs(op):
+                    producers.setdefault(index, op)
+                for index in dict.fromkeys(self.inputs(op)):
+                    consumers[index].append(op)
+            self._links = producers, consumers
+        return self._links
 
     def custom_options(self, op: Any) -> dict[str, Any]:
         """A custom operator's options (a flexbuffer map), empty when it has none."""
@@ -193,6 +261,16 @@ class Graph:
         return value if isinstance(value, dict) else {}
 
     # --- changes
+
+    def set_inputs(self, op: Any, indices: Iterable[int]) -> None:
+        """Has an operator read other tensors."""
+        op.inputs = np.array(list(indices), np.int32)
+        self._links = None
+
+    def set_outputs(self, op: Any, indices: Iterable[int]) -> None:
+        """Has an operator write other tensors."""
+        op.outputs = np.array(list(indices), np.int32)
+        self._links = None
 
     def add_constant(self, name: str, value: NDArray[Any]) -> int:
         """Stores an array in the file and returns the index of its tensor."""
@@ -271,22 +349,36 @@ class Graph:
 
     def redirect(self, old: int, new: int) -> None:
         """Has everything that reads one tensor read another one instead."""
-        for op in self.operators:
-            op.inputs = np.array([new if i == old else i for i in self.inputs(op)], np.int32)
+        for op in self.consumers(old):
+            self.set_inputs(op, [new if i == old else i for i in self.inputs(op)])
         outputs = [new if int(i) == old else int(i) for i in self.subgraph.outputs]
         self.subgraph.outputs = np.array(outputs, np.int32)
+        for signature in self.signatures():
+            for entry in signature.outputs or []:
+                if entry.tensorIndex == old:
+                    entry.tensorIndex = new
+
+    def signatures(self) -> list[Any]:
+        """The signatures (`SignatureDefT`) whose inputs and outputs are this subgraph's."""
+        every = self.model.signatureDefs or []
+        return [signature for signature in every if signature.subgraphIndex == self.number]
 
     def drop_unread_ops(self) -> None:
-        """Removes the operators whose outputs nothing reads, and those that fed them alone."""
+        """Removes the operators whose outputs nothing reads, and those that only they read.
+
+        Operators without outputs stay: they write variables.
+        """
         read = {int(i) for i in self.subgraph.outputs}
         kept = []
         for op in reversed(self.operators):
-            if read & set(self.outputs(op)):
+            if not self.outputs(op) or read & set(self.outputs(op)):
                 read.update(self.inputs(op))
                 kept.append(op)
         self.subgraph.operators = kept[::-1]
+        self._links = None
 
     def replace_op(self, old: Any, new: Iterable[Any]) -> None:
         """Puts operators in the place of one."""
         index = next(i for i, op in enumerate(self.operators) if op is old)
         self.subgraph.operators[index : index + 1] = list(new)
+        self._links = None

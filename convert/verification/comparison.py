@@ -1,4 +1,4 @@
-"""One runtime beside Keras: what its bits and outputs differ in, batch by batch."""
+"""One runtime beside Keras: the differences of its bits and outputs, batch by batch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import ConversionError
-from convert.report import Flip, Verdict
-from convert.verification.probes import Tap, distance_to_threshold
+from convert.report import BitFlip, Verdict
+from convert.verification.probes import Probe, distance_to_threshold
 
-MAX_FLIPS = 20
+MAX_REPORTED_FLIPS = 20
 
 
 class Interpreter(Protocol):
-    """What runs a file, such as `LceInterpreter`."""
+    """Runs a file, as `LceInterpreter` does."""
 
     def run(
         self,
-        samples: Sequence[NDArray[np.float32]],
+        samples: Sequence[NDArray[Any]],
         tick: Callable[[], None] | None = None,
     ) -> list[NDArray[np.generic]]:
         """The outputs for samples `[N, …]`, one array per input and output."""
@@ -27,21 +27,35 @@ class Interpreter(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples with what Keras makes of them.
+    """Samples with Keras' outputs for them.
 
     Attributes:
         start: The index of the first sample.
-        inputs: One array per input, `[n, …]`.
-        outputs: One array per output, `[n, …]`.
+        inputs: One array per input, `[n, …]`, in the file's order.
+        outputs: One array per output, `[n, …]`, in Keras' order.
+        names: The names of the outputs.
+        order: For each output of the file, the number of Keras' output that it is.
+        filled: How many samples Keras was given; n, or more where it takes a fixed number.
     """
 
     start: int
-    inputs: Sequence[NDArray[np.float32]]
-    outputs: Sequence[NDArray[np.float32]]
+    inputs: Sequence[NDArray[Any]]
+    outputs: Sequence[NDArray[Any]]
+    names: Sequence[str]
+    order: Sequence[int]
+    filled: int
+
+    def rows(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values that Keras computed, one row for each of the n samples: `[n, k, …]`.
+
+        A layer may see several rows for each sample, as those in TimeDistributed do.
+        """
+        rows = values.reshape(self.filled, -1, *values.shape[1:])
+        return rows[: len(self.outputs[0])]
 
 
-class Side:
-    """What a runtime makes of the samples that Keras has seen.
+class RuntimeComparison:
+    """A runtime beside Keras, over all samples.
 
     Args:
         interpreter: Runs the file itself, whose outputs count.
@@ -57,58 +71,66 @@ class Side:
         tick: Callable[[], None] | None = None,
     ) -> None:
         self._interpreter, self._bit_reader, self._tick = interpreter, bit_reader, tick
-        self._keras: list[Sequence[NDArray[np.float32]]] = []
+        self._names: Sequence[str] = ()
+        self._keras: list[Sequence[NDArray[Any]]] = []
         self._file: list[list[NDArray[np.generic]]] = []
-        self._flips: list[Flip] = []
+        self._flips: list[BitFlip] = []
 
-    def compare(self, batch: Batch, tapped: Sequence[Tap], steps: float) -> None:
+    def compare(self, batch: Batch, probes: Sequence[Probe], roundings: float) -> None:
         """Runs a batch.
 
         Args:
             batch: The samples, and Keras' outputs.
-            tapped: The layers, which have noted what Keras gave them for this batch.
-            steps: What rounding explains, relative to the largest magnitude.
+            probes: The layers, which have recorded what Keras gave them for this batch.
+            roundings: The difference that rounding explains, relative to the largest number.
 
         Raises:
             ConversionError: The runtime fails, or shapes or numbers of outputs differ.
         """
-        outputs = self._interpreter.run(batch.inputs, self._tick)
+        computed = self._interpreter.run(batch.inputs, self._tick)
+        outputs = [computed[batch.order.index(number)] for number in range(len(computed))]
         _check_shapes(batch.outputs, outputs)
+        self._names = batch.names
         self._keras.append(batch.outputs)
         self._file.append(outputs)
         if self._bit_reader is not None:
-            words = self._bit_reader.run(batch.inputs)[len(outputs) :]
-            self._flips += _first_differences(tapped, words, steps, batch.start)
+            stored = self._bit_reader.run(batch.inputs)[len(outputs) :]
+            self._flips += _first_differences(probes, stored, roundings, batch)
+
+    def keras_outputs(self) -> list[NDArray[Any]]:
+        """Keras' outputs for all samples, `[N, …]` each."""
+        return _joined(self._keras)
 
     def result(
         self,
-        steps: float,
+        roundings: float,
         labels: NDArray[np.integer] | None,
         split: str,
-        tapped: Sequence[Tap],
+        probes: Sequence[Probe],
     ) -> dict[str, Any]:
         """The fields of `convert.report.Comparison`."""
-        keras_outputs, file_outputs, flips = _joined(self._keras), _joined(self._file), self._flips
+        keras_outputs, file_outputs = _joined(self._keras), _joined(self._file)
         samples = len(keras_outputs[0])
         flipped = np.zeros(samples, bool)
-        flipped[[flip.sample for flip in flips]] = True
+        flipped[[flip.sample for flip in self._flips]] = True
         unexplained = np.zeros(samples, bool)
-        unexplained[[flip.sample for flip in flips if not flip.margin <= flip.tolerance]] = True
-        difference = np.max(
-            [
-                _per_sample(np.abs(k - f.astype(np.float32)))
-                for k, f in zip(keras_outputs, file_outputs, strict=True)
-            ],
-            0,
+        unexplained[[flip.sample for flip in self._flips if not flip.explained]] = True
+        tolerances = [roundings * _magnitude(expected) for expected in keras_outputs]
+        pairs = zip(keras_outputs, file_outputs, strict=True)
+        differences = [_differences(expected, found) for expected, found in pairs]
+        # How many times more than rounding explains, of each output and sample.
+        excess = np.array(
+            [_ratio(each, most) for each, most in zip(differences, tolerances, strict=True)]
         )
-        tolerance = steps * max(float(np.abs(o).max()) for o in keras_outputs)
-        # NaN is no smaller than the tolerance, hence the negation.
-        unexplained |= ~flipped & ~(difference <= tolerance)
+        unexplained |= ~flipped & (excess.max(0) > 1)
         verdict: Verdict = "exact"
         if unexplained.any():
             verdict = "mismatch"
         elif flipped.any():
             verdict = "rounding flips"
+        worst = np.unravel_index(np.where(flipped, -1, excess).argmax(), excess.shape)
+        output, sample = map(int, worst)
+        whole = bool(flipped.all())
         return {
             "samples": samples,
             "split": split,
@@ -118,15 +140,19 @@ class Side:
             "agreement": agreement(keras_outputs[0], file_outputs[0]),
             "accuracy_keras": accuracy(keras_outputs[0], labels),
             "accuracy_file": accuracy(file_outputs[0], labels),
-            "max_abs_difference": None if flipped.all() else _finite(difference[~flipped].max()),
-            "tolerance": tolerance,
-            "compared_layers": [tap.layer.name for tap in tapped if tap.compared],
-            "flips": sorted(flips, key=lambda flip: flip.tolerance - flip.margin)[:MAX_FLIPS],
+            "max_abs_difference": None if whole else _finite(differences[output][sample]),
+            "tolerance": tolerances[output],
+            "compared_layers": [probe.layer.name for probe in probes if probe.compared],
+            "bit_flips": sorted(self._flips, key=lambda flip: flip.tolerance - flip.margin)[
+                :MAX_REPORTED_FLIPS
+            ],
+            "worst_sample": None if whole else sample,
+            "worst_output": None if whole else self._names[output],
         }
 
 
 def _check_shapes(
-    keras_outputs: Sequence[NDArray[np.float32]], file_outputs: list[NDArray[np.generic]]
+    keras_outputs: Sequence[NDArray[Any]], file_outputs: list[NDArray[np.generic]]
 ) -> None:
     if [o.shape for o in keras_outputs] != [o.shape for o in file_outputs]:
         raise ConversionError(
@@ -139,35 +165,68 @@ def _joined(rows: Sequence[Sequence[Any]]) -> list[NDArray[Any]]:
     return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
 
+def _differences(expected: NDArray[Any], found: NDArray[Any]) -> NDArray[np.float64]:
+    """The largest difference of each sample, `[N]`; infinite where only one side is finite."""
+    left, right = expected.astype(np.float64), found.astype(np.float64)
+    same = (left == right) | (np.isnan(left) & np.isnan(right))
+    with np.errstate(invalid="ignore"):
+        difference = np.where(same, 0.0, np.abs(left - right))
+    return _per_sample(np.where(np.isnan(difference), np.inf, difference))
+
+
+def _magnitude(outputs: NDArray[Any]) -> float:
+    """The number to which rounding of an output is relative: its largest.
+
+    Of probabilities it is 1, since theirs is that of the numbers they are made from.
+    """
+    finite = np.abs(outputs[np.isfinite(outputs)].astype(np.float64))
+    largest = float(finite.max(initial=0.0))
+    return 1.0 if largest <= 1 and outputs.min() >= 0 else largest
+
+
+def _ratio(differences: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
+    """Differences as multiples of the tolerance, where nothing is a multiple of nothing."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(differences == 0, 0.0, differences / np.float64(tolerance))
+
+
 def _first_differences(
-    tapped: Sequence[Tap], words: Sequence[NDArray[np.generic]], steps: float, start: int
-) -> list[Flip]:
+    probes: Sequence[Probe], stored: Sequence[NDArray[np.generic]], roundings: float, batch: Batch
+) -> list[BitFlip]:
     """For each sample of a batch with a differing bit, the first layer that has one.
 
     The margin is the largest distance to the threshold among that layer's differing bits: every one
     of them has to be explained. A layer that Keras runs more or less often than the file has
     operators for it (one in a branch that the file shares) is not compared.
     """
-    found: dict[int, Flip] = {}
-    remaining = list(words)
-    for tap in tapped:
-        packed, remaining = remaining[: len(tap.tensors)], remaining[len(tap.tensors) :]
-        tap.compared = len(tap.seen) == len(packed)
-        if not tap.compared:
+    found: dict[int, BitFlip] = {}
+    remaining = list(stored)
+    for probe in probes:
+        own, remaining = remaining[: len(probe.tensors)], remaining[len(probe.tensors) :]
+        probe.compared = len(probe.recorded) == len(own) and not any(
+            len(values) % batch.filled for values in probe.recorded
+        )
+        if not probe.compared:
             continue
-        for values, in_file in zip(tap.seen, packed, strict=True):
-            differs = tap.keras_levels(values) != tap.file_levels(in_file, values.shape)
+        for recorded, in_file in zip(probe.recorded, own, strict=True):
+            rows = batch.rows(recorded)
+            values = rows.reshape(-1, *recorded.shape[1:])
+            expected = probe.keras_levels(values)
+            probe.count(expected)
+            differs = expected != probe.file_levels(in_file, values.shape)
+            differs = differs.reshape(rows.shape)
             samples = [
-                i for i in np.flatnonzero(_per_sample(differs)) if start + int(i) not in found
+                i for i in np.flatnonzero(_per_sample(differs)) if batch.start + int(i) not in found
             ]
             if not samples:
                 continue
-            distance = distance_to_threshold(tap.quantize, values[samples])
-            margins = _per_sample(np.where(differs[samples], distance, -1))
-            tolerance = steps * float(np.abs(values).max())
+            few = rows[samples]
+            distance = distance_to_threshold(probe.quantize, few.reshape(-1, *few.shape[2:]))
+            margins = _per_sample(np.where(differs[samples], distance.reshape(few.shape), -1))
+            tolerance = roundings * float(np.abs(values).max())
             for sample, margin in zip(samples, margins, strict=True):
-                index = start + int(sample)
-                found[index] = Flip(index, tap.layer.name, float(margin), tolerance)
+                index = batch.start + int(sample)
+                found[index] = BitFlip(index, probe.layer.name, float(margin), tolerance)
     return [found[sample] for sample in sorted(found)]
 
 
@@ -175,9 +234,9 @@ def _per_sample(array: NDArray[Any]) -> NDArray[Any]:
     return array.reshape(len(array), -1).max(axis=1)
 
 
-def agreement(left: NDArray[np.float32], right: NDArray[np.generic]) -> float | None:
+def agreement(left: NDArray[Any], right: NDArray[np.generic]) -> float | None:
     """The share of samples `[N, …, C]` with the same largest output; None for one output."""
-    if left.shape[-1] == 1:
+    if left.ndim < 2 or left.shape[-1] == 1:
         return None
     return float(np.mean(left.argmax(-1) == right.argmax(-1)))
 

@@ -1,6 +1,7 @@
-"""How many bits of a binary network the int8 layers in it turn round."""
+"""How many input bits of binary layers the int8 layers flip."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,10 @@ from convert.tflite.graph import Graph
 
 
 def flipped_bits(
-    reference: Graph, graph: Graph, inputs: Sequence[NDArray[np.float32]]
+    reference: Graph,
+    graph: Graph,
+    float_inputs: Sequence[NDArray[Any]],
+    int8_inputs: Sequence[NDArray[Any]],
 ) -> dict[str, float]:
     """The share of each binary layer's input bits that differ from the float file's.
 
@@ -22,7 +26,8 @@ def flipped_bits(
     Args:
         reference: The float file.
         graph: The int8 file.
-        inputs: One array per input, float32 `[N, …]`.
+        float_inputs: One array per input, float32 `[N, …]`, in the float file's order.
+        int8_inputs: The same in the int8 file's order.
     """
     known = {
         binary_constants(reference, op): reference.inputs(op)[0]
@@ -40,7 +45,9 @@ def flipped_bits(
     new = TensorReader(graph, [graph.inputs(op)[0] for op, _ in layers])
     flipped = np.zeros(len(layers))
     pixels = np.zeros(len(layers))
-    for left, right in zip(old.each(inputs), new.each(to_file(graph, inputs)), strict=True):
+    for left, right in zip(
+        old.each(float_inputs), new.each(to_file(graph, int8_inputs)), strict=True
+    ):
         for number, (op, index) in enumerate(layers):
             words = left[index], right[graph.inputs(op)[0]]
             differs = np.bitwise_xor(*words).astype("<i4").view(np.uint8)

@@ -1,9 +1,9 @@
-"""Which Keras layer a filter in the file came from.
+"""The Keras layer of each filter in a file.
 
-Names don't tell: LCE joins and cuts them, and passes make new tensors. The signs of a filter do.
-Folding batch normalisation scales each output channel, by a negative number too, so signs are
-compared up to a flip of a whole channel; where nothing matches, up to flips of input channels too,
-which the normalisation in front of a dense layer brings about.
+Names are of no use here: LCE joins and cuts them, and passes make new tensors. A filter is
+recognised by the signs of its weights. Folding batch normalisation scales each output channel, by a
+negative number too, so signs are compared up to a flip of a whole channel; where nothing matches,
+up to flips of input channels too, which the normalisation in front of a dense layer brings about.
 """
 
 import functools
@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.keras_model.kernels import quantized_kernel
 from convert.keras_model.layer_graph import flat_layers
-from convert.tflite.filters import FILTERED, binary_filter_shape, filter_signs, stored_filter
-from convert.tflite.graph import Graph
+from convert.tflite.filters import binary_filter_shape, filter_signs, stored_filter
+from convert.tflite.graph import FILTERED, FILTERED_3D, Graph
 from onebit.keras import keras, lq
 
 
@@ -39,43 +38,66 @@ def layers_by_filter(
 ) -> dict[str, keras.layers.Layer]:
     """The layers of a model by the fingerprint of the filter that they compute with.
 
-    Layers whose filters have the same fingerprint are left out: nothing tells them apart.
+    Layers whose filters have the same fingerprint are left out: nothing distinguishes them. So are
+    the inner filters of layers with several, whose inputs are not the layer's.
     """
-    found: dict[str, keras.layers.Layer] = {}
+    return {
+        key: layer
+        for key, (layer, _, first) in _filters_by_fingerprint(model, any_columns).items()
+        if first
+    }
+
+
+def _filters_by_fingerprint(
+    model: keras.Model, any_columns: bool = False
+) -> dict[str, tuple[keras.layers.Layer, str, bool]]:
+    """Fingerprint → layer, the filter's name, and whether it reads the layer's inputs."""
+    found: dict[str, tuple[keras.layers.Layer, str, bool]] = {}
     ambiguous = set()
     for layer in flat_layers(model):
-        kernel = _filter(layer)
-        if kernel is None:
-            continue
-        key = fingerprint(kernel < 0, any_columns)
-        if key in found:
-            ambiguous.add(key)
-        found[key] = layer
-    return {key: layer for key, layer in found.items() if key not in ambiguous}
+        filters = _filters(layer)
+        for position, (part, kernel) in enumerate(filters):
+            key = fingerprint(kernel < 0, any_columns)
+            if key in found:
+                ambiguous.add(key)
+            name = layer.name if len(filters) == 1 else f"{layer.name} ({part})"
+            found[key] = layer, name, position == 0
+    return {key: entry for key, entry in found.items() if key not in ambiguous}
 
 
-def _filter(layer: keras.layers.Layer) -> NDArray[np.float32] | None:
-    """A layer's filter as TensorFlow Lite lays it out, output channels first; None without one."""
-    depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-    if not layer.built or not isinstance(
-        layer,
-        keras.layers.Dense
-        | keras.layers.Conv1D
-        | keras.layers.Conv2D
-        | keras.layers.DepthwiseConv2D,
-    ):
-        return None
-    if isinstance(layer, keras.layers.SeparableConv1D | keras.layers.SeparableConv2D):
-        return None  # it has two
-    if isinstance(layer, lq.layers_base.QuantizerBase | lq.layers_base.QuantizerDepthwiseBase):
-        kernel = quantized_kernel(layer)
-    else:
-        kernel = layer.get_weights()[0]
-    if depthwise:
-        kernel = kernel.reshape(*kernel.shape[:2], -1)
-    if isinstance(layer, keras.layers.Conv2DTranspose):
-        return np.moveaxis(kernel, 2, 0)
-    return np.moveaxis(kernel, -1, 0)
+def _filters(layer: keras.layers.Layer) -> list[tuple[str, NDArray[np.float32]]]:
+    """A layer's filters as TensorFlow Lite lays them out, output channels first, with their names.
+
+    None of layers that are not built, or whose filters are not convolved or multiplied plainly.
+    """
+    known = keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D
+    depthwise = keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D
+    separable = keras.layers.SeparableConv1D, keras.layers.SeparableConv2D
+    if not layer.built or not isinstance(layer, (*known, *depthwise, *separable)):
+        return []
+    with lq.context.quantized_scope(True):
+        weights = layer.get_weights()
+    if isinstance(layer, separable):
+        return [
+            ("depthwise", _depthwise(weights[0])),
+            ("pointwise", np.moveaxis(weights[1], -1, 0)),
+        ]
+    if isinstance(layer, depthwise):
+        return [("depthwise", _depthwise(weights[0]))]
+    transposed = isinstance(layer, _TRANSPOSED)
+    return [("kernel", np.moveaxis(weights[0], -2 if transposed else -1, 0))]
+
+
+_TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
+
+
+def _depthwise(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`[…, C, M]` → `[C·M, …]`."""
+    return np.moveaxis(kernel.reshape(*kernel.shape[:-2], -1), -1, 0)
 
 
 def name_tensors(graph: Graph, model: keras.Model) -> None:
@@ -84,16 +106,16 @@ def name_tensors(graph: Graph, model: keras.Model) -> None:
     LCE's own names join those of all operators that it fused and are cut after 50 characters.
     """
     _name_tables(graph, model)
-    layers = layers_by_filter(model)
+    filters = _filters_by_fingerprint(model)
     # Seldom needed, and a pass over all weights.
-    by_rows = functools.cache(lambda: layers_by_filter(model, any_columns=True))
+    by_rows = functools.cache(lambda: _filters_by_fingerprint(model, any_columns=True))
     for op in graph.operators:
         signs = signs_of(graph, op)
         if signs is None:
             continue
-        layer = layers.get(fingerprint(signs)) or by_rows().get(fingerprint(signs, True))
-        if layer is not None:
-            graph.subgraph.tensors[graph.outputs(op)[0]].name = layer.name.encode()
+        found = filters.get(fingerprint(signs)) or by_rows().get(fingerprint(signs, True))
+        if found is not None:
+            graph.subgraph.tensors[graph.outputs(op)[0]].name = found[1].encode()
 
 
 def _name_tables(graph: Graph, model: keras.Model) -> None:
@@ -115,7 +137,7 @@ def signs_of(graph: Graph, op: Any) -> NDArray[np.bool_] | None:
     """Where the filter of an operator is negative, `[O, …]`; None for other operators."""
     if graph.op_name(op) == "LceBconv2d":
         return filter_signs(graph, op, graph.inputs(op)[1], binary_filter_shape(graph, op))
-    if graph.op_name(op) not in FILTERED:
+    if graph.op_name(op) not in (*FILTERED, *FILTERED_3D):
         return None
     index = graph.inputs(op)[1]
     return filter_signs(graph, op, stored_filter(graph, index)[0], graph.shape(index))

@@ -1,8 +1,9 @@
-"""What flows into the layers with quantized inputs, seen in Keras and in the file.
+"""The inputs of layers with quantized inputs, recorded in Keras and found in the file.
 
-Keras runs eagerly, and while it does, each sign notes what it is given: that works for nested,
+Keras runs eagerly, and while it does, each quantizer records its inputs: that works for nested,
 shared and subclassed layers too, which have no tensor of their own in the model's graph. In the
-file, the packed inputs of the LceBconv2d operators become further outputs.
+file, the tensors that hold the quantized inputs become further outputs: bits, packed or unpacked,
+whatever operator the layer has become, or the steps of a multi-bit quantizer.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.keras_model.layer_graph import Wiring, nested_models
+from convert.keras_model.layer_graph import POOLS, LayerGraph, nested_models
 from convert.keras_model.two_levels import levels_of
 from convert.tflite.filters import binary_filter_shape
 from convert.tflite.graph import Graph
@@ -22,19 +23,28 @@ from convert.verification.layer_matching import fingerprint, layers_by_filter, s
 from onebit import bits
 from onebit.keras import keras, lq, tf
 
+_MOVES = (
+    *("RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS", "PAD", "PADV2", "MUL"),
+    *("SPACE_TO_BATCH_ND", "LceDequantize"),
+)
+"""Operators that may stand between a quantizer and its layer in the file."""
+
 
 @dataclass
-class Tap:
-    """A binary layer whose input bits are seen on both sides.
+class Probe:
+    """A layer whose quantized inputs are known on both sides.
 
     Attributes:
         layer: The Keras layer.
         tensors: The file's tensors of packed bits, one for each use of the layer.
         channels: How many bits they hold along the last dimension.
-        sign: What makes the layer's inputs ±1; takes pre-activations `[n, …]`.
+        sign: The function that quantizes the layer's inputs; takes pre-activations `[n, …]`.
         between: Layers that move or pick numbers between the sign and the layer.
-        seen: The pre-activations of the last run, one `[n, …]` per use, moved as `between` does.
+        recorded: The pre-activations of the last run, one `[n, …]` per use, moved as `between`
+            does.
         compared: Whether the last run could be compared with the file.
+        lowest: The least level that Keras gave in all runs; None before the first.
+        highest: The largest level.
     """
 
     layer: keras.layers.Layer
@@ -42,11 +52,13 @@ class Tap:
     channels: int
     sign: Callable[[tf.Tensor], tf.Tensor]
     between: list[keras.layers.Layer] = field(default_factory=list)
-    seen: list[NDArray[np.float32]] = field(default_factory=list)
+    recorded: list[NDArray[np.float32]] = field(default_factory=list)
     compared: bool = False
+    lowest: float | None = None
+    highest: float | None = None
 
     def quantize(self, values: tf.Tensor) -> tf.Tensor:
-        """The layer's binary inputs for pre-activations as `seen` has them.
+        """The layer's quantized inputs for pre-activations as `recorded` has them.
 
         Behind a reshape the sign's own thresholds no longer fit the channels, but a sign that
         stands apart has none (`is_sign`).
@@ -54,7 +66,7 @@ class Tap:
         return self.sign(tf.constant(values))
 
     def keras_levels(self, values: NDArray[np.float32]) -> NDArray[Any]:
-        """What the quantizer makes of pre-activations, in the form of `file_levels`."""
+        """The quantizer's output for pre-activations, in the form of `file_levels`."""
         levels = levels_of(self.sign)
         return np.asarray(self.quantize(values)) < (0.0 if levels is None else levels.middle)
 
@@ -62,14 +74,25 @@ class Tap:
         """The same in the file: whether an input is negative."""
         return (bits.unpack(stored, self.channels) < 0).reshape(shape)
 
-    def note(self, values: tf.Tensor) -> None:
-        """Keeps what the sign was given."""
+    def count(self, levels: NDArray[Any]) -> None:
+        """Keeps the extremes of what Keras gave."""
+        low, high = float(levels.min()), float(levels.max())
+        self.lowest = low if self.lowest is None else min(low, self.lowest)
+        self.highest = high if self.highest is None else max(high, self.highest)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether Keras gave one level only, in all runs."""
+        return self.lowest is not None and self.lowest == self.highest
+
+    def record(self, values: tf.Tensor) -> None:
+        """Keeps the sign's inputs."""
         for step in self.between:
             values = step(values)
-        self.seen.append(np.asarray(values))
+        self.recorded.append(np.asarray(values))
 
 
-class StepTap(Tap):
+class StepProbe(Probe):
     """A layer with multi-bit inputs (DoReFa): k bits have 2^k − 1 steps, 0 to 1 in Keras.
 
     The file rounds x·(2^k − 1), and folds the division by it into what follows.
@@ -77,7 +100,7 @@ class StepTap(Tap):
 
     @property
     def steps(self) -> int:
-        """How many steps there are between 0 and 1."""
+        """The number of steps between 0 and 1."""
         return 2**self.layer.input_quantizer.precision - 1
 
     def keras_levels(self, values: NDArray[np.float32]) -> NDArray[Any]:
@@ -89,35 +112,52 @@ class StepTap(Tap):
         return stored.reshape(shape)
 
 
-def taps(model: keras.Model, content: bytes) -> list[Tap]:
-    """The layers of a file whose quantized inputs are known on both sides, in the file's order."""
-    graph = Graph.from_bytes(content)
+class LevelProbe(Probe):
+    """A layer whose inputs are a few float levels in both: -1, 0 and 1 of tf.sign, 0 and 1."""
+
+    def keras_levels(self, values: NDArray[np.float32]) -> NDArray[Any]:
+        """The levels themselves."""
+        return np.asarray(self.quantize(values))
+
+    def file_levels(self, stored: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        """The same in the file."""
+        return stored.reshape(shape)
+
+
+def find_probes(model: keras.Model, graph: Graph) -> list[Probe]:
+    """The layers of a file whose quantized inputs are known on both sides by their filters."""
     known = layers_by_filter(model)
-    return in_file_order(graph, _sign_taps(graph, model, known) + _step_taps(graph, known))
+    binary = _binary_probes(graph, model, known)
+    return in_file_order(graph, [*binary, *_other_probes(graph, model, known)])
 
 
-def in_file_order(graph: Graph, tapped: list[Tap]) -> list[Tap]:
-    """The taps in the order in which the file computes their bits."""
+def in_file_order(graph: Graph, probes: list[Probe]) -> list[Probe]:
+    """The probes in the order in which the file computes their tensors."""
     order = {tensor: i for i, op in enumerate(graph.operators) for tensor in graph.outputs(op)}
     # An input of the model has no operator.
-    return sorted(tapped, key=lambda tap: order.get(tap.tensors[0], -1))
+    return sorted(probes, key=lambda probe: order.get(probe.tensors[0], -1))
 
 
-def _sign_taps(graph: Graph, model: keras.Model, known: dict[str, keras.layers.Layer]) -> list[Tap]:
+def _binary_probes(
+    graph: Graph, model: keras.Model, known: dict[str, keras.layers.Layer]
+) -> list[Probe]:
+    """Probes of the layers that became LceBconv2d, whose inputs are packed bits."""
     layers = {
         key: (layer, *found)
         for key, layer in known.items()
         if (found := _sign_of(model, layer)) is not None
     }
     binary: dict[str, list[Any]] = defaultdict(list)
+    others = set()
     for op in graph.operators:
-        if graph.op_name(op) == "LceBconv2d":
-            signs = signs_of(graph, op)
-            if signs is not None:
-                binary[fingerprint(signs)].append(op)
-    # A damaged filter has no twin in Keras; among the layers left over, the order tells.
+        signs = signs_of(graph, op)
+        if signs is not None and graph.op_name(op) == "LceBconv2d":
+            binary[fingerprint(signs)].append(op)
+        elif signs is not None:
+            others.add(fingerprint(signs))
+    # A damaged filter matches none in Keras; the layers that are left over are paired in order.
     strays = [key for key in binary if key not in layers]
-    unmatched = [key for key in layers if key not in binary]
+    unmatched = [key for key in layers if key not in binary and key not in others]
     if len(strays) == len(unmatched):
         layers.update({stray: layers[key] for stray, key in zip(strays, unmatched, strict=True)})
     result = []
@@ -127,79 +167,130 @@ def _sign_taps(graph: Graph, model: keras.Model, known: dict[str, keras.layers.L
             tensors = [graph.inputs(op)[0] for op in ops]
             last = binary_filter_shape(graph, ops[0])[-1]
             channels = int(graph.custom_options(ops[0]).get("channels_in", last))
-            result.append(Tap(layer, tensors, channels, sign, between))
+            result.append(Probe(layer, tensors, channels, sign, between))
     return result
 
 
-def _step_taps(graph: Graph, known: dict[str, keras.layers.Layer]) -> list[Tap]:
-    rounded: dict[str, list[int]] = defaultdict(list)
+def _other_probes(
+    graph: Graph, model: keras.Model, known: dict[str, keras.layers.Layer]
+) -> list[Probe]:
+    """Probes of the layers with quantized inputs that became any other operator."""
+    found: dict[tuple[str, str], list[int]] = defaultdict(list)
     for op in graph.operators:
         signs = None if graph.op_name(op) == "LceBconv2d" else signs_of(graph, op)
-        if signs is None:
+        key = None if signs is None else fingerprint(signs)
+        if key in known:
+            kind, tensor = _quantized_input(graph, graph.data_input(op))
+            if tensor is not None:
+                found[key, kind].append(tensor)
+    probes: list[Probe] = []
+    for (key, kind), tensors in found.items():
+        layer = known[key]
+        sign = _quantizer_of(model, layer)
+        if sign is None:
             continue
-        layer = known.get(fingerprint(signs))
-        if not isinstance(getattr(layer, "input_quantizer", None), lq.quantizers.DoReFa):
-            continue
-        above = graph.producer(graph.inputs(op)[2 if graph.op_name(op) == "TRANSPOSE_CONV" else 0])
-        while above is not None and graph.op_name(above) in ("MUL", "RESHAPE", "PAD", "PADV2"):
-            above = graph.producer(graph.inputs(above)[0])
-        if above is not None and graph.op_name(above) == "ROUND":
-            rounded[fingerprint(signs)].append(graph.outputs(above)[0])
-    return [
-        StepTap(known[key], tensors, 0, known[key].input_quantizer)
-        for key, tensors in rounded.items()
-    ]
+        function, between = sign[0], _until_pooled(sign[1])
+        if kind == "steps" and isinstance(function, lq.quantizers.DoReFa):
+            probes.append(StepProbe(layer, tensors, 0, function, between))
+        elif kind == "levels":
+            probes.append(LevelProbe(layer, tensors, 0, function, between))
+        elif kind == "bits" and _sign_of(model, layer) is not None:
+            probes.append(Probe(layer, tensors, _channels(graph, tensors[0]), function, between))
+    return probes
 
 
-def _sign_of(
+def _quantized_input(graph: Graph, index: int) -> tuple[str, int | None]:
+    """The tensor from which a layer's quantized inputs come, and its form.
+
+    `bits` packed, `steps` rounded, or `levels` of a sign; no tensor where the inputs are real.
+    """
+    op = graph.producer(index)
+    while op is not None:
+        name = graph.op_name(op)
+        if name == "LceDequantize":
+            return "bits", graph.inputs(op)[0]
+        if name == "ROUND":
+            return "steps", graph.outputs(op)[0]
+        if name == "SIGN":
+            return "levels", graph.outputs(op)[0]
+        if name not in _MOVES:
+            break
+        op = graph.producer(graph.data_input(op))
+    return "", None
+
+
+def _until_pooled(between: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
+    """The layers between a sign and its layer that come before the file unpacks the bits.
+
+    LCE pools bits, but unpacks them for anything that only moves them.
+    """
+    pools = [i for i, layer in enumerate(between) if isinstance(layer, POOLS)]
+    return between[: pools[-1] + 1] if pools else []
+
+
+def _channels(graph: Graph, words: int) -> int:
+    """How many bits packed words hold along their last dimension."""
+    for reader in graph.consumers(words):
+        if graph.op_name(reader) == "LceDequantize":
+            return graph.shape(graph.outputs(reader)[0])[-1]
+    return graph.shape(words)[-1] * bits.WORD_BITS
+
+
+def _quantizer_of(
     model: keras.Model, layer: keras.layers.Layer
 ) -> tuple[Callable[[tf.Tensor], tf.Tensor], list[keras.layers.Layer]] | None:
-    """What makes a layer's inputs ±1, and what stands between; None when that is not known."""
+    """The function that quantizes a layer's inputs, and the layers between; None without one."""
     if getattr(layer, "input_quantizer", None) is not None:
-        steps = isinstance(layer.input_quantizer, lq.quantizers.DoReFa)
-        return None if steps else (layer.input_quantizer, [])
+        return layer.input_quantizer, []
     for inner in nested_models(model):
-        found = Wiring(inner).sign_behind(layer)
+        found = LayerGraph(inner).sign_behind(layer)
         if found is not None:
             return found
     return None
 
 
-def with_outputs(content: bytes, tapped: Sequence[Tap]) -> bytes:
-    """The same file with the taps' tensors as further outputs."""
-    graph = Graph.from_bytes(content)
-    tensors = [tensor for tap in tapped for tensor in tap.tensors]
-    graph.subgraph.outputs = np.array([*graph.subgraph.outputs, *tensors], np.int32)
-    graph.model.signatureDefs = None  # they name the outputs one by one
-    return graph.to_bytes()
+def _sign_of(
+    model: keras.Model, layer: keras.layers.Layer
+) -> tuple[Callable[[tf.Tensor], tf.Tensor], list[keras.layers.Layer]] | None:
+    """The same for quantizers with two levels, which become bits."""
+    found = _quantizer_of(model, layer)
+    return None if found is None or isinstance(found[0], lq.quantizers.DoReFa) else found
+
+
+def with_extra_outputs(graph: Graph, tensors: Sequence[int]) -> bytes:
+    """The same file with tensors as further outputs, behind its own."""
+    copy = Graph.from_bytes(graph.to_bytes())
+    copy.subgraph.outputs = np.array([*copy.subgraph.outputs, *tensors], np.int32)
+    copy.model.signatureDefs = None  # they name the outputs one by one
+    return copy.to_bytes()
 
 
 @contextlib.contextmanager
-def listening(tapped: Sequence[Tap]) -> Iterator[None]:
-    """While the block runs Keras eagerly, the taps note what their signs are given."""
+def recording(probes: Sequence[Probe]) -> Iterator[None]:
+    """While the block runs Keras eagerly, the probes record their signs' inputs."""
     with contextlib.ExitStack() as stack:
-        for tap in tapped:
-            tap.seen = []
-            stack.enter_context(_listening(tap))
+        for probe in probes:
+            probe.recorded = []
+            stack.enter_context(_recording(probe))
         yield
 
 
 @contextlib.contextmanager
-def _listening(tap: Tap) -> Iterator[None]:
-    if getattr(tap.layer, "input_quantizer", None) is not None:
-        owner, attribute = tap.layer, "input_quantizer"
+def _recording(probe: Probe) -> Iterator[None]:
+    if getattr(probe.layer, "input_quantizer", None) is probe.sign:
+        owner, attribute = probe.layer, "input_quantizer"
     else:
-        owner = tap.sign
+        owner = probe.sign
         attribute = "activation" if isinstance(owner, keras.layers.Activation) else "call"
     original = getattr(owner, attribute)
 
-    def noting(inputs: tf.Tensor, *arguments: Any, **options: Any) -> tf.Tensor:
-        tap.note(inputs)
+    def recorded(inputs: tf.Tensor, *arguments: Any, **options: Any) -> tf.Tensor:
+        probe.record(inputs)
         return original(inputs, *arguments, **options)
 
-    # Past Keras' own __setattr__, which would note the change in the layer's list of sublayers.
+    # Past Keras' own __setattr__, which would add the function to the layer's list of sublayers.
     kept = vars(owner).get(attribute)
-    vars(owner)[attribute] = noting
+    vars(owner)[attribute] = recorded
     try:
         yield
     finally:

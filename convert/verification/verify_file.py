@@ -1,10 +1,10 @@
-"""Keras against the file: tells rounding flips from errors.
+"""Keras against the file: distinguishes rounding flips from errors.
 
 A binary network has a threshold at every activation. Where a pre-activation is within rounding of
 its threshold, Keras and the file may take different signs, and everything behind differs visibly:
-that is rounding, not an error. So the binary inputs of every layer are compared bit by bit, and for
-each sample with a difference the *first* layer that differs is looked at: all before it is equal,
-so its pre-activation differs by rounding alone, and must be that close to the threshold.
+that is rounding, not an error. So the quantized inputs of every layer are compared bit by bit, and
+for each sample with a difference the *first* layer that differs is looked at: all before it is
+equal, so its pre-activation differs only by rounding, and must be that close to the threshold.
 
 **How much rounding explains.** A sum of K float32 products, in whatever order, is off by at most
 λ·√K·u·Σ|x·w|, u = 2^-24, but for a probability of about 2K·exp(−λ²/2) if rounding errors are
@@ -17,21 +17,33 @@ is at least their root mean square, which is ‖x·w‖ for uncorrelated signs. 
 """
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from convert.errors import ConversionError
+from convert.keras_model.checked_model import checked_model
+from convert.keras_model.layer_graph import flat_layers
+from convert.keras_model.samples import Arrays, Samples, checked_samples
+from convert.keras_model.signature import keras_batch, run_keras, signature_of
 from convert.report import Comparison, Verification
 from convert.runtimes.lce import LceInterpreter
 from convert.runtimes.litert import running_on_delegate, usable_delegate
 from convert.tflite.graph import Graph
-from convert.verification.comparison import Batch, Side
-from convert.verification.layer_matching import layers_by_filter
-from convert.verification.probes import Tap, in_file_order, listening, taps, with_outputs
-from convert.verification.sign_pairs import sign_taps
-from onebit.keras import keras, tf
+from convert.verification.comparison import Batch, RuntimeComparison
+from convert.verification.discrimination import warnings_of
+from convert.verification.file_order import input_order, output_order
+from convert.verification.probes import (
+    Probe,
+    find_probes,
+    in_file_order,
+    recording,
+    with_extra_outputs,
+)
+from convert.verification.sign_pairs import find_sign_pairs
+from onebit.keras import keras
 
 _BATCH = 64
 _KERNEL = "indirect_bgemm"
@@ -39,9 +51,9 @@ _KERNEL = "indirect_bgemm"
 
 def verify(
     model: keras.Model,
-    content: bytes,
-    inputs: Sequence[NDArray[np.float32]],
-    labels: NDArray[np.integer] | None = None,
+    file: bytes | Graph,
+    samples: Samples | Arrays,
+    labels: Any = None,
     split: str = "given",
     tick: Callable[[], None] | None = None,
     with_delegate: bool = True,
@@ -50,61 +62,81 @@ def verify(
 
     Args:
         model: The original Keras model, before any rewrite.
-        content: The `.tflite` file.
-        inputs: One array per input, `[N, …]`, as the model takes them.
-        labels: Class indices `[N]`, for the accuracies.
-        split: What the samples are called in the report.
+        file: The `.tflite` file, or its first subgraph.
+        samples: `Samples`, or inputs as the model takes them.
+        labels: The labels of inputs that are not `Samples`.
+        split: The name of such inputs in the report.
         tick: Called after every sample that LCE's interpreter has run.
         with_delegate: Whether to run the file on stock LiteRT with the delegate too, if it is
-            there.
+            installed.
 
     Raises:
-        ConversionError: LCE's interpreter refuses the file, or its inputs or outputs are others.
-            What the delegate refuses is not raised, but told in the result.
+        ConversionError: LCE's interpreter refuses the file, or it has other inputs or outputs than
+            the model. What the delegate refuses is not raised, but reported in the result.
+        SourceError: The samples don't fit the model.
     """
-    _check_inputs(content, inputs)
-    tapped = taps(model, content)
-    tapped += sign_taps(model, content, inputs, tapped, _KERNEL)
-    tapped = in_file_order(Graph.from_bytes(content), tapped)
-    steps = _rounding_steps(model)
+    model, notes = checked_model(model)
+    if not isinstance(samples, Samples):
+        samples = Samples(samples, labels, split)
+    samples = checked_samples(samples, model, "samples")
+    graph = file if isinstance(file, Graph) else Graph.from_bytes(file)
+    content = graph.to_bytes() if isinstance(file, Graph) else file
+    signature = signature_of(model)
+    order = input_order(graph, signature)
+    arrays = samples.arrays
+    file_arrays = [arrays[i] for i in order]
+    size = keras_batch(model, signature, arrays)
+    probes = find_probes(model, graph)
+    probes += find_sign_pairs(model, graph, arrays, file_arrays, signature, size, probes, _KERNEL)
+    probes = in_file_order(graph, probes)
+    roundings = _roundings(model)
     # The file itself gives the outputs; its bits come from a copy that also outputs those.
-    bits_content = with_outputs(content, tapped) if tapped else None
-    lce = Side(
+    tensors = [tensor for probe in probes for tensor in probe.tensors]
+    bits_content = with_extra_outputs(graph, tensors) if probes else None
+    lce = RuntimeComparison(
         LceInterpreter(content, _KERNEL),
         None if bits_content is None else LceInterpreter(bits_content, _KERNEL),
         tick,
     )
     with contextlib.ExitStack() as stack:
-        delegate = _DelegateSide(content, bits_content, stack, with_delegate)
-        for start in range(0, len(inputs[0]), _BATCH):
-            samples = [array[start : start + _BATCH] for array in inputs]
-            with listening(tapped):
-                batch = Batch(start, samples, run_keras(model, samples))
-            lce.compare(batch, tapped, steps)
-            delegate.compare(batch, tapped, steps)
-    return Verification(
-        **lce.result(steps, labels, split, tapped),
+        delegate = _DelegateComparison(content, bits_content, stack, with_delegate)
+        for start in range(0, len(samples), size or _BATCH):
+            window = slice(start, start + (size or _BATCH))
+            with recording(probes):
+                names, outputs = run_keras(model, signature, [a[window] for a in arrays], size)
+            batch = Batch(
+                start,
+                [array[window] for array in file_arrays],
+                outputs,
+                names,
+                output_order(graph, names, [output.shape[1:] for output in outputs]),
+                size or len(outputs[0]),
+            )
+            lce.compare(batch, probes, roundings)
+            delegate.compare(batch, probes, roundings)
+    result = Verification(
+        **lce.result(roundings, samples.labels, samples.split, probes),
         kernel=_KERNEL,
-        delegate=None
-        if delegate.side is None
-        else Comparison(**delegate.side.result(steps, labels, split, tapped)),
+        delegate=delegate.result(roundings, samples, probes),
         delegate_label=delegate.label,
         delegate_skipped=delegate.skipped,
     )
+    warnings = warnings_of(model, samples, lce.keras_outputs(), probes, result.accuracy_keras)
+    return dataclasses.replace(result, warnings=[*notes, *_about_states(graph, result), *warnings])
 
 
-def _check_inputs(content: bytes, inputs: Sequence[NDArray[np.float32]]) -> None:
-    graph = Graph.from_bytes(content)
-    taken = [graph.shape(int(i))[1:] for i in graph.subgraph.inputs]
-    given = [list(array.shape[1:]) for array in inputs]
-    if taken != given:
-        raise ConversionError(
-            f"the file takes inputs of the shapes {taken}, the model {given}: it was made from "
-            "another model"
-        )
+def _about_states(graph: Graph, result: Verification) -> list[str]:
+    """An explanation of a mismatch by states that a file keeps from one inference to the next."""
+    keeps = any(tensor.isVariable for tensor in graph.subgraph.tensors)
+    if result.verdict != "mismatch" or not keeps:
+        return []
+    return [
+        "the file keeps a recurrent layer's states from one inference to the next, where Keras "
+        "begins at zero: convert the model with Onebit, or reset them (reset_all_variables)"
+    ]
 
 
-class _DelegateSide:
+class _DelegateComparison:
     """LiteRT with the delegate beside Keras, for as long as it works.
 
     Args:
@@ -114,52 +146,61 @@ class _DelegateSide:
         wanted: Whether to compare at all.
 
     Attributes:
-        side: The comparison, or None.
-        label: What ran, or None.
+        label: The delegate and the runtime, or None.
         skipped: Why there is no comparison, or None.
     """
 
     def __init__(
         self, content: bytes, bits_content: bytes | None, stack: contextlib.ExitStack, wanted: bool
     ) -> None:
-        self.side: Side | None = None
+        self._comparison: RuntimeComparison | None = None
         self.label: str | None = None
         self.skipped: str | None = None
+        if not wanted:
+            self.skipped = "not asked for"
+            return
         try:
-            if not wanted:
-                raise ConversionError("not asked for")
             delegate, self.label = usable_delegate()
             interpreter = stack.enter_context(running_on_delegate(content, delegate))
             bit_reader = None
             if bits_content is not None:
                 bit_reader = stack.enter_context(running_on_delegate(bits_content, delegate))
-            self.side = Side(interpreter, bit_reader)
+            self._comparison = RuntimeComparison(interpreter, bit_reader)
         except ConversionError as error:
             self.skipped = str(error)
 
-    def compare(self, batch: Batch, tapped: Sequence[Tap], steps: float) -> None:
-        """Runs a batch, as `Side.compare` does; the first failure ends the comparison."""
+    def compare(self, batch: Batch, probes: Sequence[Probe], roundings: float) -> None:
+        """Runs a batch; the first failure ends the comparison."""
+        if self._comparison is None:
+            return
         try:
-            if self.side is not None:
-                self.side.compare(batch, tapped, steps)
+            self._comparison.compare(batch, probes, roundings)
         except ConversionError as error:
-            self.side, self.skipped = None, str(error)
+            self._comparison, self.skipped = None, str(error)
+
+    def result(
+        self, roundings: float, samples: Samples, probes: Sequence[Probe]
+    ) -> Comparison | None:
+        """The comparison; None where there is none."""
+        if self._comparison is None:
+            return None
+        fields = self._comparison.result(roundings, samples.labels, samples.split, probes)
+        return Comparison(**fields)
 
 
-def run_keras(
-    model: keras.Model, batch: Sequence[NDArray[np.float32]]
-) -> list[NDArray[np.float32]]:
-    """The model's outputs for a batch, `[n, …]` each, computed eagerly."""
-    tensors = [tf.constant(array) for array in batch]
-    outputs = model(tensors if len(tensors) > 1 else tensors[0], training=False)
-    return [np.asarray(output) for output in tf.nest.flatten(outputs)]
+def _roundings(model: keras.Model) -> float:
+    """The difference that rounding explains, relative to the largest number: 2·6·2^-24·ΣK."""
+    return 12 * 2.0**-24 * max(sum(map(_terms, flat_layers(model))), 1)
 
 
-def _rounding_steps(model: keras.Model) -> float:
-    """What rounding explains, relative to the largest magnitude: 2·6·2^-24·ΣK over the layers."""
-    fan_ins = [
-        int(np.prod(layer.kernel.shape[:-1]))
-        for layer in layers_by_filter(model).values()
-        if hasattr(layer, "kernel")
-    ]
-    return 12 * 2.0**-24 * max(sum(fan_ins), 1)
+def _terms(layer: keras.layers.Layer) -> int:
+    """How many products one output of a layer adds up, K; over all steps of a recurrent one."""
+    terms = 0
+    for variable in layer.weights:
+        name, shape = variable.name, variable.shape.as_list()
+        if len(shape) > 1 and "embeddings" not in name:
+            terms += int(np.prod(shape[:-2] if "depthwise" in name else shape[:-1]))
+    steps = 1
+    if isinstance(layer, keras.layers.RNN | keras.layers.Bidirectional):
+        steps = getattr(layer, "input_shape", (None, None))[1] or 1
+    return terms * steps

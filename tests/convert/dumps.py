@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.keras_model.layer_graph import Wiring
+from convert.keras_model.layer_graph import LayerGraph
 from convert.tflite.graph import FLOAT32, INT8, INT32, Graph
 from onebit.keras import keras
 
@@ -77,10 +77,10 @@ def _options(graph: Graph, op: Any) -> Iterator[tuple[str, Any]]:
 
 def dump_model(model: keras.Model) -> str:
     """One line for each layer of a Keras model: what it is, what feeds it, shape and options."""
-    wiring = Wiring(model)
+    graph = LayerGraph(model)
     lines = []
     for layer in model.layers:
-        above = ", ".join(parent.name for parent in wiring.parents(layer))
+        above = ", ".join(parent.name for parent in graph.parents(layer))
         line = [f"{layer.name}: {type(layer).__name__}({above})"]
         line += [f"{name}={value}" for name, value in _layer_options(layer)]
         line += ["weights", *(str(w.shape.as_list()) for w in layer.weights)] * bool(layer.weights)

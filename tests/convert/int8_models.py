@@ -5,9 +5,10 @@ import functools
 import numpy as np
 
 import convert
-from convert.conversion import convert_alone, convert_model
+from convert.conversion import convert_model, convert_plainly
 from convert.int8.settings import Int8
 from convert.keras_model.samples import Samples
+from convert.tflite.graph import Graph
 from onebit.keras import keras, lq
 from tests.convert.models import BINARY, images, randomise
 
@@ -73,9 +74,9 @@ def converted(build, **settings) -> convert.Conversion:
 
 
 @functools.cache
-def reference(build) -> bytes:
+def reference(build) -> Graph:
     """The float file that LCE makes of a model."""
-    return convert_alone(build())[1]
+    return convert_plainly(build())[1]
 
 
 def zero_padded_net():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from convert.auditing.layers import audit
 from convert.conversion import convert_model
 from convert.errors import FlatbufferError
+from convert.report import KINDS
 from convert.runtimes.lce import convert_with_lce
 from convert.tflite.graph import Graph, read_file
 from onebit.keras import keras, lq, tf
@@ -15,7 +16,7 @@ from tests.convert.models import BINARY, mlp, randomise
 
 
 @pytest.fixture(scope="module")
-def lce_alone():
+def plain():
     """A file that LCE wrote without our rewrites and passes."""
     return convert_with_lce(mlp(activation="relu"))
 
@@ -49,14 +50,13 @@ def test_totals_are_sums_and_never_exceed_the_file(ours):
     assert totals.other_bytes > 0
 
 
-def test_lce_alone_leaves_dense_layers_float_and_the_audit_says_why(lce_alone):
-    reasons = [(layer.kind, layer.reason, layer.mend) for layer in audit(lce_alone).layers]
-    mend = "convert the Keras model with Onebit"
-    assert reasons == [
-        ("float", "binary weights, stored as float32: its inputs are real numbers", mend),
-        ("float", "binary weights, stored as float32: LCE leaves dense layers float", mend),
-        ("float", "binary weights, stored as float32: LCE leaves dense layers float", mend),
-    ]
+def test_plain_lce_leaves_dense_layers_float_and_the_audit_says_why(plain):
+    layers = [layer for layer in audit(plain).layers if layer.op == "FULLY_CONNECTED"]
+    assert [(layer.kind, layer.reason_code) for layer in layers] == [("float", "not-packed")] * 3
+    assert ["real numbers" in layer.reason for layer in layers] == [True, False, False]
+    assert ["dense" in layer.reason for layer in layers] == [False, True, True]
+    assert layers[0].fix == "convert the Keras model with Onebit"
+    assert "functional API" in layers[1].fix
 
 
 def test_convolutions_of_every_kind_are_told_apart():
@@ -83,7 +83,8 @@ def test_convolutions_of_every_kind_are_told_apart():
     assert by_name["real"].macs == 6 * 6 * 64 * 9 * 32
     assert by_name["both"].macs == 4 * 4 * 64 * 9 * 64
     assert by_name["depthwise"].macs == 2 * 2 * 32 * 9
-    assert by_name["inputs"].mend == "give the layer a kernel_quantizer"
+    assert by_name["inputs"].reason_code == "real-weights"
+    assert "kernel_quantizer" in by_name["inputs"].fix
 
 
 def quant_conv(filters=32, kernel=3, **options):
@@ -96,7 +97,7 @@ DOREFA = lq.quantizers.DoReFa
 
 
 @pytest.mark.parametrize(
-    ("layer", "reason", "mend"),
+    ("layer", "reason", "fix"),
     [
         (quant_conv(padding="same", pad_values=-1.0), "padded with -1: LCE knows 0 and 1",
          "pad_values=1"),
@@ -118,12 +119,12 @@ DOREFA = lq.quantizers.DoReFa
     ids=["padding", "groups", "ternary", "dorefa weights", "dorefa inputs", "heaviside", "tf.sign",
          "weights only", "inputs only", "depthwise", "transposed"],
 )  # fmt: skip
-def test_reason_names_the_broken_rule_and_the_mend(layer, reason, mend):
+def test_reason_names_the_broken_rule_and_the_fix(layer, reason, fix):
     image = keras.Input((8, 8, 32))
     (audited,) = audit(convert_with_lce(randomise(keras.Model(image, layer(image))))).layers
     assert audited.kind == "float"
     assert reason in audited.reason
-    assert mend in audited.mend
+    assert fix in audited.fix
     # What is binary but stored as float32 could shrink; nothing else could.
     assert (audited.predicted_bytes < audited.size_bytes / 2) == ("stored as" in audited.reason)
 
@@ -155,8 +156,8 @@ def test_zero_padding_of_a_binary_layer_is_pointed_out():
     for pad in (0.0, 1.0):
         layer = quant_conv(padding="same", pad_values=pad)
         layers[pad] = convert_model(randomise(keras.Model(image, layer(image)))).report.layers[0]
-    assert "pad_values=1" in layers[0.0].mend
-    assert layers[1.0].mend is None
+    assert "pad_values=1" in layers[0.0].fix
+    assert layers[1.0].fix is None
 
 
 def test_predicted_bytes_are_reached_by_packing():
@@ -224,10 +225,18 @@ def test_damaged_files_give_one_error_or_a_graph_never_a_crash(ours, length, cha
     for position, value in changes:
         if position < len(content):
             content[position] = value
-    try:
-        result = audit(bytes(content), "damaged.tflite")
-    except FlatbufferError as error:
-        message = str(error)
+    found = audited(bytes(content))
+    if isinstance(found, str):
+        assert "damaged" in found
+        assert "\n" not in found
     else:
-        message = f"{len(result.layers)} layers"
-    assert "\n" not in message
+        assert found.file.size_bytes == len(content)
+        assert all(layer.kind in KINDS and layer.size_bytes >= 0 for layer in found.layers)
+
+
+def audited(content):
+    """The audit, or the message that refuses the content; any other error fails the test."""
+    try:
+        return audit(content, "damaged.tflite")
+    except FlatbufferError as error:
+        return str(error)

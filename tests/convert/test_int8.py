@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from convert.conversion import convert_model, verify_file
-from convert.errors import ConversionError
+from convert.errors import ConversionError, SourceError
 from convert.int8.settings import Int8, check_inputs
 from convert.int8.values import from_file, to_file
 from convert.keras_model.samples import Samples
@@ -156,22 +156,49 @@ def test_model_is_not_changed():
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        (np.full((40, *SHAPE), np.nan, np.float32), "NaN or infinity"),
         (np.zeros((40, *SHAPE), np.float32), "every number of the representative samples is 0"),
         (np.repeat(images(1, SHAPE), 40, 0), "40 representative samples are all the same"),
-        (images(40, (12, 12, 1)), r"shapes \[\[40, 12, 12, 1\]\], the model takes"),
-        (images(0, SHAPE), "no representative samples"),
     ],
 )
 def test_useless_samples_are_refused(inputs, message):
     with pytest.raises(ConversionError, match=message):
-        check_inputs(Int8([inputs]), [[1, *SHAPE]])
+        check_inputs([inputs])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (np.full((40, *SHAPE), np.nan, np.float32), "int8.inputs: inputs hold NaN or infinity"),
+        (images(40, (12, 12, 1)), r"shape \[40, 12, 12, 1\], the model takes \[N, 12, 12, 3\]"),
+        (images(0, SHAPE), "int8.inputs has no samples"),
+        (np.zeros((40, *SHAPE), np.uint8), "inputs are uint8"),
+        ([images(40, SHAPE)] * 2, "2 arrays, the model takes 1 input"),
+    ],
+)
+def test_unfit_samples_are_refused_as_those_of_the_verification_are(inputs, message):
+    with pytest.raises(SourceError, match=message):
+        convert_model(float_net(), int8=Int8(inputs))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"ranges": "max"}, {"io": "uint8"}, {"scope": "everything"}, {"io": None}]
+)
+def test_unknown_settings_are_refused(settings):
+    (name,) = settings
+    with pytest.raises(ConversionError, match=f"Int8 has no {name} "):
+        Int8([images(40, SHAPE)], **settings)
+
+
+def test_unknown_pass_to_leave_out_is_refused():
+    settings = Int8([images(40, SHAPE)], without_passes=frozenset({"center_sign"}))
+    with pytest.raises(ConversionError, match="did you mean center_signs"):
+        convert_model(float_net(), int8=settings)
 
 
 def test_few_samples_are_warned_about():
-    (warning,) = check_inputs(Int8([images(1, SHAPE)]), [[1, *SHAPE]])
+    (warning,) = check_inputs([images(1, SHAPE)])
     assert "int8 ranges come from 1 sample only" in warning
-    assert check_inputs(Int8([images(32, SHAPE)]), [[1, *SHAPE]]) == []
+    assert check_inputs([images(32, SHAPE)]) == []
 
 
 def pooled_shortcut():

@@ -45,7 +45,9 @@ def test_int8_file_and_its_verdict(folder, tmp_path):
     [
         (["--int8"], "--int8 and --representative-data"),
         (["--representative-data", "x.npz"], "--int8 and --representative-data"),
-        (["--io", "int8"], "--io int8 needs --int8"),
+        (["--io", "int8"], "--io needs --int8"),
+        (["--int8-scope", "all"], "--int8-scope needs --int8"),
+        (["--int8-ranges", "minmax"], "--int8-ranges needs --int8"),
     ],
 )
 def test_options_that_need_each_other(folder, tmp_path, options, message):

@@ -22,8 +22,7 @@ def set_constant(graph, index, value):
 
 
 def verdict(build, graph):
-    inputs = [images(16, SHAPE, 9)]
-    return verify_int8(build(), reference(build), graph.to_bytes(), inputs)
+    return verify_int8(build(), reference(build), graph, Samples([images(16, SHAPE, 9)]))
 
 
 @pytest.mark.parametrize("factor", [0.25, 0.4, 2.5, 4])
@@ -54,7 +53,7 @@ def test_swapped_channels_are_found():
     weights[[0, 1]] = weights[[1, 0]]
     set_constant(graph, index, weights)
     assert verdict(float_net, graph).quantization.faults[0] == (
-        "pointwise: its weights are none of the model's"
+        "pointwise: its weights are not the model's"
     )
 
 
@@ -76,7 +75,7 @@ def test_changed_binary_layer_is_found(operand):
     value[0] = ~value[0] if operand == 1 else value[0] + 1
     set_constant(graph, index, value)
     assert verdict(mixed_net, graph).quantization.faults[0] == (
-        "binary_2: its weights are none of the model's"
+        "binary_2: its weights are not the model's"
     )
 
 

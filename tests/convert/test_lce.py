@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import convert.runtimes.lce
 from convert.__main__ import main
 from convert.conversion import convert_model
 from convert.errors import ConversionError
+from convert.runtimes import lce as lce_module
 from convert.runtimes.lce import LceInterpreter, convert_with_lce
 from convert.runtimes.lce import lce as lce_package
+from convert.tflite.graph import Graph
 from onebit.keras import keras, lq, tf
 from tests.convert.models import BINARY, images, mlp, randomise
 
@@ -39,24 +40,38 @@ def subclassed(units=4, width=32):
     return model
 
 
+def computed(content):
+    """The operators of a file with all constants, without names and the order of branches."""
+    graph = Graph.from_bytes(content)
+    return sorted(
+        (graph.op_name(op), str(graph.custom_options(op)), *constants_of(graph, op))
+        for op in graph.operators
+    )
+
+
+def constants_of(graph, op):
+    values = [graph.constant(i) for i in graph.inputs(op) if i >= 0]
+    return [v.tobytes() + str(v.shape).encode() for v in values if v is not None]
+
+
 @pytest.mark.parametrize("build", [mlp, two_inputs, subclassed])
-def test_lce_makes_the_same_of_our_saved_model_as_of_keras_own(build, tmp_path):
+def test_lce_computes_the_same_from_our_saved_model_as_from_keras_own(build, tmp_path):
     model = build()
     model.save(tmp_path, save_format="tf")
-    assert convert_with_lce(model) == lce_package.convert_saved_model(str(tmp_path))
+    ours, theirs = convert_with_lce(model), lce_package.convert_saved_model(str(tmp_path))
+    assert computed(ours) == computed(theirs)
+    assert len(ours) <= len(theirs) + 16
 
 
 def planted_worker(monkeypatch, code):
     """Has a process that runs `code` stand in for LCE's converter."""
     monkeypatch.setattr(
-        convert.runtimes.lce,
-        "worker_command",
-        lambda *arguments: [sys.executable, "-c", code, *arguments],
+        lce_module, "worker_command", lambda *arguments: [sys.executable, "-c", code, *arguments]
     )
 
 
-def test_failure_tells_the_causes_of_both_attempts(monkeypatch, capfd):
-    # As MLIR does: a diagnostic, and then an exception that tells less.
+def test_failure_reports_the_causes_of_all_attempts(monkeypatch, capfd):
+    # As MLIR does: a diagnostic, and then an exception that says less.
     planted_worker(
         monkeypatch,
         "import sys\n"
@@ -69,6 +84,7 @@ def test_failure_tells_the_causes_of_both_attempts(monkeypatch, capfd):
     message = str(error.value)
     first = "by SavedModel: op is neither a custom op nor a flex op; cause in convert_saved"
     assert first in message
+    assert "by SavedModel with a batch of 1: " in message
     assert "by frozen graph: " in message
     assert message.endswith("cause in convert_graph")
     assert "\n" not in message
@@ -87,11 +103,11 @@ def test_crash_of_the_converter_is_one_line_and_leaves_nothing(monkeypatch, tmp_
 
 def test_crash_on_kernels_that_are_too_large_names_them(monkeypatch):
     planted_worker(monkeypatch, "import os; os.abort()")
-    monkeypatch.setattr(convert.conversion, "MAX_FOLDED_WEIGHTS", 36 * 48 - 1)
+    monkeypatch.setattr(sys.modules["convert.conversion"], "MAX_FOLDED_WEIGHTS", 36 * 48 - 1)
     with pytest.raises(
         ConversionError, match=r"SIGABRT\); it cannot take .*, as dense_1, dense_2 "
     ):
-        convert_model(mlp(), rewrites=False)
+        convert_model(mlp())
 
 
 @pytest.mark.slow
@@ -108,7 +124,7 @@ def test_frozen_graph_counts_when_the_saved_model_fails(monkeypatch):
 
     model = mlp()
     expected = convert_with_lce(model)
-    monkeypatch.setattr(convert.runtimes.lce, "_saved_model", fail)
+    monkeypatch.setattr(lce_module, "_saved_model", fail)
     inputs = [images(3)]
     np.testing.assert_array_equal(
         LceInterpreter(convert_with_lce(model)).run(inputs)[0],
@@ -133,7 +149,7 @@ def test_operator_that_nothing_runs_is_named():
         convert_model(keras.Model(image, Incomplete()(image)))
 
 
-def test_interpreter_tells_why_it_refuses_a_file():
+def test_interpreter_says_why_it_refuses_a_file():
     content = bytearray(convert_with_lce(mlp()))
     # Another name for the operator: the interpreter does not know it.
     position = content.index(b"LceQuantize")

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import convert.verification.verify_file
 from convert.__main__ import main
 from convert.conversion import convert_model
 from convert.errors import ConversionError
+from convert.keras_model.samples import Samples
 from convert.runtimes.lce import LceInterpreter
 from convert.runtimes.litert import running_on_delegate, usable_delegate
 from convert.tflite.graph import Graph
-from convert.verification import verify
+from convert.verification import verify, verify_file
 from onebit.keras import keras, lq
 from tests.convert.models import BINARY, images, mlp, randomise
 
@@ -30,7 +30,8 @@ def content(model):
 
 
 def test_delegate_is_compared_bit_by_bit(model, content, delegate):
-    result = verify(model, content, [images(100)], np.zeros(100, np.int64), "test")
+    samples = Samples([images(100)], np.zeros(100, np.int64), "test")
+    result = verify(model, content, samples)
     assert result.delegate is not None
     assert (result.delegate.verdict, result.delegate.samples) == ("exact", 100)
     assert result.delegate.compared_layers == ["dense_2", "dense_3", "dense_4"]
@@ -72,7 +73,7 @@ def with_shifted_threshold(content):
 def _wrong_delegate(delegate, monkeypatch):
     """A delegate that computes with other thresholds than the file has."""
     monkeypatch.setattr(
-        convert.verification.verify_file,
+        verify_file,
         "running_on_delegate",
         lambda content, delegate: running_on_delegate(with_shifted_threshold(content), delegate),
     )
@@ -83,7 +84,7 @@ def test_wrong_delegate_is_a_mismatch_at_the_layer_behind_it(model, content):
     result = verify(model, content, [images(100)])
     assert result.verdict == "exact"
     assert result.delegate.verdict == "mismatch"
-    assert {flip.layer for flip in result.delegate.flips} == {"dense_3"}
+    assert {flip.layer for flip in result.delegate.bit_flips} == {"dense_3"}
     assert result.mismatches() == [f"with the delegate: {result.delegate.summary()}"]
 
 
@@ -100,7 +101,7 @@ def test_wrong_delegate_fails_the_command_and_nothing_is_written(model, tmp_path
     assert CliRunner().invoke(main, [*arguments, "--no-delegate"]).exit_code == 0
 
 
-def test_command_tells_the_verdict_with_the_delegate(model, content, delegate, tmp_path):
+def test_command_prints_the_verdict_with_the_delegate(model, content, delegate, tmp_path):
     model.save(tmp_path / "m.keras")
     (tmp_path / "m.tflite").write_bytes(content)
     command = ["verify", str(tmp_path / "m.keras"), str(tmp_path / "m.tflite")]
@@ -109,14 +110,14 @@ def test_command_tells_the_verdict_with_the_delegate(model, content, delegate, t
     assert lines[1].endswith("): exact")
 
 
-def test_missing_delegate_is_reported_with_a_hint(model, content):
+def test_missing_delegate_is_reported_with_the_fix(model, content):
     result = verify(model, content, [images(2)])
     assert result.delegate is None
     assert "it is not there; in a checkout run `make delegate`" in result.delegate_skipped
     assert result.mismatches() == []
 
 
-def test_missing_litert_is_told(model, content, monkeypatch):
+def test_missing_litert_is_reported(model, content, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert verify(model, content, [images(2)]).delegate_skipped == "ai-edge-litert is not installed"
 
@@ -131,7 +132,7 @@ def test_no_library_is_refused_in_one_line(model, content, monkeypatch, tmp_path
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
-def test_crashing_delegate_is_told_and_does_no_harm(model, content, monkeypatch, tmp_path):
+def test_crashing_delegate_is_reported_and_does_no_harm(model, content, monkeypatch, tmp_path):
     source, library = tmp_path / "crash.c", tmp_path / "crash.so"
     source.write_text(
         "#include <stdlib.h>\n"
@@ -145,7 +146,7 @@ def test_crashing_delegate_is_told_and_does_no_harm(model, content, monkeypatch,
     assert "its process was ended by SIGABRT" in result.delegate_skipped
 
 
-def test_delegate_that_dies_in_between_is_told(content, delegate):
+def test_delegate_that_dies_in_between_is_reported(content, delegate):
     with running_on_delegate(content, usable_delegate()[0]) as interpreter:
         interpreter.run([images(2)])
         interpreter._process.terminate()

@@ -124,7 +124,7 @@ def duplicated(graph):
             if value is not None and graph.consumers(index)[0] is not op:
                 inputs[position] = graph.add_constant(f"copy_{copies}", value)
                 copies += 1
-        op.inputs = np.array(inputs, np.int32)
+        graph.set_inputs(op, inputs)
     return copies
 
 

@@ -59,7 +59,7 @@ def test_saved_model_without_keras_is_refused(tmp_path):
         load_model(tmp_path / "doubling")
 
 
-def test_keras_3_file_names_its_version_and_the_mend(tmp_path):
+def test_keras_3_file_names_its_version_and_the_fix(tmp_path):
     path = tmp_path / "model.keras"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata.json", json.dumps({"keras_version": "3.12.4"}))
@@ -87,9 +87,9 @@ def test_truncated_h5_is_one_line(model, tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_weights_alone_are_told_from_a_model(model, tmp_path):
+def test_weights_only_are_not_taken_for_a_model(model, tmp_path):
     model.save_weights(tmp_path / "model.h5")
-    with pytest.raises(SourceError, match="holds weights alone"):
+    with pytest.raises(SourceError, match="holds weights only"):
         load_model(tmp_path / "model.h5")
 
 

@@ -50,6 +50,7 @@ def test_accuracy_counts_labels(model, conversion):
     labels = model.predict(inputs, verbose=0).argmax(-1)
     labels[:50] = (labels[:50] + 1) % 10
     result = verify(model, conversion.tflite, [inputs], labels, "test")
+    assert result == verify(model, conversion.tflite, Samples([inputs], labels, "test"))
     assert result.accuracy_keras == result.accuracy_file == 0.75
     assert result.split == "test"
 
@@ -81,8 +82,8 @@ def test_planted_error_is_a_mismatch_at_the_layer_behind_it(model, conversion, e
     result = verify(model, broken, [images(SAMPLES)])
     assert result.verdict == "mismatch"
     assert result.unexplained_samples > SAMPLES / 10
-    assert {flip.layer for flip in result.flips} == {layer}
-    assert result.flips[0].margin > result.flips[0].tolerance
+    assert {flip.layer for flip in result.bit_flips} == {layer}
+    assert result.bit_flips[0].margin > result.bit_flips[0].tolerance
 
 
 def test_wrong_multiplier_of_the_last_layer_is_a_mismatch(model, conversion):
@@ -105,8 +106,8 @@ def test_pre_activations_within_rounding_of_the_threshold_are_flips_not_a_mismat
     assert result.verdict == "rounding flips"
     assert 0 < result.flipped_samples < 100
     assert result.summary() == f"rounding flips ({result.flipped_samples} of 200)"
-    assert {flip.layer for flip in result.flips} == {"dense_2"}
-    assert all(flip.margin <= flip.tolerance for flip in result.flips)
+    assert {flip.layer for flip in result.bit_flips} == {"dense_2"}
+    assert all(flip.margin <= flip.tolerance for flip in result.bit_flips)
 
 
 class Threshold(lq.quantizers.Quantizer):
@@ -145,15 +146,15 @@ def test_thresholds_other_than_zero_are_exact():
     assert result.compared_layers == ["conv_1", "conv_2", "conv_3"]
 
 
-def test_threshold_shifted_by_little_is_told_from_rounding():
+def test_threshold_shifted_by_little_is_not_taken_for_rounding():
     # The file is that of a model with thresholds 1 % larger: bits flip near them, not near 0.
     model = conv_net([Threshold(THRESHOLDS), "ste_sign"])
     shifted = conv_net([Threshold(1.01 * THRESHOLDS), "ste_sign"])
     result = verify(model, convert_model(shifted).tflite, [images(40, (6, 6, 32))])
     assert result.verdict == "mismatch"
-    assert {flip.layer for flip in result.flips} == {"conv_1"}
+    assert {flip.layer for flip in result.bit_flips} == {"conv_1"}
     # β is at most 2 in size, so no flipped number is further than 0.02 from it.
-    assert max(flip.margin for flip in result.flips) <= 0.02 * (1 + 1e-5)
+    assert max(flip.margin for flip in result.bit_flips) <= 0.02 * (1 + 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_wrong_multiplier_in_the_middle_is_found_at_the_next_layer():
     assert verify(model, content, [images(20, (6, 6, 32))]).verdict != "mismatch"
     result = verify(model, changed(content, scale), [images(20, (6, 6, 32))])
     assert result.verdict == "mismatch"
-    assert {flip.layer for flip in result.flips} == {"conv_2"}
+    assert {flip.layer for flip in result.bit_flips} == {"conv_2"}
 
 
 def nested_and_shared():
@@ -220,7 +221,7 @@ def test_errors_before_shared_layers_and_separate_signs_are_located(position, la
     content = changed(convert_model(model).tflite, flip)
     result = verify(model, content, [images(30, (32,))])
     assert result.verdict == "mismatch"
-    assert {flip.layer for flip in result.flips} == {layer}
+    assert {flip.layer for flip in result.bit_flips} == {layer}
 
 
 def dorefa_net():
@@ -256,7 +257,7 @@ def test_error_before_a_layer_of_several_bits_is_located():
     content = changed(convert_model(model).tflite, shift)
     result = verify(model, content, [images(20, (8, 8, 16))])
     assert result.verdict == "mismatch"
-    assert {flip.layer for flip in result.flips} == {"conv_2"}
+    assert {flip.layer for flip in result.bit_flips} == {"conv_2"}
 
 
 def test_lce_takes_ternary_inputs_for_signs_and_the_verification_finds_it():

@@ -12,8 +12,6 @@ The result is not rounded to 8 bits in between, and shorter.
 import copy
 from typing import Any
 
-import numpy as np
-
 from convert.int8.select_ops import MOVES
 from convert.tflite.graph import Graph
 
@@ -46,8 +44,8 @@ def cancel_requantize_pairs(graph: Graph) -> list[str]:
             target = output
             if move is not moves[-1]:
                 target = graph.add_tensor(f"{graph.tensor_name(output)}/moved", shape)
-            step.inputs = np.array([source, *graph.inputs(move)[1:]], np.int32)
-            step.outputs = np.array([target], np.int32)
+            graph.set_inputs(step, [source, *graph.inputs(move)[1:]])
+            graph.set_outputs(step, [target])
             floats.append(step)
             source = target
         graph.replace_op(op, floats)

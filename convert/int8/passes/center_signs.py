@@ -44,7 +44,7 @@ def center_signs(graph: Graph) -> list[str]:
         constant = graph.add_constant(name, lowered)
         old = graph.subgraph.tensors[graph.inputs(op)[2]].quantization
         graph.subgraph.tensors[constant].quantization = old
-        op.inputs = np.array([*graph.inputs(op)[:2], constant], np.int32)
+        graph.set_inputs(op, [*graph.inputs(op)[:2], constant])
         changed.append(graph.tensor_name(output))
     return changed
 

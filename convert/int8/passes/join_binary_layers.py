@@ -12,12 +12,9 @@ The first is exact: a number is negative when its integer is below the zero poin
 
 from typing import Any
 
-import numpy as np
-
-from convert.tflite.filters import binary_filter_shape
+from convert.tflite.filters import is_zero_padded
 from convert.tflite.graph import Graph
 
-_SAME = 0
 _MAX_STEP_ERROR = 2.0**-23
 """1/127 as float32 is off by up to 2^-24, and 127 times that by a rounding more."""
 
@@ -34,7 +31,7 @@ def join_binary_layers(graph: Graph) -> list[str]:
             above = graph.producer(graph.inputs(op)[0])
             if above is not None and graph.op_name(above) == "DEQUANTIZE":
                 changed.append(graph.tensor_name(graph.inputs(op)[0]))
-                op.inputs = np.array(graph.inputs(above), np.int32)
+                graph.set_inputs(op, graph.inputs(above))
         elif graph.op_name(op) in ("LceBconv2d", "LceDequantize"):
             name = _give_int8(graph, op)
             if name is not None:
@@ -58,13 +55,11 @@ def _give_int8(graph: Graph, op: Any) -> str | None:
         if other.scale[0] != first.scale[0] or other.zeroPoint[0] != first.zeroPoint[0]:
             return None
     if graph.op_name(op) == "LceBconv2d":
-        options = graph.custom_options(op)
-        one_tap = binary_filter_shape(graph, op)[1:3] == [1, 1]
-        if options.get("padding") == _SAME and options.get("pad_values") == 0 and not one_tap:
+        if is_zero_padded(graph, op):
             return None
     elif abs(127 * float(first.scale[0]) - 1) > _MAX_STEP_ERROR or first.zeroPoint[0] != 0:
         return None
-    op.outputs = np.array([targets[0]], np.int32)
+    graph.set_outputs(op, [targets[0]])
     for reader in readers:
         graph.replace_op(reader, [])
     for target in targets[1:]:

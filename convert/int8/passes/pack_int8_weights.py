@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from convert.passes.pack_binary_weights import packed_shape
-from convert.tflite.filters import FILTERED
-from convert.tflite.graph import INT8, Graph, schema
+from convert.tflite.graph import FILTERED, INT8, Graph, schema
 from onebit import bits
 
 _GRAPH_BYTES = 640
@@ -42,7 +41,7 @@ def pack_int8_weights(graph: Graph) -> list[str]:
         if words.nbytes + _GRAPH_BYTES > weights.nbytes:
             continue
         unpacked, steps = _unpacking(graph, index, words, list(weights.shape))
-        op.inputs = np.array([unpacked if i == index else i for i in graph.inputs(op)], np.int32)
+        graph.set_inputs(op, [unpacked if i == index else i for i in graph.inputs(op)])
         graph.replace_op(op, [*steps, op])
         changed.append(graph.tensor_name(graph.outputs(op)[0]))
     return changed

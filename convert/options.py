@@ -1,0 +1,145 @@
+"""The command line's groups of options, each a dataclass. Imports no TensorFlow, for `--help`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from onebit.cli import grouped, options
+from onebit.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How to load a model."""
+
+    custom_objects: Path | None
+    allow_code: bool
+
+
+@dataclass(frozen=True)
+class Verifying:
+    """How to compare a file with Keras."""
+
+    sample_count: int
+    verify_data: Path | None
+    with_delegate: bool
+
+
+@dataclass(frozen=True)
+class Quantizing:
+    """How to make float layers int8."""
+
+    int8: bool
+    representative_data: Path | None
+    representative_samples: int
+    io: str
+    int8_ranges: str
+    int8_scope: str
+
+    def check(self) -> None:
+        """Refuses options that need others.
+
+        Raises:
+            UsageError: One is missing.
+        """
+        if self.int8 != (self.representative_data is not None):
+            raise UsageError("--int8 and --representative-data need each other")
+        changed = {
+            "--representative-samples": self.representative_samples != REPRESENTATIVE_SAMPLES,
+            "--io": self.io != "float",
+            "--int8-ranges": self.int8_ranges != "mse",
+            "--int8-scope": self.int8_scope != "layers",
+        }
+        alone = [option for option, given in changed.items() if given]
+        if not self.int8 and alone:
+            raise UsageError(f"{alone[0]} needs --int8")
+
+
+REPRESENTATIVE_SAMPLES = 200
+
+loading_options = options(
+    click.option(
+        "--custom-objects",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Python file that defines the model's own classes and functions; it is run.",
+    ),
+    click.option(
+        "--allow-code",
+        is_flag=True,
+        help="Run Python code stored in the model file (Lambda layers, lambdas).",
+    ),
+    grouped("loading", Loading),
+)
+
+verifying_options = options(
+    click.option(
+        "--samples",
+        "sample_count",
+        default=1000,
+        show_default=True,
+        type=click.IntRange(min=0),
+        help="Maximum number of samples to compare the file with Keras on; 0 skips the comparison.",
+    ),
+    click.option(
+        "--verify-data",
+        type=click.Path(path_type=Path),
+        help="Samples to compare on: a run folder, its card.json, or an .npz file with `inputs` "
+        "preprocessed as in training (for several inputs, one array per input name) and "
+        "optional `labels`.  [default: the run's test split, else random inputs]",
+    ),
+    click.option(
+        "--delegate/--no-delegate",
+        "with_delegate",
+        default=True,
+        show_default=True,
+        help="Also compare stock LiteRT with Onebit's delegate, if it is installed.",
+    ),
+    grouped("verifying", Verifying),
+)
+
+quantizing_options = options(
+    click.option("--int8", is_flag=True, help="Make float layers int8; binary layers stay binary."),
+    click.option(
+        "--representative-data",
+        type=click.Path(path_type=Path),
+        help="Samples to learn the int8 ranges from: an .npz file with `inputs`, or a run folder "
+        "or its card.json, whose training data are used.",
+    ),
+    click.option(
+        "--representative-samples",
+        default=REPRESENTATIVE_SAMPLES,
+        show_default=True,
+        type=click.IntRange(min=1),
+        help="Maximum number of samples to learn the ranges from.",
+    ),
+    click.option(
+        "--io",
+        type=click.Choice(["float", "int8"]),
+        default="float",
+        show_default=True,
+        help="Type of the file's inputs and outputs.",
+    ),
+    click.option(
+        "--int8-ranges",
+        type=click.Choice(["mse", "minmax", "percentile"]),
+        default="mse",
+        show_default=True,
+        help="How to choose the int8 ranges.",
+    ),
+    click.option(
+        "--int8-scope",
+        type=click.Choice(["layers", "all"]),
+        default="layers",
+        show_default=True,
+        help="Which operators become int8: layers with real weights, or all that can, including "
+        "sums of binary layers and layers with packed ±1 weights.",
+    ),
+    grouped("quantizing", Quantizing),
+)
+
+force_option = click.option(
+    "--force",
+    is_flag=True,
+    help="Overwrite the output even if it is a file that Onebit did not write.",
+)
