@@ -67,7 +67,7 @@ loading_options = options(
     click.option(
         "--allow-code",
         is_flag=True,
-        help="Run Python code stored in the model file (Lambda layers, lambdas).",
+        help="Run Python code stored in the model file, as that of Lambda layers.",
     ),
     grouped("loading", Loading),
 )

@@ -44,7 +44,7 @@ _FLOATS = ("FLOAT16", "FLOAT32", "FLOAT64", "BFLOAT16")
 
 @dataclass
 class Charged:
-    """What the layers that were described so far account for.
+    """The constants and operators that the layers described so far account for.
 
     Attributes:
         buffers: The constants whose bytes a layer has been charged with.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from convert.passes.pack_binary_weights import packing_scales
 from convert.report import Kind, Reason
 from convert.tflite.filters import constants_behind, stored_filter
-from convert.tflite.graph import FILTERED, INT32, Graph
+from convert.tflite.graph import FILTERED, INT32, Graph, schema
 from convert.tflite.scales import channels_first, has_binary_rows
 
 _USE_SIGN = 'binarise the inputs with a Larq sign such as input_quantizer="ste_sign"'
@@ -258,10 +258,20 @@ def _broken_rule(
     if group_channels != graph.shape(graph.data_input(op))[-1] and group_channels % 32:
         reason = f"{group_channels} channels per group: LCE needs 32 or a multiple"
         return Reason.FEW_CHANNELS_PER_GROUP, reason, "take fewer groups or more channels"
+    if _pads_itself(graph, op):
+        # LCE takes a layer's own zeros; these came from an operator that is part of it by now.
+        reason = "zeros are added between its sign and it, and a bit is -1 or +1"
+        return Reason.ZEROS_BETWEEN, reason, _PAD_ONES
     if origin.moved is not None:
         reason = f"a {origin.moved} stands between its sign and it"
         return Reason.MOVED, reason, remedies.rewrite if _is_1d(graph, op) else _OWN_SIGN
     return Reason.NOT_TAKEN, "its inputs are binary, but LCE did not take it", None
+
+
+def _pads_itself(graph: Graph, op: Any) -> bool:
+    """Whether a CONV_2D adds zeros at its border."""
+    taps = graph.shape(graph.inputs(op)[1])[1:3]
+    return op.builtinOptions.padding == schema.Padding.SAME and taps != [1, 1]
 
 
 def _is_1d(graph: Graph, op: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The layers of a file: walks a `.tflite` file, all subgraphs of it, and tells binary from float.
+"""The layers of a `.tflite` file, in all its subgraphs, and which of them are binary.
 
 Every operator with weights is listed. Those that this module knows by name come with their filters
 and multiply-accumulates; any other that reads constants is listed with these, so that no weight of

@@ -68,7 +68,7 @@ def quantize(graph: Graph, settings: Int8) -> Quantized:
         check_choice("without_passes", name, [step.__name__ for step in INT8_PASSES])
     warnings = check_inputs(settings.inputs)
     fired = {"cancel_quantize_pairs": cancel_quantize_pairs(graph)}
-    # Layers whose weights are packed before are no constants to the quantizer, which leaves them.
+    # To the quantizer, weights that are packed before are not constants, and it leaves them.
     fired["pack_binary_weights"] = pack_binary_weights(
         graph, only_if=None if settings.scope == "layers" else lambda s: not s.fits_int8
     )

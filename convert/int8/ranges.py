@@ -71,7 +71,7 @@ def best_range(histogram: Histogram) -> tuple[tuple[float, float], float]:
 
 
 def mean_square_error(histogram: Histogram, low: float, high: float) -> float:
-    """What quantizing to [low, high] costs: the rounding inside, and what is cut off outside."""
+    """The error of quantizing to [low, high]: rounding inside, cutting off outside."""
     step = (high - low) / (LEVELS - 1)
     centers = histogram.centers
     cut = np.maximum(low - centers, 0) + np.maximum(centers - high, 0)

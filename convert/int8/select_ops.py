@@ -55,13 +55,13 @@ AROUND = (
 
 @dataclass(frozen=True)
 class Selection:
-    """What becomes int8.
+    """The tensors that become int8, and operators that do not.
 
     Attributes:
         groups: The tensors that get a range, in groups that hold the same numbers.
-        kept: The operators in `AROUND` that stay float. The quantizer has to be told: it knows the
-            range of probabilities without samples, and gives the inputs of poolings and the like
-            the range of their outputs.
+        kept: The operators in `AROUND` that stay float. The quantizer needs their names, for it
+            knows the range of probabilities without samples, and gives the inputs of poolings and
+            the like the range of their outputs.
     """
 
     groups: list[list[int]]

@@ -15,7 +15,9 @@ from convert.errors import SourceError
 from onebit.errors import first_line
 from onebit.keras import keras
 
-_LAMBDA = r'"class_name"\s*:\s*"(?:(?:[\w.>]*[.>])?Lambda|__lambda__)"'
+_LAMBDA = r'"class_name"\s*:\s*"(?:[\w.>]*[.>])?Lambda"'
+_TRAINING_ONLY = ("_initializer", "_regularizer", "_constraint")
+"""Ends of the names of arguments that decide nothing at inference."""
 _OTHER_FORMATS = {
     ".onnx": "Onebit converts Keras models; ONNX files cannot be read",
     ".pt": "Onebit converts Keras models; PyTorch files cannot be read",
@@ -32,8 +34,7 @@ def load_model(
     Args:
         path: The file or folder.
         custom_objects: Classes and functions by the names that the file uses.
-        allow_code: Whether to allow Lambda layers and lambdas, which execute Python code from the
-            file.
+        allow_code: Whether to allow Lambda layers, which execute Python code from the file.
 
     Raises:
         SourceError: There is no such model, or it cannot be loaded; the message has the fix.
@@ -45,13 +46,14 @@ def load_model(
     _check_kind(path)
     config = _stored_config(path)
     if not allow_code and re.search(_LAMBDA, config):
-        what = "a lambda" if "__lambda__" in config else "a Lambda layer"
         raise SourceError(
-            f"{path} has {what}, which runs Python code stored in the file",
+            f"{path} has a Lambda layer, which runs Python code stored in the file",
             hint="if you trust the file, pass --allow-code",
         )
     try:
-        with keras.utils.custom_object_scope(custom_objects or {}):
+        if not path.is_dir():
+            _check_lambdas(path, json.loads(config or "{}"))
+        with keras.utils.custom_object_scope({"__lambda__": _Unused, **(custom_objects or {})}):
             if zipfile.is_zipfile(path):
                 unknown = _unknown_object(json.loads(config))
                 if unknown is not None:
@@ -179,13 +181,42 @@ def _unknown_object(config: Any) -> str | None:
     return next(filter(None, map(_unknown_object, config.values())), None)
 
 
+class _Unused:
+    """A stand-in for lambdas that only training calls: none of their code runs."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> keras.initializers.Initializer:
+        """An initializer; regularizers and constraints are not called here."""
+        return keras.initializers.Zeros()
+
+
+def _check_lambdas(path: Path, config: Any) -> None:
+    """Refuses lambdas that inference needs, since Keras 2 stores them but cannot load them.
+
+    Raises:
+        SourceError: There is one.
+    """
+    if isinstance(config, list):
+        for value in config:
+            _check_lambdas(path, value)
+    if not isinstance(config, dict):
+        return
+    for key, value in config.items():
+        # Of an activation, only the lambda's code, defaults and closure are stored.
+        stored = isinstance(value, dict) and value.keys() == {"value"}
+        stored = stored and key.endswith("activation")
+        named = isinstance(value, dict) and value.get("class_name") == "__lambda__"
+        if stored or (named and not key.endswith(_TRAINING_ONLY)):
+            raise SourceError(
+                f"{path} has a lambda as {key} of {config.get('name')}, which Keras 2 cannot load",
+                hint="give the function a name with def, register it "
+                "(keras.utils.register_keras_serializable), and save the model again, or save it "
+                "as a SavedModel",
+            )
+        _check_lambdas(path, value)
+
+
 def _unknown_error(path: Path, name: str) -> SourceError:
-    if "lambda" in name:
-        return SourceError(
-            f"{path} uses a lambda, which its format does not hold",
-            hint="give the function a name with def, register it "
-            "(keras.utils.register_keras_serializable), and save the model again",
-        )
     return SourceError(
         f"{path} uses the custom object {name}, which is unknown here",
         hint="pass --custom-objects FILE.py, a Python file that defines it",

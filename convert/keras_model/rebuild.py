@@ -191,13 +191,14 @@ def _again(layer: keras.layers.Layer) -> Replaced:
 
 def _restore(new: Replaced) -> None:
     """Gives a built layer its weights and state."""
+    old = new.like or new.layer
     try:
         if new.like is not None:
             copy_state(new.like, new.layer, new.except_for)
         new.layer.set_weights(new.weights)
     except (UnknownStateError, ValueError) as error:
         raise CannotRebuildError(
-            f"layer {new.layer.name} ({type(new.layer).__name__}) holds state that cannot be "
-            f"copied: {first_line(error)}",
+            f"layer {old.name} ({type(old).__name__}) holds state that cannot be copied: "
+            f"{first_line(error)}",
             hint="set what it holds by its constructor, to have the model rewritten",
         ) from error

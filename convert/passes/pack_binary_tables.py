@@ -19,7 +19,7 @@ from convert.tflite.scales import has_binary_rows, row_scales
 from onebit import bits
 
 _GRAPH_BYTES = 1024
-"""What the further operators and tensors take in the file, rounded up: 700 were measured."""
+"""Bytes of the further operators and tensors in the file, rounded up: 700 were measured."""
 
 
 def pack_binary_tables(graph: Graph) -> list[str]:
@@ -61,7 +61,7 @@ def pack_binary_tables(graph: Graph) -> list[str]:
 
 
 def table_bytes(table: NDArray[np.float32]) -> int:
-    """What a table of ±r takes when packed: its bits, and its scales where they are not all 1."""
+    """Bytes of a packed table of ±r: its bits, and its scales where they are not all 1."""
     rows, channels = table.shape
     return 4 * rows * (bits.packed_length(channels) + int((row_scales(table) != 1).any()))
 

@@ -36,7 +36,7 @@ from convert.tflite.scales import (
 from onebit import bits
 
 _GRAPH_BYTES = 512
-"""What the operators and tensors of a packed filter take in the file: 430 to 440 were measured."""
+"""Bytes of the operators and tensors of a packed filter in the file: 430 to 440 were measured."""
 
 # MUL and ADD can fuse only these.
 _ACTIVATIONS = (
@@ -137,7 +137,7 @@ def _words(shape: list[int]) -> int:
 
 
 def packed_bytes(shape: tuple[int, ...], scales: Scales) -> int:
-    """What a filter and its scales take when packed."""
+    """Bytes of a packed filter and its scales."""
     filter_bytes = bits.WORD_BITS // 8 * _words(packed_shape(shape))
     if scales.columns is not None:
         return filter_bytes + 4 * (len(scales.rows) + len(scales.columns))

@@ -63,7 +63,7 @@ def convert_with_lce(model: keras.Model) -> bytes:
         with tempfile.TemporaryDirectory(prefix="onebit-") as folder:
             exported = _Exported(model, signature, batch)
             try:
-                with warnings.catch_warnings(), held_stderr(), _loops_for_lstms(model):
+                with warnings.catch_warnings(), held_stderr(), _recurrent_layers_as_loops(model):
                     warnings.simplefilter("ignore")
                     function, arguments = prepare(exported, Path(folder))
                 content = _run_converter(function, arguments, Path(folder))
@@ -90,7 +90,7 @@ class _CrashError(Exception):
 class _Exported:
     """A model as a function of flat inputs, in Keras' order, to a dict of its outputs.
 
-    Inputs and outputs are numbered, so that they can be told apart whatever their names.
+    Inputs and outputs are numbered, which identifies them whatever their names.
 
     Args:
         model: The model.
@@ -133,18 +133,18 @@ def _ways(model: keras.Model, signature: Signature) -> Iterator[tuple[str, _Prep
 
 
 @contextlib.contextmanager
-def _loops_for_lstms(model: keras.Model) -> Iterator[None]:
-    """While the block traces a model, its LSTMs are loops over their steps.
+def _recurrent_layers_as_loops(model: keras.Model) -> Iterator[None]:
+    """While the block traces a model, its LSTMs and GRUs are plain loops over their steps.
 
-    Else the converter fuses each into one operator, and makes two errors: hidden state and cell
-    state share one tensor, and they keep their values from one inference to the next, where Keras
-    begins at zero.
+    Else the converter fuses each LSTM into one operator, and makes two errors: hidden state and
+    cell state share one tensor, and they keep their values from one inference to the next, where
+    Keras begins at zero. Of a GRU's loop it loses the layer's name.
     """
     switch = "_could_use_gpu_kernel"  # which Keras computes once, in the constructor
     layers = [
         layer
         for layer in model.submodules
-        if isinstance(layer, keras.layers.LSTM) and getattr(layer, switch, False)
+        if isinstance(layer, keras.layers.GRU | keras.layers.LSTM) and getattr(layer, switch, False)
     ]
     for layer in layers:
         setattr(layer, switch, False)

@@ -214,7 +214,7 @@ class Graph:
     def buffer_bytes(self, index: int) -> int:
         """How many bytes a tensor's constant takes; 0 for a computed tensor."""
         buffer = self.model.buffers[self.subgraph.tensors[index].buffer]
-        # The constants of files over 2 GB lie behind the flatbuffer, where only their size is told.
+        # The constants of files over 2 GB lie behind the flatbuffer, which has only their sizes.
         return buffer.size if buffer.data is None else len(buffer.data)
 
     def is_constant(self, index: int) -> bool:

@@ -138,7 +138,7 @@ def _pairs(reference: Graph, graph: Graph) -> list[tuple[int, int]]:
 def _by_name(graph: Graph, types: Sequence[int]) -> dict[tuple[str, int], int]:
     found = defaultdict(list)
     for op in graph.operators:
-        # The quantizer moves reshapes and gives their names to others; filters are no activations.
+        # The quantizer moves reshapes and gives their names to others; filters are not activations.
         name = graph.op_name(op)
         if name in (*MOVES, "QUANTIZE", "DEQUANTIZE") or _reads_constants_alone(graph, op):
             continue

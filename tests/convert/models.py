@@ -73,7 +73,7 @@ def mlp(
 
 
 def mlp_in_numpy(model: keras.Model, images: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What `mlp` without biases and activations computes, in float64 and without Keras."""
+    """Outputs of `mlp` without biases and activations, computed in float64 and without Keras."""
     x = images.reshape(len(images), -1).astype(np.float64)
     for layer in model.layers:
         if isinstance(layer, lq.layers.QuantDense):

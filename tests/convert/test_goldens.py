@@ -1,6 +1,6 @@
 """The graph before and after each pass, and the model before and after each rewrite, as text.
 
-`pytest tests/convert/test_goldens.py --regenerate-goldens` writes `golden/*.txt` anew. That the two
+`pytest tests/convert/test_goldens.py --regenerate-goldens` writes `golden/*.txt`. That the two
 compute the same, and where a step must not fire, is tested beside each pass and rewrite.
 """
 

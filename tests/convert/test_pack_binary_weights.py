@@ -245,7 +245,7 @@ def test_products_of_scales_are_found_and_real_weights_are_not():
     assert row_and_column_scales(generator.normal(size=(40, 50)).astype(np.float32)) is None
     weights[3, 4] *= 1 + 2.0**-20
     assert row_and_column_scales(weights) is None
-    weights[3, 4] = 0  # a zero in a row and a column of others is no sign
+    weights[3, 4] = 0  # a zero in a row and a column of others is not a sign
     assert row_and_column_scales(weights) is None
 
 

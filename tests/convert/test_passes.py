@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convert.passes import run_passes
+from convert.passes import PASSES, run_passes
 from convert.passes.cancel_quantize_pairs import cancel_quantize_pairs
 from convert.passes.drop_unused import drop_unused
 from convert.passes.merge_equal_constants import merge_equal_constants
@@ -178,3 +178,15 @@ def test_all_passes_twice_change_no_more_than_once():
     graph = Graph.from_bytes(convert_with_lce(rewrite(flattened_signs(64)).model))
     run_passes(graph)
     assert run_passes(graph) == {}
+
+
+def test_index_of_a_graph_follows_every_change():
+    """Producers and consumers are those that a search through all operators finds."""
+    graph = Graph.from_bytes(convert_with_lce(rewrite(shared_layer()).model))
+    for step in PASSES:
+        for index in range(len(graph.subgraph.tensors)):
+            readers = [op for op in graph.operators if index in graph.inputs(op)]
+            writers = [op for op in graph.operators if index in graph.outputs(op)]
+            assert graph.consumers(index) == readers
+            assert graph.producer(index) == (writers[0] if writers else None)
+        step(graph)

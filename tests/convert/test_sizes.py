@@ -1,4 +1,4 @@
-"""What the whole way through makes of the families, at the sizes that papers give them."""
+"""Sizes of the converted families, built as large as in their papers."""
 
 import numpy as np
 import pytest

@@ -1,15 +1,16 @@
 import json
 import zipfile
 
+import h5py
 import pytest
 
 from convert.errors import SourceError
 from convert.keras_model.loading import load_custom_objects, load_model
-from onebit.keras import keras, tf
+from onebit.keras import keras, lq, tf
 from tests.convert.models import images, mlp
 
 CUSTOM_LAYER = """
-from onebit.keras import keras, tf
+from onebit.keras import keras, lq, tf
 
 
 class Doubled(keras.layers.Layer):
@@ -124,3 +125,55 @@ def test_lambda_layer_runs_only_when_allowed(name, tmp_path):
     inputs = images(2, (3,))
     loaded = load_model(tmp_path / name, allow_code=True)
     assert (loaded(inputs).numpy() == inputs + 1).all()
+
+
+def test_keras_3_h5_file_names_its_version_and_the_fix(tmp_path):
+    path = tmp_path / "model.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["keras_version"] = "3.12.4"
+        file.attrs["model_config"] = "{}"
+    with pytest.raises(SourceError, match=r"Keras 3\.12\.4; Larq needs Keras 2.*tf_keras"):
+        load_model(path)
+
+
+def dense_with(**options):
+    return keras.Sequential([keras.Input((3,)), lq.layers.QuantDense(2, name="dense", **options)])
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+def test_lambdas_that_only_training_needs_are_not_run(name, tmp_path):
+    ran = []
+    model = dense_with(
+        kernel_initializer=lambda shape, dtype=None, **_: ran.append(1) or tf.ones(shape),
+        kernel_regularizer=lambda weights: tf.reduce_sum(weights),
+    )
+    ran.clear()
+    model.save(tmp_path / name)
+    loaded, inputs = load_model(tmp_path / name), images(2, (3,))
+    assert (loaded(inputs).numpy() == model(inputs).numpy()).all()
+    assert ran == []
+
+
+@pytest.mark.parametrize("option", ["activation", "input_quantizer"])
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+def test_lambda_that_inference_needs_is_named_with_the_fix(name, option, tmp_path):
+    dense_with(**{option: lambda x: tf.sign(x + 0.1)}).save(tmp_path / name)
+    with pytest.raises(SourceError, match=f"a lambda as {option} of dense, .*with def"):
+        load_model(tmp_path / name, allow_code=True)
+
+
+def test_saved_model_with_lambdas_loads(tmp_path):
+    model = dense_with(activation=lambda x: 2 * x)
+    model.save(tmp_path / "model", save_format="tf")
+    inputs = images(2, (3,))
+    assert (load_model(tmp_path / "model")(inputs).numpy() == model(inputs).numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("m.onnx", "ONNX"), ("m.pt", "PyTorch"), ("m.tflite", "python -m convert audit")],
+)
+def test_file_of_another_format_is_named(name, hint, tmp_path):
+    (tmp_path / name).write_bytes(b"something else")
+    with pytest.raises(SourceError, match=f"is not a Keras model; .*{hint}"):
+        load_model(tmp_path / name)

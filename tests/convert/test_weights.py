@@ -22,7 +22,7 @@ def layers_of(arrays):
 
 
 def mlp_from(arrays, inputs):
-    """What the packed weights of an MLP compute, by the layout that the documentation tells."""
+    """Outputs of an MLP computed from its packed weights, by the documented layout."""
     x = inputs.reshape(len(inputs), -1).astype(np.float64)
     for layer in layers_of(arrays):
         own = {

@@ -19,7 +19,7 @@ from convert.tflite.graph import FILTERED, INT8, Graph, schema
 from onebit import bits
 
 _GRAPH_BYTES = 640
-"""What the operators and tensors of a packed filter take in the file: 560 to 620 were measured."""
+"""Bytes of the operators and tensors of a packed filter in the file: 560 to 620 were measured."""
 
 
 def pack_int8_weights(graph: Graph) -> list[str]:
