@@ -88,8 +88,8 @@ def model(
 
     \b
     Example:
-      python -m convert model runs/demo/bnn -o bnn.tflite
-      python -m convert model runs/demo/bnn -o bnn.tflite --int8 --representative-data runs/demo/bnn
+      onebit convert model runs/demo/bnn -o bnn.tflite
+      onebit convert model runs/demo/bnn -o bnn.tflite --int8 --representative-data runs/demo/bnn
     """
     quantizing.check()
     _check_outputs(output, header, force)
@@ -144,9 +144,9 @@ def audit(file: Path, fail_if_float: bool, allow: tuple[str, ...], format_: str)
 
     \b
     Example:
-      python -m convert audit bnn.tflite
-      python -m convert audit anything.tflite --format json
-      python -m convert audit bnn.tflite --fail-if-float --allow stem
+      onebit convert audit bnn.tflite
+      onebit convert audit anything.tflite --format json
+      onebit convert audit bnn.tflite --fail-if-float --allow stem
     """
     if allow and not fail_if_float:
         raise UsageError("--allow needs --fail-if-float")
@@ -191,8 +191,8 @@ def verify(source: str, file: Path, verifying: Verifying, loading: Loading, form
 
     \b
     Example:
-      python -m convert verify runs/demo/bnn bnn.tflite
-      python -m convert verify model.keras model.tflite --verify-data samples.npz
+      onebit convert verify runs/demo/bnn bnn.tflite
+      onebit convert verify model.keras model.tflite --verify-data samples.npz
     """
     if verifying.sample_count == 0:
         raise UsageError("--samples 0 leaves nothing to compare")
@@ -230,7 +230,7 @@ def weights(file: Path, output: Path, force: bool) -> None:
 
     \b
     Example:
-      python -m convert weights bnn.tflite -o packed.npz
+      onebit convert weights bnn.tflite -o packed.npz
     """
     require_suffix(output, ".npz")
     require_writable(output)

@@ -22,7 +22,7 @@ _OTHER_FORMATS = {
     ".onnx": "Onebit converts Keras models; ONNX files cannot be read",
     ".pt": "Onebit converts Keras models; PyTorch files cannot be read",
     ".pth": "Onebit converts Keras models; PyTorch files cannot be read",
-    ".tflite": "it is converted already: see `python -m convert audit`",
+    ".tflite": "it is converted already: see `onebit convert audit`",
 }
 
 

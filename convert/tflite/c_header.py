@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-FIRST_LINE = "// Written by `python -m convert`; do not edit."
+FIRST_LINE = "// Written by `onebit convert`; do not edit."
 
 _PER_LINE = 16
 

@@ -171,7 +171,7 @@ def test_saved_model_with_lambdas_loads(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("m.onnx", "ONNX"), ("m.pt", "PyTorch"), ("m.tflite", "python -m convert audit")],
+    [("m.onnx", "ONNX"), ("m.pt", "PyTorch"), ("m.tflite", "onebit convert audit")],
 )
 def test_file_of_another_format_is_named(name, hint, tmp_path):
     (tmp_path / name).write_bytes(b"something else")

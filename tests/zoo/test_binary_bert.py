@@ -133,9 +133,9 @@ def test_text_model_saves_and_loads_to_the_same_output(name, tmp_path):
 
 @pytest.mark.parametrize("name", [name for name in TEXT_MODELS if models.get(name).float_baseline])
 def test_text_twin_has_the_same_layers_and_no_quantizer(name):
-    model, twin = tiny(name), tiny(models.get(name).float_baseline)
+    model, plain = tiny(name), tiny(models.get(name).float_baseline)
     shapes = []
-    for net in (model, twin):
+    for net in (model, plain):
         shapes.append(
             [
                 (layer.name, tuple(weight.shape))
@@ -145,7 +145,7 @@ def test_text_twin_has_the_same_layers_and_no_quantizer(name):
             ]
         )
     assert shapes[0] == shapes[1]
-    for layer in twin.layers:
+    for layer in plain.layers:
         assert not any("quantizer" in key and value for key, value in layer.get_config().items())
 
 
@@ -167,6 +167,6 @@ def test_summary_counts_the_tables_bits_and_attentions_products():
     assert records["add_positions"]["bits"] == 8 * 32 * 32
     assert records["layer_1_attention"]["macs"] == 2 * 8 * 8 * 32
     # A float layer of attention has products, but no weights.
-    twin = {record["layer"]: record for record in layer_records(tiny("bert_tiny"))}
-    assert (twin["layer_1_attention"]["macs"], twin["layer_1_attention"]["bits"]) == (4096, 0)
-    assert twin["token_embedding"]["weight_bits"] == 32
+    plain = {record["layer"]: record for record in layer_records(tiny("bert_tiny"))}
+    assert (plain["layer_1_attention"]["macs"], plain["layer_1_attention"]["bits"]) == (4096, 0)
+    assert plain["token_embedding"]["weight_bits"] == 32

@@ -110,10 +110,10 @@ def test_model_has_the_shape_and_classes_that_it_was_asked_for(name):
 
 @pytest.mark.parametrize("name", [name for name in IMAGE_MODELS if models.get(name).float_baseline])
 def test_twin_has_the_same_shape_and_no_quantizer(name):
-    model, twin = _tiny(name), _tiny(models.get(name).float_baseline)
-    shapes = [[tuple(weight.shape) for weight in net.weights] for net in (model, twin)]
+    model, plain = _tiny(name), _tiny(models.get(name).float_baseline)
+    shapes = [[tuple(weight.shape) for weight in net.weights] for net in (model, plain)]
     assert shapes[0] == shapes[1]
-    assert not any(type(layer).__module__.startswith("larq") for layer in twin.layers)
+    assert not any(type(layer).__module__.startswith("larq") for layer in plain.layers)
 
 
 def _precisions(layer):

@@ -113,7 +113,7 @@ def test_any_image_is_cropped_to_size(shape):
 
 
 def test_random_crops_show_at_least_the_least_area_and_mirror_half_of_the_time():
-    # A ramp tells which part was taken: its slope is the crop's share of the width.
+    # A ramp shows which part was taken: its slope is the crop's share of the width.
     ramp = np.broadcast_to(np.linspace(0, 255, 256, dtype=np.uint8)[None, :, None], (256, 256, 3))
     jpeg = tf.io.encode_jpeg(ramp, quality=100).numpy()
     widths, mirrored = [], 0
