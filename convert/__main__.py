@@ -261,7 +261,9 @@ class _Loaded:
 def _load(source: str, loading: Loading) -> _Loaded:
     import zoo
     from convert.keras_model.loading import load_custom_objects, load_model
+    from onebit.keras import keras
 
+    objects = load_custom_objects(loading.custom_objects) if loading.custom_objects else {}
     if source.startswith("zoo:"):
         name, _, weights = source.removeprefix("zoo:").partition("@")
         if not weights:
@@ -269,8 +271,8 @@ def _load(source: str, loading: Loading) -> _Loaded:
         return _of_run(zoo.load_trained(name, weights))
     path = Path(source)
     if _is_run(path):
-        return _of_run(zoo.load_run(path))
-    objects = load_custom_objects(loading.custom_objects) if loading.custom_objects else None
+        with keras.utils.custom_object_scope(objects):
+            return _of_run(zoo.load_run(path))
     loaded = load_model(path, objects, loading.allow_code)
     return _Loaded(loaded, loaded.name)
 

@@ -35,8 +35,8 @@ FILTERED_3D = ("CONV_3D", "CONV_3D_TRANSPOSE")
 _DATA_INPUT = {"TRANSPOSE_CONV": 2, "CONV_3D_TRANSPOSE": 2, "SPLIT": 1}
 _BIAS_INPUT = {"TRANSPOSE_CONV": 3, "CONV_3D_TRANSPOSE": 3}
 
-# What the reader raises on truncated or scrambled bytes; it checks nothing itself.
-_DAMAGE = (
+# Errors that the reader raises on truncated or scrambled bytes; it checks nothing itself.
+DAMAGE = (
     AttributeError,
     IndexError,
     MemoryError,
@@ -120,7 +120,7 @@ class Graph:
             graph = cls(schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)))
             for subgraph in graph.subgraphs():
                 subgraph._check_references()
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise FlatbufferError(f"{name} is truncated or damaged: convert it again") from error
         return graph
 

@@ -44,6 +44,10 @@ def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
     return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
 
 
+MAX_THREADS = 256
+"""More than any board has cores; thousands would only bring the machine down."""
+
+
 def _counts(ctx: click.Context, parameter: click.Parameter, value: str) -> list[int]:
     """`1,2` as positive whole numbers."""
     try:
@@ -52,6 +56,8 @@ def _counts(ctx: click.Context, parameter: click.Parameter, value: str) -> list[
         counts = []
     if not counts or min(counts) < 1:
         raise click.BadParameter(f"{value!r} is not a list of positive whole numbers such as 1,2")
+    if max(counts) > MAX_THREADS:
+        raise click.BadParameter(f"{max(counts)} threads are more than {MAX_THREADS}, the most")
     return counts
 
 

@@ -1,3 +1,4 @@
+import contextlib
 import json
 
 import numpy as np
@@ -240,3 +241,14 @@ def audited(content):
         return audit(content, "damaged.tflite")
     except FlatbufferError as error:
         return str(error)
+
+
+def test_damaged_bytes_raise_nothing_else():
+    content = convert_with_lce(mlp())
+    generator = np.random.default_rng(11)
+    for _ in range(300):
+        damaged = bytearray(content)
+        for place in generator.integers(len(content), size=3):
+            damaged[place] = generator.integers(256)
+        with contextlib.suppress(FlatbufferError):
+            audit(bytes(damaged))

@@ -239,3 +239,11 @@ def test_help_has_an_example(invoke, command):
     assert result.exit_code == 0
     example = result.stdout.partition("  Example:\n")[2]
     assert example.startswith(f"    onebit edge {command} ")
+
+
+def test_number_of_threads_has_a_bound(tmp_path):
+    file = tmp_path / "x.tflite"
+    file.write_bytes(b"")
+    result = CliRunner().invoke(cli, ["bench", str(file), "--threads", "5000"])
+    assert result.exit_code == 2
+    assert "5000 threads are more than 256" in result.stderr

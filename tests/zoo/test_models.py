@@ -29,6 +29,12 @@ SMALL = {
 BIG = {**TINY, "input_shape": (96, 96, 3), "growth": 8}
 # Its pooling without padding leaves nothing of smaller images.
 WIDE = {"larq_xnor_net": {**BIG, "input_shape": (224, 224, 3)}}
+# A model of small images, registered since, needs no entry here.
+SMALL |= {
+    name: TINY
+    for name in IMAGE_MODELS
+    if name not in SMALL and models.get(name).options["input_shape"][0] < 64
+}
 OPTIONS = {name: {**WIDE, **SMALL}.get(name, BIG) for name in IMAGE_MODELS}
 VARIANTS = {
     "binary_connect_mlp": [{"stochastic": True}],

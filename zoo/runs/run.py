@@ -140,7 +140,8 @@ def load_card(folder: str | Path) -> dict[str, Any]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise OnebitError(f"there is not a run folder {folder}; train one with onebit zoo train")
+        problem = "is not a folder" if folder.exists() else "does not exist"
+        raise OnebitError(f"{folder} {problem}", hint="train a run folder with onebit zoo train")
     if not (folder / CARD).is_file():
         if (folder / CONFIG).is_file():
             command = files.read_json(folder / CONFIG).get("command")
