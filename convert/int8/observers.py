@@ -67,7 +67,7 @@ class TensorReader:
             one = [array[sample : sample + 1] for array in inputs]
             found: dict[int, NDArray[Any]] = dict(zip(self._fed, one, strict=True))
             if self._computed:
-                found |= zip(self._computed, self._interpreter.run(one), strict=True)
+                found |= zip(self._computed, self._interpreter.run_once(one), strict=True)
             yield {index: found[index] for index in self._wanted}
 
 

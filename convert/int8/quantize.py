@@ -67,6 +67,13 @@ def quantize(graph: Graph, settings: Int8) -> Quantized:
     for name in settings.without_passes:
         check_choice("without_passes", name, [step.__name__ for step in INT8_PASSES])
     warnings = check_inputs(settings.inputs)
+    batch = graph.shape(int(graph.subgraph.inputs[0]))[0]
+    if batch != 1:
+        raise ConversionError(
+            f"the model computes with its batch size of {batch}, and int8 takes one sample at a "
+            "time",
+            hint="build it so that it takes any batch size",
+        )
     fired = {"cancel_quantize_pairs": cancel_quantize_pairs(graph)}
     # To the quantizer, weights that are packed before are not constants, and it leaves them.
     fired["pack_binary_weights"] = pack_binary_weights(

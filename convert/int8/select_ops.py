@@ -133,6 +133,13 @@ def _groups_of(graph: Graph) -> list[list[int]]:
         for index in graph.outputs(op):
             if index not in unpacked:
                 put(index, group_of.get(source, index))
+        if graph.op_name(op) == "PACK" and graph.outputs(op)[0] in group_of:
+            # The quantizer gives all of them one range. The output, the first in its group, holds
+            # the numbers of all.
+            (output,) = graph.outputs(op)
+            for index in graph.inputs(op):
+                for member in groups.pop(group_of.get(index, -1), []):
+                    put(member, group_of[output])
     return list(groups.values())
 
 

@@ -319,16 +319,24 @@ class LceInterpreter:
         rows = []
         for start in range(0, count, size):
             batch = [filled(array[start : start + size], size) for array in samples]
-            with held_stderr() as held:
-                try:
-                    rows.append(self._interpreter.interpreter.predict(batch))
-                except RuntimeError as error:
-                    reason = first_line(error)
-                    raise ConversionError(f"LCE's interpreter fails: {held() or reason}") from error
+            rows.append(self.run_once(batch))
             if tick is not None:
                 for _ in batch[0][: count - start]:
                     tick()
         return [joined(column, size, count) for column in zip(*rows, strict=True)]
+
+    def run_once(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[np.generic]]:
+        """The outputs of one inference, for inputs of the file's shapes and types.
+
+        Raises:
+            ConversionError: The interpreter fails.
+        """
+        with held_stderr() as held:
+            try:
+                return self._interpreter.interpreter.predict(list(inputs))
+            except RuntimeError as error:
+                reason = first_line(error)
+                raise ConversionError(f"LCE's interpreter fails: {held() or reason}") from error
 
 
 def joined(batches: Sequence[NDArray[Any]], size: int, count: int) -> NDArray[Any]:

@@ -194,3 +194,23 @@ def test_gate_that_stays_open_is_no_mismatch_in_int8():
     samples = images(64, (16, 16, 3))
     verification = convert_model(model, samples=samples, int8=Int8(samples)).report.verification
     assert (verification.verdict, verification.quantization.faults) == ("quantised", [])
+
+
+def test_attention_heads_of_different_ranges_become_int8():
+    """TensorFlow Lite's quantizer gives all that a PACK joins the range of the first."""
+    x = keras.Input((5, 16))
+    attention = L.MultiHeadAttention(2, 4, name="attention")
+    model = randomise(keras.Model(x, L.Dense(4)(L.Flatten()(attention(x, x)))))
+    kernel, *rest = attention._query_dense.get_weights()
+    kernel[:, 1] *= 8
+    attention._query_dense.set_weights([kernel, *rest])
+    samples = images(64, (5, 16))
+    verification = convert_model(model, int8=Int8(samples), samples=samples).report.verification
+    assert (verification.verdict, verification.quantization.faults) == ("quantised", [])
+
+
+def test_int8_of_a_model_with_a_fixed_batch_is_refused_in_one_line():
+    x = keras.Input((32,), batch_size=4)
+    model = keras.Model(x, tf.reshape(L.Dense(8)(x), [4, 2, 4]))
+    with pytest.raises(ConversionError, match=r"batch size of 4.*takes any batch size"):
+        convert_model(model, int8=Int8(images(40, (32,))))
