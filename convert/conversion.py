@@ -17,7 +17,8 @@ from convert.keras_model.layer_graph import flat_layers
 from convert.keras_model.samples import Arrays, Samples, checked_samples, random_samples
 from convert.outputs import require_own_tflite
 from convert.passes import run_passes
-from convert.report import Layer, Report, Verification, report_path_of
+from convert.report import Layer, Report, Verification
+from convert.report_files import report_path_of
 from convert.rewrites import Rewritten, rewrite
 from convert.rewrites.fix_large_kernels import MAX_FOLDED_WEIGHTS
 from convert.runtimes.lce import VERSION, LceInterpreter, convert_with_lce

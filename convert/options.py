@@ -51,9 +51,9 @@ class Quantizing:
             "--int8-ranges": self.int8_ranges != "mse",
             "--int8-scope": self.int8_scope != "layers",
         }
-        alone = [option for option, given in changed.items() if given]
-        if not self.int8 and alone:
-            raise UsageError(f"{alone[0]} needs --int8")
+        given = [option for option, is_given in changed.items() if is_given]
+        if not self.int8 and given:
+            raise UsageError(f"{given[0]} needs --int8")
 
 
 REPRESENTATIVE_SAMPLES = 200

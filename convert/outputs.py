@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convert.report import read_report, report_path_of
+from convert.report_files import read_report, report_path_of
 from convert.tflite.c_header import FIRST_LINE
 from onebit.errors import OnebitError
 

@@ -22,7 +22,7 @@ def print_layers(layers: list[Layer], title: str) -> None:
     """Prints the table of layers, and below it why they are not binary and how to fix that.
 
     The table fits 80 columns. Sizes that the layers could have are shown where they are smaller.
-    Numbers per channel that stand apart from layers are listed with the reasons only.
+    Numbers per channel that belong to no layer are listed with the reasons only.
     """
     tabled = [layer for layer in layers if layer.reason_code != Reason.ELEMENTWISE]
     shrinkable = any(layer.predicted_bytes < layer.size_bytes for layer in tabled)

@@ -2,16 +2,10 @@
 
 import dataclasses
 import enum
-import os
 import typing
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
-
-from onebit.dataclass_json import decode
-from onebit.errors import OnebitError
-from onebit.files import read_json
 
 SCHEMA_VERSION = 1
 
@@ -375,31 +369,3 @@ class Report(Audit):
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON holds it."""
         return dataclasses.asdict(self)
-
-
-_RETIRED = {
-    "mend": "fix",
-    "flips": "bit_flips",
-    "pieces": "tensors",
-    "step": "scale",
-    "difference_in_steps": "difference_in_scales",
-}
-"""The names of fields in reports of version 0.1.0."""
-
-
-def report_path_of(path: Path) -> Path:
-    """The place of a `.tflite` file's report: `model.tflite` → `model.report.json`."""
-    return path.with_suffix(".report.json")
-
-
-def read_report(path: str | os.PathLike[str]) -> Report:
-    """A report that this or an older version wrote.
-
-    Raises:
-        OnebitError: The file is missing, or is not a conversion report.
-    """
-    content = read_json(path)
-    try:
-        return decode(Report, content, "report", _RETIRED)
-    except ValueError as error:
-        raise OnebitError(f"{path} is not a conversion report: {error}") from error

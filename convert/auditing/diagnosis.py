@@ -209,7 +209,7 @@ def _origin(graph: Graph, index: int) -> _Inputs:
         before = graph.producer(graph.inputs(op)[0])
         step = before is not None and graph.op_name(before) == "RELU"
         return _Inputs("step" if step else "tf.sign")
-    # A multi-bit quantizer rounds; the factor behind it may be folded or stand apart.
+    # A multi-bit quantizer rounds; the factor behind it may be folded or separate.
     for _ in range(2):
         if op is not None and graph.op_name(op) == "ROUND":
             return _Inputs("several bits")

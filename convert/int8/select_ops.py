@@ -85,12 +85,12 @@ def select(graph: Graph, settings: Int8) -> Selection:
     chosen = inputs | outputs if int8_io else set()
     born = set(inputs) if int8_io else set()
     kept = [*packed_layers(graph), *_probabilities(graph, settings)]
-    apart = {id(op) for op in kept}
+    left_float = {id(op) for op in kept}
     for op in graph.operators:
         name = graph.op_name(op)
         read = {group_of[i] for i in graph.inputs(op) if i in group_of}
         written = {group_of[i] for i in graph.outputs(op) if i in group_of}
-        if id(op) in apart or name not in (*FILTERED, *AROUND):
+        if id(op) in left_float or name not in (*FILTERED, *AROUND):
             continue
         if name in FILTERED or settings.scope == "all" or read <= born:
             chosen |= read | written

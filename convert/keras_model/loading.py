@@ -165,7 +165,7 @@ def _stored_config(path: Path) -> str:
 def _unknown_object(config: Any) -> str | None:
     """The first class in a `.keras` file's configuration that no import provides.
 
-    Keras itself stumbles over one with a message about something else.
+    Keras' own message about one is about something else.
     """
     if isinstance(config, list):
         return next(filter(None, map(_unknown_object, config)), None)

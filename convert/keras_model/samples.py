@@ -245,7 +245,8 @@ def read_samples(path: Path, model: keras.Model) -> Samples:
         if not known:
             raise SourceError(
                 f"{path} has no array named inputs",
-                hint=f"its arrays: {', '.join(content) or 'none'}",
+                hint=f"name the inputs so, and labels labels; its arrays: "
+                f"{', '.join(content) or 'none'}",
             )
         return checked_samples(Samples([content[known[0]]], labels, path.name), model, str(path))
     unknown = [key for key in content if key not in names]

@@ -1,4 +1,4 @@
-"""A sign that stands apart from its layer is repeated in the layer.
+"""A sign that is separate from its layer is repeated in the layer.
 
 Larq Compute Engine makes a layer binary only if its input comes straight from a sign, and the
 rewrites behind this one look at `input_quantizer`. Between a sign and its layer there may be others

@@ -92,6 +92,6 @@ def _constant_input(probe: Probe) -> str:
     if probe.highest == 1:
         return f"the inputs of {name} never change sign: they are -1 in all samples"
     return (
-        f"the inputs of {name} never change sign: they are +1 in all samples, as behind a ReLU "
-        "(put a normalisation between the two, or drop the ReLU)"
+        f"the inputs of {name} never change sign: they are +1 in all samples, as behind a ReLU; "
+        "a sign needs numbers on both sides of its threshold"
     )

@@ -1,7 +1,7 @@
 """The inputs of layers with quantized inputs, recorded in Keras and found in the file.
 
 Keras runs eagerly, and while it does, each quantizer records its inputs: that works for nested,
-shared and subclassed layers too, which have no tensor of their own in the model's graph. In the
+shared and subclassed layers too, which have no tensor in the model's graph. In the
 file, the tensors that hold the quantized inputs become further outputs: bits, packed or unpacked,
 whatever operator the layer has become, or the steps of a multi-bit quantizer.
 """
@@ -60,8 +60,8 @@ class Probe:
     def quantize(self, values: tf.Tensor) -> tf.Tensor:
         """The layer's quantized inputs for pre-activations as `recorded` has them.
 
-        Behind a reshape the sign's own thresholds no longer fit the channels, but a sign that
-        stands apart has none (`is_sign`).
+        Behind a reshape the sign's own thresholds no longer fit the channels, but a separate sign
+        has none (`is_sign`).
         """
         return self.sign(tf.constant(values))
 

@@ -56,7 +56,7 @@ def mlp(
     """An MLP with binary weights; behind the first layer with binary inputs too, if asked for.
 
     The activation stands before batch normalisation where a sign follows, which would else see
-    positive numbers alone, and after it elsewhere.
+    only positive numbers, and after it elsewhere.
     """
     options = {**BINARY, "use_bias": bias, "activation": activation if binary_inputs else None}
     x = image = keras.Input(input_shape, name="image")

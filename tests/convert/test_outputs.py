@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from convert.__main__ import main
 from convert.conversion import convert_model
-from convert.report import Reason, Report, read_report
+from convert.report import Reason, Report
+from convert.report_files import read_report
 from onebit.errors import OnebitError
 from tests.convert.models import mlp
 

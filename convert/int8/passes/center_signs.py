@@ -22,14 +22,14 @@ _LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 def center_signs(graph: Graph) -> list[str]:
-    """Lowers the biases of int8 layers that feed signs alone; returns the layers' outputs.
+    """Lowers the biases of int8 layers that feed only signs; returns the layers' outputs.
 
     It does not fire behind a fused activation, nor where anything else reads the layer: that would
     be off by half a step.
     """
     changed = []
     for op in graph.operators:
-        if graph.op_name(op) not in _LAYERS or not _feeds_signs_alone(graph, op):
+        if graph.op_name(op) not in _LAYERS or not _feeds_only_signs(graph, op):
             continue
         weights, bias = graph.constant(graph.inputs(op)[1]), _bias(graph, op)
         activation = op.builtinOptions.fusedActivationFunction
@@ -65,7 +65,7 @@ def _sum_step(graph: Graph, op: Any) -> Any:
     return _scale(graph, data) * scales
 
 
-def _feeds_signs_alone(graph: Graph, op: Any) -> bool:
+def _feeds_only_signs(graph: Graph, op: Any) -> bool:
     pending = graph.outputs(op)
     if graph.subgraph.tensors[pending[0]].type != INT8:
         return False

@@ -1,6 +1,6 @@
 """±1 weights that are multiplied with int8 inputs → one bit per weight.
 
-Quantized per output channel, a filter r[o]·±1 is ±127 in steps of r[o]/127. Its bits alone are
+Quantized per output channel, a filter r[o]·±1 is ±127 times the scale r[o]/127. Only its bits are
 stored, as in `convert/passes/pack_binary_weights.py`:
 
     int8 filter [O, …]   →   bits → LceDequantize → ±127 [O, K] → RESHAPE → filter [O, …]
