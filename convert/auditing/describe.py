@@ -8,10 +8,10 @@ from convert.auditing.diagnosis import (
     INTEGERS,
     Diagnosis,
     Remedies,
+    computed_operand,
     diagnose,
     diagnose_table,
     int8_diagnosis,
-    product_reason,
     unknown_type,
 )
 from convert.passes.pack_binary_tables import is_row_lookup, table_bytes
@@ -185,7 +185,9 @@ def _filtered_layer(graph: Graph, op: Any, charged: Charged, remedies: Remedies)
     charged.parts.update(map(id, scaling))
     scales = [i for part in scaling for i in graph.inputs(part) if graph.is_constant(i)]
     bias = constants_behind(graph, graph.bias_input(op))
-    filters = constants_behind(graph, source) if unpacking == "computed" else [source]
+    filters = [source]
+    if unpacking == "computed":  # perhaps the weights are its other operand
+        filters = constants_behind(graph, source) or constants_behind(graph, data)
     size_bytes = charged.size_bytes(graph, [*filters, *bias, *scales])
     saved = 0
     weights = graph.constant(source)
@@ -333,8 +335,7 @@ def _product(graph: Graph, op: Any, charged: Charged) -> Layer:
     constants = [i for operand in operands for i in constants_behind(graph, operand)]
     size_bytes = charged.size_bytes(graph, constants)
     if not constants:
-        reason = product_reason(graph, *operands)
-        diagnosis = Diagnosis("float", Reason.PRODUCT, reason)
+        diagnosis = computed_operand(graph, operands[0], operands[1], Remedies())
     elif graph.type_name(constants[0]) in INTEGERS:
         data = operands[0] if constants_behind(graph, operands[1]) else operands[1]
         diagnosis = int8_diagnosis(graph, constants[0], data)

@@ -86,7 +86,7 @@ def diagnose(graph: Graph, op: Any, remedies: Remedies) -> Diagnosis:
     source, unpacking = stored_filter(graph, filter_index)
     origin = _origin(graph, data)
     if unpacking == "computed":
-        return _computed_filter(graph, data, filter_index, remedies)
+        return computed_operand(graph, data, filter_index, remedies)
     if unpacking == "DEQUANTIZE":
         return Diagnosis(
             "float",
@@ -139,17 +139,26 @@ def unknown_type(graph: Graph, index: int) -> Diagnosis:
     return Diagnosis("float", Reason.UNKNOWN_TYPE, reason)
 
 
-def _computed_filter(graph: Graph, data: int, index: int, remedies: Remedies) -> Diagnosis:
-    """A layer whose filter an operator computes, reads from a variable, or gets from outside."""
-    if constants_behind(graph, index):
+def computed_operand(graph: Graph, data: int, weights: int, remedies: Remedies) -> Diagnosis:
+    """A layer whose filter is not a constant.
+
+    An operator computes it, perhaps of constants, or it is the other operand that holds weights, or
+    it comes from a variable or from outside a loop.
+    """
+    if constants_behind(graph, weights):
         reason = "its filter is computed from constants on every call, as LCE leaves large ones"
         return Diagnosis("float", Reason.COMPUTED_FILTER, reason, remedies.rewrite)
-    above = graph.producer(index)
-    if above is None or graph.op_name(above) == "READ_VARIABLE":
-        where = "outside the loop" if above is None else "a variable"
-        reason = f"its filter is not a constant here: it comes from {where}"
+    if constants_behind(graph, data):
+        reason = "its weights are the left operand of a product: " + _NO_PRODUCT
+        return Diagnosis("float", Reason.NO_BINARY_OPERATOR, reason)
+    above = graph.producer(weights)
+    if above is not None and graph.op_name(above) == "READ_VARIABLE":
+        reason = "its filter is not a constant: it comes from a variable"
         return Diagnosis("float", Reason.PASSED_IN, reason)
-    return Diagnosis("float", Reason.PRODUCT, product_reason(graph, data, index))
+    if above is None and graph.number:
+        reason = "its filter is not a constant here: it comes from outside the loop"
+        return Diagnosis("float", Reason.PASSED_IN, reason)
+    return Diagnosis("float", Reason.PRODUCT, product_reason(graph, data, weights))
 
 
 def product_reason(graph: Graph, left: int, right: int) -> str:

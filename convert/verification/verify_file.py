@@ -34,6 +34,7 @@ from convert.runtimes.litert import running_on_delegate, usable_delegate
 from convert.tflite.graph import Graph
 from convert.verification.comparison import Batch, RuntimeComparison
 from convert.verification.discrimination import warnings_of
+from convert.verification.explanations import explanations
 from convert.verification.file_order import input_order, output_order
 from convert.verification.probes import (
     Probe,
@@ -122,18 +123,9 @@ def verify(
         delegate_skipped=delegate.skipped,
     )
     warnings = warnings_of(model, samples, lce.keras_outputs(), probes, result.accuracy_keras)
-    return dataclasses.replace(result, warnings=[*notes, *_about_states(graph, result), *warnings])
-
-
-def _about_states(graph: Graph, result: Verification) -> list[str]:
-    """An explanation of a mismatch by states that a file keeps from one inference to the next."""
-    keeps = any(tensor.isVariable for tensor in graph.subgraph.tensors)
-    if result.verdict != "mismatch" or not keeps:
-        return []
-    return [
-        "the file keeps a recurrent layer's states from one inference to the next, where Keras "
-        "begins at zero: convert the model with Onebit, or reset them (reset_all_variables)"
-    ]
+    if result.verdict == "mismatch":
+        notes += explanations(model, graph, signature, arrays, size, probes)
+    return dataclasses.replace(result, warnings=[*notes, *warnings])
 
 
 class _DelegateComparison:

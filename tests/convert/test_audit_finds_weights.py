@@ -162,6 +162,54 @@ def test_layers_behind_a_recurrent_operator_export_under_their_own_names():
     assert arrays["binary/bits"].shape[0] == 48
 
 
+class Product(tf.Module):
+    """16×16 float weights where TensorFlow Lite's operators do not expect them."""
+
+    def __init__(self):
+        random = np.random.default_rng(0)
+        self.w, self.v = (
+            tf.Variable(random.normal(size=(16, 16)).astype(np.float32)) for _ in range(2)
+        )
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 16])])
+    def loop(self, x):
+        return tf.while_loop(lambda i, x: i < 3, lambda i, x: (i + 1, x @ self.w), (0, x))[1]
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 16])])
+    def branch(self, x):
+        return tf.cond(tf.reduce_sum(x) > 0, lambda: x @ self.w, lambda: x @ self.v)
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 16])])
+    def variable(self, x):
+        self.v.assign(self.v * 0.9)
+        return x @ self.v
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 16])])
+    def left(self, x):
+        return self.w @ tf.reshape(x, [16, 1])
+
+
+@pytest.mark.parametrize(
+    ("name", "codes", "macs"),
+    [
+        ("loop", {Reason.REAL}, 3 * 256),
+        ("branch", {Reason.REAL}, 2 * 256),
+        ("variable", {Reason.PASSED_IN, Reason.UNKNOWN_OPERATOR}, 256),
+        ("left", {Reason.NO_BINARY_OPERATOR}, 256),
+    ],
+)
+def test_weights_in_unusual_places_are_listed_with_true_reasons(name, codes, macs):
+    module = Product()
+    function = getattr(module, name).get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
+    converter.experimental_enable_resource_variables = name == "variable"
+    layers = audit(converter.convert()).layers
+    assert {layer.reason_code for layer in layers} == codes
+    assert {layer.kind for layer in layers} == {"float"}
+    assert sum(layer.macs for layer in layers) == macs
+    assert sum(layer.size_bytes for layer in layers) == 4 * 256 * (2 if name == "branch" else 1)
+
+
 SIGNS = lq.quantizers.SteSign
 
 

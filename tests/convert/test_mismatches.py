@@ -1,5 +1,7 @@
 """Every sign is compared, whatever its layer became; a mismatch names layer, sample and size."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -214,3 +216,24 @@ def test_int8_of_a_model_with_a_fixed_batch_is_refused_in_one_line():
     model = keras.Model(x, tf.reshape(L.Dense(8)(x), [4, 2, 4]))
     with pytest.raises(ConversionError, match=r"batch size of 4.*takes any batch size"):
         convert_model(model, int8=Int8(images(40, (32,))))
+
+
+class Noise(L.Layer):
+    def call(self, inputs):
+        return inputs + tf.random.normal(tf.shape(inputs))
+
+
+@pytest.mark.parametrize(
+    ("layer", "cause"),
+    [
+        (lambda: Q.QuantConv2D(8, 3, input_quantizer="ste_tern", name="t", **BINARY),
+         r'LCE takes the inputs of t for -1 and \+1.*"ste_sign"'),
+        (Noise, "gives other outputs for the same inputs"),
+    ],
+)  # fmt: skip
+def test_mismatch_is_explained_where_the_cause_is_known(layer, cause):
+    image = keras.Input((6, 6, 32))
+    model = randomise(keras.Model(image, layer()(image)))
+    report = convert_model(model, with_delegate=False).report
+    assert report.verification.verdict == "mismatch"
+    assert any(re.search(cause, warning) for warning in report.verification.warnings)

@@ -1,0 +1,68 @@
+"""Why a file disagrees with Keras, where the cause is known and is not in the file's numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.keras_model.layer_graph import flat_layers, gives_signs
+from convert.keras_model.signature import Signature, run_keras
+from convert.keras_model.two_levels import levels_of
+from convert.tflite.graph import Graph
+from convert.verification.probes import Probe
+from onebit.keras import keras, lq
+
+_REPEATED = 4
+"""The number of samples that Keras is given again."""
+
+
+def explanations(
+    model: keras.Model,
+    graph: Graph,
+    signature: Signature,
+    inputs: Sequence[NDArray[Any]],
+    size: int | None,
+    probes: Sequence[Probe],
+) -> list[str]:
+    """Causes of a mismatch, each with the fix; none where nothing is known.
+
+    Args:
+        model: The Keras model.
+        graph: The file.
+        signature: The model's signature.
+        inputs: Samples in Keras' order, `[N, …]` each.
+        size: How many samples Keras has to be given at a time; None for any.
+        probes: The layers whose inputs were compared.
+    """
+    found = []
+    if any(tensor.isVariable for tensor in graph.subgraph.tensors):
+        found.append(
+            "the file keeps a recurrent layer's states from one inference to the next, where Keras "
+            "begins at zero: convert the model with Onebit, or reset them (reset_all_variables)"
+        )
+    few = [array[:_REPEATED] for array in inputs]
+    first, second = (run_keras(model, signature, few, size)[1] for _ in range(2))
+    if not all(np.array_equal(*pair, equal_nan=True) for pair in zip(first, second, strict=True)):
+        found.append(
+            "Keras itself gives other outputs for the same inputs: a layer is random at inference, "
+            "and the file cannot be compared; make it depend on the argument training"
+        )
+    binary = {id(probe.layer) for probe in probes if type(probe) is Probe}
+    taken = [
+        layer.name for layer in flat_layers(model) if id(layer) in binary and _is_ternary(layer)
+    ]
+    if taken:
+        found.append(
+            f"LCE takes the inputs of {', '.join(taken)} for -1 and +1, but their quantizer gives "
+            'other numbers too: use input_quantizer="ste_sign"'
+        )
+    return found
+
+
+def _is_ternary(layer: keras.layers.Layer) -> bool:
+    """Whether a layer's own quantizer gives anything else than two levels."""
+    quantizer = getattr(layer, "input_quantizer", None)
+    if quantizer is None or isinstance(quantizer, lq.quantizers.DoReFa):
+        return False
+    return levels_of(quantizer) is None and not gives_signs(quantizer)
