@@ -9,7 +9,17 @@ from onebit.keras import keras, lq
 
 def is_input_binary(layer: keras.layers.Layer) -> bool:
     """Whether a Larq layer's own quantizer makes its inputs ±1."""
-    return layer.input_quantizer is not None and gives_signs(layer.input_quantizer)
+    return layer.input_quantizer is not None and gives_signs(
+        layer.input_quantizer, input_channels(layer)
+    )
+
+
+def input_channels(layer: keras.layers.Layer) -> int | None:
+    """The channels of a layer's inputs; None where its filter does not show them."""
+    kernel = getattr(layer, "kernel", None)
+    if kernel is None or len(kernel.shape) < 2 or kernel.shape[-2] is None:
+        return None
+    return int(kernel.shape[-2]) * getattr(layer, "groups", 1)
 
 
 def has_one_scale(kernel: NDArray[np.float32]) -> bool:

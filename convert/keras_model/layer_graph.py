@@ -105,11 +105,19 @@ def is_sign(layer: keras.layers.Layer) -> bool:
     return gives_signs(layer)
 
 
-def gives_signs(function: keras.layers.Layer) -> bool:
-    """Whether a function of numbers gives -1 and +1 and nothing else."""
-    # A learned threshold per channel wants inputs with as many channels.
-    channels = [
-        weight.shape[-1] for weight in getattr(function, "weights", []) if weight.shape.rank
-    ]
-    probes = np.repeat(PROBES[:, np.newaxis], channels[0], 1) if channels else PROBES
-    return set(np.unique(function(tf.constant(probes)))) == {-1.0, 1.0}
+def gives_signs(function: keras.layers.Layer, channels: int | None = None) -> bool:
+    """Whether a function of numbers gives -1 and +1 and nothing else.
+
+    Args:
+        function: A quantizer, or any other function of a tensor.
+        channels: The channels of its inputs, for thresholds per channel; those of its weights, or
+            any number, when absent.
+    """
+    known = [weight.shape[-1] for weight in getattr(function, "weights", []) if weight.shape.rank]
+    size = channels or (known[0] if known else None)
+    probes = PROBES if size is None else np.repeat(PROBES[:, np.newaxis], size, 1)
+    try:
+        outputs = function(tf.constant(probes))
+    except (TypeError, ValueError, tf.errors.OpError):  # it takes inputs of another shape
+        return False
+    return set(np.unique(outputs)) == {-1.0, 1.0}

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.keras_model.kernels import input_channels
 from convert.keras_model.layer_graph import flat_layers, gives_signs
 from convert.keras_model.signature import Signature, run_keras
 from convert.keras_model.two_levels import levels_of
@@ -65,4 +66,4 @@ def _is_ternary(layer: keras.layers.Layer) -> bool:
     quantizer = getattr(layer, "input_quantizer", None)
     if quantizer is None or isinstance(quantizer, lq.quantizers.DoReFa):
         return False
-    return levels_of(quantizer) is None and not gives_signs(quantizer)
+    return levels_of(quantizer) is None and not gives_signs(quantizer, input_channels(layer))

@@ -273,3 +273,23 @@ def test_dense_beyond_the_converters_limit_converts_to_one_bit_a_weight(inputs):
     conversion = convert_model(keras.Model(image, layer(image)))
     assert len(conversion.tflite) <= 8_000_000
     assert conversion.report.layers[0].kind == ("binary" if inputs else "binary_weights")
+
+
+class Thresholds(lq.quantizers.Quantizer):
+    """sign(x − β) with one threshold for each of the 32 channels, which are not weights."""
+
+    precision = 1
+
+    def call(self, inputs):
+        return super().call(lq.math.sign(inputs - np.linspace(-1, 1, 32, dtype=np.float32)))
+
+
+@pytest.mark.parametrize("flattened", [False, True])
+def test_quantizer_with_thresholds_per_channel_is_a_sign_where_its_channels_fit(flattened):
+    image = keras.Input((4, 32))
+    x = keras.layers.Dense(32)(keras.layers.Flatten()(image)) if flattened else image
+    layer = weights_only(input_quantizer=Thresholds())
+    model = randomise(keras.Model(image, layer(x)))
+    conversion = convert_model(model, samples=images(9, (4, 32)), with_delegate=False)
+    assert conversion.report.verification.verdict != "mismatch"
+    assert conversion.report.rewrites == {"dense_to_pointwise_conv": ["dense"]}
