@@ -2,10 +2,12 @@
 
 import zipfile
 
+import numpy as np
 import pytest
 
 from tests.devices.sshd import CPUS
 from tests.support import everywhere
+from tests.support.lce_graphs import Graph
 
 pytestmark = pytest.mark.emulated
 BOARDS = [
@@ -36,6 +38,34 @@ def test_random_graphs_agree_with_numpy(target, runtime, wheel, board):
 @pytest.mark.parametrize(("target", "runtime"), BOARDS, ids=lambda v: v)
 def test_many_random_graphs_agree_with_numpy(target, runtime, wheel, board):
     compare_random_graphs(150, *installed(target, runtime, wheel, board))
+
+
+REFUSING = """
+import onebit_delegate
+runtime = onebit_delegate._runtime()
+interpreter = runtime.Interpreter(
+    "/home/pi/wide.tflite", experimental_delegates=[onebit_delegate.load()]
+)
+try:
+    interpreter.allocate_tensors()
+except (RuntimeError, ValueError) as error:
+    print(error)
+else:
+    interpreter.invoke()
+"""
+
+
+def test_sizes_that_pass_32_bits_are_refused(wheel, board):
+    """2^30 floats are 2^32 bytes, which is 0 in 32 bits; the file lies about the tensor's shape."""
+    made, home, environment = installed("armv7", "tflite-runtime-2.14", wheel, board)
+    g = Graph()
+    x = g.tensor([1 << 20, 32], np.int32)
+    floats = g.dequantize(x, 1024)
+    g.graph.tensors[floats].shape = [1, 1024]
+    (home / "wide.tflite").write_bytes(g.build([x], [g.quantize(floats)]))
+    (home / "refusing.py").write_text(REFUSING)
+    printed = made.run(["/usr/bin/python3", "/home/pi/refusing.py"], environment)
+    assert "LceDequantize (node 0): output has an unusable shape" in printed
 
 
 def installed(target, runtime, wheel, board):
