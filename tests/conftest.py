@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import hypothesis
 import pytest
@@ -10,14 +11,12 @@ import pytest
 hypothesis.settings.register_profile("onebit", deadline=None)
 hypothesis.settings.load_profile("onebit")
 
-# Tables have the width that they need, whatever terminal the tests were started from.
-os.environ.pop("COLUMNS", None)
-
 # A job in the background of a script ignores Ctrl-C, and so would the processes that tests start
 # and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# pytest imports readline, which sets the width of its terminal for the processes that it starts.
+# Tables have the width that they need, whatever terminal the tests run in: pytest imports
+# readline, which sets the width of its terminal for the processes that it starts.
 os.environ.pop("COLUMNS", None)
 
 pytest_plugins = ["tests.devices.fixtures", "tests.edge.report_rows"]
@@ -29,6 +28,13 @@ def pytest_addoption(parser):
         action="store_true",
         help="write the golden files again from the code's output; look at the difference in git",
     )
+
+
+@pytest.fixture(autouse=True)
+def keras_names_start_anew():
+    """Keras numbers the models and layers without a name through the whole process."""
+    if keras := sys.modules.get("tf_keras"):
+        keras.backend.reset_uids()
 
 
 @pytest.fixture

@@ -142,7 +142,8 @@ def test_wrong_arguments_of_train_give_one_line_and_no_folder(
 
 
 def test_evaluate_of_a_missing_run_gives_one_line(tmp_path):
-    result = _run("evaluate", tmp_path / "absent")
+    absent = tmp_path / "absent"
+    result = _run("evaluate", absent)
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: there is not a run folder")
+    assert result.stderr.startswith(f"error: {absent} does not exist; train a run folder")
     assert len(result.stderr.splitlines()) == 1
