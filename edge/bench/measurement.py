@@ -48,7 +48,9 @@ class Plan:
     `max_samples` bounds the size of a row: of more inferences, an even selection is kept. With
     `profile_ops` a backend with the delegate reports the time of each op too. `affinity` is `big`,
     `little`, or a list of cores such as `0,2`. `energy_seconds` are spent only where there is a
-    meter.
+    meter. `patience` is how many times `min_seconds` sampling may take on a virtual machine until
+    enough of it was undisturbed by other guests (`edge.runner.timing.take_samples`); None keeps
+    all.
 
     Raises:
         UsageError: A value is out of its range.
@@ -65,6 +67,7 @@ class Plan:
     profile_ops: bool = False
     affinity: str | None = None
     energy_seconds: float = 5.0
+    patience: float | None = 4.0
     timeout_seconds: float = 120.0
 
     def __post_init__(self) -> None:
@@ -80,6 +83,8 @@ class Plan:
                 raise UsageError(f"{name} is {getattr(self, name)!r}, not a time from 0 s")
         if not 0 < self.timeout_seconds < float("inf"):
             raise UsageError(f"timeout_seconds is {self.timeout_seconds!r}, not above 0 s")
+        if self.patience is not None and not 1 <= self.patience < float("inf"):
+            raise UsageError(f"patience is {self.patience!r}, not a factor from 1")
         if self.affinity is not None and not re.fullmatch(AFFINITY, self.affinity):
             raise UsageError(
                 f"affinity is {self.affinity!r}", hint="give big, little or cores such as 0,2"
@@ -97,13 +102,14 @@ MODES = {
         Plan("quick", min_runs=20, min_seconds=0.5, warmup_seconds=1.0, energy_seconds=2.0),
         Plan(),
         # As in MLPerf Inference's single stream: one query after the other, at least 1024 of them
-        # and for 60 s, judged by the 90th percentile; cool-down as in MLPerf Mobile.
+        # and for 60 s, judged by the 90th percentile of all; cool-down as in MLPerf Mobile.
         Plan(
             "single-stream",
             min_runs=1024,
             min_seconds=60.0,
             warmup_seconds=5.0,
             cooldown_seconds=30.0,
+            patience=None,
             timeout_seconds=900.0,
         ),
     )
@@ -185,8 +191,13 @@ def summarise(
     )
 
 
-def disturbance(before: Mapping[str, Any], after: Mapping[str, Any]) -> Disturbance:
-    """Other activity of the machine between two of the runner's `conditions`."""
+def disturbance(
+    before: Mapping[str, Any], after: Mapping[str, Any], left_out: float | None = None
+) -> Disturbance:
+    """Other activity of the machine between two of the runner's `conditions`.
+
+    `left_out` is the share of the time that the runner left out.
+    """
 
     def difference(key: str) -> float | None:
         if before.get(key) is None or after.get(key) is None:
@@ -204,6 +215,7 @@ def disturbance(before: Mapping[str, Any], after: Mapping[str, Any]) -> Disturba
     return Disturbance(
         other_cores=other_cores,
         stolen_cores=stolen_cores,
+        left_out=left_out,
         throttled=_throttled(before, after, difference("throttle_count")),
         before=_conditions(before),
         after=_conditions(after),

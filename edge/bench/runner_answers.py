@@ -15,7 +15,7 @@ def measured_row(answer: Mapping[str, Any], row: Row) -> Row:
         KeyError, TypeError, ValueError: The answer is incomplete.
     """
     samples = tuple(answer["samples_ns"])
-    disturbed = measurement.disturbance(answer["before"], answer["after"])
+    disturbed = measurement.disturbance(answer["before"], answer["after"], answer["left_out"])
     reason = measurement.why_invalid(samples, disturbed, row.setup.threads, row.host)
     return dataclasses.replace(
         row,

@@ -125,6 +125,13 @@ def _about_runs(rows: Sequence[Row]) -> list[str]:
             f"Other processes kept up to {max(busy):.1f} cores busy during the valid rows: too few "
             "to compete for a core, but caches and memory are shared."
         )
+    shares = [row.disturbance.left_out or 0.0 for row in done if row.disturbance]
+    if shares and max(shares) > 0:
+        notes.append(
+            f"Up to {max(shares):.0%} of a row's time was left out: on a virtual machine "
+            "everything is slower while another guest uses the same physical core. The figures "
+            "are those of the undisturbed time."
+        )
     unsteady = [row for row in done if row.setup.warmup_steady is False]
     if unsteady:
         which = ", ".join(f"{row.model.name} on {backend_label(row)}" for row in unsteady)

@@ -243,11 +243,14 @@ class Disturbance:
     """Other activity during warm-up and samples; None where it is unknown.
 
     `other_cores` is the mean number of cores that other processes kept busy, `stolen_cores` the
-    mean number that the hypervisor gave to other machines.
+    mean number that the hypervisor gave to other machines. `left_out` is the share of the time
+    whose samples are not in the row, since all of them were slow at once
+    (`edge.runner.timing.take_samples`).
     """
 
     other_cores: float | None = None
     stolen_cores: float | None = None
+    left_out: float | None = None
     throttled: bool | None = None
     before: Conditions | None = None
     after: Conditions | None = None

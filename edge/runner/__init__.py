@@ -13,7 +13,7 @@ A request is `{"action": "probe"}`, which describes the machine, or
      "delegate": {"library": "libonebit_delegate.so", "options": {}}, "seed": 0, "min_runs": 50,
      "min_seconds": 2.0, "max_samples": 20000, "warmup_seconds": 2.0, "cooldown_seconds": 0.0,
      "affinity": "big", "parity_inputs": 8, "outputs_path": "outputs.npz", "profile_ops": false,
-     "energy_seconds": 2.0}
+     "energy_seconds": 2.0, "patience": 4.0}
 
 or `"evaluate"` with the same model, runtime, options, threads, delegate and affinity, which only
 runs inputs and writes the outputs: those in `"data_path": "data.npz"` (an array `input_0`, …

@@ -16,6 +16,7 @@ from .inputs import (
     save_outputs,
     stack_outputs,
 )
+from .machine import is_virtual_machine
 from .memory import peak_memory, reset_peak_memory
 from .profiling import MAX_PROFILED_RUNS, profile_delegate
 from .runtimes import import_runtime
@@ -27,7 +28,7 @@ def bench(request):
     cpus = pin(request.get("affinity"))
     rng = np.random.default_rng(request["seed"])
     # Written to, so that its pages are in the baseline and not counted as the model's memory.
-    buffer = np.full(request["max_samples"], -1, dtype=np.int64)
+    buffer = np.full((2, request["max_samples"]), -1, dtype=np.int64)
     cooled_seconds = cool_down(request.get("cooldown_seconds", 0.0))
 
     start = time.perf_counter_ns()
@@ -46,8 +47,9 @@ def bench(request):
     # The warm-up is watched too: the samples of a small model are over too soon.
     before = conditions(cpus)
     warmup_runs, steady = warm_up(interpreter.run, inputs, request["warmup_seconds"])
+    patience = request.get("patience") if is_virtual_machine() else None
     taken = take_samples(
-        interpreter.run, inputs, buffer, request["min_runs"], request["min_seconds"]
+        interpreter.run, inputs, buffer, request["min_runs"], request["min_seconds"], patience
     )
     after = conditions(cpus)
     gc.enable()
@@ -77,10 +79,11 @@ def bench(request):
         "first_inference_ns": first_inference_ns,
         "warmup_runs": warmup_runs,
         "warmup_steady": steady,
-        "samples_ns": buffer[: taken["kept"]].tolist(),
+        "samples_ns": buffer[0, : taken["kept"]].tolist(),
         "every": taken["every"],
         "inferences": taken["inferences"],
         "elapsed_ns": taken["elapsed_ns"],
+        "left_out": taken["left_out"],
         "baseline_bytes": baseline_bytes,
         "peak_bytes": peak_bytes,
         "memory_refused": refused,

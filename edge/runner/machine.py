@@ -20,12 +20,9 @@ X86 = ("x86_64", "i686", "i386", "AMD64")
 
 def probe():
     """The facts about the machine that go into every row; None where they are unknown."""
-    cpuinfo: dict = {}
-    for line in (read_text("/proc/cpuinfo") or "").splitlines():
-        key, _, value = line.partition(":")
-        cpuinfo.setdefault(key.strip(), value.strip())
+    cpuinfo = read_cpuinfo()
     machine = platform.machine()
-    flags = (cpuinfo.get("flags") or cpuinfo.get("Features") or "").split()
+    flags = _flags(cpuinfo)
     release: dict = {}
     for line in (read_text("/etc/os-release") or "").splitlines():
         key, _, value = line.partition("=")
@@ -47,9 +44,27 @@ def probe():
         "kernel": platform.release(),
         "python": platform.python_version(),
         "user_space_bits": struct.calcsize("P") * 8,
-        "virtual_machine": "hypervisor" in flags or read_text("/sys/hypervisor/type") is not None,
+        "virtual_machine": is_virtual_machine(),
         "emulated": is_emulated(cpuinfo, machine),
     }
+
+
+def read_cpuinfo():
+    """The first core's entries of /proc/cpuinfo, or what all of them share."""
+    cpuinfo: dict = {}
+    for line in (read_text("/proc/cpuinfo") or "").splitlines():
+        key, _, value = line.partition(":")
+        cpuinfo.setdefault(key.strip(), value.strip())
+    return cpuinfo
+
+
+def _flags(cpuinfo):
+    return (cpuinfo.get("flags") or cpuinfo.get("Features") or "").split()
+
+
+def is_virtual_machine():
+    """Whether a hypervisor says that it is there."""
+    return "hypervisor" in _flags(read_cpuinfo()) or read_text("/sys/hypervisor/type") is not None
 
 
 def cpu_name(cpuinfo):

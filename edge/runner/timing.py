@@ -9,6 +9,11 @@ from .conditions import temperature
 WARMUP_WINDOW_RUNS = 10
 WARMUP_WINDOW_SECONDS = 0.05
 STEADY_TOLERANCE = 0.05
+SPELL_RUNS = 5
+SPELL_SECONDS = 0.02
+SPELL_PERCENTILE = 75
+UNDISTURBED = 0.1
+UNDISTURBED_SHARE = 1 / 8
 COOLING_STEP_SECONDS = 5.0
 COOLED_DEGREES = 0.5
 
@@ -48,41 +53,94 @@ def warm_up(run, inputs, limit_seconds):
     return runs, False
 
 
-def take_samples(run, inputs, buffer, min_runs, min_seconds):
+def take_samples(run, inputs, buffer, min_runs, min_seconds, patience=None):
     """Times inferences until there were `min_runs` and `min_seconds` have passed.
 
     When the buffer is full, every other sample is dropped and from then on only every second,
     fourth, … inference is kept: a systematic sample, evenly spread over the whole time, so that a
     minute of a small model fits a row. Forgetting happens between inferences, not within.
 
+    With `patience`, disturbed spells are left out. On a virtual machine another guest may use the
+    second thread of the same physical core: everything then takes about half as long again, for a
+    tenth of a second or for ten, and neither the load nor the stolen time shows it. A spell is at
+    least 5 samples and 20 ms; it is disturbed if its slowest quarter begins more than a tenth above
+    where the best spell's does. Sampling goes on until the others make an eighth of `min_seconds`
+    and half of `min_runs`, for `patience` times `min_seconds` at most. If these runs were not
+    reached by then, all samples stay.
+
     Args:
         run: Runs the model.
         inputs: What it is given.
-        buffer: int64 `[n]`, n even; its beginning is filled with latencies in ns.
+        buffer: int64 `[2, n]`, n even; the beginning of its first row is filled with latencies in
+            ns, the second with the number of their spell.
         min_runs: Inferences.
         min_seconds: Since the first of them began.
+        patience: A factor from 1, or None to keep all spells.
 
     Returns:
-        `{"kept", "every", "inferences", "elapsed_ns"}`: how many samples are in the buffer, of
-        which inference each is (every `every`-th), how many there were and how long they took.
+        `{"kept", "every", "inferences", "elapsed_ns", "left_out"}`: how many samples are in the
+        buffer, of which inference each is (every `every`-th), how many inferences there were in the
+        spells that were kept and how long those took, and the other spells' share of the time.
     """
     clock = time.perf_counter_ns
-    start, kept, every, inferences = clock(), 0, 1, 0
+    start = spell_start = clock()
+    kept, every, inferences = 0, 1, 0
+    spells: list = []
+    first, inferences_before = 0, 0  # of the current spell
     while True:
         before = clock()
         run(inputs)
         after = clock()
         if inferences % every == 0:
-            buffer[kept] = after - before
+            buffer[:, kept] = after - before, len(spells)
             kept += 1
         inferences += 1
-        if inferences >= min_runs and after - start >= min_seconds * 1e9:
+        enough = inferences >= min_runs and after - start >= min_seconds * 1e9
+        if kept - first >= SPELL_RUNS and after - spell_start >= SPELL_SECONDS * 1e9:
+            slow = float(np.percentile(buffer[0, first:kept], SPELL_PERCENTILE))
+            spells.append((slow, inferences - inferences_before, after - spell_start))
+            first, inferences_before, spell_start = kept, inferences, after
+            quiet = _undisturbed(spells)
+            waited = patience is None or after - start >= patience * min_seconds * 1e9
+            if enough and (waited or _suffice(quiet, min_runs, UNDISTURBED_SHARE * min_seconds)):
+                break
+        elif enough and patience is None:
             break
-        if kept == len(buffer):
+        if kept == buffer.shape[1]:
             kept //= 2
-            buffer[:kept] = buffer[::2].copy()
+            first = (first + 1) // 2
+            buffer[:, :kept] = buffer[:, ::2].copy()
             every *= 2
-    return {"kept": kept, "every": every, "inferences": inferences, "elapsed_ns": after - start}
+    taken = {"kept": kept, "every": every, "inferences": inferences, "elapsed_ns": after - start}
+    quiet = _undisturbed(spells)
+    if patience is None or not _suffice(quiet, min_runs):
+        return {**taken, "left_out": 0.0}
+    samples = buffer[0, :kept][np.isin(buffer[1, :kept], list(quiet))].copy()
+    buffer[0, : len(samples)] = samples
+    quiet_ns = sum(elapsed for _, elapsed in quiet.values())
+    return {
+        "kept": len(samples),
+        "every": every,
+        "inferences": sum(count for count, _ in quiet.values()),
+        "elapsed_ns": quiet_ns,
+        "left_out": 1.0 - quiet_ns / taken["elapsed_ns"],
+    }
+
+
+def _undisturbed(spells):
+    """Number → (inferences, ns) of each spell about as fast as the best."""
+    limit = (1 + UNDISTURBED) * min((slow for slow, _, _ in spells), default=0.0)
+    return {
+        number: (inferences, elapsed_ns)
+        for number, (slow, inferences, elapsed_ns) in enumerate(spells)
+        if slow <= limit
+    }
+
+
+def _suffice(quiet, min_runs, seconds=0.0):
+    inferences = sum(count for count, _ in quiet.values())
+    elapsed_ns = sum(elapsed for _, elapsed in quiet.values())
+    return inferences >= min_runs / 2 and elapsed_ns >= seconds * 1e9
 
 
 def cool_down(limit_seconds):

@@ -83,7 +83,7 @@ def full_row(make_row):
         evaluation=Evaluation(
             "digits", "sha", 1000, "test", 0.951, "lce on the host", 0.965, 0.98, 0.5
         ),
-        disturbance=Disturbance(0.05, 0.0, True, *moments),
+        disturbance=Disturbance(0.05, 0.0, 0.6, True, *moments),
         energy=Energy("pi-pmic", 8.0, 2.0, 1000, 0.008, 2.5),
         profile=Profile(100, 230_000.0, (*ops, OpTime(20, "SOFTMAX"))),
     )

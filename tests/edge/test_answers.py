@@ -23,6 +23,7 @@ def answer():
         "every": 4,
         "inferences": 240,
         "elapsed_ns": 480_000_000,
+        "left_out": 0.25,
         "baseline_bytes": 100,
         "peak_bytes": 150,
         "memory_refused": None,
@@ -54,6 +55,7 @@ def test_answer_becomes_a_row(answer, row):
     assert measured.memory.above_baseline_bytes == 50
     assert measured.memory.delegate_arena_bytes == 7
     assert measured.memory.delegate_constant_bytes == 8
+    assert measured.disturbance.left_out == 0.25
     assert measured.disturbance.before.governor == "performance"
 
 

@@ -30,7 +30,7 @@ def test_page_shows_all_fields_of_a_board(full_row):
         "8.19 kB 397 kB",
         "8.00 mJ 4.00 W 2.50 W pi-pmic",
         "95.10 % 96.50 % 98.00 % 5.0e-01 1,000 of digits (test) lce on the host",
-        "0.25 → 0.50 48 °C → 61 °C 2400 MHz → 2100 MHz ondemand yes 2, 3",
+        "0.05 0.00 60% 0.25 → 0.50 48 °C → 61 °C 2400 MHz → 2100 MHz ondemand yes 2, 3",
         "big cores 2, 3: Cortex-A76, up to 2400 MHz",
         "little cores 0, 1: Cortex-A55",
         "4 more ops",
@@ -219,6 +219,7 @@ def test_findings_compare_no_speeds_across_threads_or_hosts(make_row):
         ({"memory": None}, "memory is unknown"),
         ({"memory": Memory(refused="no such file")}, "memory is unknown"),
         ({"disturbance": Disturbance(other_cores=0.8)}, "up to 0.8 cores busy"),
+        ({"disturbance": Disturbance(left_out=0.6)}, "Up to 60% of a row's time was left out"),
         ({"parity": Parity("0", 8, "lce", 0.5, 0.75)}, "75% of the random inputs"),
     ],
 )

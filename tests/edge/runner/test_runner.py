@@ -201,15 +201,75 @@ def test_samples_reach_both_runs_and_seconds_and_stay_evenly_spread(
         now[0] += 10_000_000 + ran[0]  # so that a sample shows which inference it is
         ran[0] += 1
 
-    buffer = np.zeros(8, np.int64)
+    buffer = np.zeros((2, 8), np.int64)
     taken = timing.take_samples(ten_milliseconds, [], buffer, min_runs, min_seconds)
     assert taken == {
         "kept": kept,
         "every": every,
         "inferences": inferences,
         "elapsed_ns": now[0],
+        "left_out": 0.0,
     }
-    assert (buffer[:kept] - 10_000_000).tolist() == list(range(0, inferences, every))
+    assert (buffer[0, :kept] - 10_000_000).tolist() == list(range(0, inferences, every))
+
+
+def _sampled(monkeypatch, latency_at, size=1000, min_runs=20, min_seconds=1.0, patience=4.0):
+    """What `take_samples` returns and keeps of a model that takes `latency_at(time in ms)` ms."""
+    now = [0]
+    monkeypatch.setattr(timing.time, "perf_counter_ns", lambda: now[0])
+
+    def run(inputs):
+        now[0] += int(latency_at(now[0] / 1e6) * 1e6)
+
+    buffer = np.zeros((2, size), np.int64)
+    taken = timing.take_samples(run, [], buffer, min_runs, min_seconds, patience)
+    return taken, buffer[0, : taken["kept"]] / 1e6, now[0] / 1e6
+
+
+@pytest.mark.parametrize("size", [1000, 128])
+def test_spells_in_which_everything_is_slow_are_left_out(monkeypatch, size):
+    def in_turn(milliseconds):
+        return 7.5 if milliseconds % 1000 < 900 else 5.0
+
+    taken, samples, total = _sampled(monkeypatch, in_turn, size)
+    # A spell may begin before the slow time ends.
+    assert np.percentile(samples, [0, 75]).tolist() == [5.0, 5.0]
+    # A tenth of the time is undisturbed: an eighth of a second of it is there before 2 s are over.
+    assert 1900 <= total <= 2050
+    assert 0.125e9 <= taken["elapsed_ns"] <= 0.25e9
+    assert taken["inferences"] == pytest.approx(taken["elapsed_ns"] / 5e6, rel=0.1)
+    assert taken["left_out"] == pytest.approx(1 - taken["elapsed_ns"] / (total * 1e6))
+
+
+@pytest.mark.parametrize("patience", [None, 4.0])
+def test_steady_latencies_are_all_kept_and_take_no_longer(monkeypatch, patience):
+    taken, samples, total = _sampled(monkeypatch, lambda _: 5.0, patience=patience)
+    assert taken["inferences"] == len(samples)
+    assert taken["left_out"] == 0.0
+    assert 1000 <= total <= 1050
+
+
+@pytest.mark.parametrize(("min_runs", "kept"), [(40, 20), (400, None)])
+def test_when_patience_ends_half_of_the_runs_must_have_been_undisturbed(
+    monkeypatch, min_runs, kept
+):
+    def fast_once(milliseconds):
+        return 5.0 if milliseconds < 100 else 7.5
+
+    taken, samples, total = _sampled(monkeypatch, fast_once, min_runs=min_runs)
+    assert 4000 <= total <= 4100
+    assert taken["inferences"] == len(samples)
+    if kept:
+        assert samples.tolist() == [5.0] * kept
+        assert taken["left_out"] == pytest.approx(1 - 100 / total)
+    else:
+        assert set(samples) == {5.0, 7.5}
+        assert taken["left_out"] == 0.0
+
+
+def test_without_patience_a_slow_spell_is_part_of_the_figures(monkeypatch):
+    _, samples, _ = _sampled(monkeypatch, lambda at: 7.5 if at < 500 else 5.0, patience=None)
+    assert set(samples) == {7.5, 5.0}
 
 
 def test_cool_down_ends_when_it_gets_no_cooler(monkeypatch):
