@@ -214,7 +214,7 @@ def test_samples_reach_both_runs_and_seconds_and_stay_evenly_spread(
 
 
 def _sampled(monkeypatch, latency_at, size=1000, min_runs=20, min_seconds=1.0, patience=4.0):
-    """What `take_samples` returns and keeps of a model that takes `latency_at(time in ms)` ms."""
+    """The result and samples of `take_samples`; the model takes `latency_at(now in ms)` ms."""
     now = [0]
     monkeypatch.setattr(timing.time, "perf_counter_ns", lambda: now[0])
 
