@@ -5,6 +5,7 @@ from zoo.datasets.preprocessing import (
     GLOBAL_CONTRAST_NORM,
     LOCAL_RADIUS,
     LOCAL_SIGMA,
+    SIGNED_8_BIT,
     ZCA_BIAS,
     Preprocessing,
     fit_zca,
@@ -86,3 +87,9 @@ def test_a_fitted_preprocessing_uses_what_the_training_images_had():
 def test_an_unknown_contrast_raises():
     with pytest.raises(ValueError, match="contrast is one of none, global, local, not 'lcn'"):
         Preprocessing(1.0, 0.0, contrast="lcn")
+
+
+def test_signed_8_bit_pixels_are_exact_multiples():
+    pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    values = SIGNED_8_BIT.fit(pixels)(pixels)
+    np.testing.assert_array_equal(values.ravel() * 128, np.arange(-128, 128))

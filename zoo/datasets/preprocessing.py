@@ -153,6 +153,12 @@ def fit_zca(images: Images) -> tuple[Images, Images]:
 MINUS_ONE_TO_ONE = Preprocessing(1 / 127.5, -1.0)
 """0…255 → [-1, 1]."""
 
+SIGNED_8_BIT = Preprocessing(1 / 128, -1.0)
+"""0…255 → the multiples of 1/128 in [-1, 127/128], which are the 8-bit numbers x − 128.
+
+Sums of them are exact in float32 and in the fixed-point arithmetic of an FPGA alike.
+"""
+
 _IMAGENET_MEAN = (123.675, 116.28, 103.53)
 _IMAGENET_DEVIATION = (58.395, 57.12, 57.375)
 IMAGENET = Preprocessing(

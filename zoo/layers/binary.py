@@ -54,17 +54,19 @@ def conv(
     kernel: Quantizer = None,
     inputs: Quantizer = None,
     initializer: Initializer = "glorot_uniform",
+    padding: str = "same",
 ) -> keras.layers.Layer:
     """A 3×3 convolution without bias: `[N, H, W, C]` → `[N, H, W, filters]`.
 
     Binary inputs are padded with +1, because a zero is not a bit: only then does Larq Compute
-    Engine fuse the layer with what follows. Real inputs are padded with 0.
+    Engine fuse the layer with what follows. Real inputs are padded with 0. With "valid" padding
+    height and width shrink by 2.
     """
     if kernel is None and inputs is None:
         return keras.layers.Conv2D(
             filters,
             3,
-            padding="same",
+            padding=padding,
             use_bias=False,
             kernel_initializer=initializer,
             name=name,
@@ -72,7 +74,7 @@ def conv(
     return lq.layers.QuantConv2D(
         filters,
         3,
-        padding="same",
+        padding=padding,
         pad_values=0.0 if inputs is None else 1.0,
         use_bias=False,
         kernel_initializer=initializer,

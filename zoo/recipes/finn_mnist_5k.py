@@ -1,0 +1,56 @@
+"""FINN's W1A1 networks on 5,000 real MNIST digits.
+
+FINN: A Framework for Fast, Scalable Binarized Neural Network Inference, arXiv 1612.07119, table 3;
+trained there, and in Brevitas' `bnn_pynq`, on all of MNIST, CNV on CIFAR-10.
+
+Differs from Brevitas: 4,000 training images instead of 60,000; learning rates that decay from 0.01
+instead of 0.02 throughout; 60 epochs (MLPs) and 20 (CNV) instead of 1000; no dropout; a quarter of
+CNV's filters unless `--set width=64`.
+"""
+
+from zoo.recipes import Recipe, register_recipe
+from zoo.recipes._finn import cnv, mlp
+
+
+@register_recipe
+def tfc_w1a1_mnist_5k() -> Recipe:
+    """FINN's TFC on mnist_5k.
+
+    Command: onebit zoo train tfc_w1a1_mnist_5k -o runs/tfc
+    Duration: not measured.
+    Accuracy: 93.17 % reported by Brevitas for all of MNIST.
+    """
+    return mlp("tfc_w1a1", "mnist_5k", epochs=60)
+
+
+@register_recipe
+def sfc_w1a1_mnist_5k() -> Recipe:
+    """FINN's SFC on mnist_5k.
+
+    Command: onebit zoo train sfc_w1a1_mnist_5k -o runs/sfc
+    Duration: not measured.
+    Accuracy: 97.81 % reported by Brevitas for all of MNIST.
+    """
+    return mlp("sfc_w1a1", "mnist_5k", epochs=60)
+
+
+@register_recipe
+def lfc_w1a1_mnist_5k() -> Recipe:
+    """FINN's LFC on mnist_5k.
+
+    Command: onebit zoo train lfc_w1a1_mnist_5k -o runs/lfc
+    Duration: not measured.
+    Accuracy: 98.88 % reported by Brevitas for all of MNIST.
+    """
+    return mlp("lfc_w1a1", "mnist_5k", epochs=60)
+
+
+@register_recipe
+def cnv_w1a1_mnist_5k() -> Recipe:
+    """FINN's CNV, a quarter as wide, on mnist_5k.
+
+    Command: onebit zoo train cnv_w1a1_mnist_5k -o runs/cnv
+    Duration: not measured.
+    Accuracy: not reported for digits (Brevitas: 84.22 % on CIFAR-10 at full width).
+    """
+    return cnv("mnist_5k", width=16, epochs=20)
