@@ -17,11 +17,14 @@ from convert.options import (
     Loading,
     Quantizing,
     Verifying,
+    export_options,
     force_option,
     loading_options,
     quantizing_options,
     verifying_options,
 )
+from convert.targets.registry import TARGETS, load_target
+from convert.targets.target import Export, ExportOptions
 from onebit import __version__
 from onebit.cli import (
     CommandGroup,
@@ -40,6 +43,11 @@ if TYPE_CHECKING:
     from convert.int8.settings import Int8
     from convert.keras_model.samples import Samples
     from onebit.keras import keras
+
+
+def _targets_help() -> str:
+    lines = [f"  {name}: {summary}" for name, (_, summary) in TARGETS.items()]
+    return "\n".join(["\b", "Targets:", *lines])
 
 
 @click.group(cls=CommandGroup)
@@ -232,17 +240,51 @@ def weights(file: Path, output: Path, force: bool) -> None:
     Example:
       onebit convert weights bnn.tflite -o packed.npz
     """
-    require_suffix(output, ".npz")
+    _export(file, "npz", output, force, ExportOptions())
+
+
+@main.command(epilog=_targets_help())
+@click.argument("file", metavar="MODEL", type=click.Path(path_type=Path))
+@click.option(
+    "--to", "target", required=True, type=click.Choice(list(TARGETS)), help="The target; see below."
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The file or folder to write.",
+)
+@force_option
+@export_options
+def export(
+    file: Path, target: str, output: Path, force: bool, export_options: ExportOptions
+) -> None:
+    """Write a converted .tflite MODEL in the form that another tool takes.
+
+    What the target cannot express is refused, with the layer's name, before anything is written.
+
+    \b
+    Example:
+      onebit convert export bnn.tflite --to c-array -o bnn.h
+      onebit convert export bnn.tflite --to npz -o packed.npz
+    """
+    _export(file, target, output, force, export_options)
+
+
+def _export(file: Path, name: str, output: Path, force: bool, options: ExportOptions) -> None:
+    target = load_target(name)
+    target.check(name, options)
+    if target.suffix is not None:
+        require_suffix(output, target.suffix)
     require_writable(output)
-    from convert.auditing.packed_weights import packed_weights, write_packed_weights
-    from convert.outputs import require_own_weights
     from convert.tflite.graph import read_file
 
-    require_own_weights(output, force)
-    arrays = packed_weights(read_file(file), str(file))
-    write_packed_weights(output, arrays)
-    bits = [key for key in arrays if key.endswith("/bits")]
-    click.echo(f"{len(bits)} layers, {sum(arrays[key].nbytes for key in bits):,} bytes of bits")
+    target.require_own(output, force)
+    content = read_file(file)
+    with replacing(output) as temporary:
+        summary = target.write(Export(content, str(file), temporary, options))
+    click.echo(summary)
 
 
 class _Loaded:
@@ -373,7 +415,8 @@ def _check_outputs(output: Path, header: Path | None, force: bool) -> None:
     if header is not None:
         require_suffix(header, ".h")
         require_writable(header)
-    from convert.outputs import require_own_header, require_own_tflite
+    from convert.outputs import require_own_tflite
+    from convert.targets.own_files import require_own_header
 
     require_own_tflite(output, force)
     if header is not None:
@@ -386,7 +429,7 @@ def _save(
     if header is None:
         conversion.save(output, keep_mismatch=keep_mismatch, force=force)
         return
-    from convert.tflite.c_header import c_header
+    from convert.targets.c_array import c_header
 
     # The header goes first, so that a full disk leaves neither.
     with replacing(header) as temporary:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from convert.targets.target import ExportOptions
 from onebit.cli import grouped, options
 from onebit.errors import UsageError
 
@@ -142,4 +143,12 @@ force_option = click.option(
     "--force",
     is_flag=True,
     help="Overwrite the output even if it is a file that Onebit did not write.",
+)
+
+export_options = options(
+    click.option(
+        "--name",
+        help="Name of the C symbols (c-array).  [default: the output's name]",
+    ),
+    grouped("export_options", ExportOptions),
 )

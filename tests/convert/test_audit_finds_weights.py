@@ -6,9 +6,9 @@ from click.testing import CliRunner
 
 from convert.__main__ import main
 from convert.auditing.layers import audit
-from convert.auditing.packed_weights import packed_weights
 from convert.conversion import convert_model
 from convert.report import Reason
+from convert.targets.npz import packed_weights
 from convert.tflite.graph import Graph
 from onebit.keras import keras, lq, tf
 from tests.convert.models import BINARY, randomise

@@ -5,7 +5,6 @@ import pytest
 
 import zoo
 from convert.auditing.layers import audit
-from convert.auditing.packed_weights import packed_weights
 from convert.conversion import convert_model
 from convert.errors import SourceError
 from convert.keras_model.layer_graph import gives_signs
@@ -15,6 +14,7 @@ from convert.passes.pack_binary_tables import pack_binary_tables
 from convert.rewrites import rewrite
 from convert.rewrites.dense_to_pointwise_conv import dense_to_pointwise_conv, is_binary_dense
 from convert.runtimes.lce import LceInterpreter, convert_with_lce
+from convert.targets.npz import packed_weights
 from convert.tflite.graph import Graph
 from convert.verification import verify
 from onebit import bits

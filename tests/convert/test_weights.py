@@ -7,11 +7,11 @@ import subprocess
 import numpy as np
 import pytest
 
-from convert.auditing.packed_weights import packed_weights, write_packed_weights
 from convert.conversion import convert_model
 from convert.errors import ConversionError
 from convert.runtimes.lce import LceInterpreter, convert_with_lce
-from convert.tflite.c_header import c_header
+from convert.targets.c_array import c_header
+from convert.targets.npz import packed_weights, write_packed_weights
 from onebit import bits
 from onebit.keras import keras, lq
 from tests.convert.models import BINARY, images, mlp, randomise

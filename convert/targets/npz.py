@@ -14,6 +14,8 @@ from convert.auditing.describe import scaling_ops, table_constants
 from convert.auditing.layers import audited_layers
 from convert.errors import ConversionError
 from convert.report import Layer
+from convert.targets.own_files import require_own_weights
+from convert.targets.target import Export, Target
 from convert.tflite.filters import binary_filter_shape, filter_signs, stored_filter
 from convert.tflite.graph import Graph
 from onebit import bits
@@ -134,3 +136,18 @@ def _description(graph: Graph, op: Any, layer: Layer, label: str) -> dict[str, A
         "output_shape": layer.output_shape,
         "options": graph.custom_options(op),
     }
+
+
+def summary(arrays: dict[str, NDArray[Any]]) -> str:
+    """How many layers the arrays hold, and in how many bytes of bits."""
+    bits_ = [value for key, value in arrays.items() if key.endswith("/bits")]
+    return f"{len(bits_)} layers, {sum(value.nbytes for value in bits_):,} bytes of bits"
+
+
+def _write(export: Export) -> str:
+    arrays = packed_weights(export.content, export.source)
+    write_packed_weights(export.path, arrays)
+    return summary(arrays)
+
+
+TARGET = Target(_write, require_own_weights, ".npz")

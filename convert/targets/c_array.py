@@ -3,7 +3,8 @@
 import hashlib
 import re
 
-FIRST_LINE = "// Written by `onebit convert`; do not edit."
+from convert.targets.own_files import HEADER_LINE, require_own_header
+from convert.targets.target import Export, Target
 
 _PER_LINE = 16
 
@@ -17,8 +18,7 @@ def c_header(content: bytes, name: str) -> str:
         content: The whole file.
         name: The name of the constants, made a C identifier.
     """
-    stem = re.sub(r"\W", "_", name, flags=re.ASCII)
-    identifier = f"model_{stem}" if not stem or stem[0].isdigit() else stem
+    identifier = c_identifier(name)
     lines = [
         "  " + " ".join(f"0x{byte:02x}," for byte in content[start : start + _PER_LINE])
         for start in range(0, len(content), _PER_LINE)
@@ -26,7 +26,7 @@ def c_header(content: bytes, name: str) -> str:
     guard = f"{identifier.upper()}_H_"
     return "\n".join(
         [
-            FIRST_LINE,
+            HEADER_LINE,
             f"#ifndef {guard}",
             f"#define {guard}",
             "",
@@ -46,3 +46,18 @@ def c_header(content: bytes, name: str) -> str:
             "",
         ]
     )
+
+
+def c_identifier(name: str) -> str:
+    """A name as a C identifier: other characters become underscores."""
+    stem = re.sub(r"\W", "_", name, flags=re.ASCII)
+    return f"model_{stem}" if not stem or stem[0].isdigit() else stem
+
+
+def _write(export: Export) -> str:
+    text = c_header(export.content, export.options.name or export.path.stem)
+    export.path.write_text(text, encoding="utf-8")
+    return f"{len(export.content):,} bytes as a C array"
+
+
+TARGET = Target(_write, require_own_header, ".h", ("name",))

@@ -1,0 +1,16 @@
+"""The targets by name."""
+
+import importlib
+
+from convert.targets.target import Target
+
+TARGETS = {
+    "c-array": ("convert.targets.c_array", "the file as a C header (.h)"),
+    "npz": ("convert.targets.npz", "its packed weights as arrays (.npz)"),
+}
+"""Name → (the module that has it as `TARGET`, what `--help` says of it)."""
+
+
+def load_target(name: str) -> Target:
+    """A target; its module is imported now."""
+    return importlib.import_module(TARGETS[name][0]).TARGET
