@@ -220,7 +220,7 @@ class _Reader:
             reader = _unary
         inputs = [self._known(i) for i in graph.inputs(op) if i >= 0]
         index = graph.outputs(op)[0]
-        common = {
+        common: dict[str, Any] = {
             "name": tensor_label(graph, index),
             "op": kind,
             "inputs": tuple(value.index for value in inputs),
