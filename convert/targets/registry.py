@@ -5,6 +5,7 @@ import importlib
 from convert.targets.target import Target
 
 TARGETS = {
+    "c": ("convert.targets.c.target", "C99 sources for microcontrollers (a folder)"),
     "c-array": ("convert.targets.c_array", "the file as a C header (.h)"),
     "npz": ("convert.targets.npz", "its packed weights as arrays (.npz)"),
 }
