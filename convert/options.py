@@ -148,7 +148,7 @@ force_option = click.option(
 export_options = options(
     click.option(
         "--name",
-        help="Name of the C symbols (c-array).  [default: the output's name]",
+        help="Name of the C symbols (c, c-array).  [default: the output's name]",
     ),
     grouped("export_options", ExportOptions),
 )

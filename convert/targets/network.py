@@ -30,7 +30,7 @@ ACTIVATION_RANGES: Mapping[Activation, tuple[float, float]] = {
     "relu_n1_to_1": (-1.0, 1.0),
     "relu6": (0.0, 6.0),
 }
-"""What a fused activation clamps to."""
+"""The ranges that fused activations clamp to."""
 
 
 @dataclass(frozen=True)

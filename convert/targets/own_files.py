@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,8 +66,14 @@ def require_own_folder(path: Path, force: bool = False) -> None:
             refuse(file, force)
 
 
-def write_folder(path: Path, files: Mapping[str, str | bytes]) -> None:
-    """Writes a folder of files by their relative paths, and the manifest that makes it ours."""
+def write_folder(path: Path, files: Mapping[str, str | bytes], **about: Any) -> None:
+    """Writes a folder of files by their relative paths, and the manifest that makes it ours.
+
+    Args:
+        path: The folder.
+        files: Their contents.
+        about: What else the manifest says, for programs that read the folder.
+    """
     digests = {}
     for name, content in sorted(files.items()):
         data = content.encode() if isinstance(content, str) else content
@@ -74,7 +81,7 @@ def write_folder(path: Path, files: Mapping[str, str | bytes]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
         digests[name] = hashlib.sha256(data).hexdigest()
-    text = json.dumps({"files": digests}, indent=2) + "\n"
+    text = json.dumps({**about, "files": digests}, indent=2) + "\n"
     (path / MANIFEST).write_text(text, encoding="utf-8")
 
 

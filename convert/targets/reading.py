@@ -236,7 +236,8 @@ class _Reader:
                 return reader(self, op, common)
             except _Unexpected:
                 pass
-        options = graph.custom_options(op) or vars(op.builtinOptions or object())
+        builtin = {} if op.builtinOptions is None else vars(op.builtinOptions)
+        options = graph.custom_options(op) or builtin
         return Other(**common, options=options)
 
     def window(

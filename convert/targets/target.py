@@ -1,4 +1,4 @@
-"""What a target is: how it writes, and which of the command's options it takes."""
+"""A target: how it writes, and which of the command's options it takes."""
 
 import dataclasses
 from collections.abc import Callable

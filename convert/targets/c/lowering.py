@@ -1,4 +1,4 @@
-"""What lowering an operator needs: the network, the constants so far, and the calls so far."""
+"""The state of a lowering: the network, the constants so far, and the calls so far."""
 
 import math
 from collections.abc import Sequence

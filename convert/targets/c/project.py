@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -40,8 +41,10 @@ _TEMPLATES = {
 """File → its template, beside the sketch, whose name is the network's."""
 
 
-def project_files(content: bytes, source_name: str, prefix: str) -> dict[str, str]:
-    """All files of the exported folder by their relative paths.
+def project_files(
+    content: bytes, source_name: str, prefix: str
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """All files of the exported folder by their relative paths, and what its manifest says.
 
     Args:
         content: The `.tflite` file.
@@ -71,7 +74,11 @@ def project_files(content: bytes, source_name: str, prefix: str) -> dict[str, st
     templates = _TEMPLATES | {f"examples/{prefix}/{prefix}.ino": "sketch.ino.j2"}
     for name, template in templates.items():
         files[name] = environment.get_template(template).render(values)
-    return files
+    macs: dict[str, int] = defaultdict(int)
+    for call in program.calls:
+        if call.macs:
+            macs[call.note] += call.macs
+    return files, {"name": prefix, "sha256": sha256, "bytes": len(content), "macs": dict(macs)}
 
 
 def network_files(network: Network, prefix: str, sha256: str) -> dict[str, str]:

@@ -30,7 +30,7 @@ FIRST_LINE = "/* Written by `onebit convert export`; do not edit. */"
 
 @dataclass(frozen=True)
 class Names:
-    """What a network's parts are called in C.
+    """Names of a network's parts in C.
 
     Attributes:
         prefix: The network's name, before all of its symbols.

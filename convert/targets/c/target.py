@@ -8,8 +8,8 @@ from convert.targets.target import Export, Target
 
 def _write(export: Export) -> str:
     name = c_identifier(export.options.name or export.path.name)
-    files = project_files(export.content, export.source, name)
-    write_folder(export.path, files)
+    files, about = project_files(export.content, export.source, name)
+    write_folder(export.path, files, target="c", network=about)
     return f"{len(files)} files; try: make -C {export.path.name} check"
 
 

@@ -1,4 +1,4 @@
-"""What a network says of a file is what the file computes."""
+"""A network says of a file what the file computes."""
 
 import json
 import subprocess

@@ -33,7 +33,7 @@ static inline uint32_t onebit_popcount(uint32_t v) {
 
 #if defined(__POPCNT__) || defined(__aarch64__) || defined(__riscv_zbb)
 
-static inline uint32_t onebit_mismatches(const uint32_t *a, const uint32_t *b, int32_t count) {
+static inline uint32_t onebit_mismatches(const uint32_t* a, const uint32_t* b, int32_t count) {
   uint32_t total = 0;
   for (int32_t i = 0; i < count; ++i) total += (uint32_t)__builtin_popcount(a[i] ^ b[i]);
   return total;
@@ -41,7 +41,7 @@ static inline uint32_t onebit_mismatches(const uint32_t *a, const uint32_t *b, i
 
 #else
 
-static inline uint32_t onebit_mismatches(const uint32_t *a, const uint32_t *b, int32_t count) {
+static inline uint32_t onebit_mismatches(const uint32_t* a, const uint32_t* b, int32_t count) {
   uint32_t ones = 0, twos = 0, fours = 0, eights = 0, carry, t0, t1, f0, f1, e;
   if (count & 1) ones = *a++ ^ *b++;
   for (int32_t i = count & 6; i != 0; i -= 2, a += 2, b += 2) { /* at most 3 carries: 6 < 8 */

@@ -28,7 +28,7 @@ float onebit_exp(float x) {
   return p * powers[0] * powers[1];
 }
 
-void onebit_softmax_f32(const float *x, float *y, int32_t rows, int32_t channels, float beta) {
+void onebit_softmax_f32(const float* x, float* y, int32_t rows, int32_t channels, float beta) {
   for (int32_t r = 0; r < rows; ++r, x += channels, y += channels) {
     float most = x[0], sum = 0.0f;
     for (int32_t c = 1; c < channels; ++c) most = x[c] > most ? x[c] : most;
@@ -51,15 +51,16 @@ static float tangent(float x) {
   float t;
   if (size < 0.25f) { /* the quotient below would cancel */
     const float q = x * x;
-    return x * (1.0f + q * (-0.333333333f + q * (0.133333333f + q * (-0.0539682540f +
-                q * (0.0218694885f - q * 0.00886323552f)))));
+    return x * (1.0f + q * (-0.333333333f +
+                            q * (0.133333333f +
+                                 q * (-0.0539682540f + q * (0.0218694885f - q * 0.00886323552f)))));
   }
   t = onebit_exp(-2.0f * size);
   t = (1.0f - t) / (1.0f + t);
   return x < 0.0f ? -t : t;
 }
 
-void onebit_exponential_f32(int32_t kind, const float *x, float *y, int32_t count) {
+void onebit_exponential_f32(int32_t kind, const float* x, float* y, int32_t count) {
   for (int32_t i = 0; i < count; ++i) {
     const float v = x[i];
     y[i] = kind == ONEBIT_LOGISTIC ? logistic(v) : kind == ONEBIT_TANH ? tangent(v) : onebit_exp(v);

@@ -3,21 +3,21 @@
 
 #include "onebit_kernels.h"
 
-void onebit_conv_f32(const onebit_conv_f32_layer *l, const float *x, float *y) {
-  const onebit_window *w = &l->window;
+void onebit_conv_f32(const onebit_conv_f32_layer* l, const float* x, float* y) {
+  const onebit_window* w = &l->window;
   const int32_t depth = w->in_c / l->groups, outputs = w->out_c / l->groups;
   for (int32_t oy = 0; oy < w->out_h; ++oy) {
     for (int32_t ox = 0; ox < w->out_w; ++ox) {
-      const float *filter = l->filters;
+      const float* filter = l->filters;
       for (int32_t o = 0; o < w->out_c; ++o) {
-        const float *group = x + o / outputs * depth;
+        const float* group = x + o / outputs * depth;
         float sum = 0.0f;
         for (int32_t ky = 0; ky < w->kernel_h; ++ky) {
           const int32_t iy = oy * w->stride_h - w->pad_top + ky * w->dilation_h;
           for (int32_t kx = 0; kx < w->kernel_w; ++kx, filter += depth) {
             const int32_t ix = ox * w->stride_w - w->pad_left + kx * w->dilation_w;
             if (iy < 0 || iy >= w->in_h || ix < 0 || ix >= w->in_w) continue;
-            const float *from = group + (iy * w->in_w + ix) * w->in_c;
+            const float* from = group + (iy * w->in_w + ix) * w->in_c;
             for (int32_t i = 0; i < depth; ++i) sum += from[i] * filter[i];
           }
         }
@@ -28,13 +28,13 @@ void onebit_conv_f32(const onebit_conv_f32_layer *l, const float *x, float *y) {
   }
 }
 
-void onebit_depthwise_f32(const onebit_conv_f32_layer *l, const float *x, float *y) {
-  const onebit_window *w = &l->window;
+void onebit_depthwise_f32(const onebit_conv_f32_layer* l, const float* x, float* y) {
+  const onebit_window* w = &l->window;
   const int32_t multiplier = w->out_c / w->in_c;
   for (int32_t oy = 0; oy < w->out_h; ++oy) {
     for (int32_t ox = 0; ox < w->out_w; ++ox) {
       for (int32_t o = 0; o < w->out_c; ++o) {
-        const float *channel = x + o / multiplier;
+        const float* channel = x + o / multiplier;
         float sum = 0.0f;
         for (int32_t ky = 0; ky < w->kernel_h; ++ky) {
           const int32_t iy = oy * w->stride_h - w->pad_top + ky * w->dilation_h;
@@ -57,7 +57,7 @@ typedef struct {
   int32_t y0, y1, x0, x1; /* the part of a window inside the image */
 } part;
 
-static part part_of(const onebit_window *w, int32_t oy, int32_t ox) {
+static part part_of(const onebit_window* w, int32_t oy, int32_t ox) {
   const int32_t top = oy * w->stride_h - w->pad_top, left = ox * w->stride_w - w->pad_left;
   part p;
   p.y0 = top < 0 ? 0 : top;
@@ -67,7 +67,7 @@ static part part_of(const onebit_window *w, int32_t oy, int32_t ox) {
   return p;
 }
 
-void onebit_max_pool_f32(const onebit_window *w, const float *x, float *y, float clamp_min,
+void onebit_max_pool_f32(const onebit_window* w, const float* x, float* y, float clamp_min,
                          float clamp_max) {
   for (int32_t oy = 0; oy < w->out_h; ++oy) {
     for (int32_t ox = 0; ox < w->out_w; ++ox) {
@@ -86,7 +86,7 @@ void onebit_max_pool_f32(const onebit_window *w, const float *x, float *y, float
   }
 }
 
-void onebit_average_pool_f32(const onebit_window *w, const float *x, float *y, float clamp_min,
+void onebit_average_pool_f32(const onebit_window* w, const float* x, float* y, float clamp_min,
                              float clamp_max) {
   for (int32_t oy = 0; oy < w->out_h; ++oy) {
     for (int32_t ox = 0; ox < w->out_w; ++ox) {
@@ -103,7 +103,7 @@ void onebit_average_pool_f32(const onebit_window *w, const float *x, float *y, f
   }
 }
 
-void onebit_mean_f32(const float *x, float *y, int32_t outer, int32_t middle, int32_t inner) {
+void onebit_mean_f32(const float* x, float* y, int32_t outer, int32_t middle, int32_t inner) {
   for (int32_t o = 0; o < outer; ++o, x += middle * inner) {
     for (int32_t i = 0; i < inner; ++i) {
       float sum = 0.0f;

@@ -38,16 +38,16 @@ typedef struct {
 
 /* --- Signs: onebit_signs.c */
 
-void onebit_sign_bits_f32(const float *x, uint32_t *y, int32_t rows, int32_t channels);
-void onebit_sign_bits_s8(const int8_t *x, uint32_t *y, int32_t rows, int32_t channels,
+void onebit_sign_bits_f32(const float* x, uint32_t* y, int32_t rows, int32_t channels);
+void onebit_sign_bits_s8(const int8_t* x, uint32_t* y, int32_t rows, int32_t channels,
                          int32_t zero_point);
-void onebit_sign_bits_bool(const uint8_t *x, uint32_t *y, int32_t rows, int32_t channels);
-void onebit_sign_values_f32(const uint32_t *x, float *y, int32_t rows, int32_t channels);
+void onebit_sign_bits_bool(const uint8_t* x, uint32_t* y, int32_t rows, int32_t channels);
+void onebit_sign_values_f32(const uint32_t* x, float* y, int32_t rows, int32_t channels);
 /* `positive` and `negative` are what +1 and -1 become. */
-void onebit_sign_values_8(const uint32_t *x, uint8_t *y, int32_t rows, int32_t channels,
+void onebit_sign_values_8(const uint32_t* x, uint8_t* y, int32_t rows, int32_t channels,
                           uint8_t positive, uint8_t negative);
 /* Maximum of ±1 over a window: a bit is 1 where all bits in the image are. */
-void onebit_max_pool_bits(const onebit_window *w, const uint32_t *x, uint32_t *y);
+void onebit_max_pool_bits(const onebit_window* w, const uint32_t* x, uint32_t* y);
 
 /* --- Binary convolution: onebit_bconv.c */
 
@@ -58,10 +58,10 @@ typedef struct {
   onebit_window window;
   int32_t groups;
   int32_t zero_padding;    /* pads are 0, else +1 */
-  const uint32_t *filters; /* [out_c][kernel_h][kernel_w][words of a group's channels] */
-  const int32_t *limits;
-  const float *multipliers;
-  const float *biases;
+  const uint32_t* filters; /* [out_c][kernel_h][kernel_w][words of a group's channels] */
+  const int32_t* limits;
+  const float* multipliers;
+  const float* biases;
   int32_t clamp_min, clamp_max;
 } onebit_bconv;
 
@@ -69,9 +69,9 @@ typedef struct {
 #define ONEBIT_BCONV_SCRATCH(kernel_h, kernel_w, group_words, out_c) \
   ((kernel_h) * (kernel_w) * (group_words) + (out_c))
 
-void onebit_bconv_bits(const onebit_bconv *l, const uint32_t *x, uint32_t *y, uint32_t *scratch);
-void onebit_bconv_f32(const onebit_bconv *l, const uint32_t *x, float *y, uint32_t *scratch);
-void onebit_bconv_s8(const onebit_bconv *l, const uint32_t *x, int8_t *y, uint32_t *scratch);
+void onebit_bconv_bits(const onebit_bconv* l, const uint32_t* x, uint32_t* y, uint32_t* scratch);
+void onebit_bconv_f32(const onebit_bconv* l, const uint32_t* x, float* y, uint32_t* scratch);
+void onebit_bconv_s8(const onebit_bconv* l, const uint32_t* x, int8_t* y, uint32_t* scratch);
 
 /* --- Float inputs and ±1 weights: onebit_signed_f32.c */
 
@@ -81,15 +81,15 @@ void onebit_bconv_s8(const onebit_bconv *l, const uint32_t *x, int8_t *y, uint32
 typedef struct {
   onebit_window window;
   int32_t groups;
-  const uint32_t *filters;
-  const float *scales;
-  const float *biases;
+  const uint32_t* filters;
+  const float* scales;
+  const float* biases;
   float clamp_min, clamp_max;
 } onebit_signed_conv;
 
 /* The scratch memory takes the taps of a group. */
-void onebit_signed_conv_f32(const onebit_signed_conv *l, const float *x, float *y, float *scratch);
-void onebit_signed_depthwise_f32(const onebit_signed_conv *l, const float *x, float *y);
+void onebit_signed_conv_f32(const onebit_signed_conv* l, const float* x, float* y, float* scratch);
+void onebit_signed_depthwise_f32(const onebit_signed_conv* l, const float* x, float* y);
 
 /* --- 8-bit inputs and ±1 weights: onebit_pixels.c */
 
@@ -99,46 +99,47 @@ typedef struct {
   onebit_window window;
   int32_t is_unsigned;
   int32_t zero_point;
-  const uint32_t *filters; /* [out_c][taps], each row in whole words */
-  const int32_t *limits;
+  const uint32_t* filters; /* [out_c][taps], each row in whole words */
+  const int32_t* limits;
   float step;
-  const float *scales; /* NULL for 1 */
-  const float *biases; /* NULL for 0 */
+  const float* scales; /* NULL for 1 */
+  const float* biases; /* NULL for 0 */
   float clamp_min, clamp_max;
 } onebit_pixel_conv;
 
 /* The scratch memory takes 2 * out_c sums, the taps in fours (of a dense layer at most 128), and 16
  * for each four taps, but no more than 32 fours. */
-void onebit_pixel_conv_bits(const onebit_pixel_conv *l, const void *x, uint32_t *y,
-                            int32_t *scratch);
-void onebit_pixel_conv_f32(const onebit_pixel_conv *l, const void *x, float *y, int32_t *scratch);
+void onebit_pixel_conv_bits(const onebit_pixel_conv* l, const void* x, uint32_t* y,
+                            int32_t* scratch);
+void onebit_pixel_conv_f32(const onebit_pixel_conv* l, const void* x, float* y, int32_t* scratch);
 
 /* --- Float layers: onebit_f32.c */
 
 typedef struct {
   onebit_window window;
   int32_t groups; /* of a convolution; input channels have out_c / in_c outputs each if depthwise */
-  const float *filters; /* [out_c][kernel_h][kernel_w][in_c / groups], [kernel_h][kernel_w][out_c] */
-  const float *biases; /* NULL for 0 */
+  const float*
+      filters;         /* [out_c][kernel_h][kernel_w][in_c / groups], [kernel_h][kernel_w][out_c] */
+  const float* biases; /* NULL for 0 */
   float clamp_min, clamp_max;
 } onebit_conv_f32_layer;
 
-void onebit_conv_f32(const onebit_conv_f32_layer *l, const float *x, float *y);
-void onebit_depthwise_f32(const onebit_conv_f32_layer *l, const float *x, float *y);
-void onebit_max_pool_f32(const onebit_window *w, const float *x, float *y, float clamp_min,
+void onebit_conv_f32(const onebit_conv_f32_layer* l, const float* x, float* y);
+void onebit_depthwise_f32(const onebit_conv_f32_layer* l, const float* x, float* y);
+void onebit_max_pool_f32(const onebit_window* w, const float* x, float* y, float clamp_min,
                          float clamp_max);
-void onebit_average_pool_f32(const onebit_window *w, const float *x, float *y, float clamp_min,
+void onebit_average_pool_f32(const onebit_window* w, const float* x, float* y, float clamp_min,
                              float clamp_max);
 /* Means over the middle of [outer, middle, inner]. */
-void onebit_mean_f32(const float *x, float *y, int32_t outer, int32_t middle, int32_t inner);
+void onebit_mean_f32(const float* x, float* y, int32_t outer, int32_t middle, int32_t inner);
 
 /* --- The exponential: onebit_exp.c */
 
 enum { ONEBIT_EXP, ONEBIT_LOGISTIC, ONEBIT_TANH };
 
 float onebit_exp(float x);
-void onebit_exponential_f32(int32_t kind, const float *x, float *y, int32_t count);
-void onebit_softmax_f32(const float *x, float *y, int32_t rows, int32_t channels, float beta);
+void onebit_exponential_f32(int32_t kind, const float* x, float* y, int32_t count);
+void onebit_softmax_f32(const float* x, float* y, int32_t rows, int32_t channels, float beta);
 
 /* --- Element by element: onebit_elementwise.c */
 
@@ -158,32 +159,33 @@ typedef struct {
   int32_t a[4], b[4];
 } onebit_broadcast;
 
-void onebit_elementwise_f32(int32_t kind, const onebit_broadcast *d, const float *a, const float *b,
-                            float *y, float clamp_min, float clamp_max);
+void onebit_elementwise_f32(int32_t kind, const onebit_broadcast* d, const float* a, const float* b,
+                            float* y, float clamp_min, float clamp_max);
 
 enum {
-  ONEBIT_CLAMP, /* to [p, q] */
+  ONEBIT_CLAMP,      /* to [p, q] */
   ONEBIT_LEAKY_RELU, /* p * x below zero */
   ONEBIT_HARD_SWISH
 };
 
-void onebit_unary_f32(int32_t kind, const float *x, float *y, int32_t count, float p, float q);
-void onebit_quantize_s8(const float *x, int8_t *y, int32_t count, float scale, int32_t zero_point);
-void onebit_dequantize_s8(const int8_t *x, float *y, int32_t count, float scale,
+void onebit_unary_f32(int32_t kind, const float* x, float* y, int32_t count, float p, float q);
+void onebit_quantize_s8(const float* x, int8_t* y, int32_t count, float scale, int32_t zero_point);
+void onebit_dequantize_s8(const int8_t* x, float* y, int32_t count, float scale,
                           int32_t zero_point);
-void onebit_dequantize_u8(const uint8_t *x, float *y, int32_t count, float scale,
+void onebit_dequantize_u8(const uint8_t* x, float* y, int32_t count, float scale,
                           int32_t zero_point);
 
 /* --- Moving: onebit_move.c */
 
 /* Copies rows of `bytes` bytes, whose starts are `from` and `to` bytes apart. */
-void onebit_copy_rows(const void *x, void *y, int32_t rows, int32_t bytes, int32_t from, int32_t to);
+void onebit_copy_rows(const void* x, void* y, int32_t rows, int32_t bytes, int32_t from,
+                      int32_t to);
 /* Pads up to four dimensions of elements of `bytes` bytes (1 or 4) with `value`. */
 typedef struct {
   int32_t size[4]; /* of the input */
   int32_t before[4], after[4];
 } onebit_pads;
-void onebit_pad(const onebit_pads *p, const void *x, void *y, int32_t bytes, uint32_t value);
+void onebit_pad(const onebit_pads* p, const void* x, void* y, int32_t bytes, uint32_t value);
 
 /* --- int8 layers: onebit_s8.c */
 
@@ -196,9 +198,9 @@ typedef struct {
 typedef struct {
   onebit_window window;
   int32_t groups;
-  const int8_t *filters;
-  const int32_t *biases; /* the input's zero point is in them where nothing is padded */
-  const onebit_factor *factors; /* [out_c] */
+  const int8_t* filters;
+  const int32_t* biases;        /* the input's zero point is in them where nothing is padded */
+  const onebit_factor* factors; /* [out_c] */
   int32_t zero_point_in, zero_point_out;
   int32_t clamp_min, clamp_max;
   int32_t rounds_twice;

@@ -1,16 +1,16 @@
 /* Numbers and bits that move without changing. */
 #include "onebit_kernels.h"
 
-void onebit_copy_rows(const void *x, void *y, int32_t rows, int32_t bytes, int32_t from,
+void onebit_copy_rows(const void* x, void* y, int32_t rows, int32_t bytes, int32_t from,
                       int32_t to) {
-  const uint8_t *source = (const uint8_t *)x;
-  uint8_t *target = (uint8_t *)y;
+  const uint8_t* source = (const uint8_t*)x;
+  uint8_t* target = (uint8_t*)y;
   for (int32_t r = 0; r < rows; ++r, source += from, target += to) {
     memcpy(target, source, (size_t)bytes);
   }
 }
 
-static uint8_t *filled(uint8_t *y, int32_t count, int32_t bytes, uint32_t value) {
+static uint8_t* filled(uint8_t* y, int32_t count, int32_t bytes, uint32_t value) {
   if (bytes == 1) {
     memset(y, (int)value, (size_t)count);
     return y + count;
@@ -19,9 +19,9 @@ static uint8_t *filled(uint8_t *y, int32_t count, int32_t bytes, uint32_t value)
   return y;
 }
 
-void onebit_pad(const onebit_pads *p, const void *x, void *y, int32_t bytes, uint32_t value) {
-  const uint8_t *from = (const uint8_t *)x;
-  uint8_t *to = (uint8_t *)y;
+void onebit_pad(const onebit_pads* p, const void* x, void* y, int32_t bytes, uint32_t value) {
+  const uint8_t* from = (const uint8_t*)x;
+  uint8_t* to = (uint8_t*)y;
   int32_t wide[4], row = p->size[3] * bytes;
   for (int32_t d = 3, below = 1; d >= 0; --d) {
     wide[d] = below; /* elements of the output per step of this dimension */

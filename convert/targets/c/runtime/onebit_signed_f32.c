@@ -2,13 +2,13 @@
 #include "onebit_f32.h"
 #include "onebit_kernels.h"
 
-static float finished(const onebit_signed_conv *l, float sum, int32_t o) {
+static float finished(const onebit_signed_conv* l, float sum, int32_t o) {
   if (l->scales != NULL) sum *= l->scales[o];
   if (l->biases != NULL) sum += l->biases[o];
   return onebit_clamp(sum, l->clamp_min, l->clamp_max);
 }
 
-static float signed_sum(const float *x, const uint32_t *bits, int32_t count) {
+static float signed_sum(const float* x, const uint32_t* bits, int32_t count) {
   float sum = 0.0f;
   for (; count > 0; count -= 32) {
     uint32_t word = *bits++;
@@ -20,16 +20,15 @@ static float signed_sum(const float *x, const uint32_t *bits, int32_t count) {
   return sum;
 }
 
-void onebit_signed_conv_f32(const onebit_signed_conv *l, const float *x, float *y,
-                            float *scratch) {
-  const onebit_window *w = &l->window;
+void onebit_signed_conv_f32(const onebit_signed_conv* l, const float* x, float* y, float* scratch) {
+  const onebit_window* w = &l->window;
   const int32_t depth = w->in_c / l->groups, outputs = w->out_c / l->groups;
   const int32_t taps = w->kernel_h * w->kernel_w * depth;
   for (int32_t oy = 0; oy < w->out_h; ++oy) {
     for (int32_t ox = 0; ox < w->out_w; ++ox) {
-      const uint32_t *bits = l->filters;
+      const uint32_t* bits = l->filters;
       for (int32_t g = 0; g < l->groups; ++g) {
-        const float *column = scratch;
+        const float* column = scratch;
         if (w->in_h * w->in_w * w->kernel_h * w->kernel_w * l->groups == 1) {
           column = x; /* a dense layer */
         } else {
@@ -43,8 +42,8 @@ void onebit_signed_conv_f32(const onebit_signed_conv *l, const float *x, float *
   }
 }
 
-void onebit_signed_depthwise_f32(const onebit_signed_conv *l, const float *x, float *y) {
-  const onebit_window *w = &l->window;
+void onebit_signed_depthwise_f32(const onebit_signed_conv* l, const float* x, float* y) {
+  const onebit_window* w = &l->window;
   const int32_t words = ONEBIT_WORDS(w->out_c), multiplier = w->out_c / w->in_c;
   for (int32_t oy = 0; oy < w->out_h; ++oy) {
     for (int32_t ox = 0; ox < w->out_w; ++ox) {

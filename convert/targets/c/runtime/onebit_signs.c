@@ -1,7 +1,7 @@
 /* Signs: numbers to bits and back, and the maximum of ±1. */
 #include "onebit_kernels.h"
 
-void onebit_sign_bits_f32(const float *x, uint32_t *y, int32_t rows, int32_t channels) {
+void onebit_sign_bits_f32(const float* x, uint32_t* y, int32_t rows, int32_t channels) {
   for (int32_t r = 0; r < rows; ++r) {
     for (int32_t c = 0; c < channels; c += 32) {
       const int32_t count = channels - c < 32 ? channels - c : 32;
@@ -12,7 +12,7 @@ void onebit_sign_bits_f32(const float *x, uint32_t *y, int32_t rows, int32_t cha
   }
 }
 
-void onebit_sign_bits_s8(const int8_t *x, uint32_t *y, int32_t rows, int32_t channels,
+void onebit_sign_bits_s8(const int8_t* x, uint32_t* y, int32_t rows, int32_t channels,
                          int32_t zero_point) {
   for (int32_t r = 0; r < rows; ++r) {
     for (int32_t c = 0; c < channels; c += 32) {
@@ -24,7 +24,7 @@ void onebit_sign_bits_s8(const int8_t *x, uint32_t *y, int32_t rows, int32_t cha
   }
 }
 
-void onebit_sign_bits_bool(const uint8_t *x, uint32_t *y, int32_t rows, int32_t channels) {
+void onebit_sign_bits_bool(const uint8_t* x, uint32_t* y, int32_t rows, int32_t channels) {
   for (int32_t r = 0; r < rows; ++r) {
     for (int32_t c = 0; c < channels; c += 32) {
       const int32_t count = channels - c < 32 ? channels - c : 32;
@@ -35,7 +35,7 @@ void onebit_sign_bits_bool(const uint8_t *x, uint32_t *y, int32_t rows, int32_t 
   }
 }
 
-void onebit_sign_values_f32(const uint32_t *x, float *y, int32_t rows, int32_t channels) {
+void onebit_sign_values_f32(const uint32_t* x, float* y, int32_t rows, int32_t channels) {
   for (int32_t r = 0; r < rows; ++r) {
     for (int32_t c = 0; c < channels; c += 32) {
       const int32_t count = channels - c < 32 ? channels - c : 32;
@@ -45,7 +45,7 @@ void onebit_sign_values_f32(const uint32_t *x, float *y, int32_t rows, int32_t c
   }
 }
 
-void onebit_sign_values_8(const uint32_t *x, uint8_t *y, int32_t rows, int32_t channels,
+void onebit_sign_values_8(const uint32_t* x, uint8_t* y, int32_t rows, int32_t channels,
                           uint8_t positive, uint8_t negative) {
   for (int32_t r = 0; r < rows; ++r) {
     for (int32_t c = 0; c < channels; c += 32) {
@@ -56,7 +56,7 @@ void onebit_sign_values_8(const uint32_t *x, uint8_t *y, int32_t rows, int32_t c
   }
 }
 
-void onebit_max_pool_bits(const onebit_window *w, const uint32_t *x, uint32_t *y) {
+void onebit_max_pool_bits(const onebit_window* w, const uint32_t* x, uint32_t* y) {
   const int32_t words = ONEBIT_WORDS(w->in_c);
   for (int32_t oy = 0; oy < w->out_h; ++oy) {
     const int32_t top = oy * w->stride_h - w->pad_top;
@@ -69,7 +69,7 @@ void onebit_max_pool_bits(const onebit_window *w, const uint32_t *x, uint32_t *y
       for (int32_t i = 0; i < words; ++i) {
         uint32_t all = 0xffffffffu;
         for (int32_t iy = y0; iy < y1; ++iy) {
-          const uint32_t *p = x + (iy * w->in_w + x0) * words + i;
+          const uint32_t* p = x + (iy * w->in_w + x0) * words + i;
           for (int32_t ix = x0; ix < x1; ++ix, p += words) all &= *p;
         }
         *y++ = all;
