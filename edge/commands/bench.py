@@ -15,6 +15,7 @@ from edge.bench.measurement import MODES, Plan, plan_for
 from edge.bench.models import describe
 from edge.bench.reference import host_references
 from edge.bench.samples import read_samples
+from edge.commands.board_bench import asks_for_boards, board_rows, print_board_rows
 from edge.commands.device_options import DeviceChoice, device_options
 from edge.commands.progress import DeviceProgress
 from edge.devices import host_from_probe
@@ -274,12 +275,19 @@ def bench(
     process; devices run in parallel. Rows with all raw samples go to -o as JSON Lines, one by one;
     a table of them goes to standard output. Exits with 1 if a measurement failed.
 
+    A FILE may be a folder of `convert export --to c` with --device mcu:BOARD: it is built for that
+    microcontroller and runs under QEMU, which counts instructions.
+
     \b
     Example:
       onebit edge bench mlp.tflite -o rows.jsonl --runtime lce,litert --threads 1,2
       onebit edge bench mlp.tflite -o rows.jsonl --device ssh://pi@raspberrypi --device local
+      onebit edge bench mlp_c/ -o rows.jsonl --device mcu:mps2-an500
     """
     rows.check()
+    if asks_for_boards(files, choice.addresses):
+        _bench_boards(files, rows, choice, measuring, format_)
+        return
     entries = choice.entries()
     models = [describe(file) for file in files]
     measuring.check(entries)
@@ -312,6 +320,30 @@ def bench(
     print_rows(results, format_)
     for note in host_notes(results):
         say(f"note: {note}")
+    failed = sum(row.status == FAILED for row in results)
+    if failed:
+        raise OnebitError(f"{failed} of {len(results)} measurements failed")
+
+
+def _bench_boards(
+    files: Sequence[str], rows: Output, choice: DeviceChoice, measuring: Measuring, format_: str
+) -> None:
+    done, writer = rows.done(), rows.writer()
+    results: list[Row] = []
+    try:
+        for row in board_rows(
+            files, choice.addresses, command_line("edge"), measuring.timeout, done
+        ):
+            if writer is not None:
+                writer.write(row)
+            results.append(row)
+    finally:
+        if writer is not None:
+            writer.close()
+    if format_ == "table":
+        print_board_rows(results)
+    else:
+        print_rows(results, format_)
     failed = sum(row.status == FAILED for row in results)
     if failed:
         raise OnebitError(f"{failed} of {len(results)} measurements failed")

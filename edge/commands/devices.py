@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from edge.boards.catalogue import PREFIX, find_board
+from edge.boards.doctor import examine_board
 from edge.commands.device_options import DeviceChoice, device_options
 from edge.devices import NO_PYTHON, RunnerError
 from edge.devices.adb import adb
@@ -130,14 +132,18 @@ def doctor(address: str, fleet: Path | None, format_: str) -> None:
     \b
     Example:
       onebit edge doctor ssh://pi@raspberrypi
+      onebit edge doctor mcu:mps2-an500
     """
-    named = {entry.name: entry for entry in entries_of((), None, fleet)} if fleet else {}
-    (entry,) = [named[address]] if address in named else entries_of((address,), None, None)
-    checks = _examined(entry)
+    if address.startswith(PREFIX):
+        name, checks = address, list(examine_board(find_board(address)))
+    else:
+        named = {entry.name: entry for entry in entries_of((), None, fleet)} if fleet else {}
+        (entry,) = [named[address]] if address in named else entries_of((address,), None, None)
+        name, checks = entry.name, _examined(entry)
     emit([dataclasses.asdict(check) for check in checks], format_, columns=DOCTOR_COLUMNS)
     errors = [check.check for check in checks if check.state == ERROR]
     if errors:
-        raise OnebitError(f"measurements on {entry.name} would be invalid: {', '.join(errors)}")
+        raise OnebitError(f"measurements on {name} would be invalid: {', '.join(errors)}")
 
 
 def _examined(entry: Entry) -> list[Check]:

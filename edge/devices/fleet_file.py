@@ -105,6 +105,11 @@ def parse_address(address: str) -> str:
         return SshTarget.parse(address).host
     if address.startswith("adb:"):
         return parse_serial(address)
+    if address.startswith("mcu:"):
+        raise UsageError(
+            f"{address} is a microcontroller, which takes exported networks only",
+            hint="see `onebit edge bench --help`",
+        )
     raise UsageError(f"{without_passwords(address)!r} is not a device", hint=f"write {FORMS}")
 
 

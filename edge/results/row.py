@@ -296,6 +296,29 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Firmware:
+    """A network in C on a microcontroller (`edge/boards`): sizes, and executed instructions.
+
+    `code_bytes` and `constant_bytes` are flash, those of the network, its kernels and what they
+    need of the compiler's library; the harness is left out. `stack_bytes` is how deep one inference
+    was measured to go. `instructions` are those that each inference executed under the emulator;
+    they are exact, and are not times. `cycles` come from a real board's counter.
+    """
+
+    code_bytes: int
+    constant_bytes: int
+    arena_bytes: int
+    stack_bytes: int
+    input_bytes: int
+    instructions: tuple[int, ...] = ()
+    cycles: tuple[int, ...] = ()
+    compiler: str | None = None
+    emulator: str | None = None
+    vectors_agree: bool | None = None
+    same_as_host: bool | None = None
+
+
+@dataclass(frozen=True)
 class Row:
     """One cell of the benchmark: a model on a backend on a host."""
 
@@ -315,6 +338,7 @@ class Row:
     disturbance: Disturbance | None = None
     energy: Energy | None = None
     profile: Profile | None = None
+    firmware: Firmware | None = None
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:

@@ -90,6 +90,26 @@ def bench_line(row: Row) -> dict[str, Any]:
     }
 
 
+def microcontroller_line(row: Row) -> dict[str, Any]:
+    """The cells of a row of a network in C: instructions, flash and RAM."""
+    figures = row.firmware
+    line: dict[str, Any] = {"network": row.model.name, "board": row.host.board}
+    line["processor"] = row.host.cpu
+    if figures is None:
+        keys = ("instructions", "flash", "arena", "stack", "input", "answers")
+        return line | dict.fromkeys(keys) | {"answers": row.status}
+    counts = figures.instructions
+    same = "as this machine's" if figures.same_as_host else "WRONG"
+    return line | {
+        "instructions": f"{max(counts):,}" if counts else None,
+        "flash": f"{figures.code_bytes + figures.constant_bytes:,}",
+        "arena": f"{figures.arena_bytes:,}",
+        "stack": f"{figures.stack_bytes:,}",
+        "input": f"{figures.input_bytes:,}",
+        "answers": same,
+    }
+
+
 def _known(text: str) -> str | None:
     return None if text == units.NONE else text
 

@@ -1,0 +1,66 @@
+"""What `edge bench` does with `--device mcu:BOARD`: exported networks on microcontrollers."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from edge.bench.cells import describe_run
+from edge.boards.catalogue import PREFIX, find_board
+from edge.boards.exports import is_export, read_export
+from edge.boards.measurement import TIMEOUT_SECONDS, cell_key, measure
+from edge.results.row import CellKey, Row
+from edge.results.tables import microcontroller_line
+from onebit.cli import emit, say
+from onebit.errors import UsageError
+
+OPTIONAL = ("input", "stack")
+
+
+def asks_for_boards(files: Sequence[str], addresses: Sequence[str]) -> bool:
+    """Whether a command is about exported networks on boards.
+
+    Raises:
+        UsageError: It mixes them with `.tflite` files or other devices.
+    """
+    boards = [address.startswith(PREFIX) for address in addresses]
+    exports = [is_export(Path(file)) for file in files]
+    if not any(boards):
+        if any(exports):
+            raise UsageError(
+                "an exported network runs on boards", hint="add --device mcu:mps2-an500"
+            )
+        return False
+    if not all(boards):
+        raise UsageError("boards are measured apart from other devices")
+    return True
+
+
+def board_rows(
+    files: Sequence[str],
+    addresses: Sequence[str],
+    command: str,
+    timeout: float | None,
+    done: frozenset[CellKey] = frozenset(),
+) -> Iterator[Row]:
+    """The row of every network on every board, but of those that are done.
+
+    Raises:
+        UsageError: A board is unknown, or a file is not an exported network.
+    """
+    boards = [find_board(address) for address in addresses]
+    networks = [read_export(Path(file)) for file in files]
+    run = describe_run(command)
+    for network in networks:
+        for board in boards:
+            if cell_key(network, board) in done:
+                continue
+            say(f"{network.name} on {board.name}")
+            yield measure(network, board, run, timeout or TIMEOUT_SECONDS)
+
+
+def print_board_rows(rows: Sequence[Row]) -> None:
+    """The rows as a table, and below it why some of them failed."""
+    if rows:
+        emit([microcontroller_line(row) for row in rows], "table", optional=OPTIONAL)
+    for row in rows:
+        if row.firmware is None or not row.firmware.same_as_host or not row.firmware.vectors_agree:
+            say(f"{row.status}: {row.model.name} on {row.host.device}: {row.reason}")
