@@ -150,5 +150,22 @@ export_options = options(
         "--name",
         help="Name of the C symbols (c, c-array).  [default: the output's name]",
     ),
+    click.option(
+        "--for",
+        "for_",
+        type=click.Choice(["generic", "finn", "hls4ml"]),
+        help="The tool that reads the file (qonnx).  [default: generic]",
+    ),
+    click.option(
+        "--input-bits",
+        type=click.IntRange(2, 16),
+        help="Bits of the signed integers that hardware reads (qonnx for finn or hls4ml, "
+        "verilog).  [default: 8]",
+    ),
+    click.option(
+        "--input-scale",
+        type=click.FloatRange(min=0, min_open=True),
+        help="What one step of these integers stands for in the model's input.  [default: 1/128]",
+    ),
     grouped("export_options", ExportOptions),
 )

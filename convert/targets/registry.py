@@ -7,6 +7,8 @@ from convert.targets.target import Target
 TARGETS = {
     "c": ("convert.targets.c.target", "C99 sources for microcontrollers (a folder)"),
     "c-array": ("convert.targets.c_array", "the file as a C header (.h)"),
+    "qonnx": ("convert.targets.qonnx.target", "a QONNX file for FINN, hls4ml or others (.onnx)"),
+    "qcdq": ("convert.targets.qonnx.qcdq_target", "an ONNX file for any ONNX runtime (.onnx)"),
     "npz": ("convert.targets.npz", "its packed weights as arrays (.npz)"),
 }
 """Name → (the module that has it as `TARGET`, what `--help` says of it)."""

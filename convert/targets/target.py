@@ -14,9 +14,15 @@ class ExportOptions:
 
     Attributes:
         name: What C symbols are called or begin with.
+        for_: The tool that reads a QONNX file.
+        input_bits: Of the integers that stand for the input of hardware.
+        input_scale: The step between two inputs of hardware.
     """
 
     name: str | None = None
+    for_: str | None = None
+    input_bits: int | None = None
+    input_scale: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,127 @@
+"""Signs and ±1 weights in ONNX: QONNX's quantizers, or ONNX's own operators (QCDQ)."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.targets.qonnx.onnx_writer import QONNX, OnnxWriter
+
+Shape = tuple[int, ...]
+
+
+class Quantizers(Protocol):
+    """How signs are written; both functions return the name of a ±1 tensor."""
+
+    def sign(self, writer: OnnxWriter, tensor: str, name: str, shape: Shape) -> str:
+        """+1 where a computed tensor is at least 0, else −1."""
+
+    def weights(self, writer: OnnxWriter, name: str, weights: NDArray[np.float32]) -> str:
+        """Constant ±1 weights."""
+
+
+def bipolar_quant(writer: OnnxWriter, tensor: str, name: str, shape: Shape) -> str:
+    """+1 where the tensor is at least 0, else −1, as one QONNX operator."""
+    one = writer.constant("one", 1.0)
+    return writer.node("BipolarQuant", [tensor, one], name, shape, QONNX)
+
+
+def quant(
+    writer: OnnxWriter,
+    tensor: str,
+    name: str,
+    shape: Shape,
+    *,
+    scale: float,
+    bits: int,
+    narrow: bool = False,
+) -> str:
+    """Signed integers times a scale, rounded to the nearest, ties to even, and saturated.
+
+    Args:
+        writer: Where to write.
+        tensor: What is rounded.
+        name: Of the result.
+        shape: Of both.
+        scale: The step.
+        bits: Of the integers.
+        narrow: Whether the smallest integer is left out, so that 2 bits hold −1, 0 and 1.
+    """
+    return writer.node(
+        "Quant",
+        [
+            tensor,
+            writer.constant("one" if scale == 1 else f"{name}_scale", scale),
+            writer.constant("zero", 0.0),
+            writer.constant(f"bits_{bits}", float(bits)),
+        ],
+        name,
+        shape,
+        QONNX,
+        signed=1,
+        narrow=int(narrow),
+        rounding_mode="ROUND",
+    )
+
+
+class Bipolar:
+    """BipolarQuant for both, as FINN and QONNX's own tools have it."""
+
+    def sign(self, writer: OnnxWriter, tensor: str, name: str, shape: Shape) -> str:
+        """One BipolarQuant."""
+        return bipolar_quant(writer, tensor, name, shape)
+
+    def weights(self, writer: OnnxWriter, name: str, weights: NDArray[np.float32]) -> str:
+        """A float32 constant behind BipolarQuant."""
+        stored = writer.constant(f"{name}_weights", weights)
+        return bipolar_quant(writer, stored, f"{name}_weights_quant", weights.shape)
+
+
+class NarrowWeights(Bipolar):
+    """2-bit weights in {−1, 0, 1}, of which 0 is unused, for hls4ml.
+
+    hls4ml 1.3.0 quantises BipolarQuant weights behind a fused normalisation twice, with which all
+    become +1 from the second layer on.
+    """
+
+    def weights(self, writer: OnnxWriter, name: str, weights: NDArray[np.float32]) -> str:
+        """A float32 constant behind a narrow Quant of 2 bits."""
+        stored = writer.constant(f"{name}_weights", weights)
+        return quant(
+            writer, stored, f"{name}_weights_quant", weights.shape, scale=1.0, bits=2, narrow=True
+        )
+
+
+class Qcdq:
+    """ONNX's own operators: QuantizeLinear, Clip and DequantizeLinear on int8.
+
+    A sign has no operator there that gives +1 for 0, so a comparison chooses between ±1 first;
+    the three operators then keep them as int8 where a runtime fuses them.
+    """
+
+    def sign(self, writer: OnnxWriter, tensor: str, name: str, shape: Shape) -> str:
+        """GreaterOrEqual, Where, QuantizeLinear, Clip, DequantizeLinear."""
+        zero = writer.constant("zero", 0.0)
+        above = writer.node(
+            "GreaterOrEqual", [tensor, zero], f"{name}_above", shape, dtype=np.bool_
+        )
+        ones = [writer.constant("one", 1.0), writer.constant("minus_one", -1.0)]
+        values = writer.node("Where", [above, *ones], f"{name}_values", shape)
+        step = [writer.constant("one", 1.0), writer.constant("zero_point", 0, np.int8)]
+        stored = writer.node(
+            "QuantizeLinear", [values, *step], f"{name}_quantize", shape, dtype=np.int8
+        )
+        limits = [writer.constant(f"{word}_int8", v, np.int8) for word, v in _LIMITS.items()]
+        clipped = writer.node("Clip", [stored, *limits], f"{name}_clip", shape, dtype=np.int8)
+        return writer.node("DequantizeLinear", [clipped, *step], name, shape)
+
+    def weights(self, writer: OnnxWriter, name: str, weights: NDArray[np.float32]) -> str:
+        """An int8 constant behind DequantizeLinear."""
+        stored = writer.constant(f"{name}_weights", weights, np.int8)
+        step = [writer.constant("one", 1.0), writer.constant("zero_point", 0, np.int8)]
+        return writer.node(
+            "DequantizeLinear", [stored, *step], f"{name}_weights_dequantize", weights.shape
+        )
+
+
+_LIMITS = {"least": -1, "most": 1}

@@ -1,0 +1,100 @@
+"""`convert export --to qonnx`: a file for FINN, for hls4ml, or for any tool that reads QONNX."""
+
+from pathlib import Path
+
+from convert.targets.own_files import is_empty, refuse
+from convert.targets.qonnx.audit import audit_rows, print_rows, refused_rows
+from convert.targets.qonnx.general import write_network
+from convert.targets.qonnx.hardware import FINN, HLS4ML, refused_stages, write_chain
+from convert.targets.qonnx.onnx_writer import PRODUCER, OnnxWriter
+from convert.targets.qonnx.quantizers import Bipolar, Quantizers
+from convert.targets.reading import read_network
+from convert.targets.target import Export, Target
+from convert.targets.thresholds.network import InputGrid
+from convert.targets.thresholds.reading import refused_operators, threshold_network
+from onebit.errors import UsageError
+
+DIALECTS = {"finn": FINN, "hls4ml": HLS4ML}
+
+
+def qonnx(content: bytes, tool: str, name: str, grid: InputGrid | None = None) -> bytes:
+    """The QONNX file of a converted file.
+
+    Args:
+        content: The `.tflite` file.
+        tool: "generic", "finn" or "hls4ml".
+        name: Of the graph, and of the file in messages.
+        grid: The integers that hardware reads; 8 bits in steps of 1/128 when absent.
+
+    Raises:
+        ConversionError: The tool cannot express a layer, or would compute something else.
+    """
+    if tool == "generic":
+        return plain_onnx(content, Bipolar(), name, {"dialect": "qonnx"})
+    network = read_network(content, name)
+    chain = threshold_network(network, grid)
+    writer = OnnxWriter(name)
+    source, output = write_chain(chain, DIALECTS[tool], writer)
+    return writer.finish([source], [output], content, {"dialect": f"qonnx for {tool}"})
+
+
+def plain_onnx(content: bytes, quantizers: Quantizers, name: str, metadata: dict) -> bytes:
+    """A file of the whole network, operator by operator.
+
+    Raises:
+        ConversionError: An operator has no counterpart.
+    """
+    writer = OnnxWriter(name)
+    inputs, outputs = write_network(read_network(content, name), quantizers, writer)
+    return writer.finish(inputs, outputs, content, metadata)
+
+
+def require_own_onnx(path: Path, force: bool = False) -> None:
+    """Refuses to overwrite a file that is not an ONNX file written by Onebit.
+
+    Raises:
+        OnebitError: It is another one, and `force` is not given.
+    """
+    if is_empty(path):
+        return
+    import onnx
+
+    try:
+        is_own = onnx.load(path, load_external_data=False).producer_name == PRODUCER
+    except Exception:  # whatever the parser raises: it is not such a file
+        is_own = False
+    if not is_own:
+        refuse(path, force)
+
+
+def grid_of(export: Export) -> InputGrid:
+    """The input's integers that the command asks for."""
+    default, options = InputGrid(), export.options
+    return InputGrid(
+        default.bits if options.input_bits is None else options.input_bits,
+        default.scale if options.input_scale is None else options.input_scale,
+    )
+
+
+def _write(export: Export) -> str:
+    tool, name = export.options.for_ or "generic", export.path.stem
+    given = (export.options.input_bits, export.options.input_scale)
+    if tool == "generic":
+        if given != (None, None):
+            raise UsageError("--input-bits and --input-scale have no effect with --for generic")
+        content = qonnx(export.content, tool, name)
+        export.path.write_bytes(content)
+        return f"{len(content):,} bytes of QONNX"
+    title = f"{export.source} for {tool}"
+    network, grid = read_network(export.content, export.source), grid_of(export)
+    refused = refused_operators(network)
+    if refused:
+        print_rows(refused_rows(network, refused), title)
+    chain = threshold_network(network, grid)
+    print_rows(audit_rows(chain, tool, refused_stages(chain)), title)
+    content = qonnx(export.content, tool, name, grid)
+    export.path.write_bytes(content)
+    return f"{len(content):,} bytes of QONNX for {tool}"
+
+
+TARGET = Target(_write, require_own_onnx, ".onnx", ("for_", "input_bits", "input_scale"))

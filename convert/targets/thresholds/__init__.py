@@ -1,0 +1,1 @@
+"""Networks of integer sums, thresholds and bits: what FPGA targets share."""

@@ -1,0 +1,470 @@
+"""A file's network → its threshold network, or why there is none."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.errors import ConversionError
+from convert.targets.network import (
+    ACTIVATION_RANGES,
+    BinaryConv,
+    BinaryMaxPool,
+    Conv,
+    Dense,
+    Elementwise,
+    Network,
+    Operator,
+    Pad,
+    Pool,
+    Prelu,
+    Reshape,
+    SignBits,
+    SignValues,
+    Unary,
+    Window,
+)
+from convert.targets.refusals import refusal
+from convert.targets.thresholds.network import (
+    FloatStep,
+    InputGrid,
+    InputSigns,
+    Layer,
+    MaxPool,
+    PadValue,
+    Shape,
+    Stage,
+    ThresholdNetwork,
+)
+from convert.tflite.scales import has_binary_rows, row_scales
+
+_ONE_TAP = Window((1, 1), (1, 1))
+
+
+def threshold_network(network: Network, grid: InputGrid | None = None) -> ThresholdNetwork:
+    """The chain of a converted file.
+
+    Raises:
+        ConversionError: An operator is not a step of such a network; it names the way out.
+    """
+    return _Walk(network, grid or InputGrid()).result()
+
+
+def refused_operators(network: Network) -> dict[int, ConversionError]:
+    """The reasons why a network is not a threshold network: operators' outputs → errors."""
+    walk = _Walk(network, InputGrid())
+    walk.go()
+    return walk.refused
+
+
+Form = Literal["integers", "bits", "signs", "sums"]
+"""The value at hand: the input, packed signs, ±1.0, or a layer's sums in floats."""
+
+
+class _Walk:
+    """Goes along the operators and collects stages."""
+
+    def __init__(self, network: Network, grid: InputGrid) -> None:
+        self.network, self.grid = network, grid
+        self.stages: list[Stage] = []
+        self.form: Form = "integers"
+        self.pending: Layer | None = None
+        self.steps: list[FloatStep] = []
+        self.pool: MaxPool | None = None
+        self.border: tuple[tuple[tuple[int, int], ...], float] | None = None
+        self.refused: dict[int, ConversionError] = {}
+        self.is_lost = False
+
+    def result(self) -> ThresholdNetwork:
+        network = self.network
+        if len(network.inputs) != 1 or len(network.outputs) != 1 or not network.operators:
+            first = network.operators[0] if network.operators else None
+            raise refusal(first, "the network needs one input and one output")
+        self._check_input(network.operators[0])
+        self.go()
+        for error in self.refused.values():
+            raise error
+        current = network.operators[-1].output
+        if current != network.outputs[0]:
+            raise refusal(network.operators[-1], "its output is not the network's")
+        self._finish()
+        return ThresholdNetwork(
+            network.input_names[0],
+            network.values[network.inputs[0]].shape,
+            network.output_names[0],
+            network.values[current].shape,
+            self.grid,
+            tuple(self.stages),
+            tuple(self.steps),
+        )
+
+    def go(self) -> None:
+        """Takes every step that it can, and goes on behind the others at the next bits."""
+        for operator in self.network.operators:
+            try:
+                self._check_chain(operator)
+                if not self.is_lost:
+                    self._step(operator)
+            except ConversionError as error:
+                self.refused[operator.output] = error
+                self.is_lost = True
+            if self.is_lost and self.network.output_of(operator).dtype == "bits":
+                self.is_lost, self.form = False, "bits"
+                self.pending, self.steps, self.pool, self.border = None, [], None, None
+
+    def _check_input(self, first: Operator) -> None:
+        value = self.network.values[self.network.inputs[0]]
+        if value.dtype != "float32" or value.shape[:1] != (1,):
+            raise refusal(
+                first,
+                f"it reads {value.dtype} {list(value.shape)}, not float images or vectors",
+                "convert the model without --io int8"
+                if value.dtype == "int8"
+                else "sequences of tokens have no FPGA form here",
+            )
+
+    def _check_chain(self, operator: Operator) -> None:
+        computed = [i for i in operator.inputs if self.network.values[i].constant is None]
+        if len(computed) != 1 or len(self.network.readers(computed[0])) > 1:
+            raise refusal(
+                operator,
+                "it joins or splits branches, and only chains of layers become hardware",
+                "use a network without shortcuts, gates or concatenations, such as zoo's cnv_w1a1",
+            )
+
+    def _step(self, operator: Operator) -> None:
+        match operator:
+            case Reshape():
+                pass
+            case Pad():
+                self._pad(operator)
+            case SignBits():
+                self._sign(operator)
+            case SignValues():
+                self._require(operator, "bits")
+                self.form = "signs"
+            case BinaryConv():
+                self._require(operator, "bits")
+                self._binary_conv(operator)
+            case Conv() | Dense():
+                self._filtered(operator)
+            case BinaryMaxPool():
+                self._require(operator, "bits")
+                self._finish()
+                self.stages.append(self._max_pool(operator))
+            case Pool() if operator.kind == "max" and self.form == "sums":
+                self._pool_sums(operator)
+            case Elementwise() | Unary() | Prelu():
+                self._require(operator, "sums")
+                self.steps += _float_steps(
+                    self.network, operator, len(self._layer(operator).weights)
+                )
+            case _:
+                raise refusal(operator, "it has no counterpart in a chain of ±1 layers")
+
+    def _require(self, operator: Operator, form: Form) -> None:
+        if self.form != form:
+            raise refusal(operator, f"it reads {_WORDS[self.form]}, where {_WORDS[form]} can stand")
+
+    def _pool_sums(self, operator: Pool) -> None:
+        """Pools the signs instead: sign(max x) = max sign(x)."""
+        index = self.network.operators.index(operator)
+        behind = [o for o in self.network.operators[index + 1 :] if not isinstance(o, Reshape)]
+        if not behind or not isinstance(behind[0], SignBits) or operator.activation != "none":
+            raise refusal(
+                operator,
+                "it pools real numbers",
+                "put batch normalisation before the pooling and a sign straight behind it",
+            )
+        self.pool = self._max_pool(operator)
+
+    def _max_pool(self, operator: BinaryMaxPool | Pool) -> MaxPool:
+        before = self.pending or self.stages[-1]
+        ends = _ends(self.network, operator) | {"name": f"{before.name}_pool"}
+        return MaxPool(**ends, window=operator.window)
+
+    def _layer(self, operator: Operator) -> Layer:
+        """The layer whose sums are at hand."""
+        if self.pending is None:
+            raise refusal(operator, "it reads the output of no layer")
+        return self.pending
+
+    def _pad(self, operator: Pad) -> None:
+        if self.form not in ("integers", "signs") or self.border is not None:
+            raise refusal(operator, f"it pads {_WORDS[self.form]}")
+        rows = operator.pads
+        if len(rows) != 4 or rows[0] != (0, 0) or rows[3] != (0, 0):
+            raise refusal(operator, "it pads something else than rows and columns")
+        allowed = (0.0,) if self.form == "integers" else (-1.0, 1.0)
+        if operator.value not in allowed:
+            raise refusal(
+                operator,
+                f"it pads {_WORDS[self.form]} with {operator.value:g}",
+                f"pad with {' or '.join(f'{value:g}' for value in allowed)}",
+            )
+        self.border = (rows[1:3], operator.value)
+
+    def _sign(self, operator: SignBits) -> None:
+        if self.border is not None:
+            raise refusal(operator, "the sign of a padded image is not a step of the chain")
+        if self.form == "integers":
+            shape = _image_shape(self.network.output_of(operator).shape)
+            self.stages.append(InputSigns(name="input", input_shape=shape, output_shape=shape))
+        elif self.form == "sums":
+            layer = self._layer(operator)
+            self.stages.append(_with_thresholds(operator, layer, self.steps, self.grid))
+            self.pending, self.steps = None, []
+            if self.pool is not None:
+                self.stages.append(self.pool)
+                self.pool = None
+        self.form = "bits"
+
+    def _binary_conv(self, operator: BinaryConv) -> None:
+        if operator.groups != 1:
+            raise refusal(operator, f"it has {operator.groups} groups", "use groups=1")
+        padded = operator.window.is_padded
+        if padded and operator.pad_value == 0:
+            raise refusal(
+                operator,
+                "it pads ±1 with zeros, which are not bits",
+                'train with pad_values=1 or padding="valid"',
+            )
+        layer = Layer(
+            **_ends(self.network, operator),
+            weights=operator.weights,
+            window=operator.window,
+            pad_value=1 if padded else 0,
+            reads="bits",
+            thresholds=None,
+        )
+        if operator.thresholds is not None:
+            # A bit is 1 (negative) where (K − s)/2 > t, so +1 where s ≥ K − 2t.
+            limits = layer.fan_in - 2 * operator.thresholds.astype(np.int64)
+            self.stages.append(dataclasses.replace(layer, thresholds=_limited(layer, limits, 1)))
+            self.form = "bits"
+            return
+        if operator.multiplier is None or operator.bias is None:
+            raise refusal(operator, "it has neither thresholds nor a scale")
+        self._sums(layer)
+        self._clamp(operator.activation)
+        self._affine(layer.fan_in, operator.multiplier, operator.bias)
+
+    def _filtered(self, operator: Conv | Dense) -> None:
+        if self.form not in ("integers", "signs"):
+            raise refusal(operator, f"it reads {_WORDS[self.form]}")
+        weights, scales = _signs_and_scales(operator)
+        if isinstance(operator, Conv) and operator.groups != 1:
+            raise refusal(operator, f"it has {operator.groups} groups", "use groups=1")
+        reads: Literal["bits", "integers"] = "bits" if self.form == "signs" else "integers"
+        window = operator.window if isinstance(operator, Conv) else _ONE_TAP
+        pad_value: PadValue = 0
+        if window.is_padded and reads == "bits":
+            raise refusal(
+                operator,
+                "it pads ±1 with zeros, which are not bits",
+                'train with pad_values=1 or padding="valid"',
+            )
+        ends = _ends(self.network, operator)
+        if self.border is not None:
+            if window.is_padded or not isinstance(operator, Conv):
+                raise refusal(operator, "it pads a padded image")
+            pads, value = self.border
+            window = dataclasses.replace(window, pads=(pads[0], pads[1]))
+            height, width, channels = ends["input_shape"]
+            ends["input_shape"] = (height - sum(pads[0]), width - sum(pads[1]), channels)
+            pad_value = int(value)  # type: ignore[assignment]
+            self.border = None
+        if isinstance(operator, Dense):
+            weights = weights[:, np.newaxis, np.newaxis]
+            ends |= {"input_shape": (1, 1, weights.shape[-1]), "output_shape": (1, 1, len(weights))}
+        self._sums(
+            Layer(
+                **ends,
+                weights=weights,
+                window=window,
+                pad_value=pad_value,
+                reads=reads,
+                thresholds=None,
+            )
+        )
+        if reads == "integers":
+            self.steps.append(FloatStep("mul", _each(self.grid.scale, len(weights))))
+        for factors in (scales, operator.scale):
+            if factors is not None:
+                self.steps.append(FloatStep("mul", factors.astype(np.float32)))
+        if operator.bias is not None:
+            self.steps.append(FloatStep("add", operator.bias.astype(np.float32)))
+        self._clamp(operator.activation)
+
+    def _sums(self, layer: Layer) -> None:
+        self._finish()
+        self.pending, self.steps, self.form = layer, [], "sums"
+
+    def _affine(
+        self, fan_in: int, multiplier: NDArray[np.float32], bias: NDArray[np.float32]
+    ) -> None:
+        """LCE's scaling: where K − s = 2a, it computes 2a·(−m) + (K·m + b)."""
+        if (multiplier == 1).all() and not bias.any():
+            return
+        fan_ins = _each(fan_in, len(multiplier))
+        self.steps += [
+            FloatStep("sub", fan_ins),
+            FloatStep("mul", multiplier),
+            FloatStep("add", folded_bias(fan_in, multiplier, bias)),
+        ]
+
+    def _clamp(self, activation: str) -> None:
+        self.steps += _clamps(activation)
+
+    def _finish(self) -> None:
+        """Takes the layer whose sums are the output as it is."""
+        if self.pending is not None:
+            self.stages.append(self.pending)
+            self.pending = None
+
+
+_WORDS = {
+    "integers": "the network's real inputs",
+    "bits": "bits",
+    "signs": "±1",
+    "sums": "real numbers of a layer without a sign behind it",
+}
+
+
+def _ends(network: Network, operator: Operator) -> dict[str, Any]:
+    return {
+        "name": operator.name,
+        "input_shape": _image_shape(network.input_of(operator).shape),
+        "output_shape": _image_shape(network.output_of(operator).shape),
+    }
+
+
+def _image_shape(shape: Sequence[int]) -> Shape:
+    """`[1, H, W, C]` as `[H, W, C]`; anything else as one pixel."""
+    if len(shape) == 4:
+        return (shape[1], shape[2], shape[3])
+    return (1, 1, math.prod(shape[1:]))
+
+
+def _signs_and_scales(
+    operator: Conv | Dense,
+) -> tuple[NDArray[np.int8], NDArray[np.float32] | None]:
+    """Weights as ±1, and the magnitude of each output channel where the file has it in them.
+
+    Small filters stay float in a file: ±r[o], which a normalisation may have turned round.
+    """
+    weights = operator.weights
+    if weights.dtype == np.float32 and (operator.is_binary or has_binary_rows(weights)):
+        scales = None if operator.is_binary else row_scales(weights)
+        return np.where(weights < 0, -1, 1).astype(np.int8), scales
+    raise refusal(
+        operator,
+        "its weights are not ±1",
+        "give the layer a kernel_quantizer; it may keep real inputs",
+    )
+
+
+def folded_bias(
+    fan_in: int, multiplier: NDArray[np.float32], bias: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """K·m + b in double, rounded once, as LCE folds it."""
+    return (float(fan_in) * multiplier.astype(np.float64) + bias).astype(np.float32)
+
+
+def _each(value: float, channels: int) -> NDArray[np.float32]:
+    return np.full(channels, value, np.float32)
+
+
+def _clamps(activation: str) -> list[FloatStep]:
+    if activation == "none":
+        return []
+    limits = ACTIVATION_RANGES[activation]  # type: ignore[index]
+    return [FloatStep("clamp", np.array(limits, np.float32))]
+
+
+_UNARY_CLAMPS = {"RELU": "relu", "RELU6": "relu6", "RELU_N1_TO_1": "relu_n1_to_1"}
+
+
+def _float_steps(network: Network, operator: Operator, channels: int) -> list[FloatStep]:
+    """The float32 operations of an operator between a layer's sums and the next sign."""
+    shape = network.output_of(operator).shape
+
+    def each(constant: NDArray) -> NDArray[np.float32]:
+        rows = np.broadcast_to(constant, shape).reshape(-1, channels)
+        if (rows != rows[0]).any():
+            raise refusal(operator, "its constants differ from pixel to pixel")
+        return np.ascontiguousarray(rows[0], np.float32)
+
+    match operator:
+        case Unary() if operator.op in _UNARY_CLAMPS:
+            return _clamps(_UNARY_CLAMPS[operator.op])
+        case Prelu() if operator.alpha.dtype == np.float32 and (operator.alpha >= 0).all():
+            return [FloatStep("prelu", each(operator.alpha))]
+        case Elementwise() if operator.op in ("ADD", "SUB", "MUL"):
+            places = [network.values[i].constant for i in operator.inputs]
+            constant = next(value for value in places if value is not None)
+            if operator.op == "SUB" and places[0] is not None:
+                raise refusal(operator, "it subtracts from a constant", "negate and add instead")
+            step = FloatStep(operator.op.lower(), each(constant))  # type: ignore[arg-type]
+            return [step, *_clamps(operator.activation)]
+    raise refusal(
+        operator,
+        "it stands between a layer and its sign without being monotone there",
+        "use batch normalisation, ReLU, or PReLU with slopes of at least 0",
+    )
+
+
+def _with_thresholds(
+    operator: Operator, layer: Layer, steps: Sequence[FloatStep], grid: InputGrid
+) -> Layer:
+    """The layer with the thresholds at which the sign of its float steps changes.
+
+    All steps are monotone in the sum, in float32 too, so bisection finds the one change.
+    """
+    least, largest, step = _sum_range(layer, grid)
+    channels = len(layer.weights)
+
+    def is_positive(sums: NDArray[np.int64]) -> NDArray[np.bool_]:
+        values = sums.astype(np.float32)
+        for each in steps:
+            values = each(values)
+        if np.isnan(values).any():
+            raise refusal(operator, "its numbers are not finite")
+        return ~(values < 0)
+
+    counts = (largest - least) // step
+    low, high = np.zeros(channels, np.int64), np.full(channels, counts)
+    at_low, at_high = is_positive(_full(least, channels)), is_positive(_full(largest, channels))
+    while (high - low > 1).any():
+        middle = (low + high) // 2
+        same = is_positive(least + step * middle) == at_low
+        low, high = np.where(same, middle, low), np.where(same, high, middle)
+    first = least + step * high  # the first sum whose sign is that of the largest
+    rises = ~at_low & at_high
+    falls = at_low & ~at_high
+    limits = np.where(at_low & at_high, least, np.where(rises, first, largest + step))
+    # Falling channels: +1 where s ≤ first − step, that is −s ≥ step − first.
+    limits = np.where(falls, step - first, limits)
+    weights = np.where(falls[:, np.newaxis, np.newaxis, np.newaxis], -layer.weights, layer.weights)
+    return dataclasses.replace(layer, weights=weights.astype(np.int8), thresholds=limits)
+
+
+def _full(value: int, channels: int) -> NDArray[np.int64]:
+    return np.full(channels, value, np.int64)
+
+
+def _sum_range(layer: Layer, grid: InputGrid) -> tuple[int, int, int]:
+    """The least and the largest sum, and the step between sums."""
+    if layer.reads == "bits":
+        return -layer.fan_in, layer.fan_in, 2
+    # −least·K is one more than any sum reaches: falling channels need no other range.
+    most = -grid.least * layer.fan_in
+    return -most, most, 1
+
+
+def _limited(layer: Layer, limits: NDArray[np.int64], beyond: int) -> NDArray[np.int64]:
+    """Thresholds no further out than sums reach, where they would decide the same."""
+    return np.clip(limits, -layer.fan_in, layer.fan_in + beyond)

@@ -1,0 +1,156 @@
+"""ONNX files computed by ONNX's reference evaluator, against LCE's interpreter."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="needs the extra fpga")
+
+import onnx
+from onnx import numpy_helper
+
+from convert.errors import ConversionError
+from convert.targets.qonnx.onnx_writer import CHANNELS_LAST, QONNX, OnnxWriter
+from convert.targets.qonnx.qcdq_target import qcdq
+from convert.targets.qonnx.target import qonnx
+from onebit import __version__
+from tests.convert.targets.chains import CHAINS, REFUSED, converted, integers, lce_outputs
+from tests.support.onnx_execution import execute
+
+SAMPLES = 6
+PLAIN = {"generic": lambda c: qonnx(c, "generic", "net"), "qcdq": lambda c: qcdq(c, "net")}
+
+
+def _case(name):
+    content = converted(name)
+    shape = _file_shape(content)
+    values = (integers(shape, SAMPLES) / 128).astype(np.float32)
+    return content, values, lce_outputs(content, values)
+
+
+def _file_shape(content):
+    from convert.targets.reading import read_network
+
+    network = read_network(content)
+    return network.values[network.inputs[0]].shape
+
+
+def _laid_out(model, values):
+    """Inputs as the model's shape asks for them: vectors, NHWC or NCHW."""
+    shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
+    if len(shape) == 2:
+        return values.reshape(len(values), -1)
+    return values if shape[1:] == list(values.shape[1:]) else values.transpose(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("tool", ["finn", "hls4ml"])
+@pytest.mark.parametrize("name", CHAINS)
+def test_hardware_dialects_compute_what_lce_computes(name, tool):
+    content, values, expected = _case(name)
+    model = onnx.load_from_string(qonnx(content, tool, name))
+    # Both tools have no zero among bits: where a file pads them, −1 stands there.
+    np.testing.assert_array_equal(execute(model, _laid_out(model, values), -1.0), expected)
+
+
+@pytest.mark.parametrize("dialect", PLAIN)
+@pytest.mark.parametrize("name", [*CHAINS, *REFUSED, "floats"])
+def test_plain_dialects_compute_what_lce_computes(name, dialect):
+    content, values, expected = _case(name)
+    model = onnx.load_from_string(PLAIN[dialect](content))
+    found = execute(model, _laid_out(model, values))
+    if name == "floats":
+        # Sums of 16 float32 products below 1, in another order.
+        np.testing.assert_allclose(found, expected, atol=16 * 2**-23)
+    else:
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("dialect", ["finn", "hls4ml", "generic", "qcdq"])
+def test_a_file_says_where_it_comes_from_and_keeps_names_and_shapes(dialect):
+    content = converted("valid_cnn")
+    data = qcdq(content, "net") if dialect == "qcdq" else qonnx(content, dialect, "net")
+    model = onnx.load_from_string(data)
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    assert properties["source_sha256"] == hashlib.sha256(content).hexdigest()
+    assert properties["onebit_version"] == __version__
+    assert "Onebit" in model.graph.doc_string
+    names = {node.name for node in model.graph.node}
+    assert {"first", "second", "third", "hidden", "logits"} <= names
+    known = {value.name for value in model.graph.value_info}
+    known |= {value.name for value in [*model.graph.input, *model.graph.output]}
+    assert {name for node in model.graph.node for name in node.output} <= known
+    for value in [*model.graph.input, *model.graph.value_info, *model.graph.output]:
+        dimensions = value.type.tensor_type.shape.dim
+        assert all(d.dim_value > 0 for d in dimensions), value.name
+
+
+def test_finn_gets_only_what_it_reads():
+    """Facts of FINN's and QONNX's code: the operators, every attribute of Conv, float32, NCHW."""
+    model = onnx.load_from_string(qonnx(converted("valid_cnn"), "finn", "net"))
+    assert model.ir_version == 8
+    assert {(o.domain, o.version) for o in model.opset_import} == {("", 13), (QONNX, 1)}
+    assert {node.op_type for node in model.graph.node} <= {
+        *("Quant", "BipolarQuant", "MatMul", "Conv", "BatchNormalization"),
+        *("MaxPool", "Flatten", "Sub", "Mul", "Add"),
+    }
+    for node in model.graph.node:
+        if node.op_type == "Conv":
+            given = {attribute.name for attribute in node.attribute}
+            assert given == {"kernel_shape", "strides", "pads", "dilations", "group"}
+            assert len(node.input) == 2
+    for constant in model.graph.initializer:
+        assert constant.data_type == onnx.TensorProto.FLOAT
+        if constant.name.endswith("_weights"):
+            assert set(np.unique(numpy_helper.to_array(constant))) == {-1, 1}
+    signs = [node.input[0] for node in model.graph.node if node.op_type == "BipolarQuant"]
+    producers = {node.output[0]: node.op_type for node in model.graph.node}
+    assert {producers.get(name, "constant") for name in signs} == {"BatchNormalization", "constant"}
+
+
+def test_hls4ml_gets_narrow_weights_and_images_with_channels_last():
+    model = onnx.load_from_string(qonnx(converted("valid_cnn"), "hls4ml", "net"))
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "MaxPool") or node.name in ("first_threshold",):
+            assert node.domain == CHANNELS_LAST
+    weights = [n for n in model.graph.node if n.name.endswith("weights_quant")]
+    assert len(weights) == 5
+    for node in weights:
+        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        assert (node.op_type, attributes["signed"], attributes["narrow"]) == ("Quant", 1, 1)
+    bits = {c.name: numpy_helper.to_array(c) for c in model.graph.initializer}
+    assert bits["bits_2"] == 2
+
+
+def test_no_sum_meets_its_threshold():
+    """Thresholds lie halfway between integers, so that a tool's rounding decides nothing."""
+    model = onnx.load_from_string(qonnx(converted("valid_cnn"), "finn", "net"))
+    constants = {c.name: numpy_helper.to_array(c) for c in model.graph.initializer}
+    offsets = {name: value for name, value in constants.items() if name.endswith("_offset")}
+    assert len(offsets) == 4
+    for name, value in offsets.items():
+        steps = value * (128 if name.startswith("first") else 1)
+        np.testing.assert_array_equal(steps % 1, 0.5)
+
+
+@pytest.mark.parametrize("tool", ["finn", "hls4ml"])
+@pytest.mark.parametrize("name", [*REFUSED, "floats"])
+def test_what_hardware_would_compute_wrongly_is_refused(name, tool):
+    with pytest.raises(ConversionError) as caught:
+        qonnx(converted(name), tool, name)
+    assert caught.value.hint
+
+
+def test_the_checker_runs():
+    writer = OnnxWriter("net")
+    source = writer.input("x", (1, 3))
+    tensor = writer.node("Relu", [source], "y", (1, 4))  # Relu keeps the shape
+    with pytest.raises(ConversionError, match="ONNX's checker refuses"):
+        writer.finish([source], [tensor], b"", {})
+
+
+def test_names_are_unique_identifiers():
+    writer = OnnxWriter("net")
+    names = [writer.input(name, (1,)) for name in ("a/b:0", "a b 0", "0", "")]
+    assert names == ["a_b_0", "a_b_0_2", "layer_0", "layer_"]
+    assert all(name.isidentifier() for name in names)
