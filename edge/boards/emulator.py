@@ -139,7 +139,7 @@ def run_on_host(firmware: Firmware, folder: Path, seconds: float, running: Runni
 
 
 def parse_answers(said: str, code: int) -> Answers:
-    """What the harness's JSON lines say.
+    """The answers in the harness's JSON lines.
 
     Raises:
         OnebitError: It reports a fault, or lines are garbled or missing.

@@ -45,7 +45,7 @@ class Firmware:
 
 
 def missing_programs(board: Board) -> list[str]:
-    """What a board needs and this machine lacks."""
+    """Programs that a board needs and this machine lacks."""
     tools = board.toolchain
     programs = [f"{tools.prefix}gcc", f"{tools.prefix}nm", tools.emulator]
     return [name for name in programs if shutil.which(name) is None]

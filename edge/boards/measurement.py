@@ -57,7 +57,7 @@ def measure(
 
 
 def cell_key(network: ExportedNetwork, board: Board) -> CellKey:
-    """What identifies the row of a network on a board."""
+    """The key of a row of a network on a board."""
     return CellKey(f"{PREFIX}{board.name}", network.sha256, "c", 1, None, None)
 
 

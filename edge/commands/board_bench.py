@@ -1,4 +1,4 @@
-"""What `edge bench` does with `--device mcu:BOARD`: exported networks on microcontrollers."""
+"""`edge bench --device mcu:BOARD`: exported networks on microcontrollers."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
