@@ -28,10 +28,9 @@ def lower(network: Network) -> Program:
     lowering = Lowering(network)
     for operator in network.operators:
         types = {lowering.value(i).dtype for i in (*operator.inputs, operator.output)}
-        kernels = FLOAT_KERNELS
-        if "int8" in types and type(operator) in INT8_KERNELS:
-            kernels = INT8_KERNELS
-        lower_one = kernels.get(type(operator))
+        # Between types there are only the kernels of signs and scales.
+        kernels = INT8_KERNELS if types == {"int8"} else FLOAT_KERNELS
+        lower_one = kernels.get(type(operator)) or FLOAT_KERNELS.get(type(operator))
         if lower_one is None:
             raise lowering.no_kernel(operator)
         lower_one(lowering, operator)

@@ -146,7 +146,7 @@ def _transform(
 # --- Layers with filters
 
 
-def _filtered_shapes(
+def filtered_shapes(
     lowering: Lowering, operator: n.Filtered
 ) -> tuple[Window, tuple[int, ...], tuple[int, ...], int]:
     """The window, the shapes `[H, W, C]` of an image and its output, and how many images."""
@@ -171,7 +171,7 @@ def _filtered(lowering: Lowering, operator: n.Filtered) -> None:
     lowering.require(operator, ["float32"], "float32")
     if operator.weights.dtype != np.float32:
         raise lowering.no_kernel(operator, f"its weights are {operator.weights.dtype}")
-    window, source, target, count = _filtered_shapes(lowering, operator)
+    window, source, target, count = filtered_shapes(lowering, operator)
     depthwise = isinstance(operator, n.DepthwiseConv)
     fields: dict[str, Any] = {
         "window": window_fields(window, source, target),

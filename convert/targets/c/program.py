@@ -20,7 +20,15 @@ C_TYPES = {
 }
 """The C types of values; bits are words."""
 
-_SIZES = {"float": 4, "int8_t": 1, "uint8_t": 1, "int16_t": 2, "int32_t": 4, "uint32_t": 4}
+_SIZES = {
+    "float": 4,
+    "int8_t": 1,
+    "uint8_t": 1,
+    "int16_t": 2,
+    "int32_t": 4,
+    "uint32_t": 4,
+    "onebit_factor": 8,
+}
 
 
 def elements(value: Value) -> int:
@@ -43,7 +51,7 @@ class Constant:
     Attributes:
         name: Its name in C, without the network's prefix.
         c_type: Of its elements.
-        values: Flat.
+        values: Flat; the fields of structures one after the other.
     """
 
     name: str
@@ -53,7 +61,12 @@ class Constant:
     @property
     def size_bytes(self) -> int:
         """Its bytes in flash."""
-        return len(self.values) * _SIZES[self.c_type]
+        return self.length * _SIZES[self.c_type]
+
+    @property
+    def length(self) -> int:
+        """How many elements it has."""
+        return len(self.values) // (2 if self.c_type == "onebit_factor" else 1)
 
 
 @dataclass(frozen=True)

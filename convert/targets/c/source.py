@@ -23,7 +23,14 @@ from convert.targets.c.program import (
 )
 from convert.targets.network import Value
 
-_PER_LINE = {"uint32_t": 8, "float": 6, "int32_t": 10, "int8_t": 20, "uint8_t": 20, "uint16_t": 14}
+_PER_LINE = {
+    "uint32_t": 8,
+    "float": 6,
+    "int32_t": 10,
+    "int8_t": 20,
+    "uint8_t": 20,
+    "onebit_factor": 6,
+}
 
 FIRST_LINE = "/* Written by `onebit convert export`; do not edit. */"
 
@@ -254,7 +261,7 @@ def _fields_text(fields: dict[str, Any]) -> str:
 
 def _definition(constant: Constant) -> list[str]:
     return [
-        f"static const {constant.c_type} {constant.name}[{len(constant.values)}] = {{",
+        f"static const {constant.c_type} {constant.name}[{constant.length}] = {{",
         *array_lines(constant.c_type, constant.values),
         "};",
         "",
@@ -268,6 +275,8 @@ def array_lines(c_type: str, values: NDArray[Any]) -> list[str]:
         texts = [f"0x{value:08x}u" for value in flat.view(np.uint32).tolist()]
     elif c_type == "float":
         texts = [number(value) for value in flat.tolist()]
+    elif c_type == "onebit_factor":
+        texts = [f"{{{multiplier}, {shift}}}" for multiplier, shift in flat.reshape(-1, 2).tolist()]
     elif c_type == "int32_t":
         # -2^31 is not a literal in C.
         texts = [str(v) if v > -(2**31) else "(-2147483647 - 1)" for v in flat.tolist()]

@@ -189,7 +189,7 @@ void onebit_pad(const onebit_pads* p, const void* x, void* y, int32_t bytes, uin
 
 /* --- int8 layers: onebit_s8.c */
 
-/* A factor m / 2^31 * 2^shift that a 32-bit sum is multiplied by, in TensorFlow Lite's rounding. */
+/* A factor multiplier / 2^31 * 2^shift. */
 typedef struct {
   int32_t multiplier;
   int32_t shift;
@@ -199,12 +199,37 @@ typedef struct {
   onebit_window window;
   int32_t groups;
   const int8_t* filters;
-  const int32_t* biases;        /* the input's zero point is in them where nothing is padded */
+  const int32_t* biases;
   const onebit_factor* factors; /* [out_c] */
   int32_t zero_point_in, zero_point_out;
   int32_t clamp_min, clamp_max;
-  int32_t rounds_twice;
 } onebit_conv_s8_layer;
+
+void onebit_conv_s8(const onebit_conv_s8_layer* l, const int8_t* x, int8_t* y);
+void onebit_depthwise_s8(const onebit_conv_s8_layer* l, const int8_t* x, int8_t* y);
+void onebit_max_pool_s8(const onebit_window* w, const int8_t* x, int8_t* y, int32_t clamp_min,
+                        int32_t clamp_max);
+void onebit_average_pool_s8(const onebit_window* w, const int8_t* x, int8_t* y, int32_t clamp_min,
+                            int32_t clamp_max);
+void onebit_mean_s8(const int8_t* x, int8_t* y, int32_t outer, int32_t middle, int32_t inner,
+                    int32_t zero_point_in, int32_t zero_point_out, onebit_factor factor);
+
+/* ONEBIT_ADD, ONEBIT_SUB or ONEBIT_MUL. */
+typedef struct {
+  onebit_broadcast shape;
+  int32_t kind;
+  int32_t zero_point_a, zero_point_b, zero_point_out;
+  onebit_factor factor_a, factor_b, factor_out;
+  int32_t clamp_min, clamp_max;
+} onebit_elementwise_s8_layer;
+
+void onebit_elementwise_s8(const onebit_elementwise_s8_layer* l, const int8_t* a, const int8_t* b,
+                           int8_t* y);
+/* Any function of one number: table[q + 128]. */
+void onebit_lookup_s8(const int8_t* x, int8_t* y, int32_t count, const int8_t* table);
+/* exponentials[d] of a number d steps below the largest. */
+void onebit_softmax_s8(const int8_t* x, int8_t* y, int32_t rows, int32_t channels,
+                       const float* exponentials, float scale, int32_t zero_point);
 
 #ifdef __cplusplus
 }
