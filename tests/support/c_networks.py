@@ -2,7 +2,7 @@
 
 import ctypes
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,9 @@ from convert.targets.reading import read_network
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
 
+COMPILED: dict[tuple[str, ...], bytes] = {}
+"""Kernel, options → its object file."""
+
 NUMPY_TYPES = {
     "float": np.float32, "int8_t": np.int8, "uint8_t": np.uint8, "int32_t": np.int32,
     "uint32_t": np.int32, "int16_t": np.int16,
@@ -21,25 +24,38 @@ NUMPY_TYPES = {
 
 
 class CNetwork:
-    """A network in a shared library."""
+    """A network in a shared library; kernels are compiled once for all networks."""
 
-    def __init__(self, content: bytes, folder: Path, prefix: str = "net"):
+    def __init__(self, content: bytes, folder: Path, prefix: str = "onebit"):
         self.network, self.prefix, self.folder = read_network(content), prefix, folder
         self.files = network_files(self.network, prefix, "0" * 64)
         for name, text in self.files.items():
             (folder / name).write_text(text)
 
     def build(self, *options: str, compiler: str = "cc") -> "CNetwork":
-        sources = [name for name in self.files if name.endswith(".c")]
-        command = [compiler, *STRICT, "-O1", *options, "-shared", "-fPIC", *sources]
+        objects = [
+            self._compiled(name, (compiler, *STRICT, "-O1", "-fPIC", *options))
+            for name in self.files
+            if name.endswith(".c")
+        ]
         library = self.folder / f"{self.prefix}.so"
-        done = subprocess.run(
-            [*command, "-o", str(library)], cwd=self.folder, check=False, capture_output=True,
-            text=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        run([compiler, "-shared", *options, *map(str, objects), "-o", str(library)])
         self.invoke = getattr(ctypes.CDLL(str(library)), f"{self.prefix}_invoke")
         return self
+
+    def _compiled(self, name: str, command: Sequence[str]) -> Path:
+        headers = "".join(text for name, text in self.files.items() if name.endswith("s.h"))
+        own = name == f"{self.prefix}.c"
+        key = (name, self.files[name], headers, *command)
+        if own or key not in COMPILED:
+            target = self.folder / f"{name}.o"
+            run([*command, "-c", str(self.folder / name), "-o", str(target)])
+            if own:
+                return target
+            COMPILED[key] = target.read_bytes()
+        path = self.folder / f"{name}.o"
+        path.write_bytes(COMPILED[key])
+        return path
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         network = self.network
@@ -83,5 +99,6 @@ def packed(network: Network, ends: Sequence[int], arrays: Sequence[np.ndarray]) 
     return bytes(content)
 
 
-def unsupported(files: Mapping[str, str]) -> bool:
-    return not files
+def run(command: Sequence[str]) -> None:
+    done = subprocess.run(list(command), check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

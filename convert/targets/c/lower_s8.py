@@ -211,7 +211,8 @@ def _lookup_steps(
     if op in _CLAMPS:
         # These are computed in float32.
         steps = centred.astype(np.float32) * (read.scale[0] / written.scale[0])
-        return _rounded(np.clip(steps, *(limit / _scale(written) for limit in _CLAMPS[op])))
+        low, high = (limit / _scale(written) for limit in _CLAMPS[op])
+        return _rounded(np.clip(steps, low, high))
     if op == "LEAKY_RELU" and isinstance(operator, n.Unary):
         below = _rescaled(centred, operator.alpha * ratio)
         return np.where(centred < 0, below, _rescaled(centred, ratio))

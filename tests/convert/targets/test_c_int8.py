@@ -11,7 +11,7 @@ from tests.convert.models import BINARY, images, randomise
 from tests.support.c_networks import CNetwork
 from tests.support.lce_graphs import Graph, conv_options, dense_options, schema, windows
 
-OPS, OPTIONS = schema.BuiltinOperator, schema.BuiltinOptions
+OPS, KINDS = schema.BuiltinOperator, schema.BuiltinOptions
 
 
 class Int8Graph:
@@ -100,7 +100,7 @@ def test_operation_of_two_values(code, activation, tmp_path):
     y = graph.value([1, 9, 7, 20], 0.08 if code != "MUL" else 0.16, 5)
     options = getattr(schema, f"{code.title()}OptionsT")()
     options.fusedActivationFunction = activation
-    kind = getattr(OPTIONS, f"{code.title()}Options")
+    kind = getattr(KINDS, f"{code.title()}Options")
     graph.g.operator(getattr(OPS, code), [a, b], [y], builtin=(kind, options))
     graph.check(y, tmp_path)
 
@@ -116,7 +116,7 @@ def test_pool(kind, same, tmp_path):
     options.strideH = options.strideW = 2
     options.padding = schema.Padding.SAME if same else schema.Padding.VALID
     graph.g.operator(
-        getattr(OPS, f"{kind}_POOL_2D"), [x], [y], builtin=(OPTIONS.Pool2DOptions, options)
+        getattr(OPS, f"{kind}_POOL_2D"), [x], [y], builtin=(KINDS.Pool2DOptions, options)
     )
     graph.check(y, tmp_path)
 
@@ -126,7 +126,7 @@ def test_mean(tmp_path):
     x, y = graph.input([1, 7, 5, 20]), graph.value([1, 20], 0.011, -9)
     axes = graph.g.constant(np.array([1, 2], np.int32))
     graph.g.operator(
-        OPS.MEAN, [x, axes], [y], builtin=(OPTIONS.ReducerOptions, schema.ReducerOptionsT())
+        OPS.MEAN, [x, axes], [y], builtin=(KINDS.ReducerOptions, schema.ReducerOptionsT())
     )
     graph.check(y, tmp_path)
 
@@ -149,7 +149,7 @@ def test_function_of_one_number(code, scale, zero, tmp_path):
     if code == "LEAKY_RELU":
         options = schema.LeakyReluOptionsT()
         options.alpha = 0.2
-        builtin = (OPTIONS.LeakyReluOptions, options)
+        builtin = (KINDS.LeakyReluOptions, options)
     graph.g.operator(getattr(OPS, code), [x], [y], builtin=builtin)
     graph.check(y, tmp_path)
 
@@ -159,7 +159,7 @@ def test_softmax(tmp_path):
     x, y = graph.input([8, 10], 0.1, 5), graph.value([8, 10], 1 / 256, -128)
     options = schema.SoftmaxOptionsT()
     options.beta = 1.0
-    graph.g.operator(OPS.SOFTMAX, [x], [y], builtin=(OPTIONS.SoftmaxOptions, options))
+    graph.g.operator(OPS.SOFTMAX, [x], [y], builtin=(KINDS.SoftmaxOptions, options))
     graph.check(y, tmp_path)
 
 
@@ -170,17 +170,15 @@ def test_concatenation_and_padding(tmp_path):
     options = schema.ConcatenationOptionsT()
     options.axis = -1
     graph.g.operator(
-        OPS.CONCATENATION, [a, b], [joined], builtin=(OPTIONS.ConcatenationOptions, options)
+        OPS.CONCATENATION, [a, b], [joined], builtin=(KINDS.ConcatenationOptions, options)
     )
     y = graph.value([1, 6, 7, 12], 0.05, 3)
     pads = graph.g.constant(np.array([[0, 0], [1, 2], [0, 3], [0, 0]], np.int32))
-    graph.g.operator(
-        OPS.PAD, [joined, pads], [y], builtin=(OPTIONS.PadOptions, schema.PadOptionsT())
-    )
+    graph.g.operator(OPS.PAD, [joined, pads], [y], builtin=(KINDS.PadOptions, schema.PadOptionsT()))
     graph.check(y, tmp_path)
 
 
-@pytest.mark.parametrize("scope", ["layers", "all"])
+@pytest.mark.parametrize("scope", [pytest.param("layers", marks=pytest.mark.slow), "all"])
 def test_converted_model(scope, tmp_path):
     image = keras.Input((12, 12, 3))
     x = keras.layers.Conv2D(8, 3, activation="relu", padding="same")(image)
