@@ -46,7 +46,7 @@ def row_of(folder: Path) -> dict[str, Any]:
     """The row of a finished run, its converted model included."""
     import zoo
     from convert.conversion import convert_model
-    from convert.keras_model.samples import Samples
+    from convert.samples import Samples
 
     run = zoo.load_run(folder)
     config = json.loads((folder / "config.json").read_text())

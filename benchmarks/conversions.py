@@ -242,9 +242,9 @@ def table(rows: list[dict]) -> str:
     return markdown_table(lines, headings)
 
 
-def run(option: str, name: str) -> dict:
+def run(option: str, name: str, module: str = "benchmarks.conversions") -> dict:
     """The row that a separate process prints, or how that process ended."""
-    command = [sys.executable, "-m", "benchmarks.conversions", option, name]
+    command = [sys.executable, "-m", module, option, name]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode == 0:
         return json.loads(result.stdout.strip().splitlines()[-1])

@@ -40,7 +40,7 @@ RANDOM_SETTINGS: list[tuple[Scope, RangeMethod, bool]] = [
 def trained(folder: Path, most: int) -> tuple[Any, list, Any, dict]:
     """A run's model, calibration inputs, test samples, and the start of its rows."""
     import zoo
-    from convert.keras_model.samples import Samples, spread_samples
+    from convert.samples import Samples, spread_samples
 
     run = zoo.load_run(folder)
     preprocessing = run.preprocessing

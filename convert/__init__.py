@@ -1,4 +1,4 @@
-"""Keras models → bitpacked `.tflite` files, with an audit and a verification.
+"""Keras models and float `.tflite` files → bitpacked files, with an audit and a verification.
 
     import convert
 
@@ -14,11 +14,13 @@ from onebit.lazy import lazy_names
 
 if TYPE_CHECKING:
     from convert.auditing.layers import audit
-    from convert.conversion import Conversion, convert_model
+    from convert.conversion import convert_model
     from convert.errors import ConversionError, FlatbufferError, SourceError
+    from convert.file_conversion import convert_file
     from convert.int8.settings import Int8
-    from convert.keras_model.samples import Samples
     from convert.report import Audit, Layer, Report, Totals, Verification
+    from convert.result import Conversion
+    from convert.samples import Samples
     from convert.verification import verify
 
 __all__ = [
@@ -34,23 +36,25 @@ __all__ = [
     "Totals",
     "Verification",
     "audit",
+    "convert_file",
     "convert_model",
     "verify",
 ]
 
 _MODULE_OF = {
     "Audit": "convert.report",
-    "Conversion": "convert.conversion",
+    "Conversion": "convert.result",
     "ConversionError": "convert.errors",
     "FlatbufferError": "convert.errors",
     "Int8": "convert.int8.settings",
     "Layer": "convert.report",
     "Report": "convert.report",
-    "Samples": "convert.keras_model.samples",
+    "Samples": "convert.samples",
     "SourceError": "convert.errors",
     "Totals": "convert.report",
     "Verification": "convert.report",
     "audit": "convert.auditing.layers",
+    "convert_file": "convert.file_conversion",
     "convert_model": "convert.conversion",
     "verify": "convert.verification",
 }

@@ -1,4 +1,4 @@
-"""`python -m convert`: Keras models → bitpacked `.tflite` files.
+"""`python -m convert`: Keras models and float `.tflite` files → bitpacked `.tflite` files.
 
 The one module of this package that looks names up in `zoo`.
 """
@@ -39,9 +39,10 @@ from onebit.files import replacing, require_writable
 
 if TYPE_CHECKING:
     import zoo
-    from convert.conversion import Conversion
     from convert.int8.settings import Int8
-    from convert.keras_model.samples import Samples
+    from convert.report import Verification
+    from convert.result import Conversion
+    from convert.samples import Samples
     from onebit.keras import keras
 
 
@@ -53,7 +54,7 @@ def _targets_help() -> str:
 @click.group(cls=CommandGroup)
 @click.version_option(__version__, prog_name="onebit convert")
 def main() -> None:
-    """Convert Keras models to bitpacked .tflite files, and explain what became of every layer."""
+    """Convert Keras models and float .tflite files to bitpacked ones; explain every layer."""
 
 
 @main.command()
@@ -89,25 +90,84 @@ def model(
     loading: Loading,
     format_: str,
 ) -> None:
-    """Convert SOURCE to a .tflite file for Larq Compute Engine, and verify it against Keras.
+    """Convert SOURCE to a .tflite file for Larq Compute Engine, and verify it against SOURCE.
 
     SOURCE is a run folder of `zoo train`, a .keras or .h5 file, a SavedModel folder, zoo:NAME for
-    an untrained model of the zoo, or zoo:NAME@DATASET for a pretrained one.
+    an untrained model of the zoo, zoo:NAME@DATASET for a pretrained one, or a float .tflite file,
+    whoever wrote it.
 
     \b
     Example:
       onebit convert model runs/demo/bnn -o bnn.tflite
+      onebit convert model float.tflite -o binary.tflite
       onebit convert model runs/demo/bnn -o bnn.tflite --int8 --representative-data runs/demo/bnn
     """
     quantizing.check()
     _check_outputs(output, header, force)
+    if _is_tflite(source):
+        conversion = _convert_tflite(source, output, verifying, quantizing)
+    else:
+        conversion = _convert_keras(source, verifying, quantizing, loading)
+    _save(conversion, output, keep_mismatch, header, force)
+    _print_report(conversion, output, format_)
+
+
+def _convert_tflite(
+    source: str, output: Path, verifying: Verifying, quantizing: Quantizing
+) -> "Conversion":
+    if quantizing.int8:
+        raise UsageError("--int8 takes a Keras model, not a .tflite file")
+    if Path(source).absolute() == output.absolute():
+        raise UsageError(f"{output} is the file to convert; give another output")
+    from convert.file_conversion import convert_file
+    from convert.tflite.graph import read_file
+
+    content = read_file(source)
+    with stderr_console.status("reading the file") as status:
+        return convert_file(
+            content,
+            samples=_file_samples(content, source, verifying),
+            verification=verifying.sample_count > 0,
+            name=Path(source).stem,
+            source=source,
+            with_delegate=verifying.with_delegate,
+            on_stage=status.update,
+        )
+
+
+def _file_samples(content: bytes, source: str, verifying: Verifying) -> "Samples":
+    """The first samples of the user's data, else random ones of a few."""
+    from convert.file_conversion import (
+        RANDOM_SAMPLES,
+        expected_of_file,
+        float_graph,
+        random_file_samples,
+    )
+    from convert.samples import checked, first_samples, read
+
+    graph, path = float_graph(content, source), verifying.verify_data
+    if path is None:
+        samples = random_file_samples(graph, RANDOM_SAMPLES)
+    elif _is_run(path) or path.name == "card.json":
+        import zoo
+
+        run = zoo.load_run(path if path.is_dir() else path.parent)
+        samples = checked(_run_samples(run), expected_of_file(graph), str(path))
+    else:
+        samples = read(path, expected_of_file(graph))
+    return first_samples(samples, verifying.sample_count)
+
+
+def _convert_keras(
+    source: str, verifying: Verifying, quantizing: Quantizing, loading: Loading
+) -> "Conversion":
     from convert.conversion import convert_model
 
     with stderr_console.status("loading TensorFlow and the model") as status:
         loaded = _load(source, loading)
         int8 = _int8(loaded, quantizing)
         samples = _samples(loaded, verifying, int8) if verifying.sample_count else None
-        conversion = convert_model(
+        return convert_model(
             loaded.model,
             samples=samples,
             verification=verifying.sample_count > 0,
@@ -118,8 +178,6 @@ def model(
             with_delegate=verifying.with_delegate,
             on_stage=status.update,
         )
-    _save(conversion, output, keep_mismatch, header, force)
-    _print_report(conversion, output, format_)
 
 
 def _print_report(conversion: "Conversion", output: Path, format_: str) -> None:
@@ -192,7 +250,7 @@ def audit(file: Path, fail_if_float: bool, allow: tuple[str, ...], format_: str)
 @loading_options
 @format_option("table", "json")
 def verify(source: str, file: Path, verifying: Verifying, loading: Loading, format_: str) -> None:
-    """Compare a .tflite FILE with the Keras model SOURCE that it was made from.
+    """Compare a .tflite FILE with SOURCE, the Keras model or float file that it was made from.
 
     The file runs on LCE's interpreter, and on stock LiteRT with Onebit's delegate if that is
     installed. Exits with 1 if they differ by more than rounding explains.
@@ -201,26 +259,54 @@ def verify(source: str, file: Path, verifying: Verifying, loading: Loading, form
     Example:
       onebit convert verify runs/demo/bnn bnn.tflite
       onebit convert verify model.keras model.tflite --verify-data samples.npz
+      onebit convert verify float.tflite binary.tflite
     """
     if verifying.sample_count == 0:
         raise UsageError("--samples 0 leaves nothing to compare")
     from dataclasses import asdict
 
-    from convert.conversion import verify_file
     from convert.printing import print_verification
     from convert.tflite.graph import read_file
 
     content = read_file(file)
-    with stderr_console.status("loading TensorFlow and the model") as status:
-        loaded = _load(source, loading)
-        samples = _samples(loaded, verifying)
-        result = verify_file(loaded.model, content, samples, status.update, verifying.with_delegate)
+    if _is_tflite(source):
+        result = _verify_float_file(source, content, str(file), verifying)
+    else:
+        from convert.conversion import verify_file
+
+        with stderr_console.status("loading TensorFlow and the model") as status:
+            loaded = _load(source, loading)
+            samples = _samples(loaded, verifying)
+            result = verify_file(
+                loaded.model, content, samples, status.update, verifying.with_delegate
+            )
     if format_ == "json":
         emit_document(asdict(result))
     else:
         print_verification(result, with_report=False)
     if result.mismatches():
         raise OnebitError(f"{file} disagrees with {source}: {'; '.join(result.mismatches())}")
+
+
+def _verify_float_file(
+    source: str, content: bytes, name: str, verifying: Verifying
+) -> "Verification":
+    from convert.file_conversion import float_graph
+    from convert.tflite.graph import Graph, read_file
+    from convert.verification.float_file import verify_float_file
+
+    original = read_file(source)
+    with stderr_console.status("comparing with the float file"):
+        samples = _file_samples(original, source, verifying)
+        result = verify_float_file(
+            float_graph(original, source),
+            Graph.from_bytes(content, name),
+            samples,
+            verifying.with_delegate,
+        )
+    if isinstance(result, str):
+        raise OnebitError(f"nothing can run {name}: {result}")
+    return result
 
 
 @main.command()
@@ -300,9 +386,19 @@ class _Loaded:
         self.model, self.name, self.card, self.samples = model, name, card, samples
 
 
+def _is_tflite(source: str) -> bool:
+    """Whether a source is a `.tflite` file, by its name or its first bytes."""
+    path = Path(source)
+    if path.suffix == ".tflite" or not path.is_file():
+        return path.suffix == ".tflite"
+    with path.open("rb") as file:
+        return file.read(8)[4:] == b"TFL3"
+
+
 def _load(source: str, loading: Loading) -> _Loaded:
     import zoo
-    from convert.keras_model.loading import load_custom_objects, load_model
+    from convert.keras_model.loading import load_model
+    from convert.model_files import load_custom_objects
     from onebit.keras import keras
 
     objects = load_custom_objects(loading.custom_objects) if loading.custom_objects else {}
@@ -328,7 +424,7 @@ def _is_run(path: Path) -> bool:
 
 
 def _run_samples(run: "zoo.Run") -> "Samples":
-    from convert.keras_model.samples import Samples
+    from convert.samples import Samples
     from zoo.runs.run import preprocessed
 
     inputs = preprocessed(run.samples, run.preprocessing)
@@ -338,12 +434,8 @@ def _run_samples(run: "zoo.Run") -> "Samples":
 def _samples(loaded: _Loaded, verifying: Verifying, int8: "Int8 | None" = None) -> "Samples":
     """The first samples of the user's data, else of the run's, else the model's own choice."""
     from convert.conversion import default_samples
-    from convert.keras_model.samples import (
-        checked_samples,
-        first_samples,
-        read_samples,
-        require_same_range,
-    )
+    from convert.keras_model.samples import checked_samples, read_samples
+    from convert.samples import first_samples, require_same_range
 
     path = verifying.verify_data
     if path is None:
@@ -366,13 +458,8 @@ def _int8(loaded: _Loaded, quantizing: Quantizing) -> "Int8 | None":
     if path is None:
         return None
     from convert.int8.settings import Int8
-    from convert.keras_model.samples import (
-        Samples,
-        checked_samples,
-        read_samples,
-        require_same_range,
-        spread_samples,
-    )
+    from convert.keras_model.samples import checked_samples, read_samples
+    from convert.samples import Samples, require_same_range, spread_samples
 
     if _is_run(path) or path.name == "card.json":
         samples = checked_samples(Samples([_train_inputs(path, most)]), loaded.model, str(path))

@@ -1,10 +1,6 @@
 """Keras model → bitpacked `.tflite`: rewrites, Larq Compute Engine, passes, audit, verification."""
 
 import dataclasses
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from convert.auditing.diagnosis import Remedies
@@ -14,69 +10,23 @@ from convert.int8.quantize import is_quantized, left_float, quantize
 from convert.int8.settings import Int8
 from convert.keras_model.checked_model import checked_model
 from convert.keras_model.layer_graph import flat_layers
-from convert.keras_model.samples import Arrays, Samples, checked_samples, random_samples
-from convert.outputs import require_own_tflite
+from convert.keras_model.samples import checked_samples, random_samples
 from convert.passes import run_passes
 from convert.report import Layer, Report, Verification
-from convert.report_files import report_path_of
+from convert.result import Conversion, Stage
 from convert.rewrites import Rewritten, rewrite
 from convert.rewrites.fix_large_kernels import MAX_FOLDED_WEIGHTS
-from convert.runtimes.lce import VERSION, LceInterpreter, convert_with_lce
+from convert.runtimes.lce import VERSION, convert_with_lce
+from convert.runtimes.lce_interpreter import LceInterpreter
+from convert.samples import Arrays, Samples
 from convert.tflite.graph import Graph
 from convert.verification import verify
 from convert.verification.int8 import verify_int8
 from convert.verification.layer_matching import name_tensors
-from onebit.files import replacing, write_json
 from onebit.keras import keras
 
 RANDOM_SAMPLES = 16
 """The number of random inputs on which a model without data is verified."""
-
-Stage = Callable[[str], None]
-"""Called with the name of each stage as it begins."""
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """A converted model.
-
-    Attributes:
-        tflite: The `.tflite` file.
-        report: Its layers, and how well it agrees with Keras.
-    """
-
-    tflite: bytes
-    report: Report
-
-    def save(
-        self, path: str | os.PathLike[str], *, keep_mismatch: bool = False, force: bool = False
-    ) -> Path:
-        """Writes the file, and the report beside it; returns the report's path.
-
-        Args:
-            path: The file.
-            keep_mismatch: Whether to write it even if it disagrees with Keras.
-            force: Whether to overwrite a file that Onebit did not write.
-
-        Raises:
-            ConversionError: The file disagrees with Keras; nothing is written.
-            OnebitError: The place cannot be written, or holds another file; nothing is changed.
-        """
-        found = [] if self.report.verification is None else self.report.verification.mismatches()
-        if found and not keep_mismatch:
-            raise ConversionError(
-                f"the converted file disagrees with Keras: {'; '.join(found)}; nothing was written",
-                hint="pass --keep-mismatch (keep_mismatch=True) to write the file and its report "
-                "for a closer look",
-            )
-        require_own_tflite(path, force)
-        target = Path(path)
-        report_path = report_path_of(target)
-        # The report goes first: a file without its report would pass for one of another converter.
-        with replacing(target) as temporary:
-            temporary.write_bytes(self.tflite)
-            write_json(report_path, self.report.to_dict())
-        return report_path
 
 
 def convert_model(

@@ -120,12 +120,12 @@ def print_verification(verification: Verification, with_report: bool = True) -> 
         with_report: Whether a report holds what is left out here.
     """
     click.echo(
-        f"against Keras on {verification.samples} {verification.split} samples: "
+        f"against {verification.reference} on {verification.samples} {verification.split} samples: "
         f"{verification.summary()}"
     )
     if verification.accuracy_keras is not None and verification.accuracy_file is not None:
         click.echo(
-            f"accuracy: {verification.accuracy_keras:.2%} in Keras, "
+            f"accuracy: {verification.accuracy_keras:.2%} in {verification.reference}, "
             f"{verification.accuracy_file:.2%} in the file"
         )
     if verification.quantization is not None:

@@ -29,6 +29,8 @@ class Reason(str, enum.Enum):
     SEVERAL_BIT_WEIGHTS = "several-bit-weights"
     TERNARY_WEIGHTS = "ternary-weights"
     TF_SIGN_INPUTS = "tf-sign-inputs"
+    MINUS_FOR_ZERO = "minus-for-zero"
+    STRAIGHT_THROUGH = "straight-through"
     ZERO_ONE_INPUTS = "zero-one-inputs"
     DENSE = "dense"
     NO_BINARY_OPERATOR = "no-binary-operator"
@@ -290,6 +292,7 @@ class Verification(Comparison):
         delegate_skipped: Why there is no comparison with the delegate, or None.
         warnings: What makes the verdict worth less than it seems, such as samples that are all the
             same.
+        reference: What the file was compared with: Keras, or the float file that it was made of.
     """
 
     kernel: str
@@ -298,6 +301,7 @@ class Verification(Comparison):
     delegate_label: str | None = None
     delegate_skipped: str | None = None
     warnings: list[str] = field(default_factory=list)
+    reference: str = "Keras"
 
     def summary(self) -> str:
         """The verdict on LCE's interpreter in words."""
@@ -339,7 +343,7 @@ class Report(Audit):
     Attributes:
         name: The model's registry name, else the Keras model's name.
         source: The model that was converted, as the user named it.
-        lce_version: The converter's version.
+        lce_version: The version of LCE's converter; None where it took no part.
         rewrites: Rewrite → the Keras layers that it changed.
         passes: Pass → the tensors that it changed.
         notes: What the user should know.
@@ -349,7 +353,7 @@ class Report(Audit):
 
     name: str
     source: str | None
-    lce_version: str
+    lce_version: str | None
     rewrites: dict[str, list[str]]
     passes: dict[str, list[str]]
     notes: list[str] = field(default_factory=list)

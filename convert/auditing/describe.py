@@ -24,6 +24,7 @@ from convert.tflite.filters import (
     stored_filter,
 )
 from convert.tflite.graph import DTYPES, FILTERED, FILTERED_3D, Graph
+from convert.tflite.names import layer_part
 
 RECURRENT = (
     "BIDIRECTIONAL_SEQUENCE_LSTM",
@@ -396,5 +397,5 @@ def _macs(name: str, filter_shape: list[int], output: list[int], data: list[int]
 
 def tensor_label(graph: Graph, index: int) -> str:
     """The readable part of a tensor's name, which joins the names of all operators in it."""
-    first = graph.tensor_name(index).split(";")[0]
+    first = layer_part(graph.tensor_name(index))
     return first.rsplit("/", 1)[0] if "/" in first else first

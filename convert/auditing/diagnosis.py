@@ -11,10 +11,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.binariser.cancel_straight_through import unbounded_straight_through
+from convert.binariser.elementwise import ELEMENTWISE
+from convert.binariser.steps import SIGN, Levels, find_steps
 from convert.passes.pack_binary_weights import packing_scales
 from convert.report import Kind, Reason
 from convert.tflite.filters import constants_behind, stored_filter
 from convert.tflite.graph import FILTERED, INT32, Graph, schema
+from convert.tflite.moves import JOINS, MOVES, PADS
 from convert.tflite.scales import channels_first, has_binary_rows
 
 _USE_SIGN = 'binarise the inputs with a Larq sign such as input_quantizer="ste_sign"'
@@ -25,18 +29,11 @@ _PAD_ONES = 'let the layer pad (padding="same"), or pad with ones (tf.pad, const
 _USE_BINARY_WEIGHTS = 'train it with kernel_quantizer="ste_sign"'
 _TRAIN = 'train it as a Larq layer with "ste_sign" quantizers, or convert with --int8'
 _TRAIN_WEIGHTS = "train it as a Larq layer with binary weights, or convert with --int8"
+_PLUS_FOR_ZERO = "compare with x >= 0, as in where(x >= 0, 1, -1)"
+_CLIP = "give the sign a custom gradient, or clip x to [-1, 1] first"
+_CONVERT_FILE = "convert the file: onebit convert model FILE.tflite -o BINARY.tflite"
 _NO_PRODUCT = "LCE has no binary matrix product"
 
-_MOVES = (
-    *("RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS", "STRIDED_SLICE", "SLICE", "SPLIT"),
-    *("SPLIT_V", "UNPACK", "GATHER", "GATHER_ND", "REVERSE_V2", "TILE", "BROADCAST_TO"),
-    *("SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "BATCH_TO_SPACE_ND", "MIRROR_PAD"),
-    *("RESIZE_NEAREST_NEIGHBOR", "REDUCE_MAX", "REDUCE_MIN"),
-)
-"""Operators that move, repeat or pick numbers of their data input."""
-_JOINS = ("CONCATENATION", "PACK", "MAXIMUM", "MINIMUM")
-"""Operators that put together or pick numbers of all their inputs."""
-_PADS = ("PAD", "PADV2", "SPACE_TO_BATCH_ND")
 INTEGERS = {"INT4": "4-bit", "INT8": "8-bit", "UINT8": "8-bit", "INT16": "16-bit"}
 """Types of quantized numbers."""
 _MAX_LEVELS = 16
@@ -65,17 +62,37 @@ class Diagnosis:
     fix: str | None = None
 
 
+_Kind = Literal[
+    "sign",
+    "float sign",
+    "tf.sign",
+    "minus for zero",
+    "step",
+    "straight-through",
+    "several bits",
+    "real",
+]
+_KIND_OF_LEVELS: dict[Levels, _Kind] = {
+    SIGN: "float sign",
+    (-1.0, 0.0, 1.0): "tf.sign",
+    (-1.0, -1.0, 1.0): "minus for zero",
+    (0.0, 1.0, 1.0): "step",
+    (0.0, 0.0, 1.0): "step",
+}
+
+
 @dataclass(frozen=True)
 class _Inputs:
     """Where a layer's inputs come from.
 
     Attributes:
-        kind: ±1 of a Larq sign, -1, 0, 1 of tf.sign, 0 and 1, of several bits, or real.
+        kind: ±1 of LCE's bits or of a sign that is still float, -1, 0, 1 of tf.sign, ±1 with -1
+            for 0, 0 and 1, a sign in its straight-through spelling, of several bits, or real.
         pad: The value that a separate operator pads them with, or None.
         moved: The operator that moves them between their sign and the layer, or None.
     """
 
-    kind: Literal["sign", "tf.sign", "step", "several bits", "real"]
+    kind: _Kind
     pad: float | None = None
     moved: str | None = None
 
@@ -171,7 +188,7 @@ def product_reason(graph: Graph, left: int, right: int) -> str:
 def _is_binarised(graph: Graph, index: int) -> bool:
     """Whether a tensor holds two levels: signs that were scaled, shifted and moved about."""
     op = graph.producer(index)
-    while op is not None and graph.op_name(op) in (*_MOVES, "MUL", "ADD"):
+    while op is not None and graph.op_name(op) in (*MOVES, "MUL", "ADD"):
         computed = [i for i in graph.inputs(op) if not graph.is_constant(i)]
         if len(computed) != 1:
             return False
@@ -203,27 +220,40 @@ def _origin(graph: Graph, index: int) -> _Inputs:
     name = graph.op_name(op)
     if name == "LceDequantize":
         return _Inputs("sign")
-    if name in _JOINS:
+    if name in JOINS:
         parts = [_origin(graph, i) for i in graph.inputs(op)]
         kinds = {part.kind for part in parts}
         pads = [part.pad for part in parts if part.pad is not None]
         kind = kinds.pop() if len(kinds) == 1 else "real"
         return _Inputs(kind, pads[0] if pads else None, name)
-    if name in (*_MOVES, *_PADS, "MAX_POOL_2D"):
+    if name in (*MOVES, *PADS, "MAX_POOL_2D"):
         below = _origin(graph, graph.data_input(op))
-        pad = _padded_with(graph, op) if name in _PADS else None
-        moved = below.moved or (name if name in _MOVES else None)
+        pad = _padded_with(graph, op) if name in PADS else None
+        moved = below.moved or (name if name in MOVES else None)
         return _Inputs(below.kind, below.pad if pad is None else pad, moved)
     if name == "SIGN":
         before = graph.producer(graph.inputs(op)[0])
         step = before is not None and graph.op_name(before) == "RELU"
-        return _Inputs("step" if step else "tf.sign")
+        if step:
+            return _Inputs("step")
+    if name in ELEMENTWISE:
+        step_kind = _step_kind(graph, index)
+        if step_kind is not None:
+            return _Inputs(step_kind)
     # A multi-bit quantizer rounds; the factor behind it may be folded or separate.
     for _ in range(2):
         if op is not None and graph.op_name(op) == "ROUND":
             return _Inputs("several bits")
         op = graph.producer(graph.inputs(op)[0]) if op is not None and graph.inputs(op) else None
     return _Inputs("real")
+
+
+def _step_kind(graph: Graph, index: int) -> _Kind | None:
+    """The kind of a tensor that depends on the side of a threshold only; None of any other."""
+    steps = find_steps(graph).get(index)
+    if steps is not None:
+        return _KIND_OF_LEVELS.get(steps.levels)
+    return "straight-through" if index in unbounded_straight_through(graph) else None
 
 
 def _padded_with(graph: Graph, op: Any) -> float | None:
@@ -248,6 +278,15 @@ def _broken_rule(
     if origin.kind == "tf.sign":
         reason = "its inputs come from tf.sign, which gives 0 for 0"
         return Reason.TF_SIGN_INPUTS, reason, _USE_SIGN
+    if origin.kind == "minus for zero":
+        reason = "its inputs come from a sign that gives -1 for 0, where LCE's gives +1"
+        return Reason.MINUS_FOR_ZERO, reason, _PLUS_FOR_ZERO
+    if origin.kind == "straight-through":
+        reason = "its inputs are x + (sign(x) - x), which differs from a sign where |x| > 2^24"
+        return Reason.STRAIGHT_THROUGH, reason, _CLIP
+    if origin.kind == "float sign":
+        reason = "its inputs are binary, computed in float32"
+        return Reason.NOT_TAKEN, reason, _CONVERT_FILE
     if origin.kind == "step":
         return Reason.ZERO_ONE_INPUTS, "its inputs are 0 and 1", _USE_SIGN
     if origin.kind == "several bits":

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from convert.errors import ConversionError
 from convert.int8.ranges import BINS, Histogram
-from convert.runtimes.lce import LceInterpreter
+from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.tflite.graph import Graph
 
 Inputs = Sequence[NDArray[Any]]

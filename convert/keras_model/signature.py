@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import ConversionError
+from convert.samples import filled
 from onebit.keras import keras, tf
 
 
@@ -215,9 +216,3 @@ def keras_batch(
         for f, e in zip(found, expected, strict=True)
     ]
     return None if all(same) else size
-
-
-def filled(batch: NDArray[Any], size: int) -> NDArray[Any]:
-    """A batch of `size` samples: `[n, …]` → `[size, …]`, its last sample repeated."""
-    missing = size - len(batch)
-    return batch if missing <= 0 else np.concatenate([batch, np.repeat(batch[-1:], missing, 0)])

@@ -12,11 +12,9 @@ a multiple of 32 before and after. Exact in every case: bits are moved, or the s
 instead of twice.
 """
 
-from typing import Any
-
-import numpy as np
-
-from convert.tflite.graph import FLOAT32, Graph, schema
+from convert.tflite.graph import FLOAT32, Graph
+from convert.tflite.make_ops import make_reshape
+from convert.tflite.names import hand_on
 from onebit import bits
 
 
@@ -43,8 +41,8 @@ def cancel_quantize_pairs(graph: Graph) -> list[str]:
         if not reshaped:
             graph.redirect(packed, words)
             graph.replace_op(op, [])
-        elif _words_move_whole(graph.shape(top)[-1], target[-1]):
-            graph.replace_op(op, [_reshape(graph, words, packed)])
+        elif words_move_whole(graph.shape(top)[-1], target[-1]):
+            graph.replace_op(op, [make_reshape(graph, words, packed)])
         else:
             sign = graph.producer(words)
             if sign is None or graph.op_name(sign) != "LceQuantize":
@@ -52,23 +50,16 @@ def cancel_quantize_pairs(graph: Graph) -> list[str]:
             (source,) = graph.inputs(sign)
             if graph.subgraph.tensors[source].type != FLOAT32:
                 continue
+            hand_on(graph, words, packed)
             moved = graph.add_tensor(f"{name}/moved", target)
             graph.set_inputs(op, [moved])
-            graph.replace_op(op, [_reshape(graph, source, moved), op])
+            graph.replace_op(op, [make_reshape(graph, source, moved), op])
         changed.append(name)
     if changed:
         graph.drop_unread_ops()
     return changed
 
 
-def _words_move_whole(before: int, after: int) -> bool:
+def words_move_whole(before: int, after: int) -> bool:
+    """Whether a reshape of a last dimension to another one keeps every word of bits whole."""
     return before == after or (before % bits.WORD_BITS == 0 and after % bits.WORD_BITS == 0)
-
-
-def _reshape(graph: Graph, source: int, target: int) -> Any:
-    """A RESHAPE of one tensor to another that has as many elements."""
-    shape = np.array(graph.shape(target), "<i4")
-    options = schema.ReshapeOptionsT()
-    options.newShape = shape
-    constant = graph.add_constant(f"{graph.tensor_name(target)}/shape", shape)
-    return graph.make_op("RESHAPE", [source, constant], [target], options)

@@ -1,4 +1,4 @@
-"""Larq Compute Engine: its converter, with complete error messages, and its interpreter."""
+"""Larq Compute Engine's converter, with complete error messages."""
 
 import contextlib
 import json
@@ -7,22 +7,14 @@ import signal
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from convert.errors import ConversionError
 from convert.keras_model.samples import random_samples
-from convert.keras_model.signature import (
-    Signature,
-    filled,
-    keras_batch,
-    output_names,
-    signature_of,
-)
+from convert.keras_model.signature import Signature, keras_batch, output_names, signature_of
+from convert.runtimes.lce_interpreter import OPS
 from convert.runtimes.subprocesses import how_it_ended, worker_command
 from convert.tflite.graph import Graph
 from convert.tflite.signature import order_ends, write_signature
@@ -32,9 +24,6 @@ from onebit.streams import held_stderr
 
 import larq_compute_engine as lce  # isort: skip - needs Keras 2, which onebit.keras sets up
 from larq_compute_engine.mlir.python import converter  # isort: skip
-
-OPS = ("LceQuantize", "LceDequantize", "LceBconv2d", "LceBMaxPool2d")
-"""The custom operators that LCE's interpreter adds to TensorFlow Lite's own."""
 
 VERSION: str = lce.__version__
 
@@ -266,83 +255,3 @@ def _check_operators(content: bytes, name: str) -> None:
                     "TensorFlow Lite nor LCE has",
                     hint="replace it by layers that they have",
                 )
-
-
-class LceInterpreter:
-    """LCE's own interpreter, the oracle for every file that is written here.
-
-    Args:
-        content: A `.tflite` file.
-        kernel: `indirect_bgemm` is the fastest and takes grouped convolutions too; `default`,
-            `reference`.
-
-    Raises:
-        ConversionError: The interpreter refuses the file; the message has its reason.
-    """
-
-    def __init__(self, content: bytes, kernel: str = "indirect_bgemm") -> None:
-        with held_stderr() as held:
-            try:
-                self._interpreter = lce.testing.Interpreter(
-                    content,
-                    use_indirect_bgemm=kernel == "indirect_bgemm",
-                    use_reference_bconv=kernel == "reference",
-                )
-                reason = None
-            except RuntimeError as error:
-                reason = first_line(error)
-        if reason is not None:
-            reasons = re.findall(r"ERROR: (.+)", held())
-            raise ConversionError(
-                f"LCE's interpreter refuses the file: {'; '.join(reasons) or reason}"
-            )
-
-    def run(
-        self,
-        samples: Sequence[NDArray[Any]],
-        tick: Callable[[], None] | None = None,
-    ) -> list[NDArray[np.generic]]:
-        """The outputs for samples that are fed in batches of the file's size, mostly one at a time.
-
-        Args:
-            samples: One array per input, `[N, …]`, in the file's order and types.
-            tick: Called after every sample.
-
-        Returns:
-            One array per output, `[N, …]`.
-
-        Raises:
-            ConversionError: The interpreter fails.
-        """
-        size = self._interpreter.input_shapes[0][0]
-        count = len(samples[0])
-        rows = []
-        for start in range(0, count, size):
-            batch = [filled(array[start : start + size], size) for array in samples]
-            rows.append(self.run_once(batch))
-            if tick is not None:
-                for _ in batch[0][: count - start]:
-                    tick()
-        return [joined(column, size, count) for column in zip(*rows, strict=True)]
-
-    def run_once(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[np.generic]]:
-        """The outputs of one inference, for inputs of the file's shapes and types.
-
-        Raises:
-            ConversionError: The interpreter fails.
-        """
-        with held_stderr() as held:
-            try:
-                return self._interpreter.interpreter.predict(list(inputs))
-            except RuntimeError as error:
-                reason = first_line(error)
-                raise ConversionError(f"LCE's interpreter fails: {held() or reason}") from error
-
-
-def joined(batches: Sequence[NDArray[Any]], size: int, count: int) -> NDArray[Any]:
-    """Outputs of batches of `size` samples, without those that filled the last: `[count·k, …]`.
-
-    Most outputs have k = 1 row for each sample.
-    """
-    values = np.concatenate([np.atleast_1d(batch) for batch in batches])
-    return values[: count * len(values) // (size * len(batches))]

@@ -1,4 +1,4 @@
-"""Runs files on stock LiteRT with Onebit's delegate, a second runtime beside LCE's interpreter."""
+"""Runs files on stock LiteRT, with or without Onebit's delegate, beside LCE's interpreter."""
 
 import contextlib
 import importlib.util
@@ -36,8 +36,14 @@ def usable_delegate() -> tuple[Delegate, str]:
 
 
 @contextlib.contextmanager
-def running_on_delegate(content: bytes, delegate: Delegate) -> Iterator["DelegateInterpreter"]:
-    """A `.tflite` file on LiteRT with a delegate, in a process that ends with the block.
+def running_on_litert(
+    content: bytes, delegate: Delegate | None = None
+) -> Iterator["LitertInterpreter"]:
+    """A `.tflite` file on stock LiteRT, in a process that ends with the block.
+
+    Args:
+        content: The file.
+        delegate: The delegate that runs LCE's operators; a float file needs none.
 
     Raises:
         ConversionError: LiteRT or the delegate refuses the file; the message has the reason.
@@ -49,13 +55,17 @@ def running_on_delegate(content: bytes, delegate: Delegate) -> Iterator["Delegat
         file = Path(folder) / "model.tflite"
         file.write_bytes(content)
         process = subprocess.Popen(
-            worker_command("convert.runtimes.litert_worker", str(delegate.library), str(file)),
+            worker_command(
+                "convert.runtimes.litert_worker",
+                "" if delegate is None else str(delegate.library),
+                str(file),
+            ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
         )
         try:
-            yield DelegateInterpreter(process, errors)
+            yield LitertInterpreter(process, errors, _runtime(delegate))
         finally:
             process.kill()
             process.wait()
@@ -64,19 +74,24 @@ def running_on_delegate(content: bytes, delegate: Delegate) -> Iterator["Delegat
                     cast(IO[bytes], stream).close()
 
 
-class DelegateInterpreter:
-    """The process of `running_on_delegate`; has the interface of `LceInterpreter`.
+def _runtime(delegate: Delegate | None) -> str:
+    return "LiteRT" if delegate is None else "LiteRT with the delegate"
+
+
+class LitertInterpreter:
+    """The process of `running_on_litert`; has the interface of `LceInterpreter`.
 
     Args:
         process: The process, just started.
         errors: The file that its standard error goes to.
+        name: The runtime's name in messages.
 
     Raises:
         ConversionError: It refuses its file.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:
-        self._process, self._errors = process, errors
+    def __init__(self, process: subprocess.Popen[bytes], errors: IO[bytes], name: str) -> None:
+        self._process, self._errors, self._name = process, errors, name
         self._requests, self._answers = (
             cast(IO[bytes], process.stdin),
             cast(IO[bytes], process.stdout),
@@ -84,9 +99,7 @@ class DelegateInterpreter:
         state = self._answers.readline().decode("utf-8", "replace").strip()
         if state != READY:
             reasons = [*re.findall(r"ERROR: (.+)", self._stderr()), state or self._end()]
-            raise ConversionError(
-                f"LiteRT with the delegate refuses the file: {'; '.join(dict.fromkeys(reasons))}"
-            )
+            raise ConversionError(f"{name} refuses the file: {'; '.join(dict.fromkeys(reasons))}")
 
     def run(
         self,
@@ -106,7 +119,7 @@ class DelegateInterpreter:
             send(self._requests, samples)
             outputs = receive(self._answers)
         except (OSError, EOFError) as error:
-            raise ConversionError(f"LiteRT with the delegate failed: {self._end()}") from error
+            raise ConversionError(f"{self._name} failed: {self._end()}") from error
         if tick is not None:
             for _ in samples[0]:
                 tick()

@@ -1,4 +1,4 @@
-"""Runs `.tflite` files on stock LiteRT with a delegate, in a separate process.
+"""Runs `.tflite` files on stock LiteRT, mostly with a delegate, in a separate process.
 
     python -m convert.runtimes.litert_worker LIBRARY FILE
 
@@ -45,7 +45,7 @@ def receive(stream: IO[bytes]) -> list[np.ndarray]:
 
 
 def open_interpreter(library: str, file: str) -> Any:
-    """A LiteRT interpreter with the delegate in `library`, ready to run `file`.
+    """A LiteRT interpreter with the delegate in `library`, if one is named, ready to run `file`.
 
     Raises:
         RuntimeError: LiteRT or the delegate refuses the file.
@@ -53,7 +53,8 @@ def open_interpreter(library: str, file: str) -> Any:
     """
     from ai_edge_litert.interpreter import Interpreter, load_delegate
 
-    interpreter = Interpreter(file, experimental_delegates=[load_delegate(library)])
+    delegates = [load_delegate(library)] if library else None
+    interpreter = Interpreter(file, experimental_delegates=delegates)
     interpreter.allocate_tensors()
     return interpreter
 

@@ -1,5 +1,9 @@
-"""One runtime beside Keras: the differences of its bits and outputs, batch by batch."""
+"""One runtime beside Keras: the differences of its bits and outputs, batch by batch.
 
+Keras stands for whatever a file is compared with, such as the float file that it was made of.
+"""
+
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -8,10 +12,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import ConversionError
-from convert.report import BitFlip, Verdict
-from convert.verification.probes import Probe, distance_to_threshold
+from convert.report import BitFlip, Comparison, Verdict
+from convert.runtimes.litert import running_on_litert, usable_delegate
+from convert.samples import Samples
 
 MAX_REPORTED_FLIPS = 20
+
+
+class BitProbe(Protocol):
+    """Quantized numbers that are known on both sides, as `convert.verification.probes` has them.
+
+    Attributes:
+        name: The layer that they are the inputs of.
+        tensors: The file's tensors that hold them, one for each use of the layer.
+        recorded: The pre-activations of the last run, one `[n, …]` per use.
+        compared: Whether the last run could be compared with the file.
+    """
+
+    tensors: list[int]
+    recorded: list[NDArray[Any]]
+    compared: bool
+
+    @property
+    def name(self) -> str:
+        """The layer's name."""
+
+    def expected_levels(self, values: NDArray[np.float32]) -> NDArray[Any]:
+        """The quantized numbers for pre-activations, in the form of `file_levels`."""
+
+    def file_levels(self, stored: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        """The same in the file."""
+
+    def count(self, levels: NDArray[Any]) -> None:
+        """Keeps the extremes of the levels."""
+
+    def distance(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How far each pre-activation is from where its level changes."""
 
 
 class Interpreter(Protocol):
@@ -76,7 +112,7 @@ class RuntimeComparison:
         self._file: list[list[NDArray[np.generic]]] = []
         self._flips: list[BitFlip] = []
 
-    def compare(self, batch: Batch, probes: Sequence[Probe], roundings: float) -> None:
+    def compare(self, batch: Batch, probes: Sequence[BitProbe], roundings: float) -> None:
         """Runs a batch.
 
         Args:
@@ -106,7 +142,7 @@ class RuntimeComparison:
         roundings: float,
         labels: NDArray[np.integer] | None,
         split: str,
-        probes: Sequence[Probe],
+        probes: Sequence[BitProbe],
     ) -> dict[str, Any]:
         """The fields of `convert.report.Comparison`."""
         keras_outputs, file_outputs = _joined(self._keras), _joined(self._file)
@@ -142,13 +178,65 @@ class RuntimeComparison:
             "accuracy_file": accuracy(file_outputs[0], labels),
             "max_abs_difference": None if whole else _finite(differences[output][sample]),
             "tolerance": tolerances[output],
-            "compared_layers": [probe.layer.name for probe in probes if probe.compared],
+            "compared_layers": [probe.name for probe in probes if probe.compared],
             "bit_flips": sorted(self._flips, key=lambda flip: flip.tolerance - flip.margin)[
                 :MAX_REPORTED_FLIPS
             ],
             "worst_sample": None if whole else sample,
             "worst_output": None if whole else self._names[output],
         }
+
+
+class DelegateComparison:
+    """LiteRT with the delegate beside the reference, for as long as it works.
+
+    Args:
+        content: The file.
+        bits_content: Its copy that outputs bits too, or None.
+        stack: Ends the processes.
+        wanted: Whether to compare at all.
+
+    Attributes:
+        label: The delegate and the runtime, or None.
+        skipped: Why there is no comparison, or None.
+    """
+
+    def __init__(
+        self, content: bytes, bits_content: bytes | None, stack: contextlib.ExitStack, wanted: bool
+    ) -> None:
+        self._comparison: RuntimeComparison | None = None
+        self.label: str | None = None
+        self.skipped: str | None = None
+        if not wanted:
+            self.skipped = "not asked for"
+            return
+        try:
+            delegate, self.label = usable_delegate()
+            interpreter = stack.enter_context(running_on_litert(content, delegate))
+            bit_reader = None
+            if bits_content is not None:
+                bit_reader = stack.enter_context(running_on_litert(bits_content, delegate))
+            self._comparison = RuntimeComparison(interpreter, bit_reader)
+        except ConversionError as error:
+            self.skipped = str(error)
+
+    def compare(self, batch: Batch, probes: Sequence[BitProbe], roundings: float) -> None:
+        """Runs a batch; the first failure ends the comparison."""
+        if self._comparison is None:
+            return
+        try:
+            self._comparison.compare(batch, probes, roundings)
+        except ConversionError as error:
+            self._comparison, self.skipped = None, str(error)
+
+    def result(
+        self, roundings: float, samples: Samples, probes: Sequence[BitProbe]
+    ) -> Comparison | None:
+        """The comparison; None where there is none."""
+        if self._comparison is None:
+            return None
+        fields = self._comparison.result(roundings, samples.labels, samples.split, probes)
+        return Comparison(**fields)
 
 
 def _check_shapes(
@@ -191,7 +279,10 @@ def _ratio(differences: NDArray[np.float64], tolerance: float) -> NDArray[np.flo
 
 
 def _first_differences(
-    probes: Sequence[Probe], stored: Sequence[NDArray[np.generic]], roundings: float, batch: Batch
+    probes: Sequence[BitProbe],
+    stored: Sequence[NDArray[np.generic]],
+    roundings: float,
+    batch: Batch,
 ) -> list[BitFlip]:
     """For each sample of a batch with a differing bit, the first layer that has one.
 
@@ -211,7 +302,7 @@ def _first_differences(
         for recorded, in_file in zip(probe.recorded, own, strict=True):
             rows = batch.rows(recorded)
             values = rows.reshape(-1, *recorded.shape[1:])
-            expected = probe.keras_levels(values)
+            expected = probe.expected_levels(values)
             probe.count(expected)
             differs = expected != probe.file_levels(in_file, values.shape)
             differs = differs.reshape(rows.shape)
@@ -221,12 +312,12 @@ def _first_differences(
             if not samples:
                 continue
             few = rows[samples]
-            distance = distance_to_threshold(probe.quantize, few.reshape(-1, *few.shape[2:]))
+            distance = probe.distance(few.reshape(-1, *few.shape[2:]))
             margins = _per_sample(np.where(differs[samples], distance.reshape(few.shape), -1))
             tolerance = roundings * float(np.abs(values).max())
             for sample, margin in zip(samples, margins, strict=True):
                 index = batch.start + int(sample)
-                found[index] = BitFlip(index, probe.layer.name, float(margin), tolerance)
+                found[index] = BitFlip(index, probe.name, float(margin), tolerance)
     return [found[sample] for sample in sorted(found)]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.keras_model.input_ranges import normalises_first
-from convert.keras_model.samples import Samples
+from convert.samples import Samples
 from convert.verification.probes import LevelProbe, Probe, StepProbe
 from onebit.keras import keras
 

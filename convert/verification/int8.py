@@ -10,10 +10,10 @@ import dataclasses
 import numpy as np
 
 from convert.int8.values import from_file, scale_of, to_file
-from convert.keras_model.samples import Samples
 from convert.keras_model.signature import keras_batch, run_keras, signature_of
 from convert.report import Quantization, Verification
-from convert.runtimes.lce import LceInterpreter
+from convert.runtimes.lce_interpreter import LceInterpreter
+from convert.samples import Samples
 from convert.tflite.graph import Graph
 from convert.verification.comparison import accuracy, agreement
 from convert.verification.file_order import input_order, output_order

@@ -27,7 +27,7 @@ from convert.int8.observers import with_only_outputs
 from convert.int8.select_ops import MOVES
 from convert.int8.values import dequantized, representable_range, scale_of, to_file
 from convert.report import TensorComparison
-from convert.runtimes.lce import LceInterpreter
+from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.tflite.graph import FLOAT32, INT8, Graph
 
 MIN_SNR_DB = 15.0

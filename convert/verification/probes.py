@@ -65,7 +65,7 @@ class Probe:
         """
         return self.sign(tf.constant(values))
 
-    def keras_levels(self, values: NDArray[np.float32]) -> NDArray[Any]:
+    def expected_levels(self, values: NDArray[np.float32]) -> NDArray[Any]:
         """The quantizer's output for pre-activations, in the form of `file_levels`."""
         levels = levels_of(self.sign)
         return np.asarray(self.quantize(values)) < (0.0 if levels is None else levels.middle)
@@ -85,6 +85,15 @@ class Probe:
         """Whether Keras gave one level only, in all runs."""
         return self.lowest is not None and self.lowest == self.highest
 
+    @property
+    def name(self) -> str:
+        """The layer's name."""
+        return self.layer.name
+
+    def distance(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How far each pre-activation is from where its level changes."""
+        return distance_to_threshold(self.quantize, values)
+
     def record(self, values: tf.Tensor) -> None:
         """Keeps the sign's inputs."""
         for step in self.between:
@@ -103,7 +112,7 @@ class StepProbe(Probe):
         """The number of steps between 0 and 1."""
         return 2**self.layer.input_quantizer.precision - 1
 
-    def keras_levels(self, values: NDArray[np.float32]) -> NDArray[Any]:
+    def expected_levels(self, values: NDArray[np.float32]) -> NDArray[Any]:
         """The number of the step, 0 to 2^k − 1."""
         return np.rint(np.asarray(self.quantize(values)) * self.steps)
 
@@ -115,7 +124,7 @@ class StepProbe(Probe):
 class LevelProbe(Probe):
     """A layer whose inputs are a few float levels in both: -1, 0 and 1 of tf.sign, 0 and 1."""
 
-    def keras_levels(self, values: NDArray[np.float32]) -> NDArray[Any]:
+    def expected_levels(self, values: NDArray[np.float32]) -> NDArray[Any]:
         """The levels themselves."""
         return np.asarray(self.quantize(values))
 
@@ -255,14 +264,6 @@ def _sign_of(
     """The same for quantizers with two levels, which become bits."""
     found = _quantizer_of(model, layer)
     return None if found is None or isinstance(found[0], lq.quantizers.DoReFa) else found
-
-
-def with_extra_outputs(graph: Graph, tensors: Sequence[int]) -> bytes:
-    """The same file with tensors as further outputs, behind its own."""
-    copy = Graph.from_bytes(graph.to_bytes())
-    copy.subgraph.outputs = np.array([*copy.subgraph.outputs, *tensors], np.int32)
-    copy.model.signatureDefs = None  # they name the outputs one by one
-    return copy.to_bytes()
 
 
 @contextlib.contextmanager

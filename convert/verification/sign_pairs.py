@@ -14,11 +14,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from convert.keras_model.layer_graph import flat_layers, is_sign
-from convert.keras_model.signature import Signature, filled, run_keras
+from convert.keras_model.signature import Signature, run_keras
 from convert.keras_model.two_levels import levels_of
-from convert.runtimes.lce import LceInterpreter
+from convert.runtimes.lce_interpreter import LceInterpreter
+from convert.samples import filled
+from convert.tflite.extra_outputs import with_extra_outputs
 from convert.tflite.graph import Graph
-from convert.verification.probes import Probe, recording, with_extra_outputs
+from convert.verification.probes import Probe, recording
 from onebit import bits
 from onebit.keras import keras, lq
 
@@ -154,5 +156,5 @@ def _fits(probe: Probe, words: NDArray[Any]) -> bool:
 def _agreement(probe: Probe, words: NDArray[Any]) -> float:
     """The share of equal bits in the best sample; in others, one flip may change all behind it."""
     (values,) = probe.recorded
-    same = probe.keras_levels(values) == probe.file_levels(words, values.shape)
+    same = probe.expected_levels(values) == probe.file_levels(words, values.shape)
     return float(same.reshape(len(same), -1).mean(1).max())

@@ -18,30 +18,28 @@ is at least their root mean square, which is ‖x·w‖ for uncorrelated signs. 
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from convert.errors import ConversionError
 from convert.keras_model.checked_model import checked_model
 from convert.keras_model.layer_graph import flat_layers
-from convert.keras_model.samples import Arrays, Samples, checked_samples
+from convert.keras_model.samples import checked_samples
 from convert.keras_model.signature import keras_batch, run_keras, signature_of
-from convert.report import Comparison, Verification
-from convert.runtimes.lce import LceInterpreter
-from convert.runtimes.litert import running_on_delegate, usable_delegate
+from convert.report import Verification
+from convert.runtimes.lce_interpreter import LceInterpreter
+from convert.samples import Arrays, Samples
+from convert.tflite.extra_outputs import with_extra_outputs
 from convert.tflite.graph import Graph
-from convert.verification.comparison import Batch, RuntimeComparison
+from convert.verification.comparison import Batch, DelegateComparison, RuntimeComparison
 from convert.verification.discrimination import warnings_of
 from convert.verification.explanations import explanations
 from convert.verification.file_order import input_order, output_order
 from convert.verification.probes import (
-    Probe,
     find_probes,
     in_file_order,
     recording,
-    with_extra_outputs,
 )
 from convert.verification.sign_pairs import find_sign_pairs
 from onebit.keras import keras
@@ -100,7 +98,7 @@ def verify(
         tick,
     )
     with contextlib.ExitStack() as stack:
-        delegate = _DelegateComparison(content, bits_content, stack, with_delegate)
+        delegate = DelegateComparison(content, bits_content, stack, with_delegate)
         for start in range(0, len(samples), size or _BATCH):
             window = slice(start, start + (size or _BATCH))
             with recording(probes):
@@ -126,58 +124,6 @@ def verify(
     if result.verdict == "mismatch":
         notes += explanations(model, graph, signature, arrays, size, probes)
     return dataclasses.replace(result, warnings=[*notes, *warnings])
-
-
-class _DelegateComparison:
-    """LiteRT with the delegate beside Keras, for as long as it works.
-
-    Args:
-        content: The file.
-        bits_content: Its copy that outputs bits too, or None.
-        stack: Ends the processes.
-        wanted: Whether to compare at all.
-
-    Attributes:
-        label: The delegate and the runtime, or None.
-        skipped: Why there is no comparison, or None.
-    """
-
-    def __init__(
-        self, content: bytes, bits_content: bytes | None, stack: contextlib.ExitStack, wanted: bool
-    ) -> None:
-        self._comparison: RuntimeComparison | None = None
-        self.label: str | None = None
-        self.skipped: str | None = None
-        if not wanted:
-            self.skipped = "not asked for"
-            return
-        try:
-            delegate, self.label = usable_delegate()
-            interpreter = stack.enter_context(running_on_delegate(content, delegate))
-            bit_reader = None
-            if bits_content is not None:
-                bit_reader = stack.enter_context(running_on_delegate(bits_content, delegate))
-            self._comparison = RuntimeComparison(interpreter, bit_reader)
-        except ConversionError as error:
-            self.skipped = str(error)
-
-    def compare(self, batch: Batch, probes: Sequence[Probe], roundings: float) -> None:
-        """Runs a batch; the first failure ends the comparison."""
-        if self._comparison is None:
-            return
-        try:
-            self._comparison.compare(batch, probes, roundings)
-        except ConversionError as error:
-            self._comparison, self.skipped = None, str(error)
-
-    def result(
-        self, roundings: float, samples: Samples, probes: Sequence[Probe]
-    ) -> Comparison | None:
-        """The comparison; None where there is none."""
-        if self._comparison is None:
-            return None
-        fields = self._comparison.result(roundings, samples.labels, samples.split, probes)
-        return Comparison(**fields)
 
 
 def _roundings(model: keras.Model) -> float:

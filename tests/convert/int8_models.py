@@ -7,7 +7,7 @@ import numpy as np
 import convert
 from convert.conversion import convert_model, convert_plainly
 from convert.int8.settings import Int8
-from convert.keras_model.samples import Samples
+from convert.samples import Samples
 from convert.tflite.graph import Graph
 from onebit.keras import keras, lq
 from tests.convert.models import BINARY, images, randomise

@@ -14,6 +14,8 @@ BINARY: dict[str, Any] = {
     "use_bias": False,
 }
 
+BOTH: dict[str, Any] = {**BINARY, "input_quantizer": "ste_sign"}
+
 
 def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
     """Gives every weight random values, and batch normalisations ones that a training could leave.
@@ -92,3 +94,22 @@ def images(count: int, shape: tuple[int, ...] = (6, 6, 1), seed: int = 1) -> NDA
     """Uniform random inputs in [-1, 1), `[count, *shape]`."""
     generator = np.random.default_rng(seed)
     return generator.uniform(-1, 1, (count, *shape)).astype(np.float32)
+
+
+def residual_net() -> keras.Model:
+    """A network with residuals, activations, pooling and dense layers."""
+    x = image = keras.Input((12, 12, 3))
+    x = lq.layers.QuantConv2D(32, 3, **BINARY)(x)
+    x = keras.layers.BatchNormalization()(x)
+    y = lq.layers.QuantConv2D(32, 3, padding="same", activation="relu", **BOTH)(x)
+    x = keras.layers.Add()([x, keras.layers.BatchNormalization()(y)])
+    y = lq.layers.QuantConv2D(32, 3, padding="same", pad_values=1.0, **BOTH)(x)
+    x = keras.layers.Add()([x, keras.layers.BatchNormalization()(y)])
+    x = keras.layers.MaxPooling2D(2)(x)
+    x = lq.layers.QuantConv2D(48, 3, **BOTH)(x)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.Flatten()(x)
+    x = lq.layers.QuantDense(40, **BOTH)(x)
+    x = keras.layers.BatchNormalization()(x)
+    x = lq.layers.QuantDense(10, **BOTH)(x)
+    return randomise(keras.Model(image, keras.layers.Activation("softmax")(x)))

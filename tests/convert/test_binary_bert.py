@@ -8,12 +8,14 @@ from convert.auditing.layers import audit
 from convert.conversion import convert_model
 from convert.errors import SourceError
 from convert.keras_model.layer_graph import gives_signs
-from convert.keras_model.samples import Samples, random_samples, read_samples
+from convert.keras_model.samples import random_samples, read_samples
 from convert.keras_model.two_levels import Levels, fold_levels, levels_of
 from convert.passes.pack_binary_tables import pack_binary_tables
 from convert.rewrites import rewrite
 from convert.rewrites.dense_to_pointwise_conv import dense_to_pointwise_conv, is_binary_dense
-from convert.runtimes.lce import LceInterpreter, convert_with_lce
+from convert.runtimes.lce import convert_with_lce
+from convert.runtimes.lce_interpreter import LceInterpreter
+from convert.samples import Samples
 from convert.targets.npz import packed_weights
 from convert.tflite.graph import Graph
 from convert.verification import verify

@@ -3,7 +3,8 @@ import pytest
 
 from convert.rewrites import rewrite
 from convert.rewrites.dense_to_pointwise_conv import dense_to_pointwise_conv, is_binary_dense
-from convert.runtimes.lce import LceInterpreter, convert_with_lce
+from convert.runtimes.lce import convert_with_lce
+from convert.runtimes.lce_interpreter import LceInterpreter
 from onebit.keras import keras, lq, tf
 from tests.convert.models import BINARY, images, mlp, mlp_in_numpy, randomise
 

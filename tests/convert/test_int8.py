@@ -5,8 +5,8 @@ from convert.conversion import convert_model, verify_file
 from convert.errors import ConversionError, SourceError
 from convert.int8.settings import Int8, check_inputs
 from convert.int8.values import from_file, to_file
-from convert.keras_model.samples import Samples
-from convert.runtimes.lce import LceInterpreter
+from convert.runtimes.lce_interpreter import LceInterpreter
+from convert.samples import Samples
 from convert.tflite.graph import FLOAT32, INT8, Graph
 from onebit.keras import keras, lq
 from tests.convert.int8_models import (

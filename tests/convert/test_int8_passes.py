@@ -11,7 +11,7 @@ from convert.int8.ranges import (
     mean_square_error,
 )
 from convert.int8.values import dequantized, quantized
-from convert.runtimes.lce import LceInterpreter
+from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.tflite.graph import INT8, Graph
 from onebit import bits
 from tests.convert.int8_models import SHAPE, binary_connect, converted, mixed_net, sign_net

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from convert.conversion import convert_model, verify_file
-from convert.keras_model.samples import Samples
+from convert.samples import Samples
 from convert.tflite.graph import Graph
 from convert.verification.int8 import verify_int8
 from onebit.keras import keras

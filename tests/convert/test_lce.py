@@ -8,8 +8,9 @@ from convert.__main__ import main
 from convert.conversion import convert_model
 from convert.errors import ConversionError
 from convert.runtimes import lce as lce_module
-from convert.runtimes.lce import LceInterpreter, convert_with_lce
+from convert.runtimes.lce import convert_with_lce
 from convert.runtimes.lce import lce as lce_package
+from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.tflite.graph import Graph
 from onebit.keras import keras, lq, tf
 from tests.convert.models import BINARY, images, mlp, randomise

@@ -10,11 +10,11 @@ from click.testing import CliRunner
 from convert.__main__ import main
 from convert.conversion import convert_model
 from convert.errors import ConversionError
-from convert.keras_model.samples import Samples
-from convert.runtimes.lce import LceInterpreter
-from convert.runtimes.litert import running_on_delegate, usable_delegate
+from convert.runtimes.lce_interpreter import LceInterpreter
+from convert.runtimes.litert import running_on_litert, usable_delegate
+from convert.samples import Samples
 from convert.tflite.graph import Graph
-from convert.verification import verify, verify_file
+from convert.verification import comparison, verify
 from onebit.keras import keras, lq
 from tests.convert.models import BINARY, images, mlp, randomise
 
@@ -49,7 +49,7 @@ def test_several_inputs_and_outputs_keep_their_order(delegate):
         images(3, tuple(shape))
         for shape in (Graph.from_bytes(tflite).shape(i)[1:] for i in input_tensors(tflite))
     ]
-    with running_on_delegate(tflite, usable_delegate()[0]) as interpreter:
+    with running_on_litert(tflite, usable_delegate()[0]) as interpreter:
         answers = interpreter.run(inputs)
     for answer, expected in zip(answers, LceInterpreter(tflite).run(inputs), strict=True):
         np.testing.assert_array_equal(answer, expected)
@@ -73,9 +73,9 @@ def with_shifted_threshold(content):
 def _wrong_delegate(delegate, monkeypatch):
     """A delegate that computes with other thresholds than the file has."""
     monkeypatch.setattr(
-        verify_file,
-        "running_on_delegate",
-        lambda content, delegate: running_on_delegate(with_shifted_threshold(content), delegate),
+        comparison,
+        "running_on_litert",
+        lambda content, delegate: running_on_litert(with_shifted_threshold(content), delegate),
     )
 
 
@@ -147,7 +147,7 @@ def test_crashing_delegate_is_reported_and_does_no_harm(model, content, monkeypa
 
 
 def test_delegate_that_dies_in_between_is_reported(content, delegate):
-    with running_on_delegate(content, usable_delegate()[0]) as interpreter:
+    with running_on_litert(content, usable_delegate()[0]) as interpreter:
         interpreter.run([images(2)])
         interpreter._process.terminate()
         interpreter._process.wait()

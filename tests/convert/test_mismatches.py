@@ -9,7 +9,7 @@ import zoo
 from convert.conversion import convert_model
 from convert.errors import ConversionError
 from convert.int8.settings import Int8
-from convert.keras_model.samples import Samples
+from convert.samples import Samples
 from convert.tflite.graph import Graph
 from convert.verification import verify
 from onebit.keras import keras, lq, tf

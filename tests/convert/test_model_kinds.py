@@ -8,7 +8,7 @@ import pytest
 
 from convert.conversion import convert_model
 from convert.errors import ConversionError
-from convert.runtimes.lce import LceInterpreter
+from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.verification import verify
 from onebit.keras import keras, lq, tf
 from tests.convert.models import BINARY, images, randomise

@@ -9,7 +9,8 @@ from convert.passes.pack_binary_weights import (
     packed_shape,
     packing_scales,
 )
-from convert.runtimes.lce import LceInterpreter, convert_with_lce
+from convert.runtimes.lce import convert_with_lce
+from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.tflite.graph import Graph
 from convert.tflite.scales import ROUNDINGS, has_binary_rows, row_and_column_scales
 from onebit import bits

@@ -8,7 +8,8 @@ from convert.passes.cancel_quantize_pairs import cancel_quantize_pairs
 from convert.passes.drop_unused import drop_unused
 from convert.passes.merge_equal_constants import merge_equal_constants
 from convert.rewrites import rewrite
-from convert.runtimes.lce import LceInterpreter, convert_with_lce
+from convert.runtimes.lce import convert_with_lce
+from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.tflite.graph import Graph
 from onebit.keras import keras, lq
 from tests.convert.models import BINARY, images, mlp, randomise

@@ -5,12 +5,8 @@ import pytest
 
 from convert.conversion import convert_model
 from convert.errors import SourceError
-from convert.keras_model.samples import (
-    Samples,
-    checked_samples,
-    random_samples,
-    require_same_range,
-)
+from convert.keras_model.samples import checked_samples, random_samples
+from convert.samples import Samples, require_same_range
 from onebit.keras import keras, lq, tf
 from tests.convert.models import BINARY, images, randomise
 

@@ -7,9 +7,10 @@ from click.testing import CliRunner
 from convert.__main__ import main
 from convert.conversion import convert_model
 from convert.errors import ConversionError
-from convert.keras_model.samples import Samples, random_samples
+from convert.keras_model.samples import random_samples
 from convert.keras_model.signature import run_keras, signature_of
-from convert.runtimes.lce import LceInterpreter
+from convert.runtimes.lce_interpreter import LceInterpreter
+from convert.samples import Samples
 from convert.tflite.graph import Graph
 from convert.tflite.signature import input_names, output_names, write_signature
 from convert.verification import verify

@@ -5,7 +5,7 @@ import pytest
 
 import zoo
 from convert.conversion import convert_model
-from convert.keras_model.samples import Samples
+from convert.samples import Samples
 from tests.convert.models import images, randomise
 
 

@@ -5,7 +5,8 @@ import h5py
 import pytest
 
 from convert.errors import SourceError
-from convert.keras_model.loading import load_custom_objects, load_model
+from convert.keras_model.loading import load_model
+from convert.model_files import load_custom_objects
 from onebit.keras import keras, lq, tf
 from tests.convert.models import images, mlp
 
@@ -65,7 +66,7 @@ def test_keras_3_file_names_its_version_and_the_fix(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata.json", json.dumps({"keras_version": "3.12.4"}))
         archive.writestr("config.json", "{}")
-    with pytest.raises(SourceError, match=r"Keras 3\.12\.4; Larq needs Keras 2.*tf_keras"):
+    with pytest.raises(SourceError, match=r"saved by Keras 3; Larq needs Keras 2.*tf_keras"):
         load_model(path)
 
 
@@ -132,7 +133,7 @@ def test_keras_3_h5_file_names_its_version_and_the_fix(tmp_path):
     with h5py.File(path, "w") as file:
         file.attrs["keras_version"] = "3.12.4"
         file.attrs["model_config"] = "{}"
-    with pytest.raises(SourceError, match=r"Keras 3\.12\.4; Larq needs Keras 2.*tf_keras"):
+    with pytest.raises(SourceError, match=r"saved by Keras 3; Larq needs Keras 2.*tf_keras"):
         load_model(path)
 
 
@@ -171,7 +172,7 @@ def test_saved_model_with_lambdas_loads(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("m.onnx", "ONNX"), ("m.pt", "PyTorch"), ("m.tflite", "onebit convert audit")],
+    [("m.onnx", "ONNX"), ("m.pt", "PyTorch"), ("m.tflite", r"float \.tflite file")],
 )
 def test_file_of_another_format_is_named(name, hint, tmp_path):
     (tmp_path / name).write_bytes(b"something else")

@@ -3,7 +3,7 @@ import pytest
 
 from convert.conversion import convert_model
 from convert.errors import ConversionError
-from convert.keras_model.samples import Samples
+from convert.samples import Samples
 from convert.tflite.graph import Graph
 from convert.verification import verify
 from convert.verification.probes import distance_to_threshold

@@ -9,7 +9,8 @@ import pytest
 
 from convert.conversion import convert_model
 from convert.errors import ConversionError
-from convert.runtimes.lce import LceInterpreter, convert_with_lce
+from convert.runtimes.lce import convert_with_lce
+from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.targets.c_array import c_header
 from convert.targets.npz import packed_weights, write_packed_weights
 from onebit import bits

@@ -36,12 +36,12 @@ def compute_vectors(content: bytes, network: Network) -> Vectors:
     """
     inputs = [draw_inputs(network, seed) for seed in SEEDS]
     if importlib.util.find_spec("larq_compute_engine") is not None:
-        from convert.runtimes.lce import LceInterpreter
+        from convert.runtimes.lce_interpreter import LceInterpreter
 
         interpreter = LceInterpreter(content)
         outputs = [interpreter.run_once(arrays) for arrays in inputs]
         return Vectors("LCE's interpreter", outputs)
-    from convert.runtimes.litert import running_on_delegate, usable_delegate
+    from convert.runtimes.litert import running_on_litert, usable_delegate
 
     try:
         delegate, label = usable_delegate()
@@ -50,7 +50,7 @@ def compute_vectors(content: bytes, network: Network) -> Vectors:
             f"nothing here runs the file to compute its test vectors: {error}",
             hint="install larq-compute-engine (pip install 'onebit[train]') or the delegate",
         ) from error
-    with running_on_delegate(content, delegate) as runner:
+    with running_on_litert(content, delegate) as runner:
         return Vectors(label, [runner.run(arrays) for arrays in inputs])
 
 

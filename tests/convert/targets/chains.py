@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from convert.conversion import convert_model
-from convert.runtimes.lce import LceInterpreter
+from convert.runtimes.lce_interpreter import LceInterpreter
 from onebit.keras import keras, lq
 from tests.convert.models import BINARY, mlp, randomise
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from convert.errors import ConversionError
-from convert.runtimes.lce import LceInterpreter
+from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.targets import network as n
 from convert.targets.c.arena import plan_arena
 from convert.targets.c.lower import lower

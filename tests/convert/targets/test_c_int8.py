@@ -5,7 +5,7 @@ import pytest
 
 from convert.conversion import convert_model
 from convert.int8.settings import Int8
-from convert.runtimes.lce import LceInterpreter
+from convert.runtimes.lce_interpreter import LceInterpreter
 from onebit.keras import keras, lq
 from tests.convert.models import BINARY, images, randomise
 from tests.support.c_networks import CNetwork

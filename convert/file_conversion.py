@@ -1,0 +1,201 @@
+"""Float `.tflite` file → bitpacked `.tflite`: binariser, passes, audit, verification.
+
+No TensorFlow and no Larq Compute Engine: a conversion takes NumPy and flatbuffers only, whichever
+Python they run on. What compares the files are their runtimes.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from convert.auditing.diagnosis import Remedies
+from convert.auditing.layers import audit_of, audited_layers
+from convert.binariser import binarise
+from convert.errors import ConversionError
+from convert.passes import run_passes
+from convert.report import Layer, Report
+from convert.result import Conversion, Stage
+from convert.samples import Arrays, Expected, Input, Samples, checked
+from convert.tflite.graph import DTYPES, FILTERED, INT8, Graph
+from convert.tflite.signature import input_names
+from convert.verification.float_file import verify_float_file
+
+RANDOM_SAMPLES = 16
+"""The number of random inputs on which a file without data is verified."""
+
+_LCE_OPS = ("LceQuantize", "LceDequantize", "LceBconv2d", "LceBMaxPool2d")
+
+
+def convert_file(
+    content: bytes,
+    *,
+    samples: Samples | Arrays | None = None,
+    verification: bool = True,
+    name: str = "the file",
+    source: str | None = None,
+    with_delegate: bool = True,
+    on_stage: Stage = lambda stage: None,
+) -> Conversion:
+    """Converts a float `.tflite` file to one with bitpacked layers that LCE's interpreter runs.
+
+    Args:
+        content: The file, whoever wrote it.
+        samples: Inputs on which the two files are compared, or `Samples` with labels. When absent,
+            a few random ones.
+        verification: Whether to compare the files at all.
+        name: The model's name in the report and in messages.
+        source: The file as the user named it, for the report.
+        with_delegate: Whether samples are run with Onebit's delegate too, where it is installed.
+        on_stage: Called with the name of each stage.
+
+    Returns:
+        The file and its report. A `mismatch` in the verification is reported, not raised, and then
+        `Conversion.save` refuses to write the file.
+
+    Raises:
+        ConversionError: The file is binary already, computes in integers, or has unknown sizes.
+        FlatbufferError: The content is not a well-formed `.tflite` file.
+        SourceError: The samples don't fit the file.
+    """
+    original = float_graph(content, source or name)
+    if samples is not None:
+        samples = checked(samples, expected_of_file(original), "samples")
+    graph = Graph.from_bytes(original.to_bytes())
+    on_stage("finding binary layers")
+    fired = binarise(graph)
+    on_stage("packing")
+    for step, changed in run_passes(graph).items():
+        fired[step] = [*fired.get(step, []), *changed]
+    converted = graph.to_bytes()
+    on_stage("auditing")
+    layers = _audited(graph)
+    parts = audit_of(converted, layers)
+    report = Report(
+        file=parts.file,
+        layers=parts.layers,
+        totals=parts.totals,
+        name=name,
+        source=source,
+        lce_version=None,
+        rewrites={},
+        passes=fired,
+        notes=_notes(layers),
+    )
+    if verification:
+        samples = samples or random_file_samples(original, RANDOM_SAMPLES)
+        on_stage(f"comparing with the float file on {len(samples)} samples")
+        result = verify_float_file(original, graph, samples, with_delegate)
+        if isinstance(result, str):
+            report.notes.append(f"not verified: {result}")
+        else:
+            report = dataclasses.replace(report, verification=result)
+    return Conversion(converted, report)
+
+
+def float_graph(content: bytes, name: str) -> Graph:
+    """The graph of a float file, its batch fixed to what its shapes say.
+
+    Args:
+        content: The file.
+        name: What error messages call it.
+
+    Raises:
+        ConversionError: The file is binary already, computes in integers, or has unknown sizes.
+        FlatbufferError: The content is not a well-formed `.tflite` file.
+    """
+    graph = Graph.from_bytes(content, name)
+    names = [sub.op_name(op) for sub in graph.subgraphs() for op in sub.operators]
+    binary = [each for each in names if each in _LCE_OPS]
+    if binary:
+        count = names.count("LceBconv2d")
+        layers = f"{count} LceBconv2d" if count else ", ".join(sorted(set(binary)))
+        raise ConversionError(
+            f"{name} is binary already ({layers}): nothing was changed",
+            hint="`onebit convert audit` lists its layers",
+            reason="already-binary",
+        )
+    _check_shapes(graph, name)
+    if _computes_in_integers(graph):
+        raise ConversionError(
+            f"{name} computes in 8-bit integers, and a binary layer is found in float numbers",
+            hint="convert the float file, before quantization",
+            reason="int8",
+        )
+    return graph
+
+
+def _check_shapes(graph: Graph, name: str) -> None:
+    """Fixes an unknown batch to the size that is stored, mostly 1, and refuses other unknown sizes.
+
+    Raises:
+        ConversionError: A dimension other than the batch is unknown.
+    """
+    for index in map(int, graph.subgraph.inputs):
+        sizes = graph.subgraph.tensors[index].shapeSignature
+        sizes = [] if sizes is None else [int(size) for size in sizes]
+        if -1 in sizes[1:]:
+            label = dict(zip(map(int, graph.subgraph.inputs), input_names(graph), strict=True))
+            raise ConversionError(
+                f"input {label[index]} of {name} has the shape {sizes}: LCE's operators need fixed "
+                "sizes",
+                hint="export the model with fixed sizes (only the batch may be open)",
+                reason="dynamic-shape",
+            )
+    for tensor in graph.subgraph.tensors:
+        tensor.shapeSignature = None
+
+
+def _computes_in_integers(graph: Graph) -> bool:
+    """Whether filters meet quantized inputs; weights alone may be quantized."""
+    return any(
+        graph.subgraph.tensors[graph.data_input(op)].type == INT8
+        for op in graph.operators
+        if graph.op_name(op) in FILTERED
+    )
+
+
+def expected_of_file(graph: Graph) -> Expected:
+    """The samples that a file takes."""
+    inputs = []
+    for name, index in zip(input_names(graph), map(int, graph.subgraph.inputs), strict=True):
+        dtype = DTYPES.get(graph.subgraph.tensors[index].type)
+        if dtype is None:
+            raise ConversionError(
+                f"input {name} has the type {graph.type_name(index)}, which NumPy does not have"
+            )
+        inputs.append(Input(name, graph.tensor_name(index), graph.shape(index)[1:], dtype))
+    output = graph.shape(int(graph.subgraph.outputs[0]))
+    return Expected(tuple(inputs), classes=output[-1] if len(output) == 2 else None)
+
+
+def random_file_samples(graph: Graph, count: int, seed: int = 0) -> Samples:
+    """Uniform random inputs of a file: floats in [-1, 1), bytes from 0 to 255, other integers 0, 1.
+
+    Args:
+        graph: The file.
+        count: The number of samples.
+        seed: The random seed.
+    """
+    generator = np.random.default_rng(seed)
+    arrays = [_random(generator, each, count) for each in expected_of_file(graph).inputs]
+    return Samples(arrays, None, "random")
+
+
+def _random(generator: np.random.Generator, each: Input, count: int) -> np.ndarray[Any, Any]:
+    shape = (count, *each.shape)
+    if each.dtype.kind == "f":
+        return generator.uniform(-1, 1, shape).astype(each.dtype)
+    most = 256 if each.dtype == np.uint8 else 2
+    return generator.integers(0, most, size=shape).astype(each.dtype)
+
+
+def _audited(graph: Graph) -> list[Layer]:
+    return [layer for *_, layer in audited_layers(graph, Remedies(rewrite=None, pack=None))]
+
+
+def _notes(layers: Sequence[Layer]) -> list[str]:
+    if any(layer.kind in ("binary", "binary_weights") for layer in layers):
+        return []
+    return ["no layer has binary weights: the file is as large as before"]

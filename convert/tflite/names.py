@@ -1,0 +1,50 @@
+"""The names of tensors: which layer computes them, and which sign's bits they hold.
+
+Converters name a tensor after all operators that they joined in it, `A/Conv2D;B/FusedBatchNorm`.
+Bits have the name of their sign's ±1 in the float file, and `/bits` behind it: by these names a
+binary file is compared with the float file that it was made of, bit by bit. Passes
+that leave a tensor of bits behind hand its name on to the one that holds the same bits.
+"""
+
+import re
+
+from convert.tflite.graph import Graph
+
+_BITS = "/bits"
+
+# The operators that multiply, as TensorFlow, JAX and PyTorch name them.
+_MULTIPLIES = re.compile(r"/\w*(?:[Cc]onv|MatMul|BiasAdd|[Tt]ensordot|dot_general|einsum)\w*$")
+
+
+def layer_part(name: str) -> str:
+    """The part of a tensor's name that says which layer multiplies, else the first part."""
+    parts = name.split(";")
+    return next(filter(_MULTIPLIES.search, parts), parts[0])
+
+
+def bits_name(sign: str) -> str:
+    """The name of the bits of the ±1 of this name."""
+    return f"{sign}{_BITS}"
+
+
+def layer_bits_name(layer: str, bits: str) -> str:
+    """The name of bits that a layer itself writes: its own, and theirs behind it."""
+    return f"{layer_part(layer)};{bits}"
+
+
+def find_bits(graph: Graph) -> dict[str, int]:
+    """Name of ±1 in the float file → the tensor of its bits; the first of several."""
+    found: dict[str, int] = {}
+    for op in graph.operators:
+        for index in graph.outputs(op):
+            for part in graph.tensor_name(index).split(";"):
+                if part.endswith(_BITS) and not graph.is_constant(index):
+                    found.setdefault(part.removesuffix(_BITS), index)
+    return found
+
+
+def hand_on(graph: Graph, dropped: int, heir: int) -> None:
+    """Gives a tensor the name of bits that are left behind, unless it has such a name already."""
+    name = graph.tensor_name(dropped)
+    if name.endswith(_BITS) and not graph.tensor_name(heir).endswith(_BITS):
+        graph.subgraph.tensors[heir].name = name.encode()

@@ -1,0 +1,203 @@
+"""A binary file against the float file that it was made of.
+
+The same comparison as with Keras, on the same terms (`verify_file.py`): the bits of every sign that
+became LceQuantize or a threshold are compared with the sign in the float file, which runs on stock
+LiteRT, and where one differs, its distance from the threshold decides. Needs no TensorFlow; LCE's
+interpreter takes part where it is installed, the delegate where it is built.
+"""
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.binariser.steps import Steps, find_steps
+from convert.report import Comparison, Verification
+from convert.runtimes.lce_interpreter import LceInterpreter, is_installed
+from convert.runtimes.litert import running_on_litert
+from convert.samples import Samples
+from convert.tflite.extra_outputs import with_extra_outputs
+from convert.tflite.graph import FILTERED, FILTERED_3D, Graph
+from convert.tflite.names import find_bits
+from convert.tflite.scales import channels_first
+from convert.tflite.signature import output_names
+from convert.verification.comparison import (
+    Batch,
+    DelegateComparison,
+    RuntimeComparison,
+)
+from onebit import bits
+
+REFERENCE = "the float file"
+_BATCH = 16
+"""Samples at a time: the numbers in front of every sign are kept for each of them."""
+_KERNEL = "indirect_bgemm"
+
+
+def verify_float_file(
+    original: Graph,
+    graph: Graph,
+    samples: Samples,
+    with_delegate: bool = True,
+    tick: Callable[[], None] | None = None,
+) -> Verification | str:
+    """Compares a binary file with the float file that it was made of.
+
+    Args:
+        original: The float file.
+        graph: The binary file, whose bits have the names that the binariser gave them.
+        samples: The samples, checked.
+        with_delegate: Whether to run the file with the delegate too, if it is installed.
+        tick: Called after every sample.
+
+    Returns:
+        The comparison, or why there is none: neither LCE's interpreter nor the delegate is here.
+
+    Raises:
+        ConversionError: A runtime refuses a file, or their outputs have other shapes.
+    """
+    probes = find_sign_probes(original, graph)
+    sources = list(dict.fromkeys(probe.source for probe in probes))
+    content = graph.to_bytes()
+    bits_content = None
+    if probes:
+        bits_content = with_extra_outputs(graph, [probe.tensors[0] for probe in probes])
+    roundings = 12 * 2.0**-24 * max(_terms(original), 1)
+    names, count = output_names(original), len(original.subgraph.outputs)
+    with contextlib.ExitStack() as stack:
+        reference = stack.enter_context(running_on_litert(with_extra_outputs(original, sources)))
+        delegate = DelegateComparison(content, bits_content, stack, with_delegate)
+        lce = None
+        if is_installed():
+            bit_reader = None if bits_content is None else LceInterpreter(bits_content, _KERNEL)
+            lce = RuntimeComparison(LceInterpreter(content, _KERNEL), bit_reader, tick)
+        elif delegate.skipped is not None:
+            return f"LCE's interpreter is not installed, and the delegate: {delegate.skipped}"
+        for start in range(0, len(samples), _BATCH):
+            inputs = [array[start : start + _BATCH] for array in samples.arrays]
+            computed = reference.run(inputs)
+            values = dict(zip(sources, computed[count:], strict=True))
+            for probe in probes:
+                probe.recorded = [values[probe.source]]
+            rows = len(inputs[0])
+            batch = Batch(start, inputs, computed[:count], names, list(range(count)), rows)
+            if lce is not None:
+                lce.compare(batch, probes, roundings)
+            delegate.compare(batch, probes, roundings)
+        on_delegate = delegate.result(roundings, samples, probes)
+        if lce is not None:
+            fields = lce.result(roundings, samples.labels, samples.split, probes)
+            return Verification(
+                **fields,
+                kernel=_KERNEL,
+                delegate=on_delegate,
+                delegate_label=delegate.label,
+                delegate_skipped=delegate.skipped,
+                reference=REFERENCE,
+                warnings=_warnings(probes),
+            )
+    if on_delegate is None:
+        return f"LCE's interpreter is not installed, and the delegate: {delegate.skipped}"
+    return _by_delegate(on_delegate, delegate.label or "", _warnings(probes))
+
+
+def _by_delegate(comparison: Comparison, label: str, warnings: list[str]) -> Verification:
+    """The verification where only the delegate can run the file."""
+    fields = {f.name: getattr(comparison, f.name) for f in dataclasses.fields(Comparison)}
+    return Verification(
+        **fields,
+        kernel=label,
+        delegate=comparison,
+        delegate_label=label,
+        reference=REFERENCE,
+        warnings=warnings,
+    )
+
+
+def _warnings(probes: Sequence["SignProbe"]) -> list[str]:
+    found = []
+    for probe in probes:
+        if probe.all_negative is not None and probe.all_negative == probe.any_negative:
+            level = "-1" if probe.all_negative else "+1"
+            found.append(f"{probe.name} never changes: it is {level} in all samples")
+    return found
+
+
+@dataclass
+class SignProbe:
+    """A sign of the float file whose bits are in the binary file.
+
+    Attributes:
+        name: The sign's label.
+        source: The float file's tensor whose sign it is.
+        threshold: What that is compared with.
+        tensors: The binary file's tensor of bits.
+        recorded: The float tensor of the last run.
+        compared: Whether the last run could be compared.
+        all_negative: Whether every number was below the threshold, in all runs; None before the
+            first.
+        any_negative: Whether any was.
+    """
+
+    name: str
+    source: int
+    threshold: NDArray[np.float32]
+    tensors: list[int]
+    recorded: list[NDArray[Any]] = field(default_factory=list)
+    compared: bool = False
+    all_negative: bool | None = None
+    any_negative: bool | None = None
+
+    def expected_levels(self, values: NDArray[np.float32]) -> NDArray[Any]:
+        """Whether each number is below the threshold."""
+        return values < self.threshold
+
+    def file_levels(self, stored: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        """Whether each bit is 1, wherever reshapes have put it."""
+        rows = stored.reshape(-1, stored.shape[-1])
+        channels = math.prod(shape) // len(rows)
+        return (bits.unpack(rows, channels) < 0).reshape(shape)
+
+    def count(self, levels: NDArray[Any]) -> None:
+        """Keeps whether all numbers, or any, were below the threshold."""
+        self.all_negative = bool(levels.all()) and self.all_negative is not False
+        self.any_negative = bool(levels.any()) or bool(self.any_negative)
+
+    def distance(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How far each number is from the threshold."""
+        return np.abs(values.astype(np.float64) - self.threshold)
+
+
+def find_sign_probes(original: Graph, graph: Graph) -> list[SignProbe]:
+    """The signs of a float file whose bits a binary file holds, in its order of execution."""
+    known = find_bits(graph)
+    found = []
+    for index, steps in find_steps(original).items():
+        name = original.tensor_name(index)
+        if name in known:
+            threshold = _threshold(original, steps)
+            tensors = [known.pop(name)]
+            found.append(SignProbe(name.split(";")[0], steps.source, threshold, tensors))
+    return found
+
+
+def _threshold(graph: Graph, steps: Steps) -> NDArray[np.float32]:
+    constant = None if steps.threshold is None else graph.constant(steps.threshold)
+    return np.zeros((), np.float32) if constant is None else constant
+
+
+def _terms(graph: Graph) -> int:
+    """How many products one output of each layer adds up, over all layers of a file."""
+    terms = 0
+    for op in graph.operators:
+        name = graph.op_name(op)
+        weights = graph.inputs(op)[1] if name in (*FILTERED, *FILTERED_3D) else -1
+        if weights >= 0 and graph.is_constant(weights):
+            shape = channels_first(name, np.empty(graph.shape(weights), np.bool_)).shape
+            terms += math.prod(shape[1:])
+    return terms

@@ -1,0 +1,359 @@
+"""The binariser on float files: every spelling of a sign, every form of a layer, equal outputs."""
+
+import numpy as np
+import pytest
+
+from convert.auditing.layers import audit
+from convert.binariser import binarise
+from convert.binariser.write_thresholds import thresholds_of
+from convert.passes import run_passes
+from convert.report import Reason
+from convert.runtimes.lce import convert_with_lce
+from convert.runtimes.lce_interpreter import LceInterpreter
+from convert.tflite.graph import Graph
+from tests.convert.models import images
+from tests.support.float_graphs import FloatGraph, binary_weights
+
+# Where a sign may go wrong: both zeros, the smallest numbers of both kinds, and large ones.
+EDGES = np.array(
+    [0.0, -0.0, 1e-45, -1e-45, 1.2e-38, -1.2e-38, 0.1, -0.1, 0.5, 1, -1, 1.5, -7, 2**24, -(2**30)],
+    np.float32,
+)
+
+
+def op_names(graph):
+    return [graph.op_name(op) for op in graph.operators]
+
+
+def binarised(content):
+    graph = Graph.from_bytes(content)
+    binarise(graph)
+    run_passes(graph)
+    return graph
+
+
+def select(compare, then, otherwise):
+    def build(g, x):
+        zero = g.number(0)
+        condition = g.op(compare, x, zero, dtype=np.bool_)
+        return g.op("SELECT_V2", condition, g.number(then), g.number(otherwise))
+
+    return build
+
+
+def full_select(g, x):
+    """torch.where with tensors of ones, as PyTorch's exporter writes it."""
+    ones = g.constant(np.ones(g.shape(x), np.float32))
+    condition = g.op("GREATER_EQUAL", x, g.number(0), dtype=np.bool_)
+    return g.op("SELECT", condition, ones, g.constant(-np.ones(g.shape(x), np.float32)))
+
+
+def cast(g, x):
+    bools = g.op("GREATER_EQUAL", x, g.number(0), dtype=np.bool_)
+    doubled = g.op("MUL", g.op("CAST", bools), g.number(2))
+    return g.op("SUB", doubled, g.number(1))
+
+
+def with_zeros_as_ones(g, x):
+    """tf.sign(x) + (x == 0)."""
+    zeros = g.op("CAST", g.op("EQUAL", x, g.number(0), dtype=np.bool_))
+    return g.op("ADD", g.op("SIGN", x), zeros)
+
+
+def clipped_straight_through(g, x):
+    clipped = g.op("RELU_N1_TO_1", x)
+    return g.op("ADD", clipped, g.op("SUB", g.sign(x), clipped))
+
+
+def reversed_straight_through(g, x):
+    """c − (c − s), with a clip of two operators."""
+    clipped = g.op("MINIMUM", g.op("MAXIMUM", x, g.number(-1.5)), g.number(1.5))
+    return g.op("SUB", clipped, g.op("SUB", clipped, g.sign(x)))
+
+
+SPELLINGS = {
+    "larq": lambda g, x: g.sign(x),
+    "greater equal": select("GREATER_EQUAL", 1, -1),
+    "less": select("LESS", -1, 1),
+    "tensors of ones": full_select,
+    "cast": cast,
+    "zeros as ones": with_zeros_as_ones,
+    "negated twice": lambda g, x: g.op("NEG", g.op("NEG", g.sign(x))),
+    "straight-through": clipped_straight_through,
+    "reversed straight-through": reversed_straight_through,
+}
+
+
+def sign_file(build, shape=(1, 5, 8)):
+    g = FloatGraph()
+    x = g.tensor(shape)
+    y = g.dense(build(g, x), g.constant(_weights(shape[-1])), keep_dims=True)
+    return g.build([x], [y])
+
+
+def _weights(channels, seed=0):
+    return binary_weights(np.random.default_rng(seed), (6, channels), scales=False)
+
+
+@pytest.mark.parametrize("build", SPELLINGS.values(), ids=SPELLINGS)
+def test_sign_is_found_in_its_spelling(build):
+    content = sign_file(build)
+    graph = binarised(content)
+    assert sorted(set(op_names(graph))) == ["LceBconv2d", "LceQuantize", "RESHAPE"]
+    x = np.random.default_rng(1).choice(EDGES, size=(20, 5, 8))
+    (expected,) = LceInterpreter(content).run([x])
+    (outputs,) = LceInterpreter(graph.to_bytes()).run([x])
+    np.testing.assert_array_equal(outputs, expected)
+
+
+REFUSED = {
+    "tf.sign": (lambda g, x: g.op("SIGN", x), Reason.TF_SIGN_INPUTS),
+    "-1 for 0": (select("GREATER", 1, -1), Reason.MINUS_FOR_ZERO),
+    "step": (select("GREATER_EQUAL", 1, 0), Reason.ZERO_ONE_INPUTS),
+    "straight-through without a clip": (
+        lambda g, x: g.op("ADD", x, g.op("SUB", g.sign(x), x)),
+        Reason.STRAIGHT_THROUGH,
+    ),
+}
+
+
+@pytest.mark.parametrize(("build", "reason"), REFUSED.values(), ids=REFUSED)
+def test_what_is_not_that_sign_stays_float_and_is_named(build, reason):
+    graph = binarised(sign_file(build, (1, 5, 96)))
+    assert "LceBconv2d" not in op_names(graph)
+    (layer,) = [layer for layer in audit(graph).layers if layer.op == "FULLY_CONNECTED"]
+    assert layer.reason_code == reason
+    assert layer.fix
+
+
+def test_straight_through_without_a_clip_is_found_behind_a_bounded_number():
+    """Behind a binary layer no number is beyond 2^24."""
+    g = FloatGraph()
+    x = g.tensor((1, 64))
+    y = g.dense(g.sign(x), g.constant(_weights(64)))
+    z = g.op("ADD", y, g.op("SUB", g.sign(y), y))
+    graph = binarised(g.build([x], [g.dense(z, g.constant(_weights(6)))]))
+    assert op_names(graph).count("LceBconv2d") == 2
+
+
+def test_straight_through_is_exact_where_it_is_replaced():
+    """The derivation in `cancel_straight_through`, on numbers of all sizes up to 2^24."""
+    random = np.random.default_rng(0)
+    x = np.exp(random.uniform(-40, np.log(2**24), 100_000)).astype(np.float32)
+    x = np.concatenate([x, -x, [0.0, 1 / 3, 0.5, 1, 2, 2**24 - 1]]).astype(np.float32)
+    sign = np.where(x >= 0, np.float32(1), np.float32(-1))
+    np.testing.assert_array_equal(x + (sign - x), sign)
+    beyond = np.float32(2**24 + 2)
+    assert beyond + (np.float32(1) - beyond) != 1
+
+
+@pytest.mark.parametrize("threshold", [0.3, [0.5, -0.25, 0.0, 1e-45, -3.0, 0.1, -0.1, 7.0]])
+def test_threshold_of_a_comparison_does_not_move(threshold):
+    def build(g, x):
+        condition = g.op("GREATER_EQUAL", x, g.number(threshold), dtype=np.bool_)
+        return g.op("SELECT_V2", condition, g.number(1), g.number(-1))
+
+    content = sign_file(build)
+    graph = binarised(content)
+    assert op_names(graph).count("LceBconv2d") == 1
+    near = np.broadcast_to(np.float32(threshold), (1, 5, 8))
+    x = np.concatenate(
+        [near, np.nextafter(near, np.float32(9)), np.nextafter(near, np.float32(-9))]
+    )
+    (expected,) = LceInterpreter(content).run([x])
+    (outputs,) = LceInterpreter(graph.to_bytes()).run([x])
+    np.testing.assert_array_equal(outputs, expected)
+
+
+# name → size, kernel, conv's options, widths and number of a separate border, layer is binary
+CONVS = {
+    "valid": ((7, 8), (3, 3), {"same": False}, None, True),
+    "zeros": ((7, 8), (3, 3), {"same": True}, None, True),
+    "zeros with strides": ((8, 8), (3, 3), {"same": True, "stride": (2, 2)}, None, True),
+    "one tap": ((5, 5), (1, 1), {"same": True}, None, True),
+    "dilated": ((9, 9), (3, 3), {"same": True, "dilation": (2, 2)}, None, True),
+    "ones": ((7, 8), (3, 3), {"same": False}, (((1, 1), (1, 1)), 1), True),
+    "ones with strides": ((8, 8), (3, 3), {"same": False, "stride": (2, 2)},
+                          (((0, 1), (0, 1)), 1), True),
+    "ones on one side": ((7, 8), (3, 3), {"same": False}, (((2, 0), (2, 0)), 1), True),
+    "minus ones": ((7, 8), (3, 3), {"same": False}, (((1, 1), (1, 1)), -1), True),
+    "separate zeros": ((7, 8), (3, 3), {"same": False}, (((1, 1), (1, 1)), 0), True),
+    "zeros as PyTorch pads": ((8, 8), (3, 3), {"same": False, "stride": (2, 2)},
+                              (((1, 1), (1, 1)), 0), False),
+}  # fmt: skip
+
+
+def conv_file(size, kernel, options, border, channels=20, outputs=12, groups=1, *, bias=True,
+              scales=True, sign_behind=False):  # fmt: skip
+    random = np.random.default_rng(3)
+    g = FloatGraph()
+    x = g.tensor((1, *size, channels))
+    y = g.sign(x)
+    if border is not None:
+        y = g.pad(y, *border)
+    shape = (outputs, *kernel, channels // groups)
+    weights = g.constant(binary_weights(random, shape, scales))
+    offsets = random.normal(0, 3, outputs) if bias else np.zeros(outputs)
+    y = g.conv(y, weights, g.number(offsets), **options)
+    if sign_behind:
+        y = g.sign(y)
+    return g.build([x], [y])
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "options", "border", "fires"), CONVS.values(), ids=CONVS
+)
+@pytest.mark.parametrize("sign_behind", [False, True], ids=["float", "bits"])
+def test_convolution_computes_the_same(size, kernel, options, border, fires, sign_behind):
+    content = conv_file(size, kernel, options, border, sign_behind=sign_behind)
+    graph = binarised(content)
+    assert ("LceBconv2d" in op_names(graph)) == fires
+    if not fires:
+        (layer,) = [layer for layer in audit(graph).layers if layer.op == "CONV_2D"]
+        assert layer.reason_code in (Reason.ZEROS_BETWEEN, Reason.NOT_PACKED)
+    assert_same(content, graph, images(20, (*size, 20)))
+
+
+def assert_same(content, graph, *inputs, terms=1000, flips=0):
+    """Equal outputs but for the rounding of `terms` numbers; ±1 equal but for `flips`."""
+    expected = LceInterpreter(content).run(list(inputs))
+    outputs = LceInterpreter(graph.to_bytes()).run(list(inputs))
+    for left, right in zip(expected, outputs, strict=True):
+        if np.isin(left, (-1, 1)).all():
+            assert (left != right).sum() <= flips
+        else:
+            tolerance = terms * 2.0**-23 * np.abs(left).max()
+            np.testing.assert_allclose(right, left, rtol=0, atol=tolerance)
+
+
+def test_groups_of_whole_words_are_binary_and_others_are_not():
+    options = ((6, 6), (3, 3), {"same": False}, None)
+    graph = binarised(conv_file(*options, channels=64, groups=2))
+    assert op_names(graph).count("LceBconv2d") == 1
+    # LCE's own interpreter takes groups with these kernels only, so the judge is the float file.
+    x = images(5, (6, 6, 64))
+    content = conv_file(*options, channels=64, groups=2)
+    (expected,) = LceInterpreter(content).run([x])
+    (outputs,) = LceInterpreter(graph.to_bytes(), "indirect_bgemm").run([x])
+    np.testing.assert_allclose(outputs, expected, atol=1e-4)
+    assert "LceBconv2d" not in op_names(binarised(conv_file(*options, channels=40, groups=2)))
+
+
+@pytest.mark.parametrize("activation", [1, 2, 3], ids=["relu", "relu -1 1", "relu6"])
+@pytest.mark.parametrize("bias", [False, True], ids=["no bias", "bias"])
+@pytest.mark.parametrize("same", [False, True], ids=["valid", "zeros"])
+def test_activation_stays(activation, bias, same):
+    options = {"same": same, "activation": activation}
+    content = conv_file((6, 6), (3, 3), options, None, bias=bias)
+    graph = binarised(content)
+    alone = {"RELU", "RELU6", "RELU_N1_TO_1"} & set(op_names(graph))
+    assert bool(alone) == (activation != 1 or bias or same)
+    assert_same(content, graph, images(10, (6, 6, 20)))
+
+
+def test_real_weights_and_zero_weights_stay_float():
+    g = FloatGraph()
+    x = g.tensor((1, 64))
+    real = np.random.default_rng(0).normal(size=(5, 64)).astype(np.float32)
+    ternary = np.sign(np.round(real))
+    outputs = [g.dense(g.sign(x), g.constant(w)) for w in (real, ternary)]
+    graph = binarised(g.build([x], outputs))
+    assert "LceBconv2d" not in op_names(graph)
+    reasons = {layer.reason_code for layer in audit(graph).layers}
+    assert reasons >= {Reason.REAL_WEIGHTS}
+
+
+def test_channel_with_a_scale_of_zero_gives_its_bias():
+    g = FloatGraph()
+    x = g.tensor((1, 64))
+    weights = _weights(64)
+    weights[2] = 0
+    y = g.dense(g.sign(x), g.constant(weights), g.number(np.arange(6)))
+    content = g.build([x], [y])
+    graph = binarised(content)
+    assert op_names(graph).count("LceBconv2d") == 1
+    assert_same(content, graph, images(9, (64,)))
+
+
+def test_filter_that_is_quantized_in_the_file_is_folded():
+    """Exporters leave SIGN(W), perhaps transposed, as they found it."""
+    g = FloatGraph()
+    x = g.tensor((1, 64))
+    latent = np.random.default_rng(0).normal(size=(64, 6)).astype(np.float32)
+    condition = g.op("GREATER_EQUAL", g.constant(latent), g.number(0), dtype=np.bool_)
+    signs = g.op("SELECT_V2", condition, g.number(1), g.number(-1))
+    turned = g.op("TRANSPOSE", signs, g.constant(np.array([1, 0], np.int32)), shape=(6, 64))
+    content = g.build([x], [g.dense(g.sign(x), turned)])
+    graph = binarised(content)
+    assert op_names(graph) == ["LceQuantize", "RESHAPE", "LceBconv2d", "RESHAPE"]
+    assert_same(content, graph, images(9, (64,)))
+
+
+def test_thresholds_are_those_of_the_arithmetic_they_replace():
+    random = np.random.default_rng(5)
+    terms, channels = 27, 400
+    multiplier = random.choice([-1.0, 0.0, 1.0], channels) * random.uniform(0.01, 3, channels)
+    multiplier = multiplier.astype(np.float32)
+    bias = random.integers(-30, 30, channels) * random.choice([0.0, 0.5, 1], channels) * multiplier
+    bias = bias.astype(np.float32)
+    differing = np.arange(terms + 1)[:, np.newaxis]
+    sums = (terms - 2 * differing).astype(np.float32)
+    for activation, clamp in enumerate(
+        [lambda x: x, lambda x: x.clip(0), lambda x: x.clip(-1, 1), lambda x: x.clip(0, 6)]
+    ):
+        expected = clamp(sums) * multiplier + bias < 0
+        thresholds, negated = thresholds_of(multiplier, bias, terms, activation)
+        counted = np.where(negated, terms - differing, differing)
+        np.testing.assert_array_equal(counted > thresholds, expected)
+
+
+def pooled(multiplier):
+    """Binary convolution → max-pooling → scale and offset → sign → binary layer."""
+    random = np.random.default_rng(2)
+    g = FloatGraph()
+    x = g.tensor((1, 8, 8, 32))
+    filters = binary_weights(random, (40, 3, 3, 32), scales=True)
+    y = g.conv(g.sign(x), g.constant(filters), g.number(np.zeros(40)), same=False)
+    y = g.max_pool(y, (2, 2), (2, 2), same=False)
+    y = g.add(g.multiply(y, g.number(multiplier)), g.number(random.normal(0, 3, 40)))
+    filters = binary_weights(random, (8, 3, 3, 40), scales=False)
+    y = g.conv(g.sign(y), g.constant(filters), g.number(np.zeros(8)), same=False)
+    return g.build([x], [y])
+
+
+@pytest.mark.parametrize("positive", [True, False], ids=["positive", "any"])
+def test_scale_behind_a_pooling_moves_only_where_it_is_exact(positive):
+    multiplier = np.random.default_rng(4).normal(size=40)
+    content = pooled(np.abs(multiplier) if positive else multiplier)
+    graph = binarised(content)
+    names = op_names(graph)
+    if positive:
+        assert names == ["LceQuantize", "LceBconv2d", "LceBMaxPool2d", "LceBconv2d"]
+    else:
+        assert {"MAX_POOL_2D", "MUL", "ADD"} <= set(names)
+    assert_same(content, graph, images(20, (8, 8, 32)))
+
+
+def test_finds_what_lce_finds_and_the_dense_layers(residual_net):
+    model, content = residual_net
+    graph, by_lce = binarised(content), Graph.from_bytes(convert_with_lce(model))
+    count = op_names(by_lce).count("LceBconv2d")
+    assert count == 3
+    assert op_names(graph).count("LceBconv2d") == count + 2
+    assert "FULLY_CONNECTED" not in op_names(graph)
+    assert_same(content, graph, images(30, (12, 12, 3)))
+    assert_same(by_lce.to_bytes(), graph, images(30, (12, 12, 3)))
+
+
+def test_dense_layers_in_a_row_exchange_bits():
+    random = np.random.default_rng(6)
+    g = FloatGraph()
+    x = y = g.tensor((1, 64))
+    for units, depth in ((48, 64), (40, 48), (10, 40)):
+        weights = g.constant(binary_weights(random, (units, depth), scales=True))
+        y = g.dense(g.sign(y), weights, g.number(random.normal(0, 3, units)))
+    content = g.build([x], [y])
+    graph = binarised(content)
+    layers = ["LceBconv2d"] * 3
+    assert op_names(graph) == ["LceQuantize", "RESHAPE", *layers, "RESHAPE"]
+    assert_same(content, graph, images(30, (64,)))

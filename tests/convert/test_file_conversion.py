@@ -1,0 +1,186 @@
+"""Float `.tflite` files as sources: pipeline, verification, refusals, and no TensorFlow."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from convert.__main__ import main
+from convert.auditing.layers import audit
+from convert.errors import ConversionError
+from convert.file_conversion import convert_file
+from convert.report import Reason
+from convert.runtimes.lce_interpreter import LceInterpreter
+from convert.samples import Samples
+from convert.tflite.graph import Graph
+from convert.verification.float_file import verify_float_file
+from tests.convert.models import images
+from tests.convert.test_binariser import op_names
+from tests.support.float_graphs import FloatGraph
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def float_file(residual_net):
+    return residual_net[1]
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_file_is_converted_audited_and_verified(float_file):
+    conversion = convert_file(float_file, name="net", source="net.tflite")
+    report = conversion.report
+    assert report.kinds() == {"binary": 5, "binary_weights": 1}
+    assert report.lce_version is None
+    assert report.totals.compression > 20
+    result = report.verification
+    assert result.reference == "the float file"
+    assert result.verdict in ("exact", "rounding flips")
+    assert len(result.compared_layers) == 5
+    assert len(conversion.tflite) < len(float_file) / 8
+
+
+def test_signs_are_compared_where_they_are(float_file):
+    """A threshold that is off is found in the layer behind it, by name."""
+    conversion = convert_file(float_file, verification=False)
+    graph = Graph.from_bytes(conversion.tflite)
+    ops = [op for op in graph.operators if graph.op_name(op) == "LceBconv2d"]
+    op = next(op for op in ops if len(graph.inputs(op)) > 4 and graph.inputs(op)[4] >= 0)
+    tensor = graph.subgraph.tensors[graph.inputs(op)[4]]
+    shifted = graph.constant(graph.inputs(op)[4]) + np.int32(3)
+    graph.model.buffers[tensor.buffer].data = np.frombuffer(shifted.tobytes(), np.uint8)
+    samples = Samples([images(10, (12, 12, 3))])
+    result = verify_float_file(Graph.from_bytes(float_file), graph, samples)
+    assert result.verdict == "mismatch"
+    assert "dense" in result.bit_flips[0].layer
+
+
+def test_labels_give_accuracies(float_file):
+    samples = Samples([images(20, (12, 12, 3))], np.arange(20) % 10, "mine")
+    result = convert_file(float_file, samples=samples).report.verification
+    assert result.split == "mine"
+    assert result.accuracy_keras == result.accuracy_file
+
+
+def test_command_converts_verifies_and_prints(float_file, tmp_path):
+    source, output = tmp_path / "float.tflite", tmp_path / "binary.tflite"
+    source.write_bytes(float_file)
+    result = run("model", source, "-o", output, "--no-delegate")
+    assert result.exit_code == 0, result.output
+    assert "against the float file on 16 random samples" in result.stdout
+    report = json.loads((tmp_path / "binary.report.json").read_text())
+    assert report["source"] == str(source)
+    assert run("verify", source, output, "--no-delegate").exit_code == 0
+
+    again = run("model", output, "-o", tmp_path / "again.tflite")
+    assert again.exit_code == 1
+    assert "is binary already (5 LceBconv2d): nothing was changed" in again.output
+    assert not (tmp_path / "again.tflite").exists()
+
+
+def test_user_data_are_checked_and_used(float_file, tmp_path):
+    source, data = tmp_path / "float.tflite", tmp_path / "data.npz"
+    source.write_bytes(float_file)
+    np.savez(data, inputs=images(7, (12, 12, 3)), labels=np.zeros(7))
+    command = ["model", source, "-o", tmp_path / "binary.tflite", "--no-delegate", "--verify-data"]
+    result = run(*command, data)
+    assert "against the float file on 7 data.npz samples" in result.stdout
+    np.savez(data, inputs=images(7, (11, 12, 3)))
+    result = run(*command, data, "--force")
+    assert result.exit_code == 1
+    assert "the model takes [N, 12, 12, 3]" in result.output
+
+
+def dense_file(quantizer=True, signature=None):
+    """A dense layer with binary weights, behind a sign or not, whose input may have open sizes."""
+    g = FloatGraph()
+    x = g.tensor((1, 256))
+    weights = np.random.default_rng(0).choice([-1.0, 1.0], (64, 256)).astype(np.float32)
+    if not quantizer:
+        weights = np.random.default_rng(0).normal(size=(64, 256)).astype(np.float32)
+    content = g.build([x], [g.dense(g.sign(x), g.constant(weights))])
+    graph = Graph.from_bytes(content)
+    if signature is not None:
+        graph.subgraph.tensors[x].shapeSignature = np.array(signature, np.int32)
+    return graph.to_bytes()
+
+
+def test_dynamic_shapes_are_refused():
+    with pytest.raises(ConversionError, match=r"has the shape \[-1, -1\]: .*fixed sizes"):
+        convert_file(dense_file(signature=[-1, -1]))
+    assert convert_file(dense_file(signature=[-1, 256])).report.verification.verdict == "exact"
+
+
+def test_int8_file_is_refused():
+    g = FloatGraph()
+    x = g.tensor((1, 8), np.int8, scale=0.1)
+    y = g.dense(x, g.tensor((4, 8), np.int8, np.ones((4, 8)), scale=0.1))
+    with pytest.raises(ConversionError, match="computes in 8-bit integers"):
+        convert_file(g.build([x], [y]))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("net.pt", b"PK\x03\x04", "litert-torch"),
+        ("net.pth", b"\x80\x02}", "litert-torch"),
+        ("net.onnx", b"\x08\x07", "onnx2tf"),
+        ("net.tflite", b"\x00" * 64, "is not a .tflite file"),
+        ("net.bin", b"\x00" * 64, "is not a Keras model"),
+        ("net.tflite", None, "cannot read"),
+    ],
+)
+def test_other_files_are_refused_with_the_next_step(name, content, message, tmp_path):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    result = run("model", tmp_path / name, "-o", tmp_path / "out.tflite")
+    assert result.exit_code == 1
+    assert message in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ([] if content is None else [name])
+
+
+def test_float_model_is_converted_with_a_note():
+    conversion = convert_file(dense_file(quantizer=False))
+    assert conversion.report.kinds() == {"float": 1}
+    assert any("no layer has binary weights" in note for note in conversion.report.notes)
+
+
+def test_plain_file_is_audited_with_the_command_that_makes_it_binary():
+    (layer,) = audit(dense_file()).layers
+    assert layer.reason_code == Reason.NOT_PACKED
+    assert "onebit convert model" in layer.fix
+
+
+_HOOK = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"tensorflow", "keras", "tf_keras", "larq", "larq_compute_engine",
+                                  "h5py", "jax", "torch"}:
+            raise ImportError(f"{name} is not to be imported")
+sys.meta_path.insert(0, Refuse())
+from pathlib import Path
+from convert.file_conversion import convert_file
+conversion = convert_file(Path(sys.argv[1]).read_bytes(), verification=False)
+Path(sys.argv[2]).write_bytes(conversion.tflite)
+"""
+
+
+def test_conversion_imports_neither_tensorflow_nor_lce(float_file, tmp_path):
+    source, output = tmp_path / "float.tflite", tmp_path / "binary.tflite"
+    source.write_bytes(float_file)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", _HOOK, str(source), str(output)]
+    subprocess.run(command, check=True, env=environment, cwd=tmp_path)
+    content = output.read_bytes()
+    assert content == convert_file(float_file, verification=False).tflite
+    assert op_names(Graph.from_bytes(content)).count("LceBconv2d") == 5
+    LceInterpreter(content)
