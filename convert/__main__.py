@@ -98,9 +98,9 @@ def model(
 
     \b
     Example:
-      onebit convert model runs/demo/bnn -o bnn.tflite
+      onebit convert model runs/demo/binary_net_mlp -o bnn.tflite
       onebit convert model float.tflite -o binary.tflite
-      onebit convert model runs/demo/bnn -o bnn.tflite --int8 --representative-data runs/demo/bnn
+      onebit convert model model.keras -o model.tflite --int8 --representative-data samples.npz
     """
     quantizing.check()
     _check_outputs(output, header, force)
@@ -257,10 +257,14 @@ def verify(source: str, file: Path, verifying: Verifying, loading: Loading, form
 
     \b
     Example:
-      onebit convert verify runs/demo/bnn bnn.tflite
+      onebit convert verify runs/demo/binary_net_mlp bnn.tflite
       onebit convert verify model.keras model.tflite --verify-data samples.npz
       onebit convert verify float.tflite binary.tflite
     """
+    if source.endswith(".tflite") and file.suffix != ".tflite":
+        raise UsageError(
+            f"{source} and {file} are swapped", hint="name the Keras model first, then its file"
+        )
     if verifying.sample_count == 0:
         raise UsageError("--samples 0 leaves nothing to compare")
     from dataclasses import asdict

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import io
 import json
+import math
 import os
 import shlex
 import sys
@@ -86,6 +87,20 @@ def format_option(*formats: str) -> Callable[[Command], Command]:
         show_default=True,
         help="Format of the result.",
     )
+
+
+class PositiveFloat(click.FloatRange):
+    """A finite number from 0; above 0 with `min_open`."""
+
+    def __init__(self, *, min_open: bool = False) -> None:
+        super().__init__(min=0, min_open=min_open)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """The number; click takes `inf` and `nan` for numbers in any range."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
 
 
 def options(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:

@@ -96,6 +96,8 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise OnebitError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise OnebitError(f"{path} is not valid JSON: it is not a text in UTF-8") from error
     except ValueError as error:
         raise OnebitError(f"{path} is not valid JSON: {error}") from error
 
@@ -112,8 +114,8 @@ def read_json_lines(path: str | os.PathLike[str]) -> list[Any]:
         return []
     except OSError as error:
         raise OnebitError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise OnebitError(f"{path} is not valid JSON: {error}") from error
+    except UnicodeDecodeError as error:
+        raise OnebitError(f"{path} is not valid JSON: it is not a text in UTF-8") from error
     values = []
     for number, line in enumerate(lines, 1):
         try:

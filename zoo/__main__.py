@@ -274,7 +274,7 @@ def export(run: Path, output: Path) -> None:
     import zoo
 
     zoo.export(zoo.load_run(run), output)
-    click.echo(f"{output}: {output.stat().st_size:,} bytes")
+    click.echo(f"{output}: {output.stat().st_size:,} bytes; its card is {output.stem}.json")
 
 
 if __name__ == "__main__":

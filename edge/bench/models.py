@@ -67,10 +67,12 @@ def _read(path: Path) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    if not content:
+        raise UsageError(f"{path} is empty", hint="convert the model again")
     if content[4:8] != IDENTIFIER:
         raise UsageError(
-            f"{path} is not a TensorFlow Lite file: bytes 4 to 8 are {content[4:8]!r}, "
-            f"not {IDENTIFIER!r}"
+            f"{path} is not a TensorFlow Lite file",
+            hint="convert a Keras model with onebit convert model",
         )
     return content
 

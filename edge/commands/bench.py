@@ -36,7 +36,7 @@ from edge.results.tables import (
     profile_lines,
 )
 from edge.runner.cores import AFFINITY, clusters
-from onebit.cli import command_line, emit, format_option, grouped, options, say
+from onebit.cli import PositiveFloat, command_line, emit, format_option, grouped, options, say
 from onebit.errors import OnebitError, UsageError
 
 
@@ -89,6 +89,11 @@ class Output:
         chosen = [name for name in ("append", "overwrite", "resume") if getattr(self, name)]
         if self.output is None and chosen:
             raise UsageError(f"--{chosen[0]} needs a file after -o")
+        if self.output is not None and Path(self.output).suffix in (".csv", ".html", ".md"):
+            raise UsageError(
+                f"the rows in {self.output} would be JSON Lines",
+                hint="name it ROWS.jsonl; --format csv prints CSV, onebit edge report the page",
+            )
         if self.overwrite and len(chosen) > 1:
             raise UsageError(f"--overwrite and --{chosen[0]} contradict each other")
 
@@ -183,6 +188,7 @@ output_options = options(
 measuring_options = options(
     click.option(
         "--runtime",
+        "--backend",
         "runtimes",
         callback=_names,
         metavar="NAME,...",
@@ -218,15 +224,15 @@ measuring_options = options(
         + ", after a cool-down.",
     ),
     click.option("--runs", type=click.IntRange(1), help="Minimum number of runs."),
-    click.option("--seconds", type=click.FloatRange(0), help="Minimum measuring time in seconds."),
+    click.option("--seconds", type=PositiveFloat(), help="Minimum measuring time in seconds."),
     click.option(
         "--warmup",
-        type=click.FloatRange(0),
+        type=PositiveFloat(),
         help="Maximum warm-up time in seconds; it ends earlier once latencies are steady.",
     ),
     click.option(
         "--timeout",
-        type=click.FloatRange(0, min_open=True),
+        type=PositiveFloat(min_open=True),
         help="Time limit of a measurement in seconds. Default: the mode's.",
     ),
     click.option(

@@ -6,6 +6,7 @@ import re
 import click
 
 from edge.results.comparison import APART, STUDIES, Comparison, compare, regressions, study_names
+from edge.results.row import Row
 from edge.results.row_files import read_rows
 from edge.results.units import milliseconds
 from onebit.cli import emit, format_option, say
@@ -93,7 +94,7 @@ def compare_command(
       onebit edge compare main.jsonl branch.jsonl --fail-if-slower 5%
       onebit edge compare v1.jsonl v2.jsonl --study file
     """
-    lines = compare(read_rows(old), read_rows(new), study)
+    lines = compare(_rows(old), _rows(new), study)
     if format_ in ("table", "md"):
         cells = [_cells(line) for line in lines]
         emit(cells, format_, columns=_columns(lines, format_), optional=OPTIONAL)
@@ -125,6 +126,13 @@ def compare_command(
             "nothing could be compared, so nothing is shown to be as fast as before",
             hint=f"use {_option(missing)}" if missing else None,
         )
+
+
+def _rows(path: str) -> list[Row]:
+    rows = read_rows(path)
+    if not rows:
+        raise OnebitError(f"{path} holds no rows", hint="measure with onebit edge bench first")
+    return rows
 
 
 def _study_that_pairs(lines: list[Comparison]) -> tuple[str, ...]:

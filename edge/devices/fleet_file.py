@@ -140,6 +140,8 @@ def entries_of(addresses: Sequence[str], tool: Path | None, fleet: Path | None) 
     seen: set[str] = set()
     for entry in entries:
         if entry.name in seen:
+            if addresses.count(entry.address) > 1:
+                raise UsageError(f"--device {entry.address} is given twice")
             raise UsageError(
                 f"two devices are called {entry.name!r}", hint="name each in a fleet file"
             )
@@ -160,7 +162,9 @@ def read_fleet(path: Path) -> list[Entry]:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not a text in UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
     _known(str(path), content, ["device"])
     tables = content.get("device")

@@ -77,6 +77,8 @@ class SshTarget:
                 f"{address!r} is not an address", hint="write ssh://user@host or ssh://user@host:22"
             )
         user, host = match["user"], match["host"].strip("[]")
+        if not host:
+            raise UsageError(f"{address!r} names no host", hint="write ssh://user@host")
         for part, value in (("host", host), ("user", user)):
             if value is not None and not re.fullmatch(r"[\w.%:][\w.%:+-]*", value):
                 raise UsageError(

@@ -106,6 +106,7 @@ def read_rows(paths: PathLike | Iterable[PathLike]) -> list[Row]:
     """The rows of one or more JSON Lines files, in their order; blank lines are skipped.
 
     Raises:
+        UsageError: A file does not exist.
         OnebitError: A file cannot be read, or a line is not a row; the message names the file and
             the line.
     """
@@ -115,6 +116,9 @@ def read_rows(paths: PathLike | Iterable[PathLike]) -> list[Row]:
             text = Path(path).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise OnebitError(f"{path} is not a file of result rows: it is not text") from error
+        except FileNotFoundError as error:
+            # Not 1, with which `edge compare` ends after a regression.
+            raise UsageError(f"{path} does not exist") from error
         except OSError as error:
             raise OnebitError(f"cannot read {path}: {error.strerror}") from error
         for number, line in enumerate(text.split("\n"), start=1):

@@ -326,3 +326,9 @@ def test_dynamic_dimensions_are_one_line(tmp_path):
         assert result.exit_code == 1
         assert re.search(r"error: input .* has the shape .*fixed sizes", result.stderr)
     assert not (tmp_path / "x.tflite").exists()
+
+
+def test_swapped_arguments_of_verify_are_named(saved, file):
+    result = run("verify", file, saved)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {file} and {saved} are swapped; name the Keras model")

@@ -221,7 +221,7 @@ def test_report_refuses_malformed_rows(invoke, rows_path, tmp_path):
     ]:
         rows_path.write_text(content)
         assert_one_line(invoke("report", rows_path, "-o", page), 1, *parts)
-    assert_one_line(invoke("report", tmp_path / "absent.jsonl"), 1, "absent.jsonl")
+    assert_one_line(invoke("report", tmp_path / "absent.jsonl"), 2, "absent.jsonl")
     assert not page.exists()
 
 
@@ -247,3 +247,49 @@ def test_number_of_threads_has_a_bound(tmp_path):
     result = CliRunner().invoke(cli, ["bench", str(file), "--threads", "5000"])
     assert result.exit_code == 2
     assert "5000 threads are more than 256" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["x.tflite", "--seconds", "inf"], "'inf' is not a finite number"),
+        (["x.tflite", "--timeout", "nan"], "'nan' is not a finite number"),
+        (["x.tflite"], "x.tflite is empty; convert the model again"),
+        (["notes.txt"], "notes.txt is not a TensorFlow Lite file; convert a Keras model with"),
+        (["x.tflite", "-o", "rows.csv"], "the rows in rows.csv would be JSON Lines; name it"),
+        (["x.tflite", "--device", "ssh://"], "'ssh://' names no host; write ssh://user@host"),
+        (["x.tflite", *2 * ["--device", "local"]], "--device local is given twice"),
+        (["x.tflite", "--fleet", "latin.toml"], "latin.toml is not a text in UTF-8"),
+    ],
+)
+def test_wrong_usage_of_bench_is_one_line(invoke, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.tflite").write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("not a model")
+    (tmp_path / "latin.toml").write_bytes("# f\xfcnf".encode("latin-1"))
+    result = invoke("bench", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr.splitlines()[-1]
+    assert not (tmp_path / "rows.csv").exists()
+
+
+def test_backend_is_another_name_of_runtime(invoke, tmp_path):
+    file = tmp_path / "x.tflite"
+    file.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(40))
+    for option in ("--runtime", "--backend"):
+        result = invoke("bench", file, option, "lcf")
+        assert (result.exit_code, "'lcf'" in result.stderr) == (2, True)
+
+
+def test_files_without_rows_cannot_be_compared(invoke, tmp_path):
+    empty = tmp_path / "rows.jsonl"
+    empty.write_text("\n")
+    result = invoke("compare", empty, empty)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"error: {empty} holds no rows; measure with onebit edge bench first\n"
+
+
+def test_missing_rows_are_not_taken_for_a_regression(invoke, tmp_path):
+    result = invoke("compare", tmp_path / "absent.jsonl", tmp_path / "absent.jsonl")
+    assert result.exit_code == 2
+    assert result.stderr == f"error: {tmp_path / 'absent.jsonl'} does not exist\n"

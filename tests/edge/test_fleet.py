@@ -142,7 +142,7 @@ def test_command_line_names_devices():
 def test_two_ports_of_a_host_have_names_of_their_own():
     entries = entries_of(("ssh://pi@one:1", "ssh://pi@one:2", "ssh://two"), None, None)
     assert [entry.name for entry in entries] == ["pi@one:1", "pi@one:2", "two"]
-    with pytest.raises(UsageError, match="two devices"):
+    with pytest.raises(UsageError, match="is given twice"):
         entries_of(("ssh://pi@one", "ssh://pi@one"), None, None)
 
 

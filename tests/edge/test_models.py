@@ -88,7 +88,7 @@ def test_what_is_no_tflite_file_is_refused(tmp_path):
     for path, message in [
         (tmp_path / "absent.tflite", "No such file"),
         (text, "is not a TensorFlow Lite file"),
-        (empty, "is not a TensorFlow Lite file"),
+        (empty, "is empty; convert the model again"),
         (tmp_path, "is a folder"),
     ]:
         with pytest.raises(UsageError, match=message) as raised:

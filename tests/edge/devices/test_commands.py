@@ -83,7 +83,7 @@ def test_resume_never_cuts_a_file_of_something_else(invoke, float_file, tmp_path
         (["--device", "pi@board"], "is not a device"),
         (["--fleet", "no.toml"], "cannot read no.toml"),
         (["--tool", "no"], "the tool no does not exist"),
-        (["--device", "local", "--device", "local"], "two devices"),
+        (["--device", "local", "--device", "local"], "--device local is given twice"),
         (["--tool", "TOOL", "--affinity", "0"], "no affinity"),
         (["--tool", "TOOL", "--runtime", "litert"], "--runtime is for the runner"),
         (["--tool", "TOOL", "--profile-ops"], "--profile-ops is for the runner"),
