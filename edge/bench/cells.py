@@ -28,7 +28,7 @@ from edge.bench.samples import EvalSamples, doubts, read_samples
 from edge.bench.signature import read_signature
 from edge.devices import InterruptedRunError, Offer, PythonDevice
 from edge.devices.local import LocalDevice, local_offer
-from edge.results.row import FAILED, OK, SKIPPED, CellKey, Host, Model, Row, Run, Setup
+from edge.results.row import FAILED, INVALID, OK, SKIPPED, CellKey, Host, Model, Row, Run, Setup
 from onebit import __version__, provenance
 from onebit.cli import say
 from onebit.delegate import HINT
@@ -40,11 +40,15 @@ PathLike = str | os.PathLike[str]
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """The subject of one row: a file on a backend with a number of threads."""
+    """The subject of one row: a file on a backend with a number of threads.
+
+    `repetition` counts from 1 how often the call measures it.
+    """
 
     model: Model
     backend: Backend
     threads: int
+    repetition: int = 1
 
     def key(self, device: str, plan: Plan) -> CellKey:
         """The cell's identity on a device."""
@@ -99,6 +103,15 @@ def plan_cells(
     return cells
 
 
+def repeated(cells: Sequence[Cell], repetitions: int) -> list[Cell]:
+    """The cells `repetitions` times, in turn: A B A B, so that all meet the same disturbances."""
+    return [
+        dataclasses.replace(cell, repetition=repetition)
+        for repetition in range(1, repetitions + 1)
+        for cell in cells
+    ]
+
+
 def check_affinity(affinity: str, host: Host) -> None:
     """Refuses cores that a machine does not have, before anything is measured on it.
 
@@ -142,6 +155,7 @@ def run_cells(
     samples: EvalSamples | None = None,
     references: References | None = None,
     run: Run | None = None,
+    retries: int = 0,
 ) -> Iterator[Row]:
     """Yields each cell's row as soon as it ends; a cell that fails costs only its own row.
 
@@ -155,6 +169,7 @@ def run_cells(
         references: The host's outputs; where the host did not run a file, outputs are compared with
             those of the first cell that ran it.
         run: Shared with other devices; made of `command` when None.
+        retries: How often a cell is measured again whose row is invalid; the last row counts.
 
     Raises:
         OnebitError: The device cannot even be probed.
@@ -166,6 +181,11 @@ def run_cells(
     for cell in cells:
         on_start(cell)
         row, outputs = _run_cell(cell, device, plan, run, host)
+        for _ in range(0 if host.emulated else retries):
+            if row.status != INVALID:
+                break
+            say(f"measuring {cell.model.name} on {cell.label} again: {row.reason}")
+            row, outputs = _run_cell(cell, device, plan, run, host)
         if outputs is not None and row.parity is not None:
             own = Reference(cell.label, outputs)
             reference = random.setdefault(cell.model.sha256, own)
@@ -228,6 +248,7 @@ def unmeasured_row(cell: Cell, run: Run, host: Host, plan: Plan, reason: str) ->
         mode=plan.mode,
         affinity=plan.affinity,
         seed=plan.seed,
+        repetition=cell.repetition,
     )
     return Row(run, host, cell.model, setup, FAILED, without_passwords(reason))
 

@@ -5,7 +5,8 @@ import dataclasses
 import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from edge.bench.benchmark_model import run_tool_cells, tool_cells
@@ -14,6 +15,7 @@ from edge.bench.cells import (
     check_affinity,
     describe_run,
     plan_cells,
+    repeated,
     run_cells,
     unmeasured_row,
 )
@@ -44,7 +46,9 @@ class Job:
         plan: How much, with the affinity for devices without their own.
         samples: Samples that each cell also runs.
         references: The host's outputs.
-        done: Cells that are measured already.
+        done: How often cells are measured already.
+        repetitions: How often each is to be measured.
+        retries: How often a cell whose row is invalid is measured again, by the runner.
         install: Whether to install what a device lacks before anything is measured there.
     """
 
@@ -54,8 +58,10 @@ class Job:
     plan: Plan
     samples: EvalSamples | None = None
     references: References | None = None
-    done: frozenset[CellKey] = frozenset()
+    done: Mapping[CellKey, int] = dataclasses.field(default_factory=dict)
     install: bool = False
+    repetitions: int = 1
+    retries: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,9 +77,9 @@ class Event:
     cells: int | None = None
 
 
-def done_cells(results: Sequence[Row]) -> frozenset[CellKey]:
-    """The cells that need not be measured again: all but those that failed."""
-    return frozenset(CellKey.of(row) for row in results if row.status != FAILED)
+def done_cells(results: Sequence[Row]) -> Counter[CellKey]:
+    """How often each cell was measured and did not fail."""
+    return Counter(CellKey.of(row) for row in results if row.status != FAILED)
 
 
 def run_fleet(entries: Sequence[Entry], job: Job, command: str | None = None) -> Iterator[Event]:
@@ -160,7 +166,7 @@ class _WithRunner:
         """The rows of the cells, one by one."""
         return run_cells(
             cells, self.device, self._plan, on_start=on_start, samples=self._job.samples,
-            references=self._job.references, run=self._run,
+            references=self._job.references, run=self._run, retries=self._job.retries,
         )  # fmt: skip
 
 
@@ -203,7 +209,11 @@ def _measure(
     host = Host(device=device.name, kind=device.kind)
 
     def open_cells(offer: Offer) -> list[Cell]:
-        cells = [c for c in way.cells(offer) if c.key(device.name, plan) not in job.done]
+        cells = [
+            cell
+            for cell in repeated(way.cells(offer), job.repetitions)
+            if cell.repetition > job.done.get(cell.key(device.name, plan), 0)
+        ]
         emit(Event(device.name, cells=len(cells)))
         return cells
 

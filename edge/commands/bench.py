@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -21,7 +21,7 @@ from edge.commands.progress import DeviceProgress
 from edge.devices import host_from_probe
 from edge.devices.fleet_file import LOCAL, Entry
 from edge.report.caveats import host_notes
-from edge.results.row import FAILED, CellKey, Row
+from edge.results.row import FAILED, CellKey, Model, Row
 from edge.results.row_files import RowWriter, read_rows, repair_rows
 from edge.results.row_json import to_json
 from edge.results.tables import (
@@ -34,6 +34,7 @@ from edge.results.tables import (
     distinctly_named,
     flat,
     profile_lines,
+    typical,
 )
 from edge.runner.cores import AFFINITY, clusters
 from onebit.cli import PositiveFloat, command_line, emit, format_option, grouped, options, say
@@ -97,14 +98,14 @@ class Output:
         if self.overwrite and len(chosen) > 1:
             raise UsageError(f"--overwrite and --{chosen[0]} contradict each other")
 
-    def done(self) -> frozenset[CellKey]:
-        """With `--resume`, the cells that the file has.
+    def done(self) -> Mapping[CellKey, int]:
+        """With `--resume`, how often the file has each cell.
 
         Raises:
             OnebitError: The file holds something other than rows.
         """
         if self.output is None or not self.resume or not Path(self.output).is_file():
-            return frozenset()
+            return {}
         repair_rows(self.output)
         return done_cells(read_rows(self.output))
 
@@ -128,6 +129,8 @@ class Measuring:
     data_path: str | None
     seed: int
     profile_ops: bool
+    repetitions: int
+    retries: int
 
     def plan(self) -> Plan:
         """The mode's plan with these changes."""
@@ -151,7 +154,8 @@ class Measuring:
         if self.runtimes is not None:
             find_backends(self.runtimes)
         of_the_runner = {
-            "--runtime": self.runtimes, "--data": self.data_path, "--profile-ops": self.profile_ops
+            "--runtime": self.runtimes, "--data": self.data_path, "--profile-ops": self.profile_ops,
+            "--retry-invalid": self.retries,
         }  # fmt: skip
         for option, value in of_the_runner.items():
             if value and all(entry.tool is not None for entry in entries):
@@ -223,6 +227,25 @@ measuring_options = options(
         )
         + ", after a cool-down.",
     ),
+    click.option(
+        "-r",
+        "--repeat",
+        "repetitions",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Measure everything N times, in turn (A B A B), each time in new processes.",
+    ),
+    click.option(
+        "--retry-invalid",
+        "retries",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Measure again, up to N times, what comes out invalid.",
+    ),
     click.option("--runs", type=click.IntRange(1), help="Minimum number of runs."),
     click.option("--seconds", type=PositiveFloat(), help="Minimum measuring time in seconds."),
     click.option(
@@ -257,6 +280,13 @@ measuring_options = options(
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--as",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="What rows and tables call the file; once for each FILE, in their order.",
+)
 @output_options
 @device_options
 @click.option(
@@ -269,6 +299,7 @@ measuring_options = options(
 @grouped("rows", Output)
 def bench(
     files: tuple[str, ...],
+    names: tuple[str, ...],
     rows: Output,
     choice: DeviceChoice,
     install: bool,
@@ -289,13 +320,16 @@ def bench(
       onebit edge bench mlp.tflite -o rows.jsonl --runtime lce,litert --threads 1,2
       onebit edge bench mlp.tflite -o rows.jsonl --device ssh://pi@raspberrypi --device local
       onebit edge bench mlp_c/ -o rows.jsonl --device mcu:mps2-an500
+      onebit edge bench a.tflite b.tflite --as old --as new -r 5 -o rows.jsonl
     """
     rows.check()
     if asks_for_boards(files, choice.addresses):
+        if names or measuring.repetitions > 1:
+            raise UsageError("--as and -r are for .tflite files: a board counts the same each time")
         _bench_boards(files, rows, choice, measuring, format_)
         return
     entries = choice.entries()
-    models = [describe(file) for file in files]
+    models = _named([describe(file) for file in files], names)
     measuring.check(entries)
     for entry in entries:
         if entry.address == LOCAL and entry.tool is None:
@@ -311,8 +345,9 @@ def bench(
         elsewhere = any(entry.address != LOCAL for entry in entries)
         references = host_references(models, plan, samples, random=elsewhere)
         job = Job(
-            models, measuring.runtimes, measuring.threads, plan, samples, references, done, install
-        )
+            models, measuring.runtimes, measuring.threads, plan, samples, references, done, install,
+            measuring.repetitions, measuring.retries,
+        )  # fmt: skip
         with DeviceProgress(entries) as shown:
             for event in run_fleet(entries, job, command):
                 if event.row is not None:
@@ -355,16 +390,37 @@ def _bench_boards(
         raise OnebitError(f"{failed} of {len(results)} measurements failed")
 
 
+def _named(models: list[Model], names: Sequence[str]) -> list[Model]:
+    """The models with these names, or with their own when none is given.
+
+    Raises:
+        UsageError: There are more or fewer names than models, or two are alike.
+    """
+    if not names:
+        return models
+    if len(names) != len(models):
+        raise UsageError(f"--as is given {len(names)} times for {len(models)} files")
+    if len(set(names)) < len(names):
+        raise UsageError("two files get the same name by --as")
+    return [replace(model, name=name) for model, name in zip(models, names, strict=True)]
+
+
 def print_rows(results: Iterable[Row], format_: str) -> None:
     """The rows whole as JSON, without raw samples as CSV, shortened as a table."""
     results = list(results)
     if format_ == "table":
         shown = distinctly_named(results)
-        lines = [bench_line(row) for row in shown]
-        emit(lines, format_, columns=bench_columns(shown), optional=OPTIONAL)
+        cells = typical(shown)
+        columns = bench_columns(shown)
+        if len(cells) < len(shown):
+            columns |= {"trusted": "trusted"}
+        lines = [bench_line(row) | {"trusted": trusted} for row, trusted in cells]
+        emit(lines, format_, columns=columns, optional=OPTIONAL)
         for row in shown:
             if row.reason is not None:
                 label = f"{row.model.name} on {backend_label(row)}, {device_label(row)}"
+                if len(cells) < len(shown):
+                    label += f", repetition {row.setup.repetition}"
                 click.echo(f"{row.status}: {label}: {row.reason}")
         for row in shown:
             if row.profile is not None:

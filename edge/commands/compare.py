@@ -5,12 +5,20 @@ import re
 
 import click
 
-from edge.results.comparison import APART, STUDIES, Comparison, compare, regressions, study_names
+from edge.results.comparison import (
+    APART,
+    STUDIES,
+    Comparison,
+    compare,
+    fitting_study,
+    regressions,
+    study_names,
+)
 from edge.results.row import Row
 from edge.results.row_files import read_rows
 from edge.results.units import milliseconds
-from onebit.cli import emit, format_option, say
-from onebit.errors import OnebitError, UsageError
+from onebit.cli import emit, format_option, grouped, say
+from onebit.errors import OnebitError, UsageError, near_matches
 
 COLUMNS = {
     "model": "model",
@@ -20,12 +28,13 @@ COLUMNS = {
     "new": "new p50",
     "ratio": "new / old",
     "interval": "95% interval",
+    "fastest": "fastest new / old",
     "rows": "rows",
     "verdict": "verdict",
     "reason": "reason",
 }
 
-OPTIONAL = ("old", "new", "rows")
+OPTIONAL = ("old", "new", "fastest", "rows")
 """Columns that a narrow table leaves out, the last ones first."""
 
 
@@ -51,50 +60,149 @@ def _limit(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
     return limit
 
 
-def _study(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+def _points(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """`0.5pp`, percentage points, as a fraction."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*pp", value.strip())
+    if match is None:
+        raise click.BadParameter(f"{value!r} is not a number of percentage points such as 0.5pp")
+    return float(match[1]) / 100
+
+
+def _study(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
     """`runtime,delegate` as known names."""
     try:
-        return study_names(value)
+        return None if value is None else study_names(value)
     except UsageError as error:
         raise click.BadParameter(str(error)) from error
 
 
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What makes the command fail; fractions, None where nothing is asked for."""
+
+    slower: float | None
+    larger: float | None
+    less_accurate: float | None
+
+    @property
+    def given(self) -> bool:
+        """Whether anything is asked for."""
+        return any(value is not None for value in dataclasses.astuple(self))
+
+    def broken_by(self, lines: list[Comparison]) -> list[str]:
+        """A sentence for each cell and limit that it breaks.
+
+        Raises:
+            OnebitError: A limit cannot be checked, since a figure is unknown.
+        """
+        found = []
+        if self.slower is not None:
+            found += [_sentence(line) for line in regressions(lines, self.slower)]
+        pairs = {(line.model, line.old_size_bytes, line.new_size_bytes): line for line in lines}
+        for line in pairs.values() if self.larger is not None else ():
+            old, new = line.old_size_bytes, line.new_size_bytes
+            if old is not None and new is not None and new > old * (1 + self.larger):
+                found.append(f"{line.model} is {new / old - 1:.1%} larger: {old:,} → {new:,} bytes")
+        for line in lines if self.less_accurate is not None else ():
+            if line.old_size_bytes is None:
+                continue  # without a partner
+            if line.old_accuracy is None or line.new_accuracy is None:
+                side = "new" if line.old_accuracy is not None else "old"
+                raise OnebitError(
+                    f"the accuracy of {_where(line)} is unknown in the {side} rows",
+                    hint="measure with --data, or convert with labelled samples",
+                )
+            # A tenth of a sample in a million, so that rounding does not decide.
+            if line.old_accuracy - line.new_accuracy > self.less_accurate + 1e-7:
+                found.append(
+                    f"{_where(line)} is {100 * (line.old_accuracy - line.new_accuracy):.2f} points "
+                    f"less accurate: {line.old_accuracy:.2%} → {line.new_accuracy:.2%}"
+                )
+        return list(dict.fromkeys(found))
+
+
 @click.command("compare")
 @click.argument("old", metavar="OLD.jsonl")
-@click.argument("new", metavar="NEW.jsonl")
+@click.argument("new", metavar="[NEW.jsonl]", required=False)
+@click.option(
+    "--models",
+    nargs=2,
+    metavar="OLD NEW",
+    help="Compare two models by their names or files, which may be in one file of rows.",
+)
 @click.option(
     "--study",
     callback=_study,
-    default="delegate",
-    show_default=True,
     metavar="KEY,...",
     help=f"What may differ between compared rows: any of {', '.join(STUDIES)}. Everything else "
-    "must agree.",
+    "must agree. Default: the delegate's version if that pairs rows, else the file.",
+)
+@click.option(
+    "--with-invalid",
+    is_flag=True,
+    help="Compare disturbed rows too. Sensible where rows were measured in turn (bench -r): what "
+    "disturbs both of a pair drops out.",
 )
 @click.option(
     "--fail-if-slower",
-    "limit",
+    "slower",
     callback=_limit,
     metavar="LIMIT",
     help="Exit with 1 if a cell is slower by more than this with its whole interval, if it worked "
     "before and fails now, or if nothing could be compared. 5%, 0.05 and 1.05x are the same.",
 )
+@click.option(
+    "--fail-if-larger",
+    "larger",
+    callback=_limit,
+    metavar="LIMIT",
+    help="Exit with 1 if a file is larger by more than this, such as 1%.",
+)
+@click.option(
+    "--fail-if-less-accurate",
+    "less_accurate",
+    callback=_points,
+    metavar="POINTS",
+    help="Exit with 1 if an accuracy is lower by more than these percentage points, such as 0.5pp, "
+    "or unknown.",
+)
 @format_option("table", "md", "json", "jsonl", "csv")
+@grouped("limits", Limits)
 def compare_command(
-    old: str, new: str, study: tuple[str, ...], limit: float | None, format_: str
+    old: str,
+    new: str | None,
+    models: tuple[str, str] | None,
+    study: tuple[str, ...] | None,
+    with_invalid: bool,
+    limits: Limits,
+    format_: str,
 ) -> None:
     """Show which cells became slower or faster, and how sure that is.
 
-    OLD and NEW are files written by `onebit edge bench -o`. Rows are compared only if they agree
-    in everything except what is under study; the others are listed too. Several rows of one cell,
-    from repeated calls, count as repeated measurements.
+    OLD and NEW are files written by `onebit edge bench -o`; with --models one is enough. Rows are
+    compared only if they agree in everything except what is under study; the others are listed too.
+    Several rows of one cell count as repeated measurements.
 
     \b
     Example:
+      onebit edge bench a.tflite b.tflite --as old --as new -r 5 -o rows.jsonl
+      onebit edge compare rows.jsonl --models old new --fail-if-slower 5% --fail-if-larger 1%
       onebit edge compare main.jsonl branch.jsonl --fail-if-slower 5%
-      onebit edge compare v1.jsonl v2.jsonl --study file
     """
-    lines = compare(_rows(old), _rows(new), study)
+    if new is None and models is None:
+        raise UsageError(f"there is nothing to compare {old} with", hint="name NEW, or --models")
+    sides = _rows(old), _rows(new or old)
+    if models is not None:
+        sides = _of_model(sides[0], models[0]), _of_model(sides[1], models[1])
+        study = study or ("model",)
+    used = fitting_study(*sides) if study is None else study
+    lines = compare(*sides, used, with_invalid)
+    if study is None and used != fitting_study([], []):
+        say(f"note: these rows differ in {used[0]}, so that is under study (--study {used[0]})")
     if format_ in ("table", "md"):
         cells = [_cells(line) for line in lines]
         emit(cells, format_, columns=_columns(lines, format_), optional=OPTIONAL)
@@ -109,18 +217,18 @@ def compare_command(
     if any(line.ratio is not None and min(line.old_rows, line.new_rows) == 1 for line in lines):
         say(
             "note: cells with a single row on one side: their intervals leave out variation from "
-            "process to process; call `edge bench` several times for each file"
+            "process to process; measure with `edge bench -r 5`"
         )
     missing = _study_that_pairs(lines)
     if missing:
         say(f"note: rows that differ in {' and '.join(missing)} compare with {_option(missing)}")
-    if limit is None:
+    if not limits.given:
         return
-    slower = regressions(lines, limit)
-    for line in slower:
-        say(f"regression: {_sentence(line)}")
-    if slower:
-        raise Regression(f"{len(slower)} of {len(lines)} cells became slower or broke")
+    broken = limits.broken_by(lines)
+    for sentence in broken:
+        say(f"regression: {sentence}")
+    if broken:
+        raise Regression(f"limits that are broken: {len(broken)}")
     if all(line.verdict == APART for line in lines):
         raise OnebitError(
             "nothing could be compared, so nothing is shown to be as fast as before",
@@ -135,6 +243,25 @@ def _rows(path: str) -> list[Row]:
     return rows
 
 
+def _of_model(rows: list[Row], name: str) -> list[Row]:
+    """The rows of a model, by its name or its file.
+
+    Raises:
+        UsageError: There are none, or those of several files.
+    """
+    found = [row for row in rows if name in (row.model.name, row.model.file)]
+    if not found:
+        raise UsageError(
+            f"no rows of {name!r}", hint=near_matches(name, {row.model.name for row in rows})
+        )
+    if len({row.model.sha256 for row in found}) > 1:
+        raise UsageError(
+            f"the rows of {name!r} are of several files",
+            hint="name them by bench --as, or here by their files",
+        )
+    return found
+
+
 def _study_that_pairs(lines: list[Comparison]) -> tuple[str, ...]:
     """The study with which cells without a partner would have one; empty if there is none."""
     apart = {line.differs_in for line in lines if line.differs_in}
@@ -147,8 +274,13 @@ def _option(names: tuple[str, ...]) -> str:
 
 
 def _columns(lines: list[Comparison], format_: str) -> dict[str, str]:
-    """`COLUMNS` without the device if there is only one; reasons are below a table for people."""
+    """`COLUMNS` without the device if there is only one; reasons are below a table for people.
+
+    Those who measure in turn expect noise: only they see the ratio of the fastest samples.
+    """
     hidden = set()
+    if not any(line.paired for line in lines):
+        hidden.add("fastest")
     if len({line.device for line in lines}) < 2:
         hidden.add("device")
     if format_ == "table" or not any(line.reason for line in lines):
@@ -166,10 +298,17 @@ def _cells(line: Comparison) -> dict[str, str | None]:
         "new": milliseconds(line.new_p50_ns) if measured else None,
         "ratio": f"{line.ratio:.3f}" if measured else None,
         "interval": f"{line.ratio_low:.3f}–{line.ratio_high:.3f}" if measured else None,
-        "rows": f"{line.old_rows} / {line.new_rows}" if measured else None,
+        "fastest": None if line.min_ratio is None else f"{line.min_ratio:.3f}",
+        "rows": _counted(line) if measured else None,
         "verdict": line.verdict + (", other outputs" if line.same_outputs is False else ""),
         "reason": line.reason,
     }
+
+
+def _counted(line: Comparison) -> str:
+    if line.paired:
+        return f"{min(line.old_rows, line.new_rows)} pairs"
+    return f"{line.old_rows} / {line.new_rows}"
 
 
 def _where(line: Comparison) -> str:

@@ -12,6 +12,8 @@ runtime, number of threads and so on. Rows that are not trusted, or emulated, ar
   between processes, such as the place of their memory.
 - Two rows or more on both sides: each is one observation, the logarithm of its median, and the
   difference of the means has Welch's interval. It covers both.
+- Rows of one call, measured in turn (`edge bench -r`): the two of a repetition make a pair, and the
+  pairs' ratios have Student's interval. What disturbs both of a pair drops out, too.
 """
 
 import math
@@ -21,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from edge.results.row import FAILED, OK, CellKey, Row
-from edge.results.statistics import ratio_of_medians
+from edge.results.row import FAILED, INVALID, OK, CellKey, Row
+from edge.results.statistics import paired_ratio_of_medians, ratio_of_medians
 from edge.results.tables import backend_label, device_label
 from onebit.errors import UsageError, near_matches
 
@@ -51,6 +53,9 @@ IMPLIED = {
 STUDIES = tuple(key for key in KEYS if key not in ("emulated", "processor"))
 RENAMED = {"setup": "backend"}
 
+AUTOMATIC = ("delegate",), ("file",)
+"""The studies that are tried, in this order, when none is named."""
+
 SLOWER, FASTER, SAME = "slower", "faster", "no difference shown"
 BROKEN, APART = "broken", "not compared"
 
@@ -59,10 +64,14 @@ BROKEN, APART = "broken", "not compared"
 class Comparison:
     """A cell of the old rows against the same cell of the new ones.
 
-    `ratio` is new over old: above 1 is slower. `verdict` says `slower` or `faster` where the
-    interval excludes 1; `broken` is a cell that worked and failed in the new rows. Without a
-    partner, or a trusted one, the verdict is `not compared`, and `reason` says why. `differs_in`
-    lists the keys in which a cell without a partner differs from the row that is most like it.
+    `ratio` is new over old: above 1 is slower; `paired` if it is that of pairs. `min_ratio` is the
+    ratio of the fastest samples, which other processes move least, and has no interval. Accuracies
+    are fractions, on the device where that was measured and else from the conversion.
+
+    `verdict` says `slower` or `faster` where the interval excludes 1; `broken` is a cell that
+    worked and failed in the new rows. Without a partner, or a trusted one, the verdict is `not
+    compared`, and `reason` says why. `differs_in` lists the keys in which a cell without a partner
+    differs from the row that is most like it.
     """
 
     model: str
@@ -79,6 +88,12 @@ class Comparison:
     ratio_high: float | None = None
     same_outputs: bool | None = None
     differs_in: tuple[str, ...] = ()
+    paired: bool = False
+    min_ratio: float | None = None
+    old_size_bytes: int | None = None
+    new_size_bytes: int | None = None
+    old_accuracy: float | None = None
+    new_accuracy: float | None = None
 
 
 def study_names(study: str | Iterable[str]) -> tuple[str, ...]:
@@ -95,27 +110,46 @@ def study_names(study: str | Iterable[str]) -> tuple[str, ...]:
     return names
 
 
+def fitting_study(old: Sequence[Row], new: Sequence[Row]) -> tuple[str, ...]:
+    """The first of `AUTOMATIC` with which a cell has a partner; the first of all if none has."""
+    for study in AUTOMATIC:
+        before, after = (set(_grouped(rows, _keys(study))) for rows in (old, new))
+        if before & after:
+            return study
+    return AUTOMATIC[0]
+
+
 def compare(
-    old: Sequence[Row], new: Sequence[Row], study: str | Iterable[str] = ("delegate",)
+    old: Sequence[Row],
+    new: Sequence[Row],
+    study: str | Iterable[str] | None = None,
+    with_invalid: bool = False,
 ) -> list[Comparison]:
     """Every cell of the two sets, in the order of the new rows, then those of the old ones only.
 
     Args:
         old: Rows; several of one cell count as repeated measurements of it.
         new: The same, later.
-        study: Names from `STUDIES` in which partners may differ.
+        study: Names from `STUDIES` in which partners may differ; `fitting_study` when None.
+        with_invalid: Whether disturbed rows are compared, too.
 
     Raises:
         UsageError: A name of the study is unknown.
     """
-    names = study_names(study)
-    free = set(names).union(*(IMPLIED.get(name, ()) for name in names))
-    keys = [name for name in KEYS if name not in free]
+    keys = _keys(fitting_study(old, new) if study is None else study_names(study))
+    allowed = (OK, INVALID) if with_invalid else (OK,)
     before, after = _grouped(old, keys), _grouped(new, keys)
     return [
-        _compared(before.get(cell, []), after.get(cell, []), old, new, keys)
+        _compared(before.get(cell, []), after.get(cell, []), old, new, keys, allowed)
         for cell in dict.fromkeys([*after, *before])
     ]
+
+
+def _keys(study: Iterable[str]) -> list[str]:
+    """The properties in which partners must agree."""
+    names = set(study)
+    free = names.union(*(IMPLIED.get(name, ()) for name in names))
+    return [name for name in KEYS if name not in free]
 
 
 def regressions(lines: Iterable[Comparison], limit: float) -> list[Comparison]:
@@ -147,7 +181,12 @@ def _grouped(rows: Sequence[Row], keys: Sequence[str]) -> dict[tuple[Any, ...], 
 
 
 def _compared(
-    old: list[Row], new: list[Row], all_old: Sequence[Row], all_new: Sequence[Row], keys: list[str]
+    old: list[Row],
+    new: list[Row],
+    all_old: Sequence[Row],
+    all_new: Sequence[Row],
+    keys: list[str],
+    allowed: Sequence[str],
 ) -> Comparison:
     shown = (new or old)[-1]
     names = (shown.model.name, backend_label(shown), device_label(shown))
@@ -158,22 +197,35 @@ def _compared(
         if differs_in:
             reason += f"; the nearest row differs in {', '.join(differs_in)}"
         return Comparison(*names, APART, reason, differs_in=differs_in)
-    trusted = [[row for row in side if row.status == OK] for side in (old, new)]
+    files: dict[str, Any] = {
+        "old_size_bytes": old[-1].model.size_bytes,
+        "new_size_bytes": new[-1].model.size_bytes,
+        "old_accuracy": _accuracy(old),
+        "new_accuracy": _accuracy(new),
+    }
+    trusted = [
+        [row for row in side if row.status in allowed and not row.host.emulated]
+        for side in (old, new)
+    ]
     if not all(trusted):
         broken = trusted[0] and all(row.status == FAILED for row in new)
         index = 0 if not trusted[0] else 1
         side, row = ("old", "new")[index], (old, new)[index][-1]
         reason = f"the {side} row is {row.status}: {row.reason}"
-        return Comparison(*names, BROKEN if broken else APART, reason)
+        return Comparison(*names, BROKEN if broken else APART, reason, **files)
     if not all(row.samples_ns for side in trusted for row in side):
-        return Comparison(*names, APART, "summary statistics only: there are no samples to compare")
+        reason = "summary statistics only: there are no samples to compare"
+        return Comparison(*names, APART, reason, **files)
     for side, rows in zip(("old", "new"), trusted, strict=True):
         variants = {tuple(key(row) for key in KEYS.values()) for row in rows}
         if len(variants) > 1:
             reason = f"the {side} rows have {len(variants)} different cells that would fit"
-            return Comparison(*names, APART, reason)
+            return Comparison(*names, APART, reason, **files)
     before, after = ([row.samples_ns for row in side] for side in trusted)
-    ratio, low, high = ratio_of_medians(before, after)
+    pairs = _pairs(*trusted)
+    paired = len(pairs) > 1
+    ratio, low, high = paired_ratio_of_medians(pairs) if paired else ratio_of_medians(before, after)
+    fastest = [min(min(samples) for samples in side) for side in (before, after)]
     verdict = SLOWER if low > 1 else FASTER if high < 1 else SAME
     digests = {row.parity.output_sha256 for side in trusted for row in side if row.parity}
     seeds = {(row.setup.seed, row.model.sha256) for side in trusted for row in side}
@@ -188,7 +240,32 @@ def _compared(
         ratio_low=low,
         ratio_high=high,
         same_outputs=len(digests) == 1 if len(seeds) == 1 and digests else None,
+        paired=paired,
+        min_ratio=fastest[1] / fastest[0],
+        **files,
     )
+
+
+def _pairs(old: Sequence[Row], new: Sequence[Row]) -> list[tuple[Any, Any]]:
+    """The samples of rows that were measured in the same repetition of the same call."""
+    sides = []
+    for rows in (old, new):
+        turns: dict[tuple[str, int], list[Row]] = {}
+        for row in rows:
+            turns.setdefault((row.run.id, row.setup.repetition), []).append(row)
+        sides.append({turn: found[0] for turn, found in turns.items() if len(found) == 1})
+    before, after = sides
+    return [
+        (row.samples_ns, after[turn].samples_ns) for turn, row in before.items() if turn in after
+    ]
+
+
+def _accuracy(rows: Sequence[Row]) -> float | None:
+    """The last that was measured on the device, else that of the conversion."""
+    measured = [row.evaluation.accuracy for row in rows if row.evaluation is not None]
+    known = [accuracy for accuracy in measured if accuracy is not None]
+    verification = rows[-1].model.verification
+    return known[-1] if known else verification and verification.accuracy_file
 
 
 def _nearest(row: Row, others: Sequence[Row], keys: Sequence[str]) -> tuple[str, ...]:

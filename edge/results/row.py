@@ -99,7 +99,8 @@ class Setup:
     """The backend that ran the model, and how; `name` is its name in `--runtime`, such as `lce`.
 
     `mode` is how long it was measured (`edge.bench.measurement.MODES`), `affinity` the cores that
-    were asked for, and `cpus` those that it might use.
+    were asked for, and `cpus` those that it might use. Rows of one call with the same `repetition`
+    were measured one after the other.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Setup:
     mode: str | None = None
     affinity: str | None = None
     cpus: tuple[int, ...] = ()
+    repetition: int = 1
 
 
 @dataclass(frozen=True)

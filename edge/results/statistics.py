@@ -101,6 +101,27 @@ def ratio_of_medians(
     return math.exp(difference), math.exp(low), math.exp(high)
 
 
+def paired_ratio_of_medians(
+    pairs: Sequence[tuple[Sequence[int], Sequence[int]]],
+) -> tuple[float, float, float]:
+    """The ratio of medians, new over old, and its 95% interval, of measurements made in pairs.
+
+    What disturbs both of a pair drops out of its ratio. The logarithms of the ratios have Student's
+    interval.
+
+    Args:
+        pairs: The samples of the old and of the new measurement; two pairs or more.
+    """
+    logs = np.log([np.median(new) / np.median(old) for old, new in pairs])
+    with importing():
+        from scipy import stats
+
+    error = logs.std(ddof=1) / math.sqrt(len(logs))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(logs) - 1) * error)
+    middle = float(logs.mean())
+    return math.exp(middle), math.exp(middle - half), math.exp(middle + half)
+
+
 def welch_half_width(old: NDArray[np.float64], new: NDArray[np.float64]) -> float:
     """Half of the 95% interval of the difference of two means of unequal variance.
 

@@ -114,6 +114,23 @@ def _known(text: str) -> str | None:
     return None if text == units.NONE else text
 
 
+def typical(rows: Iterable[Row]) -> list[tuple[Row, str]]:
+    """One row for each cell, and how many of its rows are trusted: `4 of 5`.
+
+    It is the trusted row with the middle p50, the lower one of two; without one, the last row.
+    """
+    cells: dict[Any, list[Row]] = {}
+    for row in rows:
+        cells.setdefault((CellKey.of(row), row.model.file, row.model.name), []).append(row)
+    found = []
+    for members in cells.values():
+        trusted = [row for row in members if row.status == OK]
+        ordered = sorted(trusted, key=lambda row: row.summary.p50_ns if row.summary else 0.0)
+        middle = ordered[(len(ordered) - 1) // 2] if ordered else members[-1]
+        found.append((middle, f"{len(trusted)} of {len(members)}"))
+    return found
+
+
 def profile_lines(profile: Profile) -> list[dict[str, Any]]:
     """A profile's cells for `PROFILE_COLUMNS`, in the order of the file.
 

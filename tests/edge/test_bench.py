@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 import edge
-from edge.bench.cells import plan_cells, run_cells
+from edge.bench import cells as cells_module
+from edge.bench.cells import plan_cells, repeated, run_cells
+from edge.bench.fleet_run import done_cells
 from edge.bench.reference import compare_outputs
 from edge.devices import Offer, RunnerError
 from edge.devices.local import LocalDevice
@@ -247,3 +249,46 @@ def test_comparison_knows_when_there_is_nothing_to_compare():
     # Unsigned bytes must not wrap around.
     bytes_ = [np.array([[[3]]], np.uint8)], [np.array([[[250]]], np.uint8)]
     assert compare_outputs(*bytes_)[0] == 247.0
+
+
+def test_repetitions_take_turns(float_file):
+    cells = repeated(plan_cells([float_file.path], ["lce", "litert"]), 2)
+    assert [(cell.backend.name, cell.repetition) for cell in cells] == [
+        ("lce", 1), ("litert", 1), ("lce", 2), ("litert", 2)
+    ]  # fmt: skip
+
+
+def test_done_cells_are_counted(make_row, failed):
+    counts = done_cells([make_row(), make_row(), failed(), make_row(threads=2)])
+    assert sorted(counts.values()) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("retries", "emulated", "measured", "status"),
+    [
+        (0, False, 1, "invalid"),
+        (1, False, 2, "invalid"),
+        (5, False, 3, "ok"),
+        (5, True, 1, "invalid"),
+    ],
+)
+def test_invalid_rows_are_measured_again(
+    monkeypatch, make_row, float_file, quick_plan, retries, emulated, measured, status
+):
+    disturbed = dataclasses.replace(make_row(), status="invalid", reason="loud")
+    host = dataclasses.replace(disturbed.host, emulated=emulated)
+    answers = iter([disturbed, disturbed, make_row()])
+    asked = []
+
+    def run_cell(cell, *_):
+        asked.append(cell)
+        return next(answers), None
+
+    class Device:
+        def probe(self):
+            return host
+
+    monkeypatch.setattr(cells_module, "_run_cell", run_cell)
+    cells = plan_cells([float_file.path], ["lce"])
+    (row,) = run_cells(cells, Device(), quick_plan, retries=retries)
+    assert (len(asked), row.status) == (measured, status)

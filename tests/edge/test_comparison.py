@@ -20,8 +20,9 @@ from edge.results.comparison import (
     compare,
     regressions,
 )
+from edge.results.row import Evaluation
 from edge.results.row_json import to_json
-from edge.results.statistics import ratio_of_medians
+from edge.results.statistics import paired_ratio_of_medians, ratio_of_medians
 from onebit.errors import UsageError
 
 QUIET_SPREAD = 0.02
@@ -296,9 +297,138 @@ def test_study_may_be_a_text_and_have_its_old_name(change, study):
     assert found.verdict == SAME
 
 
-def test_rows_of_another_file_are_compared_by_the_study_that_the_message_names(invoke, change):
-    rows = [change()], [change(model__sha256="other")]
+def test_rows_of_another_file_are_compared_and_that_is_said(invoke, change):
+    result = invoke([change()], [change(model__sha256="other")], "--fail-if-slower", "5%")
+    assert result.exit_code == 0
+    assert "note: these rows differ in file, so that is under study" in result.stderr
+    assert "differ in file" not in invoke([change()], [change()]).stderr
+
+
+def test_study_that_would_pair_is_named(invoke, change):
+    rows = [change()], [change(setup__runtime_version="9.9")]
     result = invoke(*rows, "--fail-if-slower", "5%")
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1].endswith("; use --study file")
-    assert invoke(*rows, "--study", "file", "--fail-if-slower", "5%").exit_code == 0
+    assert result.stderr.splitlines()[-1].endswith("; use --study runtime")
+    assert invoke(*rows, "--study", "runtime", "--fail-if-slower", "5%").exit_code == 0
+
+
+NOISE = (1.0, 1.4, 0.8, 1.2, 1.6)
+
+
+def in_turn(change, factor, status="ok"):
+    """Rows of `old` and `new`, measured in turn on a machine whose speed changes."""
+    reason = None if status == "ok" else "loud"
+    rows = []
+    for repetition, noise in enumerate(NOISE, start=1):
+        for name, median in (("old", 500_000), ("new", 500_000 * factor)):
+            rows.append(
+                change(
+                    median * noise, seed=len(rows), setup__repetition=repetition, model__name=name,
+                    model__file=f"runs/{name}.tflite", model__sha256=name, status=status,
+                    reason=reason,
+                )
+            )  # fmt: skip
+    return rows
+
+
+@pytest.fixture
+def in_one_file(tmp_path):
+    """Returns a function that compares `old` and `new` of one file on the command line."""
+
+    def run(rows, *options, models=("old", "new")):
+        path = tmp_path / "rows.jsonl"
+        path.write_text("".join(to_json(row) + "\n" for row in rows))
+        return CliRunner().invoke(cli, ["compare", str(path), "--models", *models, *options])
+
+    return run
+
+
+def test_pairs_show_what_noise_hides(change):
+    rows = in_turn(change, 1.05)
+    (found,) = compare(rows[::2], rows[1::2], "model")
+    assert (found.verdict, found.paired, found.old_rows) == (SLOWER, True, 5)
+    # Medians of 200 samples that scatter by 2%: 0.18% each, so 0.25% a ratio and 0.11% for five.
+    assert found.ratio == pytest.approx(1.05, rel=0.005)
+    assert found.ratio_low > 1.04
+    apart = [dataclasses.replace(r, run=dataclasses.replace(r.run, id="x")) for r in rows[1::2]]
+    (unpaired,) = compare(rows[::2], apart, "model")
+    assert (unpaired.verdict, unpaired.paired) == (SAME, False)
+
+
+def test_paired_interval_agrees_with_scipy():
+    from scipy import stats
+
+    pairs = [([100], [110]), ([120], [126]), ([90], [101])]
+    logs = np.log([new[0] / old[0] for old, new in pairs])
+    expected = stats.ttest_1samp(logs, 0).confidence_interval(0.95)
+    found = np.log(paired_ratio_of_medians(pairs))
+    assert found == pytest.approx([logs.mean(), expected.low, expected.high])
+
+
+def test_fastest_samples_are_compared_too(change):
+    (found,) = compare([change(seed=1)], [change(600_000, seed=1)])
+    assert found.min_ratio == pytest.approx(1.2, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "models", "code", "words"),
+    [
+        ([], ("old", "new"), 0, "5 pairs"),
+        (["--fail-if-slower", "5%"], ("old", "new"), 1, "slower, at least 7."),
+        (["--fail-if-slower", "10%"], ("old", "new"), 0, "slower"),
+        ([], ("runs/old.tflite", "runs/new.tflite"), 0, "5 pairs"),
+        ([], ("odl", "new"), 2, "no rows of 'odl'; did you mean old?"),
+    ],
+)
+def test_two_models_in_one_file_are_compared(change, in_one_file, options, models, code, words):
+    result = in_one_file(in_turn(change, 1.08), *options, models=models)
+    assert result.exit_code == code
+    assert words in result.output
+
+
+def test_disturbed_pairs_are_compared_where_asked(change, in_one_file):
+    rows = in_turn(change, 1.08, status="invalid")
+    assert in_one_file(rows, "--fail-if-slower", "5%").stderr.endswith("as before\n")
+    result = in_one_file(rows, "--fail-if-slower", "5%", "--with-invalid")
+    assert "regression: new on lce, local is 7.9% slower" in result.stderr
+
+
+def test_name_of_several_files_is_refused(change, in_one_file):
+    rows = in_turn(change, 1.0)
+    rows.append(change(model__name="new", model__sha256="third"))
+    result = in_one_file(rows)
+    assert result.exit_code == 2
+    assert "the rows of 'new' are of several files" in result.stderr
+
+
+def test_one_file_without_models_is_refused(tmp_path, change):
+    (tmp_path / "rows").write_text(to_json(change()) + "\n")
+    result = CliRunner().invoke(cli, ["compare", str(tmp_path / "rows")])
+    assert result.exit_code == 2
+    assert "name NEW, or --models" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("size", "accuracy", "options", "words"),
+    [
+        (408_000, 0.945, ["--fail-if-larger", "1%"], "2.0% larger: 400,000 → 408,000 bytes"),
+        (403_000, 0.945, ["--fail-if-larger", "1%"], None),
+        (400_000, 0.939, ["--fail-if-less-accurate", "0.5pp"], "0.60 points less accurate"),
+        (400_000, 0.940, ["--fail-if-less-accurate", "0.5pp"], None),
+        (400_000, None, ["--fail-if-less-accurate", "0.5pp"], "is unknown in the new rows"),
+        (400_000, 0.945, ["--fail-if-less-accurate", "0.5"], "not a number of percentage points"),
+    ],
+)
+def test_sizes_and_accuracies_have_limits(make_row, invoke, size, accuracy, options, words):
+    old = make_row()
+    new = make_row(size_bytes=size, accuracy=accuracy)
+    new = dataclasses.replace(new, model=dataclasses.replace(new.model, sha256="other"))
+    result = invoke([old], [new], *options)
+    assert (result.exit_code != 0) == (words is not None)
+    assert (words or "") in " ".join(result.output.split())
+
+
+def test_accuracy_on_the_device_goes_before_that_of_the_conversion(change):
+    evaluated = Evaluation("digits", "sha", 1000, accuracy=0.91)
+    (found,) = compare([change()], [change(evaluation=evaluated)])
+    assert (found.old_accuracy, found.new_accuracy) == (0.945, 0.91)

@@ -4,7 +4,7 @@ import pytest
 
 from edge.report.headline import float_baseline, headline
 from edge.results import units
-from edge.results.tables import bench_line, distinctly_named, flat, latest
+from edge.results.tables import bench_line, distinctly_named, flat, latest, typical
 
 
 def model(make_row, name, **changes):
@@ -88,6 +88,13 @@ def test_models_of_one_name_are_distinguished_by_their_files(make_row):
     assert distinctly_named(rows[2:]) == rows[2:]
     baseline = model(make_row, "float_mlp", binary_macs=0, float_macs=2_800_000)
     assert float_baseline(distinctly_named(rows)[0].model, [baseline]) is baseline
+
+
+def test_repeated_cell_is_one_line_with_the_middle_of_its_trusted_rows(make_row):
+    rows = [make_row(median_ns=median) for median in (500, 300, 400, 200)]
+    rows.append(dataclasses.replace(make_row(median_ns=100), status="invalid", reason="loud"))
+    lost = dataclasses.replace(make_row(threads=2), status="invalid", reason="loud")
+    assert typical([*rows, lost]) == [(rows[1], "4 of 5"), (lost, "0 of 1")]
 
 
 def test_flat_row_has_every_field_but_samples_at_one_level(make_row, failed):

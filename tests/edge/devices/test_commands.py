@@ -66,6 +66,24 @@ def test_resume_measures_what_is_missing_or_failed(invoke, float_file, tmp_path)
     assert found == [("board", 2), ("local", 2), ("off", 1), ("off", 2)]
 
 
+def test_resume_adds_the_repetitions_that_are_missing(invoke, float_file, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    options = ["--runtime", "litert", *QUICK, "-o", path]
+    for repeat in ("1", "3"):
+        result = invoke("bench", float_file.path, *options, "-r", repeat, "--resume")
+        assert result.exit_code == 0, result.stderr
+    assert [row.setup.repetition for row in read_rows([path])] == [1, 2, 3]
+
+
+def test_rows_have_the_names_that_are_given(invoke, float_file, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    options = ["--runtime", "litert", *QUICK, "-o", path]
+    assert invoke("bench", float_file.path, *options, "--as", "release").exit_code == 0
+    assert [row.model.name for row in read_rows([path])] == ["release"]
+    result = invoke("bench", float_file.path, *options, "--as", "a", "--as", "b")
+    assert (result.exit_code, "--as is given 2 times for 1 files" in result.stderr) == (2, True)
+
+
 def test_resume_never_cuts_a_file_of_something_else(invoke, float_file, tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("my notes\nwithout an end")
