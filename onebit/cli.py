@@ -159,7 +159,12 @@ def emit(
         if format_ == "md":
             click.echo(markdown_table(rows, list(headings.values())), nl=False)
         else:
-            print_table(rows, headings.values(), title, [headings[key] for key in optional])
+            print_table(
+                rows,
+                headings.values(),
+                title,
+                [headings[key] for key in optional if key in headings],
+            )
 
 
 def emit_document(document: Any) -> None:

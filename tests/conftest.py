@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 
 import hypothesis
 import pytest
@@ -28,13 +27,6 @@ def pytest_addoption(parser):
         action="store_true",
         help="write the golden files again from the code's output; look at the difference in git",
     )
-
-
-@pytest.fixture(autouse=True)
-def keras_names_start_anew():
-    """Keras numbers the models and layers without a name through the whole process."""
-    if keras := sys.modules.get("tf_keras"):
-        keras.backend.reset_uids()
 
 
 @pytest.fixture

@@ -65,8 +65,8 @@ def take_samples(run, inputs, buffer, min_runs, min_seconds, patience=None):
     tenth of a second or for ten, and neither the load nor the stolen time shows it. A spell is at
     least 5 samples and 20 ms; it is disturbed if its slowest quarter begins more than a tenth above
     where the best spell's does. Sampling goes on until the others make an eighth of `min_seconds`
-    and half of `min_runs`, for `patience` times `min_seconds` at most. If these runs were not
-    reached by then, all samples stay.
+    and have `min_runs`, for `patience` times `min_seconds` at most. If these runs were not reached
+    by then, all samples stay.
 
     Args:
         run: Runs the model.
@@ -140,7 +140,7 @@ def _undisturbed(spells):
 def _suffice(quiet, min_runs, seconds=0.0):
     inferences = sum(count for count, _ in quiet.values())
     elapsed_ns = sum(elapsed for _, elapsed in quiet.values())
-    return inferences >= min_runs / 2 and elapsed_ns >= seconds * 1e9
+    return inferences >= min_runs and elapsed_ns >= seconds * 1e9
 
 
 def cool_down(limit_seconds):

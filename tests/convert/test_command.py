@@ -45,7 +45,7 @@ def test_model_writes_the_file_and_its_report(saved, tmp_path):
 def test_saved_subclassed_model_is_converted_as_it_is(tmp_path):
     class Subclassed(keras.Model):
         def __init__(self):
-            super().__init__()
+            super().__init__(name="subclassed")  # Keras would number it through the process
             self.dense = lq.layers.QuantDense(4, input_quantizer="ste_sign", **BINARY)
 
         def call(self, inputs):
