@@ -1,6 +1,6 @@
 """`edge bench --device mcu:BOARD`: exported networks on microcontrollers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 from edge.bench.cells import describe_run
@@ -39,7 +39,7 @@ def board_rows(
     addresses: Sequence[str],
     command: str,
     timeout: float | None,
-    done: frozenset[CellKey] = frozenset(),
+    done: Container[CellKey] = (),
 ) -> Iterator[Row]:
     """The row of every network on every board, but of those that are done.
 

@@ -34,6 +34,9 @@ COLUMNS = {
     "reason": "reason",
 }
 
+ROUNDING = 1e-7
+"""Of accuracies; less than one sample in a million."""
+
 OPTIONAL = ("old", "new", "fastest", "rows")
 """Columns that a narrow table leaves out, the last ones first."""
 
@@ -82,7 +85,7 @@ def _study(
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What makes the command fail; fractions, None where nothing is asked for."""
+    """Limits beyond which the command fails: fractions, None where nothing is asked for."""
 
     slower: float | None
     larger: float | None
@@ -99,30 +102,42 @@ class Limits:
         Raises:
             OnebitError: A limit cannot be checked, since a figure is unknown.
         """
-        found = []
+        found: list[str] = []
         if self.slower is not None:
             found += [_sentence(line) for line in regressions(lines, self.slower)]
-        pairs = {(line.model, line.old_size_bytes, line.new_size_bytes): line for line in lines}
-        for line in pairs.values() if self.larger is not None else ():
-            old, new = line.old_size_bytes, line.new_size_bytes
-            if old is not None and new is not None and new > old * (1 + self.larger):
-                found.append(f"{line.model} is {new / old - 1:.1%} larger: {old:,} → {new:,} bytes")
-        for line in lines if self.less_accurate is not None else ():
-            if line.old_size_bytes is None:
-                continue  # without a partner
-            if line.old_accuracy is None or line.new_accuracy is None:
-                side = "new" if line.old_accuracy is not None else "old"
-                raise OnebitError(
-                    f"the accuracy of {_where(line)} is unknown in the {side} rows",
-                    hint="measure with --data, or convert with labelled samples",
-                )
-            # A tenth of a sample in a million, so that rounding does not decide.
-            if line.old_accuracy - line.new_accuracy > self.less_accurate + 1e-7:
-                found.append(
-                    f"{_where(line)} is {100 * (line.old_accuracy - line.new_accuracy):.2f} points "
-                    f"less accurate: {line.old_accuracy:.2%} → {line.new_accuracy:.2%}"
-                )
+        if self.larger is not None:
+            found += _larger(lines, self.larger)
+        if self.less_accurate is not None:
+            found += _less_accurate(lines, self.less_accurate)
         return list(dict.fromkeys(found))
+
+
+def _larger(lines: list[Comparison], limit: float) -> list[str]:
+    return [
+        f"{line.model} is {new / old - 1:.1%} larger: {old:,} → {new:,} bytes"
+        for line in lines
+        if (old := line.old_size_bytes) is not None
+        and (new := line.new_size_bytes) is not None
+        and new > old * (1 + limit)
+    ]
+
+
+def _less_accurate(lines: list[Comparison], limit: float) -> list[str]:
+    found = []
+    for line in lines:
+        old, new = line.old_accuracy, line.new_accuracy
+        if line.old_size_bytes is None:
+            continue  # without a partner
+        if old is None or new is None:
+            side = "old" if old is None else "new"
+            raise OnebitError(
+                f"the accuracy of {_where(line)} is unknown in the {side} rows",
+                hint="measure with --data, or convert with labelled samples",
+            )
+        if old - new > limit + ROUNDING:
+            points = f"{100 * (old - new):.2f} points"
+            found.append(f"{_where(line)} is {points} less accurate: {old:.2%} → {new:.2%}")
+    return found
 
 
 @click.command("compare")

@@ -265,7 +265,9 @@ def _accuracy(rows: Sequence[Row]) -> float | None:
     measured = [row.evaluation.accuracy for row in rows if row.evaluation is not None]
     known = [accuracy for accuracy in measured if accuracy is not None]
     verification = rows[-1].model.verification
-    return known[-1] if known else verification and verification.accuracy_file
+    if known:
+        return known[-1]
+    return None if verification is None else verification.accuracy_file
 
 
 def _nearest(row: Row, others: Sequence[Row], keys: Sequence[str]) -> tuple[str, ...]:
