@@ -167,5 +167,11 @@ export_options = options(
         type=click.FloatRange(min=0, min_open=True),
         help="What one step of these integers stands for in the model's input.  [default: 1/128]",
     ),
+    click.option(
+        "--input-type",
+        type=click.Choice(["float", "integer"]),
+        help="Whether FINN reads floats, which hardware rounds, or the integers themselves "
+        "(qonnx for finn).  [default: float]",
+    ),
     grouped("export_options", ExportOptions),
 )

@@ -17,12 +17,14 @@ class ExportOptions:
         for_: The tool that reads a QONNX file.
         input_bits: Of the integers that stand for the input of hardware.
         input_scale: The step between two inputs of hardware.
+        input_type: Whether FINN's input is floats or the integers themselves.
     """
 
     name: str | None = None
     for_: str | None = None
     input_bits: int | None = None
     input_scale: float | None = None
+    input_type: str | None = None
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ _HLS4ML = {
     "threshold": ", Activation (binary)",
     "dense": "Dense",
     "conv": "Conv2D",
-    "padding": "",
+    "padding": "ZeroPadding2D, ",
     "pool": "Pooling2D",
     "affine": "ApplyAlpha",
 }
@@ -54,7 +54,10 @@ NODES: Mapping[str, Mapping[str, str]] = {"finn": _FINN, "hls4ml": _HLS4ML}
 
 
 def audit_rows(
-    network: ThresholdNetwork, tool: str, refused: Mapping[str, ConversionError]
+    network: ThresholdNetwork,
+    tool: str,
+    refused: Mapping[str, ConversionError],
+    integer_input: bool = False,
 ) -> list[Row]:
     """The rows of a network.
 
@@ -62,10 +65,12 @@ def audit_rows(
         network: The network.
         tool: "finn" or "hls4ml".
         refused: Stages that the tool does not take, by their names.
+        integer_input: Whether the input is integers, which nothing rounds.
     """
     nodes, grid = NODES[tool], network.grid
     note = f"{grid.bits} bits, steps of {grid.scale:g}"
-    rows = [Row(network.input_name, "", nodes["input"], note)]
+    hardware = "the stream itself" if integer_input else nodes["input"]
+    rows = [Row(network.input_name, "", hardware, note)]
     for stage in network.stages:
         row = _row(stage, nodes)
         if stage.name in refused:

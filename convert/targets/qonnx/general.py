@@ -183,15 +183,18 @@ class _Writing:
     def _sign_above(self, operator: Operator, tensor: str, limits: NDArray[np.float32]) -> str:
         """+1 where a sum is above its limit, which lies between two sums."""
         name, channels, shape = operator.name, len(limits), self._shape(operator)
-        constants = {"ones": np.ones, "zeros": np.zeros, "variance": np.ones}
-        ones, zeros, variance = (
-            self.writer.constant(f"{word}_{channels}", make(channels))
-            for word, make in constants.items()
-        )
-        offset = self.writer.constant(f"{name}_offset", -limits)
+        numbers = {
+            "scale": np.ones(channels),
+            "offset": -limits,
+            "mean": np.zeros(channels),
+            "variance": np.ones(channels),
+        }
+        constants = [
+            self.writer.constant(f"{name}_threshold_{key}", v) for key, v in numbers.items()
+        ]
         tensor = self.writer.node(
             "BatchNormalization",
-            [tensor, ones, offset, zeros, variance],
+            [tensor, *constants],
             f"{name}_threshold",
             shape,
             epsilon=0.0,

@@ -51,18 +51,27 @@ FINN = Dialect("finn", Bipolar(), channels_last=False)
 HLS4ML = Dialect("hls4ml", NarrowWeights(), channels_last=True)
 
 
-def write_chain(network: ThresholdNetwork, dialect: Dialect, writer: OnnxWriter) -> tuple[str, str]:
+def write_chain(
+    network: ThresholdNetwork, dialect: Dialect, writer: OnnxWriter, *, integer_input: bool = False
+) -> tuple[str, str]:
     """Writes the chain and returns the names of its input and its output.
 
     A network that begins with a dense layer reads vectors `[1, D]`: the numbers of its image in the
     file's order.
+
+    Args:
+        network: The chain.
+        dialect: The tool's.
+        writer: Where it is written.
+        integer_input: Whether the input holds the integers themselves (annotated as `INT8` and so
+            on) instead of floats that a Quant rounds to them.
 
     Raises:
         ConversionError: The tool would compute something else.
     """
     for error in refused_stages(network).values():
         raise error
-    return _Chain(with_negative_padding(network), dialect, writer).write()
+    return _Chain(with_negative_padding(network), dialect, writer, integer_input).write()
 
 
 def refused_stages(network: ThresholdNetwork) -> dict[str, ConversionError]:
@@ -119,29 +128,42 @@ def _pads_with_one(stage: Stage) -> bool:
 class _Chain:
     """Writes stage by stage."""
 
-    def __init__(self, network: ThresholdNetwork, dialect: Dialect, writer: OnnxWriter) -> None:
+    def __init__(
+        self,
+        network: ThresholdNetwork,
+        dialect: Dialect,
+        writer: OnnxWriter,
+        integer_input: bool,
+    ) -> None:
         self.network, self.dialect, self.writer = network, dialect, writer
+        self.integer_input = integer_input
         self.last: Shape = network.stages[0].input_shape
         self.is_flat = self.last[:2] == (1, 1)
         self.tensor = ""
 
     def write(self) -> tuple[str, str]:
-        writer, network = self.writer, self.network
-        source = self.tensor = writer.input(network.input_name, self._shape(self.last))
-        grid = network.grid
-        self.tensor = quant(
-            writer,
-            source,
-            f"{network.input_name}_quant",
-            self._shape(self.last),
-            scale=grid.scale,
-            bits=grid.bits,
-        )
+        network = self.network
+        source = self._input()
         for stage in network.stages:
             self._write(stage)
-        for step in network.float_steps:
+        steps = network.float_steps
+        if network.layers[-1].reads == "integers" and not self.integer_input:
+            steps = steps[1:]  # the sums are of floats already
+        for step in steps:
             self._float_step(step.op, step.operand)
         return source, self.tensor
+
+    def _input(self) -> str:
+        name, grid = self.network.input_name, self.network.grid
+        shape = self._shape(self.last)
+        if self.integer_input:
+            self.tensor = self.writer.input(name, shape, f"INT{grid.bits}")
+            return self.tensor
+        source = self.writer.input(name, shape)
+        self.tensor = quant(
+            self.writer, source, f"{name}_quant", shape, scale=grid.scale, bits=grid.bits
+        )
+        return source
 
     def _write(self, stage: Stage) -> None:
         if stage.input_shape != self.last and not (isinstance(stage, Layer) and stage.is_dense):
@@ -189,20 +211,23 @@ class _Chain:
                 **_window(layer),
             )
         if layer.thresholds is not None:
-            unit = self.network.grid.scale if layer.reads == "integers" else 1.0
+            is_float = layer.reads == "integers" and not self.integer_input
+            unit = self.network.grid.scale if is_float else 1.0
             self._subtract(f"{name}_threshold", (layer.thresholds - 0.5) * unit, layer)
             self.tensor = self._bits(layer)
 
     def _subtract(self, name: str, limits: NDArray[np.float64], layer: Layer) -> None:
         channels = len(limits)
-        ones = self.writer.constant(f"ones_{channels}", np.ones(channels))
-        zeros = self.writer.constant(f"zeros_{channels}", np.zeros(channels))
-        # QONNX's executor refuses a tensor that is two inputs.
-        variance = self.writer.constant(f"variance_{channels}", np.ones(channels))
-        offset = self.writer.constant(f"{name}_offset", -limits)
+        numbers = {
+            "scale": np.ones(channels),
+            "offset": -limits,
+            "mean": np.zeros(channels),
+            "variance": np.ones(channels),
+        }
+        constants = [self.writer.constant(f"{name}_{key}", v) for key, v in numbers.items()]
         self.tensor = self._node(
             "BatchNormalization",
-            [self.tensor, ones, offset, zeros, variance],
+            [self.tensor, *constants],
             name,
             layer.output_shape,
             epsilon=0.0,
@@ -214,6 +239,9 @@ class _Chain:
 
     def _float_step(self, op: str, operand: NDArray[np.float32]) -> None:
         shape, output = self.writer.shapes[self.tensor], self.network.output_name
+        if op == "clamp" and operand[0] == 0 and np.isinf(operand[1]):
+            self.tensor = self.writer.node("Relu", [self.tensor], f"{output}_relu", shape)
+            return
         if op == "clamp":
             limits = [self.writer.constant(f"{output}_limit_{v:g}", v) for v in operand]
             self.tensor = self.writer.node("Clip", [self.tensor, *limits], f"{output}_clip", shape)

@@ -41,21 +41,26 @@ class OnnxWriter:
         self._constants: dict[str, NDArray[Any]] = {}
         self._names: set[str] = set()
         self._dtypes: dict[str, type] = {}
+        self._datatypes: dict[str, str] = {}
 
-    def input(self, name: str, shape: Sequence[int]) -> str:
-        """Declares the graph's input and returns its name."""
+    def input(self, name: str, shape: Sequence[int], datatype: str | None = None) -> str:
+        """Declares the graph's input and returns its name.
+
+        Args:
+            name: Its name, if nothing else has it.
+            shape: Its shape.
+            datatype: QONNX's name of the numbers that it holds, such as `INT8`.
+        """
         label = self._unused(name)
         self.shapes[label] = tuple(shape)
+        if datatype is not None:
+            self._datatypes[label] = datatype
         return label
 
     def constant(self, name: str, value: Any, dtype: type = np.float32) -> str:
-        """Stores a constant; equal ones of the same name are stored once."""
-        array: NDArray[Any] = np.asarray(value, dtype)
-        label = identifier(name)
-        known = self._constants.get(label)
-        if known is not None and known.dtype == array.dtype and np.array_equal(known, array):
-            return label
+        """Stores a constant for one node: hls4ml loses those that several nodes share."""
         label = self._unused(name)
+        array: NDArray[Any] = np.asarray(value, dtype)
         self._constants[label] = array
         return label
 
@@ -119,6 +124,10 @@ class OnnxWriter:
                 self._described(name) for name in self.shapes if name not in (*inputs, *outputs)
             ],
         )
+        for name, datatype in self._datatypes.items():
+            note = onnx.TensorAnnotation(tensor_name=name)
+            note.quant_parameter_tensor_names.add(key="finn_datatype", value=datatype)
+            graph.quantization_annotation.append(note)
         domains = dict.fromkeys(node.domain for node in self._nodes if node.domain)
         model = helper.make_model(
             graph,

@@ -22,8 +22,8 @@ class Quantizers(Protocol):
 
 def bipolar_quant(writer: OnnxWriter, tensor: str, name: str, shape: Shape) -> str:
     """+1 where the tensor is at least 0, else −1, as one QONNX operator."""
-    one = writer.constant("one", 1.0)
-    return writer.node("BipolarQuant", [tensor, one], name, shape, QONNX)
+    scale = writer.constant(f"{name}_scale", 1.0)
+    return writer.node("BipolarQuant", [tensor, scale], name, shape, QONNX)
 
 
 def quant(
@@ -51,9 +51,9 @@ def quant(
         "Quant",
         [
             tensor,
-            writer.constant("one" if scale == 1 else f"{name}_scale", scale),
-            writer.constant("zero", 0.0),
-            writer.constant(f"bits_{bits}", float(bits)),
+            writer.constant(f"{name}_scale", scale),
+            writer.constant(f"{name}_zero_point", 0.0),
+            writer.constant(f"{name}_bits", float(bits)),
         ],
         name,
         shape,
@@ -101,27 +101,32 @@ class Qcdq:
 
     def sign(self, writer: OnnxWriter, tensor: str, name: str, shape: Shape) -> str:
         """GreaterOrEqual, Where, QuantizeLinear, Clip, DequantizeLinear."""
-        zero = writer.constant("zero", 0.0)
+        zero = writer.constant(f"{name}_zero", 0.0)
         above = writer.node(
             "GreaterOrEqual", [tensor, zero], f"{name}_above", shape, dtype=np.bool_
         )
-        ones = [writer.constant("one", 1.0), writer.constant("minus_one", -1.0)]
-        values = writer.node("Where", [above, *ones], f"{name}_values", shape)
-        step = [writer.constant("one", 1.0), writer.constant("zero_point", 0, np.int8)]
-        stored = writer.node(
-            "QuantizeLinear", [values, *step], f"{name}_quantize", shape, dtype=np.int8
-        )
-        limits = [writer.constant(f"{word}_int8", v, np.int8) for word, v in _LIMITS.items()]
-        clipped = writer.node("Clip", [stored, *limits], f"{name}_clip", shape, dtype=np.int8)
-        return writer.node("DequantizeLinear", [clipped, *step], name, shape)
+        signs = [writer.constant(f"{name}_{word}", value) for word, value in _LEVELS.items()]
+        values = writer.node("Where", [above, *signs], f"{name}_values", shape)
+        quantize, clip = f"{name}_quantize", f"{name}_clip"
+        step = _step(writer, quantize)
+        stored = writer.node("QuantizeLinear", [values, *step], quantize, shape, dtype=np.int8)
+        limits = [writer.constant(f"{clip}_{v}", v, np.int8) for v in (-1, 1)]
+        clipped = writer.node("Clip", [stored, *limits], clip, shape, dtype=np.int8)
+        return writer.node("DequantizeLinear", [clipped, *_step(writer, name)], name, shape)
 
     def weights(self, writer: OnnxWriter, name: str, weights: NDArray[np.float32]) -> str:
         """An int8 constant behind DequantizeLinear."""
         stored = writer.constant(f"{name}_weights", weights, np.int8)
-        step = [writer.constant("one", 1.0), writer.constant("zero_point", 0, np.int8)]
+        result = f"{name}_weights_dequantize"
         return writer.node(
-            "DequantizeLinear", [stored, *step], f"{name}_weights_dequantize", weights.shape
+            "DequantizeLinear", [stored, *_step(writer, result)], result, weights.shape
         )
 
 
-_LIMITS = {"least": -1, "most": 1}
+_LEVELS = {"plus": 1.0, "minus": -1.0}
+
+
+def _step(writer: OnnxWriter, name: str) -> list[str]:
+    """The scale 1 and the zero point 0 of int8."""
+    scale = writer.constant(f"{name}_scale", 1.0)
+    return [scale, writer.constant(f"{name}_zero_point", 0, np.int8)]

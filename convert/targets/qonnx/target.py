@@ -17,7 +17,14 @@ from onebit.errors import UsageError
 DIALECTS = {"finn": FINN, "hls4ml": HLS4ML}
 
 
-def qonnx(content: bytes, tool: str, name: str, grid: InputGrid | None = None) -> bytes:
+def qonnx(
+    content: bytes,
+    tool: str,
+    name: str,
+    grid: InputGrid | None = None,
+    *,
+    integer_input: bool = False,
+) -> bytes:
     """The QONNX file of a converted file.
 
     Args:
@@ -25,6 +32,7 @@ def qonnx(content: bytes, tool: str, name: str, grid: InputGrid | None = None) -
         tool: "generic", "finn" or "hls4ml".
         name: Of the graph, and of the file in messages.
         grid: The integers that hardware reads; 8 bits in steps of 1/128 when absent.
+        integer_input: Whether FINN's input is these integers instead of floats.
 
     Raises:
         ConversionError: The tool cannot express a layer, or would compute something else.
@@ -34,7 +42,7 @@ def qonnx(content: bytes, tool: str, name: str, grid: InputGrid | None = None) -
     network = read_network(content, name)
     chain = threshold_network(network, grid)
     writer = OnnxWriter(name)
-    source, output = write_chain(chain, DIALECTS[tool], writer)
+    source, output = write_chain(chain, DIALECTS[tool], writer, integer_input=integer_input)
     return writer.finish([source], [output], content, {"dialect": f"qonnx for {tool}"})
 
 
@@ -77,11 +85,19 @@ def grid_of(export: Export) -> InputGrid:
 
 
 def _write(export: Export) -> str:
-    tool, name = export.options.for_ or "generic", export.path.stem
-    given = (export.options.input_bits, export.options.input_scale)
+    options, name = export.options, export.path.stem
+    tool = options.for_ or "generic"
+    given = {
+        "--input-bits": options.input_bits,
+        "--input-scale": options.input_scale,
+        "--input-type": options.input_type,
+    }
+    for option, value in given.items():
+        if value is not None and (
+            tool == "generic" or (tool == "hls4ml" and option == "--input-type")
+        ):
+            raise UsageError(f"{option} has no effect with --for {tool}")
     if tool == "generic":
-        if given != (None, None):
-            raise UsageError("--input-bits and --input-scale have no effect with --for generic")
         content = qonnx(export.content, tool, name)
         export.path.write_bytes(content)
         return f"{len(content):,} bytes of QONNX"
@@ -91,10 +107,13 @@ def _write(export: Export) -> str:
     if refused:
         print_rows(refused_rows(network, refused), title)
     chain = threshold_network(network, grid)
-    print_rows(audit_rows(chain, tool, refused_stages(chain)), title)
-    content = qonnx(export.content, tool, name, grid)
+    is_integer = options.input_type == "integer"
+    print_rows(audit_rows(chain, tool, refused_stages(chain), is_integer), title)
+    content = qonnx(export.content, tool, name, grid, integer_input=is_integer)
     export.path.write_bytes(content)
     return f"{len(content):,} bytes of QONNX for {tool}"
 
 
-TARGET = Target(_write, require_own_onnx, ".onnx", ("for_", "input_bits", "input_scale"))
+TARGET = Target(
+    _write, require_own_onnx, ".onnx", ("for_", "input_bits", "input_scale", "input_type")
+)

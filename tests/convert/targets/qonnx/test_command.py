@@ -59,7 +59,12 @@ def test_a_refusal_is_a_row_and_one_line_and_leaves_nothing(name, row, error, tm
     ("to", "options", "message"),
     [
         ("qcdq", ["--for", "finn"], "--for has no effect with --to qcdq"),
-        ("qonnx", ["--input-bits", "4"], "--input-bits and --input-scale have no effect"),
+        ("qonnx", ["--input-bits", "4"], "--input-bits has no effect with --for generic"),
+        (
+            "qonnx",
+            ["--for", "hls4ml", "--input-type", "integer"],
+            "--input-type has no effect with --for hls4ml",
+        ),
         ("qonnx", ["--for", "brevitas"], "'brevitas' is not one of"),
         ("qonnx", ["--for", "finn", "--input-scale", "0"], "--input-scale"),
     ],

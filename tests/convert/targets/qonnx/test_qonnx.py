@@ -1,5 +1,6 @@
 """ONNX files computed by ONNX's reference evaluator, against LCE's interpreter."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -11,9 +12,14 @@ import onnx
 from onnx import numpy_helper
 
 from convert.errors import ConversionError
+from convert.targets.qonnx.hardware import FINN, write_chain
 from convert.targets.qonnx.onnx_writer import CHANNELS_LAST, QONNX, OnnxWriter
 from convert.targets.qonnx.qcdq_target import qcdq
 from convert.targets.qonnx.target import qonnx
+from convert.targets.reading import read_network
+from convert.targets.thresholds.execution import run
+from convert.targets.thresholds.network import FloatStep
+from convert.targets.thresholds.reading import threshold_network
 from onebit import __version__
 from tests.convert.targets.chains import CHAINS, REFUSED, converted, integers, lce_outputs
 from tests.support.onnx_execution import execute
@@ -30,8 +36,6 @@ def _case(name):
 
 
 def _file_shape(content):
-    from convert.targets.reading import read_network
-
     network = read_network(content)
     return network.values[network.inputs[0]].shape
 
@@ -51,6 +55,48 @@ def test_hardware_dialects_compute_what_lce_computes(name, tool):
     model = onnx.load_from_string(qonnx(content, tool, name))
     # Both tools have no zero among bits: where a file pads them, −1 stands there.
     np.testing.assert_array_equal(execute(model, _laid_out(model, values), -1.0), expected)
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_integer_inputs_need_no_quantizer(name):
+    content, values, expected = _case(name)
+    model = onnx.load_from_string(qonnx(content, "finn", name, integer_input=True))
+    assert "Quant" not in {node.op_type for node in model.graph.node}
+    (note,) = model.graph.quantization_annotation
+    assert note.tensor_name == model.graph.input[0].name
+    assert [(e.key, e.value) for e in note.quant_parameter_tensor_names] == [
+        ("finn_datatype", "INT8")
+    ]
+    found = execute(model, _laid_out(model, values * 128), -1.0)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("integer_input", [False, True])
+def test_a_single_layer_scales_its_sums_once(integer_input):
+    """Float inputs carry the step already, integers do not."""
+    network = threshold_network(read_network(converted("real_mlp")))
+    *_, last = network.layers
+    weights = np.where(np.arange(15).reshape(5, 1, 1, 3) % 2, 1, -1).astype(np.int8)
+    layer = dataclasses.replace(
+        last,
+        input_shape=(1, 1, 3),
+        output_shape=(1, 1, 5),
+        weights=weights,
+        reads="integers",
+    )
+    steps = (
+        FloatStep("mul", np.full(5, 1 / 128, np.float32)),
+        FloatStep("mul", np.arange(1, 6, dtype=np.float32)),
+    )
+    alone = dataclasses.replace(
+        network, input_shape=(1, 3), output_shape=(1, 5), stages=(layer,), float_steps=steps
+    )
+    q = integers((1, 3), 5)
+    writer = OnnxWriter("net")
+    ends = write_chain(alone, FINN, writer, integer_input=integer_input)
+    model = onnx.load_from_string(writer.finish(ends[:1], ends[1:], b"", {}))
+    inputs = (q if integer_input else q / 128).astype(np.float32)
+    np.testing.assert_array_equal(execute(model, inputs), run(alone, q))
 
 
 @pytest.mark.parametrize("dialect", PLAIN)
@@ -99,7 +145,9 @@ def test_finn_gets_only_what_it_reads():
             given = {attribute.name for attribute in node.attribute}
             assert given == {"kernel_shape", "strides", "pads", "dilations", "group"}
             assert len(node.input) == 2
+    read = [name for node in model.graph.node for name in node.input]
     for constant in model.graph.initializer:
+        assert read.count(constant.name) == 1
         assert constant.data_type == onnx.TensorProto.FLOAT
         if constant.name.endswith("_weights"):
             assert set(np.unique(numpy_helper.to_array(constant))) == {-1, 1}
@@ -113,13 +161,13 @@ def test_hls4ml_gets_narrow_weights_and_images_with_channels_last():
     for node in model.graph.node:
         if node.op_type in ("Conv", "MaxPool") or node.name in ("first_threshold",):
             assert node.domain == CHANNELS_LAST
+    constants = {c.name: numpy_helper.to_array(c) for c in model.graph.initializer}
     weights = [n for n in model.graph.node if n.name.endswith("weights_quant")]
     assert len(weights) == 5
     for node in weights:
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         assert (node.op_type, attributes["signed"], attributes["narrow"]) == ("Quant", 1, 1)
-    bits = {c.name: numpy_helper.to_array(c) for c in model.graph.initializer}
-    assert bits["bits_2"] == 2
+        assert float(constants[node.input[3]]) == 2
 
 
 def test_no_sum_meets_its_threshold():
