@@ -137,7 +137,7 @@ class BinaryConv(Operator):
         activation: A clamp of the integer sum.
         multiplier: float32 `[O]`; None for bits.
         bias: float32 `[O]`; None for bits.
-        thresholds: int32 `[O]` for bits; None for others.
+        thresholds: int32 `[O]` for bits, or halves of integers in a target; None for others.
     """
 
     weights: NDArray[np.int8]
@@ -147,7 +147,7 @@ class BinaryConv(Operator):
     activation: Activation
     multiplier: NDArray[np.float32] | None
     bias: NDArray[np.float32] | None
-    thresholds: NDArray[np.int32] | None
+    thresholds: NDArray[Any] | None
 
 
 @dataclass(frozen=True, kw_only=True)

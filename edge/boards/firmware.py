@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent / "package"
 STACK_BYTES = 1024
 """A firmware that leaves less for the stack does not link."""
 
-_STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-O3", "-ffp-contract=off")
+_STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-O2", "-ffp-contract=off")
 _SECTIONS = ("-ffunction-sections", "-fdata-sections")
 _OVERFLOW = re.compile(r"region `(FLASH|RAM)' overflowed by (\d+) bytes")
 _MAPPED = re.compile(r"^ (\.[\w.$-]+)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)\s+(\S+)$", re.M)

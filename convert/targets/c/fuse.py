@@ -1,7 +1,8 @@
 """Operators merged into kernels of their own before lowering; the answers stay as they are.
 
-- max-pooling and then the sign → the sign and then the pooling of bits, 32 times less memory:
-  the largest number is below zero where all are.
+- max-pooling or a change of shape and then the sign → the sign first, and bits from there on, 32
+  times less memory: the largest number is below zero where all are.
+- a binary layer and then the sign → a comparison of its integer sum: the float is monotone in it.
 - 8-bit numbers → float → a layer with ±1 weights [→ sign]: sums and differences of integers. The
   file computes `fl(fl(s·S·scale) + bias)` of the integer sum S; that is monotone in S, so that its
   sign is a comparison of S with an integer, found here in the file's own rounding.
@@ -10,16 +11,17 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convert.targets.network import (
     ACTIVATION_RANGES,
+    BinaryConv,
     BinaryMaxPool,
     Conv,
     Dense,
-    DType,
     Network,
     Operator,
     Pool,
@@ -29,6 +31,7 @@ from convert.targets.network import (
     Value,
     Window,
 )
+from onebit.bits import WORD_BITS
 
 _MOST = 255
 """The largest difference of two 8-bit numbers."""
@@ -42,7 +45,7 @@ class PixelLayer(Operator):
         weights: int8 ±1 `[O, KH, KW, I]`.
         window: Where it computes; None for a dense layer.
         zero_point: Of the inputs.
-        limits: int32 `[O]`: the output is a bit that is 1 where `S < limit`; None for floats.
+        limits: int32 `[O]`: the output is a bit that is 1 where `S > limit`; None for floats.
         step: The inputs' scale; the float output is `clamp(S·step·scale + bias)`.
         scale: float32 `[O]` or None.
         bias: float32 `[O]` or None.
@@ -61,7 +64,7 @@ class PixelLayer(Operator):
 
 def fuse(network: Network) -> Network:
     """The network with merged operators."""
-    for change in (_sign_before_pool, _integer_pixels, _integer_signs):
+    for change in (_signs_first, _binary_signs, _integer_pixels, _integer_signs):
         network = change(network)
     return _without_unread(network)
 
@@ -79,30 +82,105 @@ def _only_reader(network: Network, index: int) -> Operator | None:
     return readers[0] if len(readers) == 1 and index not in network.outputs else None
 
 
-def _sign_before_pool(network: Network) -> Network:
-    operators = list(network.operators)
-    values = []
-    for position, operator in enumerate(operators):
-        if not isinstance(operator, Pool) or operator.kind != "max":
-            continue
+def _signs_first(network: Network) -> Network:
+    """Takes signs before poolings and changes of shape in front of them, one at a time."""
+    while True:
+        changed = _sign_first(network)
+        if changed is None:
+            return network
+        network = changed
+
+
+def _sign_first(network: Network) -> Network | None:
+    for position, operator in enumerate(network.operators):
         sign = _only_reader(network, operator.output)
-        if not isinstance(sign, SignBits) or operator.activation != "none":
+        if not isinstance(sign, SignBits) or network.input_of(operator).dtype != "float32":
             continue
-        if network.input_of(operator).dtype != "float32":
+        source, target = network.input_of(operator), network.output_of(operator)
+        if isinstance(operator, Pool):
+            if operator.kind != "max" or operator.activation != "none":
+                continue
+        elif not isinstance(operator, Reshape) or not _keeps_words(source, target):
             continue
-        # The pooled numbers' value is given to the bits before pooling.
-        source = network.input_of(operator)
-        bits = Value(operator.output, f"{source.name}/signs", source.shape, "bits")
-        values.append(bits)
-        operators[position] = dataclasses.replace(sign, inputs=(source.index,), output=bits.index)
-        operators[operators.index(sign)] = BinaryMaxPool(
-            name=operator.name,
-            op="LceBMaxPool2d",
-            inputs=(bits.index,),
+        # The value between them is from now on the bits in front.
+        bits = Value(target.index, f"{source.name}/signs", source.shape, "bits")
+        first = dataclasses.replace(sign, inputs=(source.index,), output=bits.index)
+        common: dict[str, Any] = {
+            "name": operator.name,
+            "inputs": (bits.index,),
+            "output": sign.output,
+        }
+        second: Operator = Reshape(**common, op="RESHAPE")
+        if isinstance(operator, Pool):
+            second = BinaryMaxPool(**common, op="LceBMaxPool2d", window=operator.window)
+        operators = list(network.operators)
+        operators[position] = first
+        operators[operators.index(sign)] = second
+        return _changed(network, operators, bits)
+    return None
+
+
+def _keeps_words(source: Value, target: Value) -> bool:
+    """Whether bits of one shape lie in memory as those of the other."""
+    return source.shape[-1] == target.shape[-1] or (
+        source.shape[-1] % WORD_BITS == 0 and target.shape[-1] % WORD_BITS == 0
+    )
+
+
+def _binary_signs(network: Network) -> Network:
+    operators = list(network.operators)
+    changed: list[Value] = []
+    for position, operator in enumerate(operators):
+        if not isinstance(operator, BinaryConv) or operator.multiplier is None:
+            continue
+        target = network.output_of(operator)
+        sign = _only_reader(network, target.index)
+        if not isinstance(sign, SignBits) or target.dtype != "float32":
+            continue
+        weights, thresholds = _thresholds(operator)
+        operators[position] = dataclasses.replace(
+            operator,
+            weights=weights,
+            multiplier=None,
+            bias=None,
+            thresholds=thresholds,
             output=sign.output,
-            window=operator.window,
         )
-    return _changed(network, operators, *values)
+        changed.append(network.output_of(sign))
+    kept = [o for o in operators if not (isinstance(o, SignBits) and _is_orphan(o, operators))]
+    return _changed(network, kept, *changed)
+
+
+def _is_orphan(sign: SignBits, operators: list[Operator]) -> bool:
+    """Whether another operator computes a sign's output already."""
+    return any(o is not sign and o.output == sign.output for o in operators)
+
+
+def _thresholds(layer: BinaryConv) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+    """Weights and thresholds with which a bit is 1 where (K − s)/2 is above the threshold.
+
+    LCE computes `fl(fl(clamp(t))·fl(−m) + fl(b + K·m))` of t = K − s, which falls with t where m is
+    above zero. Where it is below, all weights change their sign, and t becomes 2K − t. Thresholds
+    are halves of t, and not whole where zeros are padded.
+    """
+    assert layer.multiplier is not None  # noqa: S101 (the caller looked)
+    assert layer.bias is not None  # noqa: S101
+    outputs = len(layer.weights)
+    products = int(np.prod(layer.weights.shape[1:]))
+    multiplier = layer.multiplier.astype(np.float64)
+    factor = (-multiplier).astype(np.float32)
+    offset = (layer.bias + products * multiplier).astype(np.float32)
+    flips = multiplier < 0
+    low, high = ACTIVATION_RANGES[layer.activation]
+    least, most = max(products - high, 0), min(products - low, 2 * products)
+
+    def positive(t: NDArray[np.int64]) -> NDArray[np.bool_]:
+        own = np.where(flips, 2 * products - t, t)
+        return np.clip(own, least, most).astype(np.float32) * factor + offset >= 0
+
+    first = _first_false(positive, np.zeros(outputs, np.int64), np.full(outputs, 2 * products + 1))
+    weights = np.where(flips[:, np.newaxis, np.newaxis, np.newaxis], -layer.weights, layer.weights)
+    return weights.astype(np.int8), (first - 1) / 2
 
 
 def _integer_pixels(network: Network) -> Network:
@@ -156,47 +234,37 @@ def _integer_signs(network: Network) -> Network:
     for position, operator in enumerate(operators):
         if not isinstance(operator, PixelLayer):
             continue
-        target, path = network.output_of(operator), []
-        reader = _only_reader(network, target.index)
-        while isinstance(reader, Reshape):  # a dense layer's output as an image
-            path.append(reader)
-            reader = _only_reader(network, reader.output)
-        last = path[-1].output if path else target.index
-        if not isinstance(reader, SignBits) or network.values[last].shape[-1] != target.shape[-1]:
+        target = network.output_of(operator)
+        sign = _only_reader(network, target.index)
+        if not isinstance(sign, SignBits):
             continue
         weights, limits = _limits(operator)
-        changed += [_as_bits(network.values[i]) for i in (target.index, *(r.output for r in path))]
-        operators[position] = dataclasses.replace(operator, weights=weights, limits=limits)
-        # The bits are those that the sign would give.
-        index = operators.index(reader)
-        operators[index] = Reshape(
-            name=reader.name, op="RESHAPE", inputs=reader.inputs, output=reader.output
+        operators[position] = dataclasses.replace(
+            operator, weights=weights, limits=limits, output=sign.output
         )
-    return _changed(network, operators, *changed)
-
-
-def _as_bits(value: Value) -> Value:
-    dtype: DType = "bits"
-    return dataclasses.replace(value, dtype=dtype, quantization=None)
+        changed.append(network.output_of(sign))
+    kept = [o for o in operators if not (isinstance(o, SignBits) and _is_orphan(o, operators))]
+    return _changed(network, kept, *changed)
 
 
 def _limits(layer: PixelLayer) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
-    """Weights and limits with which a bit is 1 where S < limit.
+    """Weights and limits with which a bit is 1 where S > limit.
 
-    Where the scale is below zero, the float falls with S: the weights, and so S, change their sign.
+    Where the scale is not below zero, the float rises with S: the weights, and so S, change their
+    sign there.
     """
     outputs = len(layer.weights)
     scale = np.ones(outputs, np.float32) if layer.scale is None else layer.scale
     bias = np.zeros(outputs, np.float32) if layer.bias is None else layer.bias
-    flips = scale < 0
+    flips = scale >= 0
     most = _MOST * int(np.prod(layer.weights.shape[1:]))
 
-    def negative(sums: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def positive(sums: NDArray[np.int64]) -> NDArray[np.bool_]:
         floats = (np.where(flips, -sums, sums) * float(layer.step)).astype(np.float32)
         values = floats * scale + bias
-        return np.clip(values, *layer.clamp) < 0
+        return np.clip(values, *layer.clamp) >= 0
 
-    limits = _first_false(negative, np.full(outputs, -most), np.full(outputs, most + 1))
+    limits = _first_false(positive, np.full(outputs, -most), np.full(outputs, most + 1)) - 1
     weights = np.where(flips[:, np.newaxis, np.newaxis, np.newaxis], -layer.weights, layer.weights)
     return weights.astype(np.int8), limits.astype(np.int32)
 

@@ -1,11 +1,14 @@
 """Operators → calls of kernels. What no kernel computes is refused, with the layer's name."""
 
+import dataclasses
+
 from convert.targets.c.fuse import fuse
 from convert.targets.c.lower_f32 import FLOAT_KERNELS
 from convert.targets.c.lower_s8 import INT8_KERNELS
 from convert.targets.c.lowering import Lowering, refusal
-from convert.targets.c.program import C_TYPES, Program, size_bytes
+from convert.targets.c.program import C_TYPES, Call, Program, Struct, size_bytes
 from convert.targets.network import Network
+from onebit.bits import packed_length
 
 _LARGEST = 1 << 30
 """Sizes and offsets are 32-bit integers in C."""
@@ -34,4 +37,55 @@ def lower(network: Network) -> Program:
         if lower_one is None:
             raise lowering.no_kernel(operator)
         lower_one(lowering, operator)
+    _pool_in_bands(lowering.program)
     return lowering.program
+
+
+def _pool_in_bands(program: Program) -> None:
+    """Joins max-pooling of bits with the layer before it, which then gives a few rows at a time."""
+    calls: list[Call] = []
+    for call in program.calls:
+        before = calls[-1] if calls else None
+        if before is None or not _can_join(program, before, call):
+            calls.append(call)
+            continue
+        calls.pop()
+        layer, source, _, scratch = before.arguments
+        window = call.arguments[0]
+        assert isinstance(window, Struct)  # noqa: S101 (as every call of this kernel has it)
+        rows = int(window.fields["kernel_h"])
+        band = window.fields | {"in_h": rows, "out_h": 1}
+        band_bytes = 4 * rows * int(band["in_w"]) * packed_length(int(band["in_c"]))
+        calls.append(
+            dataclasses.replace(
+                before,
+                kernel=before.kernel.replace("_bits", "_pool_bits"),
+                arguments=[layer, Struct(window.c_type, band), source, call.arguments[2], scratch],
+                writes=call.writes,
+                scratch_bytes=before.scratch_bytes + band_bytes,
+            )
+        )
+    program.calls[:] = calls
+
+
+def _can_join(program: Program, layer: Call, pool: Call) -> bool:
+    network, value = program.network, layer.writes
+    if layer.kernel not in _BANDED or pool.kernel != "onebit_max_pool_bits":
+        return False
+    if pool.reads != (value,) or layer.batch != pool.batch or value in network.outputs:
+        return False
+    if sum(value in call.reads for call in program.calls) != 1 or value in program.same_memory:
+        return False
+    if value in program.same_memory.values():
+        return False
+    window = pool.arguments[0]
+    assert isinstance(window, Struct)  # noqa: S101 (as above)
+    fields = window.fields
+    return (
+        fields["kernel_h"] == fields["stride_h"]
+        and fields["pad_top"] == fields["pad_left"] == 0
+        and fields["out_h"] * fields["stride_h"] <= fields["in_h"]
+    )
+
+
+_BANDED = ("onebit_bconv_bits", "onebit_pixel_conv_bits")

@@ -99,7 +99,7 @@ def _binary_conv(lowering: Lowering, operator: n.BinaryConv) -> None:
         raise lowering.no_kernel(operator)
     if operator.thresholds is not None:
         # 2a lies within [0, 2K], so that limits beyond mean always or never.
-        limits = 2 * np.clip(operator.thresholds.astype(np.int64), -1, products)
+        limits = np.clip(2 * operator.thresholds.astype(np.float64), -1, 2 * products)
         fields["limits"] = lowering.constant("limits", "int32_t", limits.astype(np.int32))
     else:
         fields |= _transform(lowering, operator, target, products)
@@ -237,13 +237,18 @@ def _pixel_layer(lowering: Lowering, operator: PixelLayer) -> None:
         "clamp_max": number(high),
     }
     if operator.limits is not None:
-        fields["limits"] = lowering.constant("limits", "int32_t", operator.limits)
+        # The kernel's sums are raised by 2^15 for each chunk.
+        raised = operator.limits + -(-taps // _CHUNK) * (1 << 15)
+        fields["limits"] = lowering.constant("limits", "int32_t", raised.astype(np.int32))
     else:
         for key, values in (("scales", operator.scale), ("biases", operator.bias)):
             if values is not None:
                 fields[key] = lowering.constant(key, "float", values.astype("<f4"))
     fours = -(-taps // 4)
     kept = min(taps, _CHUNK) if operator.window is None else taps
+    # A row under four windows lies where the tables come later.
+    line = (3 * window.strides[1] + (window.size[1] - 1) * window.dilations[1] + 1) * depth
+    tables = max(16 * min(fours, _CHUNK // 4), -(-line // 2))
     lowering.call(
         operator,
         "onebit_pixels.c",
@@ -253,7 +258,7 @@ def _pixel_layer(lowering: Lowering, operator: PixelLayer) -> None:
         lowering.output(operator, step_out),
         Scratch("int32_t"),
         batch=count,
-        scratch_bytes=4 * (2 * outputs + -(-kept // 4) * 4 + 16 * min(fours, _CHUNK // 4)),
+        scratch_bytes=16 * outputs * (1 + (taps > _CHUNK)) + 8 * (-(-kept // 4) * 4 + tables),
         macs=math.prod(target.shape) * taps,
         note="±1 weights, 8-bit inputs",
     )

@@ -28,6 +28,9 @@ from onebit import bits
 
 _HEADERS = ("onebit_dot.h", "onebit_f32.h", "onebit_s8.h")
 
+_CALLED = {"onebit_bconv.c": ("onebit_signs.c",), "onebit_pixels.c": ("onebit_signs.c",)}
+"""Kernel file → those with the functions that it calls."""
+
 _TEMPLATES = {
     "README.md": "README.md.j2",
     "main.c": "main.c.j2",
@@ -95,8 +98,9 @@ def program_files(program: Program, arena: Arena, names: Names, sha256: str) -> 
         f"{prefix}.h": header(program, arena, names, sha256),
         f"{prefix}.c": source(program, arena, names),
     }
-    kernels = sorted({call.file for call in program.calls})
-    for file in (*kernels, *_included(kernels)):
+    kernels = {call.file for call in program.calls}
+    kernels |= {file for kernel in kernels for file in _CALLED.get(kernel, ())}
+    for file in (*sorted(kernels), *_included(sorted(kernels))):
         files[file.replace("onebit", prefix, 1)] = with_prefix(_runtime_source(file), prefix)
     return files
 

@@ -197,7 +197,7 @@ class _Writer:
         arguments = []
         for argument in call.arguments:
             if isinstance(argument, Struct):
-                label = f"layer_{position}"
+                label = f"{argument.c_type.removeprefix('onebit_')}_{position}"
                 structs.append(_struct(argument, label))
                 arguments.append(f"&{label}")
             else:

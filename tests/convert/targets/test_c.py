@@ -105,9 +105,10 @@ def test_pixels(options, end, tmp_path):
     content = case.g.build([case.x], [y])
     compare_with_lce(content, tmp_path, [case.image()])
     kernels = [call.kernel for call in lower(read_network(content)).calls]
-    assert kernels[0] == ("onebit_pixel_conv_f32" if end == "float" else "onebit_pixel_conv_bits")
+    bits = {"onebit_pixel_conv_bits", "onebit_pixel_conv_pool_bits"}
+    assert kernels[0] in ({"onebit_pixel_conv_f32"} if end == "float" else bits)
     if end == "pooled":
-        assert kernels[1] == "onebit_max_pool_bits"
+        assert any("pool_bits" in kernel for kernel in kernels[:2])
 
 
 def test_arena_reuses_memory_of_values_that_are_no_longer_read():

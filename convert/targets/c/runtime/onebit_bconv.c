@@ -12,6 +12,9 @@ typedef struct {
 static void inside(int32_t start, int32_t size, int32_t kernel, int32_t dilation, int32_t* first,
                    int32_t* last) {
   int32_t k = 0;
+  *first = 0;
+  *last = kernel;
+  if (start >= 0 && start + (kernel - 1) * dilation < size) return;
   while (k < kernel && start + k * dilation < 0) ++k;
   *first = k;
   while (k < kernel && start + k * dilation < size) ++k;
@@ -61,6 +64,45 @@ static void gather(const onebit_window* w, const placed* p, const uint32_t* x, i
   }
 }
 
+/* 2a of each of several filters, `pitch` words apart, over at most ONEBIT_MOST_WORDS words; added
+ * to what is there where `kept` is all ones, not where it is 0. Not inlined: it needs all
+ * registers. */
+ONEBIT_NOINLINE static void add_twice(const uint32_t* column, const uint32_t* filters,
+                                      int32_t pitch, int32_t count, int32_t outputs, int32_t kept,
+                                      int32_t* twice) {
+  for (const int32_t* const end = twice + outputs; twice != end; ++twice, filters += pitch) {
+    *twice = (*twice & kept) + 2 * (int32_t)onebit_mismatches(column, filters, count);
+  }
+}
+
+static int32_t* twice_mismatches(const uint32_t* column, const uint32_t* filters, int32_t count,
+                                 int32_t outputs, int32_t* twice) {
+  int32_t kept = 0;
+  for (int32_t first = 0; first < count; first += ONEBIT_MOST_WORDS, kept = -1) {
+    const int32_t left = count - first;
+    add_twice(column + first, filters + first, count,
+              left < ONEBIT_MOST_WORDS ? left : ONEBIT_MOST_WORDS, outputs, kept, twice);
+  }
+  return twice + outputs;
+}
+
+/* The same of the taps in the image only, whose words are `rows` parts of `row` words in `column`
+ * and stand `pitch` words apart in a filter of `count` words; pads count half. */
+static int32_t* twice_inside(const uint32_t* column, const uint32_t* filters, int32_t count,
+                             int32_t rows, int32_t row, int32_t pitch, int32_t outputs,
+                             int32_t pads, int32_t* twice) {
+  for (const int32_t* const end = twice + outputs; twice != end; filters += count) {
+    int32_t sum = pads;
+    for (int32_t i = 0; i < rows; ++i) {
+      int32_t part;
+      (void)twice_mismatches(column + i * row, filters + i * pitch, row, 1, &part);
+      sum += part;
+    }
+    *twice++ = sum;
+  }
+  return twice;
+}
+
 /* 2a of all outputs of a pixel, in the scratch memory behind the column. */
 static const int32_t* pixel_sums(const onebit_bconv* l, const uint32_t* x, int32_t oy, int32_t ox,
                                  uint32_t* scratch) {
@@ -81,37 +123,42 @@ static const int32_t* pixel_sums(const onebit_bconv* l, const uint32_t* x, int32
       gather(w, &p, x + g * group_words, words, group_words, only_inside, scratch);
     }
     if (!only_inside) {
-      for (int32_t o = 0; o < outputs; ++o, f += count) {
-        *s++ = 2 * (int32_t)onebit_mismatches(column, f, count);
-      }
-      continue;
+      s = twice_mismatches(column, f, count, outputs, s);
+    } else {
+      const int32_t rows = p.ky1 - p.ky0, columns = p.kx1 - p.kx0;
+      const int32_t first = (p.ky0 * w->kernel_w + p.kx0) * group_words;
+      s = twice_inside(column, f + first, count, rows, columns * group_words,
+                       w->kernel_w * group_words, outputs, (taps - rows * columns) * depth, s);
     }
-    const int32_t rows = p.ky1 - p.ky0, row = (p.kx1 - p.kx0) * group_words;
-    const int32_t pads = (taps - rows * (p.kx1 - p.kx0)) * depth;
-    for (int32_t o = 0; o < outputs; ++o, f += count) {
-      uint32_t differing = 0;
-      for (int32_t i = 0; i < rows; ++i) {
-        const uint32_t* taps_of_row = f + ((p.ky0 + i) * w->kernel_w + p.kx0) * group_words;
-        differing += onebit_mismatches(column + i * row, taps_of_row, row);
-      }
-      *s++ = pads + 2 * (int32_t)differing;
-    }
+    f += outputs * count;
   }
   return sums;
 }
 
-void onebit_bconv_bits(const onebit_bconv* l, const uint32_t* x, uint32_t* y, uint32_t* scratch) {
+static void rows_of_bits(const onebit_bconv* l, const uint32_t* x, uint32_t* y, uint32_t* scratch,
+                         int32_t first, int32_t last) {
   const onebit_window* w = &l->window;
-  for (int32_t oy = 0; oy < w->out_h; ++oy) {
+  for (int32_t oy = first; oy < last; ++oy) {
     for (int32_t ox = 0; ox < w->out_w; ++ox) {
-      const int32_t *s = pixel_sums(l, x, oy, ox, scratch), *limit = l->limits;
-      for (int32_t o = 0; o < w->out_c; o += 32) {
-        const int32_t count = w->out_c - o < 32 ? w->out_c - o : 32;
-        uint32_t word = 0;
-        for (int32_t i = 0; i < count; ++i) word |= (uint32_t)(*s++ > *limit++) << i;
-        *y++ = word;
-      }
+      const int32_t* t = pixel_sums(l, x, oy, ox, scratch);
+      y = onebit_bits_above(t, 1, l->limits, w->out_c, y);
     }
+  }
+}
+
+void onebit_bconv_bits(const onebit_bconv* l, const uint32_t* x, uint32_t* y, uint32_t* scratch) {
+  rows_of_bits(l, x, y, scratch, 0, l->window.out_h);
+}
+
+void onebit_bconv_pool_bits(const onebit_bconv* l, const onebit_window* pool, const uint32_t* x,
+                            uint32_t* y, uint32_t* scratch) {
+  const int32_t rows = pool->in_h, words = pool->out_w * ONEBIT_WORDS(pool->in_c);
+  const int32_t bands = l->window.out_h / rows;
+  uint32_t* const band = scratch;
+  scratch += rows * pool->in_w * ONEBIT_WORDS(pool->in_c);
+  for (int32_t i = 0; i < bands; ++i, y += words) {
+    rows_of_bits(l, x, band, scratch, i * rows, (i + 1) * rows);
+    onebit_max_pool_bits(pool, band, y);
   }
 }
 

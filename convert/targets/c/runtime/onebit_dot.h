@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "onebit_kernels.h"
+
 /* high and low: the sum of three bits, in every column. */
 #define ONEBIT_CSA(high, low, a, b, c)  \
   do {                                  \
@@ -20,54 +22,107 @@
   } while (0)
 
 /* Bits set in each nibble. */
-static inline uint32_t onebit_nibbles(uint32_t v) {
+ONEBIT_INLINE uint32_t onebit_nibbles(uint32_t v) {
   v -= (v >> 1) & 0x55555555u;
   return (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
 }
 
-static inline uint32_t onebit_popcount(uint32_t v) {
-  v = onebit_nibbles(v);
-  v = (v + (v >> 4)) & 0x0f0f0f0fu;
-  return (v * 0x01010101u) >> 24;
+/* The sums of neighbouring nibbles, in bytes. */
+ONEBIT_INLINE uint32_t onebit_bytes(uint32_t nibbles) {
+  return (nibbles & 0x0f0f0f0fu) + ((nibbles >> 4) & 0x0f0f0f0fu);
 }
 
-#if defined(__POPCNT__) || defined(__aarch64__) || defined(__riscv_zbb)
+/* The sums of neighbouring bytes, in halves of the word. */
+ONEBIT_INLINE uint32_t onebit_halves(uint32_t bytes) {
+  return (bytes & 0x00ff00ffu) + ((bytes >> 8) & 0x00ff00ffu);
+}
 
-static inline uint32_t onebit_mismatches(const uint32_t* a, const uint32_t* b, int32_t count) {
+/* Two words at a time, behind which `from` is moved: half the loads where Thumb-2 can do that. */
+#if defined(__thumb2__) && defined(__GNUC__)
+typedef struct {
+  uint32_t first, second;
+} __attribute__((may_alias)) onebit_pair;
+#define ONEBIT_LOAD_PAIR(first, second, from)       \
+  __asm__("ldrd %0, %1, [%2], #8"                   \
+          : "=&r"(first), "=&r"(second), "+r"(from) \
+          : "m"(*(const onebit_pair*)(from)))
+#else
+#define ONEBIT_LOAD_PAIR(first, second, from) \
+  do {                                        \
+    first = *(from)++;                        \
+    second = *(from)++;                       \
+  } while (0)
+#endif
+
+/* carry and ones: the differing bits of the next two words added to ones. */
+#define ONEBIT_ADD_PAIR(carry, ones, a, b)               \
+  do {                                                   \
+    uint32_t a0_, a1_, b0_, b1_;                         \
+    ONEBIT_LOAD_PAIR(a0_, a1_, a);                       \
+    ONEBIT_LOAD_PAIR(b0_, b1_, b);                       \
+    ONEBIT_CSA(carry, ones, ones, a0_ ^ b0_, a1_ ^ b1_); \
+  } while (0)
+
+/* Words that the counters below hold: 31 blocks of at most 8 in a byte, and 7 more words. */
+#define ONEBIT_MOST_WORDS 255
+
+/* The differing bits of `count` words, at most ONEBIT_MOST_WORDS, at a and b. */
+ONEBIT_INLINE uint32_t onebit_mismatches(const uint32_t* a, const uint32_t* b, int32_t count) {
+#if defined(__POPCNT__) || defined(__aarch64__) || defined(__riscv_zbb)
   uint32_t total = 0;
   for (int32_t i = 0; i < count; ++i) total += (uint32_t)__builtin_popcount(a[i] ^ b[i]);
   return total;
-}
-
 #else
-
-static inline uint32_t onebit_mismatches(const uint32_t* a, const uint32_t* b, int32_t count) {
-  uint32_t ones = 0, twos = 0, fours = 0, eights = 0, carry, t0, t1, f0, f1, e;
+  uint32_t ones = 0, twos = 0, fours = 0, eights = 0, t0, t1, f0, f1, e;
   if (count & 1) ones = *a++ ^ *b++;
-  for (int32_t i = count & 6; i != 0; i -= 2, a += 2, b += 2) { /* at most 3 carries: 6 < 8 */
-    ONEBIT_CSA(carry, ones, ones, a[0] ^ b[0], a[1] ^ b[1]);
-    fours |= twos & carry;
-    twos ^= carry;
+  for (int32_t i = count & 6; i != 0; i -= 2) { /* at most 3 carries: 6 < 8 */
+    ONEBIT_ADD_PAIR(t0, ones, a, b);
+    fours |= twos & t0;
+    twos ^= t0;
   }
-  for (int32_t i = count >> 3; i != 0; --i, a += 8, b += 8) {
-    ONEBIT_CSA(t0, ones, ones, a[0] ^ b[0], a[1] ^ b[1]);
-    ONEBIT_CSA(t1, ones, ones, a[2] ^ b[2], a[3] ^ b[3]);
+  for (int32_t i = count >> 3; i != 0; --i) {
+    ONEBIT_ADD_PAIR(t0, ones, a, b);
+    ONEBIT_ADD_PAIR(t1, ones, a, b);
     ONEBIT_CSA(f0, twos, twos, t0, t1);
-    ONEBIT_CSA(t0, ones, ones, a[4] ^ b[4], a[5] ^ b[5]);
-    ONEBIT_CSA(t1, ones, ones, a[6] ^ b[6], a[7] ^ b[7]);
+    ONEBIT_ADD_PAIR(t0, ones, a, b);
+    ONEBIT_ADD_PAIR(t1, ones, a, b);
     ONEBIT_CSA(f1, twos, twos, t0, t1);
     ONEBIT_CSA(e, fours, fours, f0, f1);
-    eights += onebit_popcount(e);
+    eights += onebit_bytes(onebit_nibbles(e));
   }
-  /* Counts of the three counters side by side: at most 4 + 2 * 4 in a nibble, 24 + 4 * 8 a byte. */
-  const uint32_t low = onebit_nibbles(ones) + 2 * onebit_nibbles(twos);
-  const uint32_t high = onebit_nibbles(fours);
-  uint32_t bytes = (low & 0x0f0f0f0fu) + ((low >> 4) & 0x0f0f0f0fu);
-  bytes += 4 * ((high + (high >> 4)) & 0x0f0f0f0fu);
-  return 8 * eights + ((bytes * 0x01010101u) >> 24);
+  /* At most 4 + 2 * 4 in a nibble, 24 + 4 * 8 in a byte, 112 + 8 * 2 * 248 in a half. */
+  uint32_t rest = onebit_bytes(onebit_nibbles(ones) + 2 * onebit_nibbles(twos));
+  rest += 4 * onebit_bytes(onebit_nibbles(fours));
+  const uint32_t halves = onebit_halves(rest) + 8 * onebit_halves(eights);
+  return (halves + (halves >> 16)) & 0xffff;
+#endif
 }
 
-#endif
+#define ONEBIT_ABOVE(word, i) ((word) << 1 | (uint32_t)(limits[i] - sums[(i) * step]) >> 31)
+
+/* Bits that are 1 where a sum is above its limit; sums are `step` apart. Returns behind the words.
+ */
+static inline uint32_t* onebit_bits_above(const int32_t* sums, int32_t step, const int32_t* limits,
+                                          int32_t count, uint32_t* words) {
+  for (; count > 0; count -= 32) {
+    const int32_t used = count < 32 ? count : 32;
+    uint32_t word = 0;
+    /* From the last to the first, so that each is shifted into its place; sums are small. */
+    int32_t i = used;
+    while (i & 3) --i, word = ONEBIT_ABOVE(word, i);
+    while (i != 0) {
+      i -= 4;
+      word = ONEBIT_ABOVE(word, i + 3);
+      word = ONEBIT_ABOVE(word, i + 2);
+      word = ONEBIT_ABOVE(word, i + 1);
+      word = ONEBIT_ABOVE(word, i);
+    }
+    *words++ = word;
+    sums += used * step;
+    limits += used;
+  }
+  return words;
+}
 
 /* Rounds to the nearest, halves away from zero, and saturates. */
 static inline int8_t onebit_round_s8(float v) {

@@ -19,6 +19,15 @@
 #pragma GCC optimize("fp-contract=off")
 #endif
 
+/* Inner loops are not inlined, for they need all registers. */
+#if defined(__GNUC__)
+#define ONEBIT_NOINLINE __attribute__((noinline))
+#define ONEBIT_INLINE static inline __attribute__((always_inline))
+#else
+#define ONEBIT_NOINLINE
+#define ONEBIT_INLINE static inline
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -70,6 +79,10 @@ typedef struct {
   ((kernel_h) * (kernel_w) * (group_words) + (out_c))
 
 void onebit_bconv_bits(const onebit_bconv* l, const uint32_t* x, uint32_t* y, uint32_t* scratch);
+/* With max-pooling of bits behind it, a row of windows at a time: `pool` is the window over such a
+ * band, which lies in the scratch memory too. */
+void onebit_bconv_pool_bits(const onebit_bconv* l, const onebit_window* pool, const uint32_t* x,
+                            uint32_t* y, uint32_t* scratch);
 void onebit_bconv_f32(const onebit_bconv* l, const uint32_t* x, float* y, uint32_t* scratch);
 void onebit_bconv_s8(const onebit_bconv* l, const uint32_t* x, int8_t* y, uint32_t* scratch);
 
@@ -94,7 +107,8 @@ void onebit_signed_depthwise_f32(const onebit_signed_conv* l, const float* x, fl
 /* --- 8-bit inputs and ±1 weights: onebit_pixels.c */
 
 /* With the integer sum S of the inputs without their zero point, pads being 0, the output is a bit
- * that is 1 where S < limits[o], or clamp(S * step * scales[o] + biases[o]). */
+ * that is 1 where S + 2^15 * ceil(taps / 128) > limits[o], or clamp(S * step * scales[o] +
+ * biases[o]). */
 typedef struct {
   onebit_window window;
   int32_t is_unsigned;
@@ -107,10 +121,12 @@ typedef struct {
   float clamp_min, clamp_max;
 } onebit_pixel_conv;
 
-/* The scratch memory takes 2 * out_c sums, the taps in fours (of a dense layer at most 128), and 16
- * for each four taps, but no more than 32 fours. */
+/* The scratch memory takes 4 * out_c sums, and two words each for the taps in fours (of a dense
+ * layer at most 128) and 16 for each four taps, but no more than 32 fours. */
 void onebit_pixel_conv_bits(const onebit_pixel_conv* l, const void* x, uint32_t* y,
                             int32_t* scratch);
+void onebit_pixel_conv_pool_bits(const onebit_pixel_conv* l, const onebit_window* pool,
+                                 const void* x, uint32_t* y, int32_t* scratch);
 void onebit_pixel_conv_f32(const onebit_pixel_conv* l, const void* x, float* y, int32_t* scratch);
 
 /* --- Float layers: onebit_f32.c */
