@@ -62,13 +62,14 @@ arm-instructions: $(STAMP) delegate ## count the delegate's instructions on aarc
 NATIVE_SOURCES = $(shell git ls-files 'edge/native/*.cc' 'edge/native/*.h' 'edge/native/*.c' 'tests/edge/native/unit/*.cc' 'tests/edge/native/unit/*.h' 'convert/targets/c/runtime/*.c' 'convert/targets/c/runtime/*.h' 'edge/boards/package/*.c' 'edge/boards/package/*.h')
 SPELLED = $(shell git ls-files '*.py' '*.md' '*.cc' '*.h' '*.inc' '*.j2' '*.css' '*.toml' '*.yml' Makefile scripts)
 
-lint: $(STAMP)  ## ruff, mypy, codespell, retired words, clang-format
+lint: $(STAMP)  ## ruff, mypy, codespell, retired words, clang-format, clang-tidy
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 	@$(VENV)/bin/codespell $(SPELLED)
 	@scripts/retired-words
 	@$(VENV)/bin/clang-format --dry-run --Werror $(NATIVE_SOURCES)
+	@scripts/clang-tidy $(VENV)
 
 docs: $(STAMP)  ## write docs/cli.md, the reference of all commands
 	@$(RUN) -m onebit.cli_reference > docs/cli.md
