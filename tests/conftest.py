@@ -29,6 +29,20 @@ def pytest_addoption(parser):
     )
 
 
+BEGUN_FIRST = ("devices/", "zoo/test_training", "zoo/test_distillation", "convert/", "zoo/")
+"""What takes longest or waits most: begun first, it ends with the rest."""
+
+
+def pytest_collection_modifyitems(items):
+    """Orders the files, which pytest-xdist hands out one by one to its processes."""
+
+    def rank(item):
+        path = item.nodeid.removeprefix("tests/")
+        return next((i for i, start in enumerate(BEGUN_FIRST) if path.startswith(start)), 99)
+
+    items.sort(key=rank)
+
+
 @pytest.fixture
 def check_golden(request):
     """check_golden(path, text): the text is that of a committed file."""

@@ -173,7 +173,10 @@ class Crash(BaseException):
 
 @pytest.mark.parametrize(
     "epoch",
-    [pytest.param(2, id="teacher", marks=pytest.mark.slow), pytest.param(4, id="student")],
+    [
+        pytest.param(2, id="teacher", marks=pytest.mark.slow),
+        pytest.param(4, id="student", marks=pytest.mark.slow),
+    ],
 )
 def test_a_chain_that_is_killed_resumes_to_the_same_end(
     epoch, uninterrupted, data, tmp_path, monkeypatch

