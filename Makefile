@@ -28,7 +28,7 @@ demo: $(STAMP)  ## train, convert, verify and measure on real digits; writes run
 # A file's tests stay in one process, since they share what takes seconds to make. There is a process
 # more than processors, since those of emulated boards mostly wait.
 test: $(STAMP)  ## the offline test suite (make test-slow: the long tests)
-	@$(RUN) -m pytest -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
+	@$(RUN) -m pytest -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-wheels: $(STAMP) ## build the wheel and use it in environments without the checkout (needs PyPI)
 	@$(RUN) -m pytest -m wheels

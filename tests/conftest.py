@@ -29,7 +29,7 @@ def pytest_addoption(parser):
     )
 
 
-BEGUN_FIRST = ("devices/", "zoo/test_training", "zoo/test_distillation", "convert/", "zoo/")
+BEGUN_FIRST = ("test_wheels", "devices/", "zoo/test_training", "zoo/test_distillation", "convert/", "zoo/")
 """What takes longest or waits most: begun first, it ends with the rest."""
 
 
