@@ -75,7 +75,8 @@ def test_two_workers_give_the_result_of_one(tmp_path):
     assert "epoch" not in workers[1].log()
 
 
-@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
 def test_a_worker_that_dies_and_comes_back_resumes(victim, tmp_path):
     folder, addresses, epochs = tmp_path / "two", _addresses(), 12
     workers = [_Worker(folder, addresses, index, epochs) for index in (0, 1)]
