@@ -32,6 +32,7 @@ from onebit.cli import (
     emit_document,
     format_option,
     require_suffix,
+    say,
     stderr_console,
 )
 from onebit.errors import OnebitError, UsageError
@@ -181,7 +182,7 @@ def _convert_keras(
 
 
 def _print_report(conversion: "Conversion", output: Path, format_: str) -> None:
-    from convert.printing import print_layers, print_totals, print_verification
+    from convert.printing import how_to_run, print_layers, print_totals, print_verification
 
     report = conversion.report
     if format_ == "json":
@@ -193,6 +194,8 @@ def _print_report(conversion: "Conversion", output: Path, format_: str) -> None:
         click.echo(f"note: {note}")
     if report.verification is not None:
         print_verification(report.verification)
+    for line in how_to_run(output):
+        say(line)
 
 
 @main.command()

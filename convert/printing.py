@@ -1,9 +1,11 @@
 """Tables and verdicts as the command line prints them."""
 
+import shlex
 import shutil
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 
 import click
 
@@ -181,3 +183,15 @@ def listed(names: list[str], most: int = 5) -> str:
     """The first names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def how_to_run(path: Path) -> list[str]:
+    """The next steps with a converted file, a line each."""
+    name = shlex.quote(str(path))
+    return [
+        f"run it: onebit run {name} --input IMAGE|ARRAY.npy|SAMPLES.npz",
+        "in Python: ai_edge_litert.interpreter.Interpreter("
+        f"{str(path)!r}, experimental_delegates=[onebit_delegate.load()])",
+        f"in C: onebit convert export {name} --to c -o FOLDER",
+        f"measure it: onebit edge bench {name} -o rows.jsonl",
+    ]

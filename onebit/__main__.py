@@ -15,6 +15,7 @@ from onebit.cli import CommandGroup
 STAGES = {
     "zoo": ("zoo.__main__:main", "Train binary networks."),
     "convert": ("convert.__main__:main", "Convert Keras models to bitpacked .tflite files."),
+    "run": ("edge.commands.run:run", "Run a .tflite file on one image or array."),
     "edge": ("edge.__main__:main", "Measure .tflite files on devices."),
 }
 """Stage → (its command, its help). A stage is imported when it is used, not for `--help`."""
@@ -49,6 +50,7 @@ def main() -> None:
     Example:
       onebit zoo train binary_net_mlp_mnist_5k -o runs/bnn
       onebit convert model runs/bnn -o bnn.tflite
+      onebit run bnn.tflite --input runs/bnn
       onebit edge bench bnn.tflite -o rows.jsonl
     """
 

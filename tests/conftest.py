@@ -29,8 +29,15 @@ def pytest_addoption(parser):
     )
 
 
-BEGUN_FIRST = ("test_wheels", "devices/", "zoo/test_training", "zoo/test_distillation", "convert/", "zoo/")
-"""What takes longest or waits most: begun first, it ends with the rest."""
+BEGUN_FIRST = (
+    "test_wheels",
+    "devices/",
+    "zoo/test_training",
+    "zoo/test_distillation",
+    "convert/",
+    "zoo/",
+)
+"""The files that take longest or wait most: begun first, they end with the rest."""
 
 
 def pytest_collection_modifyitems(items):

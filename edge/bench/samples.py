@@ -66,6 +66,15 @@ def read_samples(path: str | Path) -> EvalSamples:
     return _checked(path, path.stem, None, arrays, labels)
 
 
+def array_samples(source: Path, arrays: Mapping[str, NDArray[Any]]) -> EvalSamples:
+    """Samples without labels: an array `[N, ...]` for each input.
+
+    Raises:
+        OnebitError: An array holds none, is of no number's type, or holds NaN or infinity.
+    """
+    return _checked(source, source.stem, None, dict(arrays), None)
+
+
 def _of_run(folder: Path) -> EvalSamples:
     # A folder is read by the stage that wrote it: only that knows all kinds of preprocessing.
     from zoo.runs.run import load_card, load_preprocessor, load_samples, preprocessed

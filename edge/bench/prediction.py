@@ -1,0 +1,255 @@
+"""One inference: a file's answer to an image, an array or a labelled sample."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bench.backends import Backend, default_backends, find_backends
+from edge.bench.models import describe
+from edge.bench.samples import EvalSamples, array_samples, feed, read_samples
+from edge.bench.signature import Input, Signature, read_signature
+from edge.devices.local import local_offer
+from edge.runner.bench import load
+from edge.runner.errors import RequestError
+from edge.runner.inputs import data_inputs
+from edge.runner.runtimes import import_runtime
+from onebit.delegate import HINT, find_delegate
+from onebit.errors import OnebitError, UsageError, first_line
+from onebit.files import read_json
+
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm")
+CHANNELS = {1: "L", 3: "RGB", 4: "RGBA"}
+"""Channels of a model's input → Pillow's mode."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pixels:
+    """How pixels from 0 to 255 become a model's numbers: `scale * pixel + offset`."""
+
+    scale: float
+    offset: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """A file's answer to one sample.
+
+    Attributes:
+        outputs: The arrays, with the batch in front, in the file's order.
+        first_ns: Duration of the first inference.
+        later_ns: The median of the later ones; None if there was only one.
+        backend: The backend that ran the file.
+        label: The sample's class, where it is known.
+    """
+
+    outputs: list[NDArray[Any]]
+    first_ns: int
+    later_ns: float | None
+    backend: str
+    label: int | None = None
+
+    @property
+    def scores(self) -> NDArray[Any] | None:
+        """The one output `[1, classes]` as `[classes]`; None for other outputs."""
+        if len(self.outputs) == 1 and self.outputs[0].ndim == 2 and len(self.outputs[0]) == 1:
+            return self.outputs[0][0]
+        return None
+
+
+def predict(
+    file: Path,
+    sources: Sequence[str],
+    *,
+    backend: str | None = None,
+    threads: int = 1,
+    runs: int = 10,
+    number: int = 0,
+    pixels: Pixels | None = None,
+) -> Prediction:
+    """Runs a file on one sample, in this process.
+
+    Args:
+        file: A `.tflite` file.
+        sources: What `read_sources` takes.
+        backend: A name of `edge.bench.backends.BACKENDS`; one that suits the file when None.
+        threads: Their number.
+        runs: How often; the later ones are timed together.
+        number: The sample's place in an `.npz` file or a run folder, from 0.
+        pixels: How an image's pixels become numbers; as the conversion report says when None.
+
+    Raises:
+        UsageError: A source is of no known kind, or the backend is unknown or cannot run the file.
+        OnebitError: A file is damaged, or does not fit the model.
+    """
+    model = describe(file)
+    signature = read_signature(file)
+    samples = read_sources(file, sources, signature, pixels)
+    if number >= len(samples):
+        raise UsageError(f"{samples.source} has {len(samples)} samples, numbered from 0")
+    arrays = [array[number : number + 1] for array in feed(samples, str(file), signature)]
+    chosen = _backend(backend, bool(model.lce_ops))
+    delegate = find_delegate() if chosen.with_delegate else None
+    try:
+        interpreter = import_runtime(chosen.runtime)
+        load(
+            interpreter,
+            {
+                "model_path": str(file),
+                "options": dict(chosen.options),
+                "threads": threads,
+                "delegate": delegate and {"library": str(delegate.library), "options": {}},
+            },
+        )
+        (inputs,) = data_inputs(arrays, interpreter.inputs, interpreter.quantization)
+        durations = []
+        for _ in range(runs):
+            start = time.perf_counter_ns()
+            outputs = interpreter.run(inputs)
+            durations.append(time.perf_counter_ns() - start)
+    except (ImportError, RequestError, RuntimeError, ValueError) as error:
+        raise OnebitError(f"{chosen.name} cannot run {file}: {first_line(error)}") from error
+    return Prediction(
+        [np.array(output) for output in outputs],
+        durations[0],
+        statistics.median(durations[1:]) if runs > 1 else None,
+        chosen.name,
+        None if samples.labels is None else int(samples.labels[number]),
+    )
+
+
+def read_sources(
+    file: Path, sources: Sequence[str], signature: Signature, pixels: Pixels | None = None
+) -> EvalSamples:
+    """The samples of a command's `--input`.
+
+    One source is an image, an `.npy` array with or without the batch, an `.npz` file or a run
+    folder. Several inputs are given as `NAME=PATH`, an image or an array each.
+
+    Raises:
+        UsageError: A source is none of these, or a name is missing.
+        OnebitError: A file is damaged, or an image has no known preprocessing.
+    """
+    entries = {entry.name: entry for entry in signature.inputs}
+    named = [_split(source, entries) for source in sources]
+    if len(named) == 1:
+        name, path = named[0]
+        if path.is_dir() or path.suffix in (".npz", ".json"):
+            return read_samples(path)
+        if name is None and len(entries) == 1:
+            named = [(next(iter(entries)), path)]
+    arrays = {}
+    for name, path in named:
+        if name is None:
+            raise UsageError(
+                f"{file} has {len(entries)} inputs: {', '.join(entries)}",
+                hint="give each as --input NAME=PATH, or one .npz file with all",
+            )
+        arrays[name] = _array(file, path, entries[name], pixels)
+    return array_samples(named[0][1], arrays)
+
+
+def labels_of(file: Path, given: Path | None) -> list[str]:
+    """The classes' names: a line each of `given`, else the conversion report's; empty if unknown.
+
+    Raises:
+        OnebitError: The file cannot be read.
+    """
+    if given is not None:
+        try:
+            return given.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise OnebitError(f"cannot read {given}: {first_line(error)}") from error
+    return [str(name) for name in _card(file).get("classes") or []]
+
+
+def _split(source: str, entries: Mapping[str, Input]) -> tuple[str | None, Path]:
+    """`NAME=PATH` in two where the model has such an input, else the whole as a path."""
+    name, sign, path = source.partition("=")
+    return (name, Path(path)) if sign and name in entries else (None, Path(source))
+
+
+def _backend(name: str | None, has_lce_ops: bool) -> Backend:
+    """The backend of that name, else the delegate's for files with LCE's ops, LiteRT for others."""
+    offer = local_offer()
+    if name is not None:
+        (chosen,) = find_backends([name])
+        if has_lce_ops and not chosen.runs_lce_ops:
+            raise UsageError(f"{name} lacks the ops of Larq Compute Engine, which the file has")
+        if chosen.with_delegate and not offer.delegate:
+            raise UsageError("the delegate is not there", hint=HINT)
+        return chosen
+    found = default_backends(has_lce_ops, offer.delegate, offer.runtimes)
+    if not found:
+        raise OnebitError("nothing here runs the file", hint=HINT)
+    return found[-1]
+
+
+def _array(file: Path, path: Path, entry: Input, pixels: Pixels | None) -> NDArray[Any]:
+    if path.suffix.lower() in IMAGES:
+        return _image(file, path, entry, pixels)
+    if path.suffix != ".npy":
+        raise UsageError(
+            f"{path} is none of what a model is fed with",
+            hint="give an image, an .npy array, an .npz file or a run folder",
+        )
+    try:
+        array = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} does not exist") from error
+    except Exception as error:  # damaged files make NumPy raise several kinds
+        raise OnebitError(f"{path} is not an .npy file of a plain array") from error
+    return array[np.newaxis] if array.shape == entry.shape[1:] else array
+
+
+def _image(file: Path, path: Path, entry: Input, pixels: Pixels | None) -> NDArray[Any]:
+    """An image in the size of the model's input `[1, height, width, channels]`."""
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError as error:
+        raise OnebitError("images need Pillow", hint="pip install pillow") from error
+    if len(entry.shape) != 4 or entry.shape[3] not in CHANNELS:
+        raise UsageError(f"{file} takes {list(entry.shape)}, not images; give an .npy array")
+    _, height, width, channels = entry.shape
+    try:
+        with Image.open(path) as opened:
+            resized = image.convert(CHANNELS[channels]).resize(
+                (width, height), Image.Resampling.BILINEAR
+            )
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} does not exist") from error
+    except (UnidentifiedImageError, OSError, ValueError) as error:
+        raise OnebitError(f"{path} is not an image: {first_line(error)}") from error
+    values = values.reshape(1, height, width, channels)
+    if entry.dtype == np.uint8 and pixels is None:
+        return values
+    known = pixels or _preprocessing(file)
+    return (known.scale * values + known.offset).astype(np.float32)
+
+
+def _preprocessing(file: Path) -> Pixels:
+    """That of the conversion report's model card.
+
+    Raises:
+        OnebitError: There is none, or it is more than a scale and an offset.
+    """
+    hint = "give --scale and --offset, such as --scale 1/127.5 --offset -1, or an .npy array"
+    card = _card(file).get("preprocessing")
+    if not isinstance(card, dict) or "scale" not in card:
+        raise OnebitError(f"nothing says how {file} wants pixels as numbers", hint=hint)
+    if card.get("whitening") or card.get("contrast") not in (None, "none"):
+        raise OnebitError(f"{file} wants images that are whitened or normalised", hint=hint)
+    return Pixels(float(card["scale"]), float(card.get("offset", 0.0)))
+
+
+def _card(file: Path) -> dict[str, Any]:
+    """The model card in the conversion report beside the file; empty without one."""
+    report = file.with_suffix(".report.json")
+    content = read_json(report) if report.exists() else {}
+    card = content.get("card") if isinstance(content, dict) else None
+    return card if isinstance(card, dict) else {}

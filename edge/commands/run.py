@@ -1,0 +1,168 @@
+"""`onebit run`: one inference."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import click
+import numpy as np
+
+from edge.bench.backends import BACKENDS
+from edge.bench.prediction import Pixels, Prediction, labels_of, predict
+from edge.results.units import milliseconds
+from onebit.cli import emit, format_option, say
+from onebit.errors import UsageError
+from onebit.files import replacing
+
+MOST_VALUES = 8
+"""Values of an output that are printed."""
+
+SUM_OF_PROBABILITIES = 1e-3
+
+
+def _number(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """`0.5`, `-1` or `1/127.5` as a number."""
+    if value is None:
+        return None
+    over, _, under = value.partition("/")
+    try:
+        number = float(Fraction(over) / Fraction(under or "1"))
+    except (ValueError, ZeroDivisionError):
+        raise click.BadParameter(f"{value!r} is not a number such as 0.5 or 1/127.5") from None
+    return number
+
+
+@click.command()
+@click.argument("file", metavar="MODEL.tflite", type=click.Path(path_type=Path))
+@click.option(
+    "--input",
+    "sources",
+    multiple=True,
+    required=True,
+    metavar="[NAME=]PATH",
+    help="An image, an .npy array, an .npz file of samples, or a run folder. A model with several "
+    "inputs takes NAME=PATH for each.",
+)
+@click.option(
+    "--sample", type=click.IntRange(0), default=0, show_default=True, help="Which of the samples."
+)
+@click.option("--labels", type=click.Path(path_type=Path), help="The classes' names, a line each.")
+@click.option(
+    "--scale", callback=_number, metavar="NUMBER", help="Of pixels: scale * pixel + offset."
+)
+@click.option("--offset", callback=_number, metavar="NUMBER", help="Of pixels; 0 when absent.")
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Classes shown.")
+@click.option(
+    "--runtime",
+    "--backend",
+    "backend",
+    metavar="NAME",
+    help=f"The backend, one of {', '.join(BACKENDS)}. Default: LiteRT, with the delegate for files "
+    "with Larq Compute Engine's ops.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Number of threads.",
+)
+@click.option(
+    "--runs", type=click.IntRange(1), default=10, show_default=True, help="Inferences to time."
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Write the raw outputs, as .npz."
+)
+@format_option("table", "json")
+def run(
+    file: Path,
+    sources: tuple[str, ...],
+    sample: int,
+    labels: Path | None,
+    scale: float | None,
+    offset: float | None,
+    top: int,
+    backend: str | None,
+    threads: int,
+    runs: int,
+    output: Path | None,
+    format_: str,
+) -> None:
+    """Run a .tflite file on one image or array, and show its answer.
+
+    Pixels become numbers, and classes get their names, as the conversion report beside the file
+    says. The time is a look only: `onebit edge bench` measures.
+
+    \b
+    Example:
+      onebit run bnn.tflite --input digit.png
+      onebit run bnn.tflite --input runs/bnn --sample 3 -o answer.npz
+    """
+    if offset is not None and scale is None:
+        raise UsageError("--offset needs --scale")
+    if output is not None and output.suffix != ".npz":
+        raise UsageError(f"the output {output} must end in .npz")
+    names = labels_of(file, labels)
+    pixels = None if scale is None else Pixels(scale, offset or 0.0)
+    answer = predict(
+        file,
+        sources,
+        backend=backend,
+        threads=threads,
+        runs=runs,
+        number=sample,
+        pixels=pixels,
+    )
+    classes = _top(answer, names, top)
+    if output is not None:
+        arrays = {f"output_{index}": array for index, array in enumerate(answer.outputs)}
+        with replacing(output) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, **arrays)
+    if format_ == "json":
+        click.echo(json.dumps(_document(answer, classes)))
+        return
+    if classes:
+        emit([{key: _short(value) for key, value in line.items()} for line in classes], "table")
+    else:
+        for index, array in enumerate(answer.outputs):
+            shown = ", ".join(f"{value:.6g}" for value in array.ravel()[:MOST_VALUES])
+            more = ", …" if array.size > MOST_VALUES else ""
+            click.echo(f"output {index}, {array.dtype} {list(array.shape)}: {shown}{more}")
+    if answer.label is not None:
+        name = names[answer.label] if answer.label < len(names) else answer.label
+        click.echo(f"label: {name}")
+    later = f", then {milliseconds(answer.later_ns)}" if answer.later_ns is not None else ""
+    say(f"{answer.backend}: first inference {milliseconds(answer.first_ns)}{later}")
+
+
+def _top(answer: Prediction, names: list[str], count: int) -> list[dict[str, object]]:
+    """The classes with the highest scores; empty where the output is no vector of classes."""
+    scores = answer.scores
+    if scores is None:
+        return []
+    total = float(scores.sum())
+    likely = scores.dtype.kind == "f" and scores.min() >= 0
+    heading = "probability" if likely and abs(total - 1) < SUM_OF_PROBABILITIES else "score"
+    order = np.argsort(-scores.astype(np.float64), kind="stable")[:count]
+    return [
+        {
+            "class": names[number] if number < len(names) else str(number),
+            heading: scores[number].item(),
+        }
+        for number in map(int, order)
+    ]
+
+
+def _short(value: object) -> object:
+    return f"{value:.4g}" if isinstance(value, float) else value
+
+
+def _document(answer: Prediction, classes: list[dict[str, object]]) -> dict[str, object]:
+    return {
+        "backend": answer.backend,
+        "classes": classes,
+        "label": answer.label,
+        "outputs": [array.tolist() for array in answer.outputs],
+        "first_ns": answer.first_ns,
+        "later_ns": answer.later_ns,
+    }

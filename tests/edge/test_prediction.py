@@ -1,0 +1,153 @@
+"""`onebit run`: one inference on images, arrays and samples."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from onebit.__main__ import main
+
+WRITTEN = Path(__file__).parent.parent / "written_before"
+
+
+@pytest.fixture
+def invoke():
+    """Returns a function that calls `onebit run`."""
+
+    def call(*arguments):
+        return CliRunner().invoke(main, ["run", *map(str, arguments)])
+
+    return call
+
+
+@pytest.fixture
+def mlp(float_file, tmp_path):
+    """The float MLP's file, whose input is `[1, 784]`, with its Keras model."""
+    path = tmp_path / "mlp.tflite"
+    shutil.copy(float_file.path, path)
+    return path, float_file.keras_model
+
+
+@pytest.fixture
+def small(binary_file, tmp_path):
+    """A binary network's file, whose input is `[1, 8, 8, 32]`."""
+    path = tmp_path / "small.tflite"
+    shutil.copy(binary_file.path, path)
+    return path
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_array_gives_the_outputs_of_keras(invoke, mlp, tmp_path, batch):
+    file, model = mlp
+    values = np.random.default_rng(1).normal(size=(1, 784)).astype(np.float32)
+    np.save(tmp_path / "x.npy", values if batch else values[0])
+    result = invoke(file, "--input", tmp_path / "x.npy", "-o", tmp_path / "y.npz", "--top", 3)
+    assert result.exit_code == 0, result.stderr
+    expected = model(values).numpy()
+    with np.load(tmp_path / "y.npz") as arrays:
+        # 784 products of which each is rounded, and 1024 of those.
+        np.testing.assert_allclose(arrays["output_0"], expected, atol=1e-4)
+    table = [line.split() for line in result.stdout.splitlines()]
+    shown = [int(words[1]) for words in table if len(words) > 3 and words[1].isdigit()]
+    assert shown == np.argsort(-expected[0])[:3].tolist()
+    assert "first inference" in result.stderr
+
+
+def test_two_inputs_are_given_by_name(invoke, two_inputs_file, tmp_path):
+    rng = np.random.default_rng(2)
+    left, right = (rng.normal(size=(1, n)).astype(np.float32) for n in (8, 4))
+    np.save(tmp_path / "l.npy", left)
+    np.save(tmp_path / "r.npy", right)
+    file = two_inputs_file.path
+    by_name = ["--input", f"right={tmp_path / 'r.npy'}", "--input", f"left={tmp_path / 'l.npy'}"]
+    result = invoke(file, *by_name, "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    expected = two_inputs_file.keras_model([left, right]).numpy()
+    np.testing.assert_allclose(json.loads(result.stdout)["outputs"][0], expected, atol=1e-5)
+    np.savez(tmp_path / "both.npz", left=left, right=right)
+    again = invoke(file, "--input", tmp_path / "both.npz", "--format", "json")
+    assert json.loads(again.stdout)["outputs"] == json.loads(result.stdout)["outputs"]
+
+
+@pytest.mark.parametrize("backend", ["lce", "lce:reference"])
+def test_backend_is_chosen(invoke, small, tmp_path, backend):
+    np.save(tmp_path / "x.npy", np.ones((8, 8, 32), np.float32))
+    options = ["--input", tmp_path / "x.npy", "--backend", backend, "--format", "json"]
+    assert json.loads(invoke(small, *options).stdout)["backend"] == backend
+
+
+def test_samples_show_their_label(invoke, mlp, tmp_path):
+    inputs = np.random.default_rng(3).normal(size=(4, 784)).astype(np.float32)
+    np.savez(tmp_path / "data.npz", inputs=inputs, labels=[3, 1, 4, 1])
+    (tmp_path / "names.txt").write_text("".join(f"class{n}\n" for n in range(10)))
+    options = ["--input", tmp_path / "data.npz", "--labels", tmp_path / "names.txt"]
+    assert "label: class4" in invoke(mlp[0], *options, "--sample", 2).stdout
+
+
+def image_model(tmp_path):
+    """The file of an earlier version, which takes 28×28 digits, with its report."""
+    for name in ("model.tflite", "model.report.json"):
+        shutil.copy(WRITTEN / name, tmp_path / name)
+    return tmp_path / "model.tflite"
+
+
+def test_image_is_resized_and_scaled_as_the_report_says(invoke, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    file = image_model(tmp_path)
+    report = json.loads((tmp_path / "model.report.json").read_text())
+    shape = json.loads(json.dumps(report["card"]["input_shape"]))
+    scaling = report["card"]["preprocessing"]
+    pixels = np.random.default_rng(4).integers(0, 256, shape, np.uint8)
+    image.fromarray(pixels[..., 0]).save(tmp_path / "x.png")
+    values = scaling["scale"] * pixels + scaling["offset"]
+    np.save(tmp_path / "x.npy", values.astype(np.float32))
+    by_image, by_array = (
+        invoke(file, "--input", tmp_path / f"x.{kind}", "--format", "json")
+        for kind in ("png", "npy")
+    )
+    assert by_image.exit_code == 0, by_image.stderr
+    answers = [json.loads(result.stdout) for result in (by_image, by_array)]
+    assert answers[0]["outputs"] == answers[1]["outputs"]
+    assert {line["class"] for line in answers[0]["classes"]} <= set(report["card"]["classes"])
+    (tmp_path / "model.report.json").unlink()
+    unknown = invoke(file, "--input", tmp_path / "x.png")
+    assert (unknown.exit_code, unknown.stderr.count("\n")) == (1, 1)
+    assert "nothing says how" in unknown.stderr
+    named = ["--scale", scaling["scale"], "--offset", scaling["offset"], "--format", "json"]
+    scaled = invoke(file, "--input", tmp_path / "x.png", *named)
+    np.testing.assert_allclose(
+        json.loads(scaled.stdout)["outputs"][0], answers[0]["outputs"][0], atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--input", "absent.npy"], 2, "absent.npy does not exist"),
+        (["--input", "x.pdf"], 2, "x.pdf is none of what a model is fed with"),
+        (["--input", "text.npy"], 1, "text.npy is not an .npy file"),
+        (["--input", "short.npy"], 1, "takes [1, 784] for"),
+        (["--input", "nan.npy"], 1, "hold NaN or infinity"),
+        (["--input", "good.npy", "--backend", "lcf"], 2, "'lcf'"),
+        (["--input", "good.npy", "--sample", "1"], 2, "has 1 samples"),
+        (["--input", "good.npy", "--offset", "1"], 2, "--offset needs --scale"),
+        (["--input", "good.npy", "--scale", "1/0"], 2, "is not a number"),
+        (["--input", "good.npy", "-o", "y.npy"], 2, "must end in .npz"),
+        (["--input", "good.npy", "--labels", "absent.txt"], 1, "cannot read absent.txt"),
+        (["--input", "x.png"], 2, "takes [1, 784], not images"),
+    ],
+)
+def test_wrong_input_is_one_line(invoke, mlp, tmp_path, monkeypatch, options, code, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.npy").write_text("no array")
+    np.save("short.npy", np.zeros((1, 783), np.float32))
+    np.save("nan.npy", np.full((1, 784), np.nan, np.float32))
+    np.save("good.npy", np.zeros((1, 784), np.float32))
+    result = invoke(mlp[0].name, *options)
+    assert result.exit_code == code
+    assert words in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+    assert not Path("y.npy").exists()
