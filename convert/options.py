@@ -173,5 +173,17 @@ export_options = options(
         help="Whether FINN reads floats, which hardware rounds, or the integers themselves "
         "(qonnx for finn).  [default: float]",
     ),
+    click.option(
+        "--style",
+        type=click.Choice(["folded", "combinational"]),
+        help="Layer after layer with a clock, or everything at once without one (verilog).  "
+        "[default: folded]",
+    ),
+    click.option(
+        "--simd",
+        type=click.IntRange(1, 1024),
+        help="Bits that a layer of a folded design takes in a cycle, at most (verilog).  "
+        "[default: 4]",
+    ),
     grouped("export_options", ExportOptions),
 )

@@ -9,6 +9,10 @@ TARGETS = {
     "c-array": ("convert.targets.c_array", "the file as a C header (.h)"),
     "qonnx": ("convert.targets.qonnx.target", "a QONNX file for FINN, hls4ml or others (.onnx)"),
     "qcdq": ("convert.targets.qonnx.qcdq_target", "an ONNX file for any ONNX runtime (.onnx)"),
+    "verilog": (
+        "convert.targets.verilog.target",
+        "Verilog for any FPGA, with a test bench (a folder)",
+    ),
     "npz": ("convert.targets.npz", "its packed weights as arrays (.npz)"),
 }
 """Name → (the module that has it as `TARGET`, what `--help` says of it)."""

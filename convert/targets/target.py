@@ -18,6 +18,8 @@ class ExportOptions:
         input_bits: Of the integers that stand for the input of hardware.
         input_scale: The step between two inputs of hardware.
         input_type: Whether FINN's input is floats or the integers themselves.
+        style: How a design in Verilog computes.
+        simd: Bits that a layer of a folded design takes in a cycle, at most.
     """
 
     name: str | None = None
@@ -25,6 +27,8 @@ class ExportOptions:
     input_bits: int | None = None
     input_scale: float | None = None
     input_type: str | None = None
+    style: str | None = None
+    simd: int | None = None
 
 
 @dataclass(frozen=True)
