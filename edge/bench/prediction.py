@@ -218,14 +218,13 @@ def _image(file: Path, path: Path, entry: Input, pixels: Pixels | None) -> NDArr
     _, height, width, channels = entry.shape
     try:
         with Image.open(path) as opened:
-            resized = image.convert(CHANNELS[channels]).resize(
-                (width, height), Image.Resampling.BILINEAR
-            )
+            image = opened.convert(CHANNELS[channels])
+            pixel_values = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist") from error
     except (UnidentifiedImageError, OSError, ValueError) as error:
         raise OnebitError(f"{path} is not an image: {first_line(error)}") from error
-    values = values.reshape(1, height, width, channels)
+    values = pixel_values.reshape(1, height, width, channels)
     if entry.dtype == np.uint8 and pixels is None:
         return values
     known = pixels or _preprocessing(file)
