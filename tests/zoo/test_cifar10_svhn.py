@@ -11,6 +11,7 @@ import zoo
 from onebit.errors import OnebitError
 from onebit.keras import keras
 from zoo.datasets import cifar10, svhn
+from zoo.datasets.preprocessing import Preprocessing
 from zoo.runs.run import PREPROCESSING
 
 RANDOM = np.random.default_rng(6)
@@ -125,12 +126,19 @@ def test_a_run_keeps_what_its_preprocessing_was_fitted_with(
     folder.mkdir()
     for name, (_, _, content) in cifar_files.items():
         (folder / name).write_bytes(content)
-    zoo.train(
-        zoo.resolve_recipe(recipe, {"epochs": "1"}, smoke=True), tmp_path / "run", data=tmp_path
-    )
+    fitted, fit = [], Preprocessing.fit
+
+    def recorded(self, images):
+        fitted.append((images, fit(self, images)))
+        return fitted[0][1]
+
+    monkeypatch.setattr(Preprocessing, "fit", recorded)
+    settings = {"epochs": "1", "width": "8"}
+    zoo.train(zoo.resolve_recipe(recipe, settings, smoke=True), tmp_path / "run", data=tmp_path)
     run = zoo.load_run(tmp_path / "run")
+    ((images, expected),) = fitted
     train = zoo.load_dataset("cifar10", tmp_path).train
-    expected = zoo.resolve_recipe(recipe).preprocessing.fit(train.images)
+    np.testing.assert_array_equal(images, train.images[: len(images)])
     np.testing.assert_array_equal(
         run.preprocessing(run.samples.images), expected(run.samples.images)
     )

@@ -64,6 +64,7 @@ def _assert_as_alone(folder, alone):
     assert run.card["accuracy"] == alone.card["accuracy"]
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_result_of_one(tmp_path):
     folder, addresses = tmp_path / "two", _addresses()
     workers = [_Worker(folder, addresses, index, epochs=3) for index in (0, 1)]
