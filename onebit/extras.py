@@ -14,6 +14,7 @@ EXTRA_OF = {
     "sentencepiece": "train",
     "debian": "train",
     "matplotlib": "png",
+    "PIL": "png",
     "onnx": "fpga",
 }
 """Top-level module → the extra of pyproject.toml that installs it."""

@@ -16,6 +16,7 @@ import click
 
 from onebit import __version__
 from onebit.cli import CommandGroup, emit, emit_document, format_option, print_table, require_suffix
+from onebit.errors import UsageError
 from onebit.files import require_writable
 
 # Commands import what needs TensorFlow themselves: help and errors must not wait for it.
@@ -215,28 +216,102 @@ def _accuracy(card: Any) -> str:
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[FOLDER]...")
+@click.option("--mean", "means", is_flag=True, help="A line for all seeds: mean, standard error.")
+@click.option("--history", is_flag=True, help="A line for each epoch of each run.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="CURVES.svg|png",
+    help="Draw accuracies by epoch: the mean over seeds, and a band from the least to the most.",
+)
 @format_option()
-def evaluate(run: Path, format_: str) -> None:
-    """Measure a run's accuracy again and compare it with its model card.
+def runs(
+    folders: tuple[Path, ...], means: bool, history: bool, plot: Path | None, format_: str
+) -> None:
+    """List the run folders at or below FOLDERs (default: runs), finished or not.
 
-    Exits with 1 when they differ by more than rounding explains.
+    A run's changes are the settings in which it differs from the other runs of its recipe.
+
+    \b
+    Example:
+      onebit zoo runs
+      onebit zoo runs runs/sweep --mean --format csv
+      onebit zoo runs runs/a runs/b --plot curves.svg
+    """
+    from zoo.runs import overview
+
+    if means and history:
+        raise UsageError("--mean and --history contradict each other")
+    if plot is not None and plot.suffix not in (".svg", ".png"):
+        raise UsageError(f"the plot {plot} must end in .svg or .png")
+    found = overview.find_trainings(folders or (Path("runs"),))
+    if plot is not None:
+        overview.draw_curves(found, plot)
+    if history:
+        emit(overview.history_lines(found), format_)
+        return
+    lines = overview.mean_lines(found) if means else overview.summary_lines(found)
+    if format_ != "table":
+        emit(lines, format_)
+        return
+    for line in lines:
+        for key in ("val_accuracy", "accuracy", "latent_weights_accuracy", "standard_error"):
+            if line.get(key) is not None:
+                line[key] = f"{line[key]:.2%}"
+        if not means:
+            line["epochs"] = f"{line['epochs']} of {line.pop('planned_epochs')}"
+    known = [key for key in lines[0] if any(line[key] is not None for line in lines)]
+    emit(lines, format_, columns={key: RUN_COLUMNS[key] for key in known})
+
+
+RUN_COLUMNS = {
+    "run": "Run",
+    "runs": "Runs",
+    "recipe": "Recipe",
+    "changes": "Changes",
+    "seed": "Seed",
+    "seeds": "Seeds",
+    "epochs": "Epochs",
+    "val_accuracy": "Validation",
+    "accuracy": "Test",
+    "latent_weights_accuracy": "With latent weights",
+    "standard_error": "Standard error",
+}
+
+
+@main.command()
+@click.argument(
+    "folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN..."
+)
+@format_option()
+def evaluate(folders: tuple[Path, ...], format_: str) -> None:
+    """Measure the accuracies of runs again and compare them with their model cards.
+
+    Exits with 1 when one differs by more than rounding explains.
 
     \b
     Example:
       onebit zoo evaluate runs/bnn
     """
     import zoo
+    from zoo.runs.run import load_card
 
-    loaded = zoo.load_run(run)
-    result = zoo.evaluate(loaded)
-    record = {
-        "run": str(run),
-        "model": loaded.card["name"],
-        "dataset": loaded.card["dataset"]["name"],
-        **dataclasses.asdict(result),
-        "agrees": result.agrees,
-    }
+    for folder in folders:  # before minutes are spent
+        load_card(folder)
+    records = []
+    for folder in folders:
+        loaded = zoo.load_run(folder)
+        result = zoo.evaluate(loaded)
+        records.append(
+            {
+                "run": str(folder),
+                "model": loaded.card["name"],
+                "dataset": loaded.card["dataset"]["name"],
+                **dataclasses.asdict(result),
+                "agrees": result.agrees,
+            }
+        )
     columns = {
         "run": "Run",
         "model": "Model",
@@ -247,12 +322,14 @@ def evaluate(run: Path, format_: str) -> None:
         "latent_weights_accuracy": "With latent weights",
         "agrees": "Agrees",
     }
+    agrees = all(record["agrees"] for record in records)
     if format_ == "table":
-        for key in ("accuracy", "card_accuracy", "latent_weights_accuracy"):
-            record[key] = None if record[key] is None else f"{record[key]:.2%}"
-        record["agrees"] = "yes" if result.agrees else "no"
-    emit([record], format_, columns=columns)
-    if not result.agrees:
+        for record in records:
+            for key in ("accuracy", "card_accuracy", "latent_weights_accuracy"):
+                record[key] = None if record[key] is None else f"{record[key]:.2%}"
+            record["agrees"] = "yes" if record["agrees"] else "no"
+    emit(records, format_, columns=columns)
+    if not agrees:
         click.get_current_context().exit(1)
 
 

@@ -209,10 +209,8 @@ def _array(file: Path, path: Path, entry: Input, pixels: Pixels | None) -> NDArr
 
 def _image(file: Path, path: Path, entry: Input, pixels: Pixels | None) -> NDArray[Any]:
     """An image in the size of the model's input `[1, height, width, channels]`."""
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError as error:
-        raise OnebitError("images need Pillow", hint="pip install pillow") from error
+    from PIL import Image, UnidentifiedImageError  # of the extra png
+
     if len(entry.shape) != 4 or entry.shape[3] not in CHANNELS:
         raise UsageError(f"{file} takes {list(entry.shape)}, not images; give an .npy array")
     _, height, width, channels = entry.shape

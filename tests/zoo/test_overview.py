@@ -1,0 +1,120 @@
+"""`onebit zoo runs`: run folders side by side."""
+
+import csv
+import io
+import json
+import statistics
+
+import pytest
+from click.testing import CliRunner
+
+from zoo.__main__ import main
+from zoo.runs.overview import find_trainings, mean_lines
+from zoo.runs.run import CARD, CONFIG, HISTORY, TEACHER
+
+
+@pytest.fixture
+def invoke():
+    """Returns a function that calls `onebit zoo runs`."""
+
+    def call(*arguments):
+        return CliRunner().invoke(main, ["runs", *map(str, arguments)])
+
+    return call
+
+
+@pytest.fixture
+def write_run(tmp_path):
+    """Returns a function that writes the small files of a run folder."""
+
+    def write(name, *, seed=1, epochs=2, planned=2, accuracy=0.9, rate=0.1, units=64):
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        recipe = {"name": "bnn_digits", "seed": seed, "epochs": planned, "learning_rate": rate}
+        config = {"recipe": recipe, "options": {"units": units}}
+        (folder / CONFIG).write_text(json.dumps(config))
+        lines = [{"epoch": n + 1, "accuracy": 0.5 + n / 10} for n in range(epochs)]
+        (folder / HISTORY).write_text("".join(json.dumps(line) + "\n" for line in lines))
+        if accuracy is not None:
+            (folder / CARD).write_text(json.dumps({"accuracy": {"value": accuracy}}))
+        return folder
+
+    return write
+
+
+def test_runs_are_found_with_their_changes_and_teachers_left_out(write_run, tmp_path):
+    write_run("a/one", seed=2)
+    write_run("a/two", rate=0.2, units=32)
+    write_run(f"a/two/{TEACHER}")
+    write_run("b", epochs=1, accuracy=None)
+    found = find_trainings([tmp_path])
+    assert [(run.folder.name, run.label, run.seed) for run in found] == [
+        ("b", "bnn_digits learning_rate=0.1 units=64", 1),
+        ("one", "bnn_digits learning_rate=0.1 units=64", 2),
+        ("two", "bnn_digits learning_rate=0.2 units=32", 1),
+    ]
+    assert (found[0].epochs, found[0].planned_epochs, found[0].accuracy) == (1, 2, None)
+    (teacher,) = find_trainings([tmp_path / "a/two" / TEACHER])
+    assert teacher.label == "bnn_digits"
+
+
+def test_mean_has_the_standard_error_of_its_seeds(write_run, tmp_path):
+    accuracies = (0.90, 0.92, 0.97)
+    for seed, accuracy in enumerate(accuracies):
+        write_run(f"s{seed}", seed=seed, accuracy=accuracy)
+    (line,) = mean_lines(find_trainings([tmp_path]))
+    assert line["seeds"] == 3
+    assert line["accuracy"] == pytest.approx(0.93)
+    assert line["standard_error"] == pytest.approx(statistics.stdev(accuracies) / 3**0.5)
+
+
+def test_table_shows_only_columns_that_runs_fill(invoke, write_run, tmp_path):
+    write_run("one")
+    result = invoke(tmp_path)
+    assert result.exit_code == 0
+    assert "2 of 2" in result.stdout
+    assert "90.00%" in result.stdout
+    assert "latent" not in result.stdout
+    assert "Changes" not in result.stdout
+
+
+def test_history_has_a_line_for_each_epoch(invoke, write_run, tmp_path):
+    write_run("one", epochs=2)
+    write_run("two", seed=2, epochs=1)
+    lines = list(
+        csv.DictReader(io.StringIO(invoke(tmp_path, "--history", "--format", "csv").stdout))
+    )
+    assert [(line["seed"], line["epoch"], line["accuracy"]) for line in lines] == [
+        ("1", "1", "0.5"), ("1", "2", "0.6"), ("2", "1", "0.5")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png"])
+def test_curves_are_drawn(invoke, write_run, tmp_path, suffix):
+    pytest.importorskip("matplotlib")
+    write_run("one")
+    write_run("two", seed=2)
+    plot = tmp_path / f"curves.{suffix}"
+    assert invoke(tmp_path, "--plot", plot).exit_code == 0
+    content = plot.read_bytes()
+    assert content.startswith(b"\x89PNG") or b"<svg" in content[:400]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["absent"], 1, "no run folder in absent; train with onebit zoo train"),
+        ([".", "--plot", "x.jpg"], 2, "must end in .svg or .png"),
+        ([".", "--mean", "--history"], 2, "contradict each other"),
+        (["empty", "--plot", "x.svg"], 1, "no run has an epoch to draw"),
+        (["damaged"], 1, "is not valid JSON"),
+    ],
+)
+def test_wrong_usage_is_one_line(invoke, write_run, tmp_path, monkeypatch, options, code, words):
+    monkeypatch.chdir(tmp_path)
+    write_run("empty", epochs=0, accuracy=None)
+    (write_run("damaged") / CONFIG).write_text("{")
+    result = invoke(*options)
+    assert (result.exit_code, result.stderr.count("\n")) == (code, 1)
+    assert words in result.stderr
+    assert not (tmp_path / "x.svg").exists()

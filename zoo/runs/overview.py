@@ -1,0 +1,194 @@
+"""Run folders side by side: what was trained, how far it is, and its curves."""
+
+import dataclasses
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from onebit.errors import OnebitError
+from onebit.files import read_json, replacing
+from onebit.interrupts import importing
+from zoo.runs.run import CARD, CONFIG, TEACHER, read_history, with_current_names
+
+CURVES = ("val_accuracy", "accuracy")
+"""What is drawn: the first that all runs of a line have."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """A run folder, finished or not.
+
+    Attributes:
+        folder: Where it lies.
+        recipe: The recipe's name.
+        seed: Of its weights and order of images.
+        epochs: How many are done.
+        planned_epochs: How many there will be.
+        accuracy: On the test split, a fraction; None before the end.
+        latent_weights_accuracy: The same with the latent weights, where those are tested, too.
+        changes: Settings in which it differs from the other runs of its recipe.
+        history: One mapping for each epoch.
+    """
+
+    folder: Path
+    recipe: str
+    seed: int
+    epochs: int
+    planned_epochs: int
+    accuracy: float | None
+    latent_weights_accuracy: float | None
+    changes: Mapping[str, Any]
+    history: Sequence[Mapping[str, Any]]
+
+    @property
+    def label(self) -> str:
+        """The recipe with its changes: `binary_net_mlp_mnist_5k epochs=10`."""
+        return " ".join([self.recipe, *(f"{k}={v}" for k, v in self.changes.items())])
+
+
+def find_trainings(paths: Iterable[Path]) -> list[Training]:
+    """The run folders at or below the paths, sorted by recipe, settings and seed.
+
+    Teachers, which lie in their student's folder, are left out.
+
+    Raises:
+        OnebitError: There are none, or a file is damaged.
+    """
+    paths = list(paths)
+    folders = {
+        config.parent
+        for path in paths
+        for config in path.glob(f"**/{CONFIG}")
+        if TEACHER not in config.relative_to(path).parts[:-1]
+    }
+    if not folders:
+        raise OnebitError(
+            f"no run folder in {', '.join(map(str, paths))}", hint="train with onebit zoo train"
+        )
+    configs = {folder: with_current_names(read_json(folder / CONFIG)) for folder in folders}
+    settings = {folder: _settings(config) for folder, config in configs.items()}
+    found = []
+    for folder, config in configs.items():
+        recipe = config["recipe"]
+        alike = [settings[f] for f, c in configs.items() if c["recipe"]["name"] == recipe["name"]]
+        card_path = folder / CARD
+        card = with_current_names(read_json(card_path)) if card_path.exists() else {}
+        history = read_history(folder)
+        found.append(
+            Training(
+                folder,
+                recipe["name"],
+                recipe["seed"],
+                len(history),
+                recipe["epochs"],
+                (card.get("accuracy") or {}).get("value"),
+                card.get("latent_weights_accuracy"),
+                {
+                    key: value
+                    for key, value in settings[folder].items()
+                    if any(other.get(key) != value for other in alike)
+                },
+                history,
+            )
+        )
+    return sorted(found, key=lambda run: (run.label, run.seed, str(run.folder)))
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Every setting and option but the seed, on one level."""
+    recipe = {key: value for key, value in config["recipe"].items() if key not in ("seed", "name")}
+    return {**recipe, **config.get("options", {})}
+
+
+def summary_lines(trainings: Sequence[Training]) -> list[dict[str, Any]]:
+    """One record for each run."""
+    return [
+        {
+            "run": str(run.folder),
+            "recipe": run.recipe,
+            "changes": " ".join(f"{key}={value}" for key, value in run.changes.items()) or None,
+            "seed": run.seed,
+            "epochs": run.epochs,
+            "planned_epochs": run.planned_epochs,
+            "val_accuracy": run.history[-1].get("val_accuracy") if run.history else None,
+            "accuracy": run.accuracy,
+            "latent_weights_accuracy": run.latent_weights_accuracy,
+        }
+        for run in trainings
+    ]
+
+
+def mean_lines(trainings: Sequence[Training]) -> list[dict[str, Any]]:
+    """One record for all seeds of a recipe and its changes: mean, standard error, number.
+
+    The standard error is that of the mean; None for a single seed.
+    """
+    lines = []
+    for label, runs in _by_label(trainings).items():
+        values = [run.accuracy for run in runs if run.accuracy is not None]
+        lines.append(
+            {
+                "runs": label,
+                "seeds": len(values),
+                "accuracy": statistics.mean(values) if values else None,
+                "standard_error": (
+                    statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
+                ),
+            }
+        )
+    return lines
+
+
+def history_lines(trainings: Sequence[Training]) -> list[dict[str, Any]]:
+    """One record for each epoch of each run; all have the same keys."""
+    keys = dict.fromkeys(key for run in trainings for epoch in run.history for key in epoch)
+    return [
+        {"run": str(run.folder), "recipe": run.recipe, "seed": run.seed}
+        | {key: epoch.get(key) for key in keys}
+        for run in trainings
+        for epoch in run.history
+    ]
+
+
+def draw_curves(trainings: Sequence[Training], path: Path) -> None:
+    """Draws accuracies by epoch: a line for the mean over seeds, a band from least to most.
+
+    Args:
+        trainings: Runs with an epoch or more.
+        path: An .svg or .png file.
+
+    Raises:
+        OnebitError: No run has an epoch.
+    """
+    with importing():
+        from matplotlib import figure
+    drawn = figure.Figure(figsize=(8, 4.5), layout="constrained")
+    axes = drawn.add_subplot()
+    for label, runs in _by_label([run for run in trainings if run.history]).items():
+        key = next(key for key in CURVES if all(key in run.history[-1] for run in runs))
+        epochs = min(run.epochs for run in runs)
+        curves = [[100 * epoch[key] for epoch in run.history[:epochs]] for run in runs]
+        steps = range(1, epochs + 1)
+        seeds = f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
+        which = "validation" if key == "val_accuracy" else "training"
+        axes.plot(
+            steps, [statistics.mean(at) for at in zip(*curves, strict=True)],
+            label=f"{label}, {which}, {seeds}",
+        )  # fmt: skip
+        low, high = ([pick(at) for at in zip(*curves, strict=True)] for pick in (min, max))
+        axes.fill_between(steps, low, high, alpha=0.2)
+    if not axes.lines:
+        raise OnebitError("no run has an epoch to draw")
+    axes.set(xlabel="epoch", ylabel="accuracy, %")
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+    with replacing(path) as temporary:
+        drawn.savefig(temporary, format=path.suffix[1:])
+
+
+def _by_label(trainings: Sequence[Training]) -> dict[str, list[Training]]:
+    groups: dict[str, list[Training]] = {}
+    for run in trainings:
+        groups.setdefault(run.label, []).append(run)
+    return groups
