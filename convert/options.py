@@ -180,10 +180,16 @@ export_options = options(
         "[default: folded]",
     ),
     click.option(
-        "--simd",
-        type=click.IntRange(1, 1024),
-        help="Bits that a layer of a folded design takes in a cycle, at most (verilog).  "
+        "--pe",
+        type=click.IntRange(1, 4096),
+        help="Outputs that a layer of a folded design computes at once, at most (verilog).  "
         "[default: 4]",
+    ),
+    click.option(
+        "--simd",
+        type=click.IntRange(1, 4096),
+        help="Bits that a layer of a folded design takes in a cycle, at most (verilog).  "
+        "[default: 32]",
     ),
     grouped("export_options", ExportOptions),
 )

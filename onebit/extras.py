@@ -11,6 +11,7 @@ EXTRA_OF = {
     "larq_zoo": "train",
     "larq_compute_engine": "train",
     "mlxtend": "train",
+    "sklearn": "train",
     "sentencepiece": "train",
     "debian": "train",
     "matplotlib": "png",

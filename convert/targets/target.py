@@ -19,6 +19,7 @@ class ExportOptions:
         input_scale: The step between two inputs of hardware.
         input_type: Whether FINN's input is floats or the integers themselves.
         style: How a design in Verilog computes.
+        pe: Outputs that a layer of a folded design computes at once, at most.
         simd: Bits that a layer of a folded design takes in a cycle, at most.
     """
 
@@ -28,6 +29,7 @@ class ExportOptions:
     input_scale: float | None = None
     input_type: str | None = None
     style: str | None = None
+    pe: int | None = None
     simd: int | None = None
 
 

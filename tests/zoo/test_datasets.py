@@ -29,6 +29,18 @@ def test_mnist_5k_splits_the_digits_evenly(mnist_5k):
     np.testing.assert_array_equal(np.bincount(mnist_5k.test.labels), [100] * 10)
 
 
+def test_digits_8x8_splits_every_digit_once():
+    digits = zoo.load_dataset("digits_8x8")
+    train, test = digits.train, digits.test
+    assert train.images.shape == (1437, 8, 8, 1)
+    assert test.images.shape == (360, 8, 8, 1)
+    assert train.images.dtype == np.uint8
+    assert train.images.max() == 240
+    counts = np.bincount(train.labels) + np.bincount(test.labels)
+    # The counts that scikit-learn's page of the data set gives.
+    np.testing.assert_array_equal(counts, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180])
+
+
 def test_mnist_5k_is_the_same_everywhere(mnist_5k):
     # Recorded when the split was made: another split would make accuracies incomparable.
     assert mnist_5k.sha256 == "52c7770b8fcfcc2a00842c587b179ffa97e26d66f36baa481df89a52470bf88d"

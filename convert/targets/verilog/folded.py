@@ -1,9 +1,10 @@
-"""A network with a clock: layer after layer, all outputs of a pixel at once, a few inputs a cycle.
+"""A network with a clock: layer after layer, PE outputs at once, SIMD inputs a cycle.
 
 Each layer reads words of its input image from a memory, one word or part of a word a cycle, adds
-the products to an accumulator for each output channel, and at the last word of a window compares
-and writes the pixel's bits to the next memory. Reading takes a cycle, so weights and flags follow
-a cycle behind the address. Cycles of a layer: pixels × taps × channels / SIMD, and two more.
+the products to PE accumulators, and at the last word of a window compares them with their
+thresholds. When all groups of outputs are through, it writes the pixel's bits to the next memory.
+Reading takes a cycle, so weights and flags follow a cycle behind the address. Cycles of a layer:
+pixels × outputs / PE × taps × channels / SIMD, and two more. PE and SIMD are FINN's terms.
 """
 
 import math
@@ -19,8 +20,24 @@ from convert.targets.thresholds.network import (
 )
 from convert.targets.verilog import text
 
-SIMD = 4
-"""Bits of an input that a layer takes in a cycle by default, where they divide its channels."""
+PE, SIMD = 4, 32
+"""Outputs that a layer computes at once, and bits that it takes in a cycle, at most.
+
+Each is rounded down to a divisor of the layer's outputs and channels.
+"""
+
+
+@dataclass(frozen=True)
+class Folding:
+    """How much of a layer is computed at once.
+
+    Attributes:
+        pe: Outputs, at most.
+        simd: Bits of the input, at most.
+    """
+
+    pe: int = PE
+    simd: int = SIMD
 
 
 @dataclass(frozen=True)
@@ -48,28 +65,28 @@ class Words:
         return text.width_of(self.count - 1)
 
 
-def folded_module(name: str, network: ThresholdNetwork, simd: int = SIMD) -> str:
+def folded_module(name: str, network: ThresholdNetwork, folding: Folding | None = None) -> str:
     """The Verilog of a network that takes a number a cycle and reports when it is done.
 
     Ports: `clk`, `rst`; `valid` with `data`, the image's integers in the order rows, columns,
     channels, taken while `ready`; `done` until the next image begins; `label`, where one scale
     stands behind the sums; `sum`, that of the output `index`.
     """
-    return _Design(name, network, simd).text()
+    return _Design(name, network, folding or Folding()).text()
 
 
-def cycles(network: ThresholdNetwork, simd: int = SIMD) -> int:
+def cycles(network: ThresholdNetwork, folding: Folding | None = None) -> int:
     """Clock cycles from the first number of an image to `done`."""
-    design = _Design("network", network, simd)
+    design = _Design("network", network, folding or Folding())
     return math.prod(network.stages[0].input_shape) + sum(design.cycles) + 1
 
 
 class _Design:
     """Writes a module for each stage, then the module that joins them."""
 
-    def __init__(self, name: str, network: ThresholdNetwork, simd: int) -> None:
+    def __init__(self, name: str, network: ThresholdNetwork, folding: Folding) -> None:
         self.name, self.network, self.grid = name, network, network.grid
-        self.simd = simd
+        self.folding = folding
         stages = list(network.stages)
         self.only_signs = isinstance(stages[0], InputSigns)
         self.stages = [s for s in stages if isinstance(s, Layer | MaxPool)]
@@ -85,13 +102,13 @@ class _Design:
         bits = 1 if self.only_signs else self.grid.bits
         if height * width > 1:
             return Words(height * width, channels, bits)
-        part = _divisor(channels, self.simd if bits == 1 else 1)
+        part = _divisor(channels, self.folding.simd if bits == 1 else 1)
         return Words(channels // part, part, bits)
 
     def _stage(self, number: int, stage: Layer | MaxPool) -> None:
         source = self.memories[-1]
         module = f"{self.name}_{stage.name}"
-        walk = _Walk(stage, source, self.simd)
+        walk = _Walk(stage, source, self.folding)
         height, width, channels = stage.output_shape
         self.memories.append(Words(height * width, channels, 1))
         if isinstance(stage, MaxPool):
@@ -117,7 +134,7 @@ class _Walk:
     A dense layer reads every word for its one output: a window over an image of one column.
     """
 
-    def __init__(self, stage: Layer | MaxPool, source: Words, simd: int) -> None:
+    def __init__(self, stage: Layer | MaxPool, source: Words, folding: Folding) -> None:
         self.source = source
         if isinstance(stage, Layer) and stage.is_dense:
             self.image = (source.count, 1)
@@ -128,10 +145,13 @@ class _Walk:
             self.window = stage.window
             self.outputs = (stage.output_shape[0], stage.output_shape[1])
         whole = isinstance(stage, MaxPool) or source.bits > 1
-        self.part = source.numbers if whole else _divisor(source.numbers, simd)
+        self.part = source.numbers if whole else _divisor(source.numbers, folding.simd)
         self.parts = source.numbers // self.part
         self.taps = math.prod(self.window.size)
-        self.steps = math.prod(self.outputs) * self.taps * self.parts
+        channels = stage.output_shape[2]
+        self.pe = channels if isinstance(stage, MaxPool) else _divisor(channels, folding.pe)
+        self.groups = channels // self.pe
+        self.steps = math.prod(self.outputs) * self.groups * self.taps * self.parts
 
     def counters(self) -> list[tuple[str, int]]:
         """The nested counters, the fastest first, and how far each goes."""
@@ -140,6 +160,7 @@ class _Walk:
             ("part", self.parts),
             ("tap_x", width),
             ("tap_y", height),
+            ("group", self.groups),
             ("column", columns),
             ("row", rows),
         ]
@@ -184,7 +205,8 @@ def _flow(walk: _Walk) -> tuple[list[str], list[str], list[str]]:
         f"  wire inside = y >= 0 && y < {height} && x >= 0 && x < {width};",
         f"  wire first = {ends(inner, False)};",
         f"  wire last = {ends(inner, True)};",
-        f"  wire finish = {ends((*inner, 'column', 'row'), True)};",
+        f"  wire whole = {ends((*inner, 'group'), True)};",
+        f"  wire finish = {ends((*inner, 'group', 'column', 'row'), True)};",
         f"  assign address = y * {width} + x;",
     ]
     body = [
@@ -204,6 +226,7 @@ def _control() -> list[str]:
         "    is_read <= busy && !rst && !start;",
         "    is_first <= first;",
         "    is_last <= last;",
+        "    is_whole <= whole;",
         "    is_inside <= inside;",
         "    is_end <= finish;",
         "    done <= is_read && is_end && !rst;",
@@ -214,7 +237,7 @@ def _control() -> list[str]:
 
 
 _FLAGS = [
-    "  reg busy, is_read, is_first, is_last, is_inside, is_end;",
+    "  reg busy, is_read, is_first, is_last, is_whole, is_inside, is_end;",
     "  initial begin busy = 1'b0; is_read = 1'b0; done = 1'b0; write = 1'b0; end",
 ]
 
@@ -248,7 +271,7 @@ def _pool_module(module: str, stage: MaxPool, walk: _Walk) -> str:
             *_control(),
             *body,
             "    if (is_read) any <= next;",
-            "    write <= is_read && is_last;",
+            "    write <= is_read && is_whole;",
             "    result <= next;",
             *_pixel_counter(),
             "  end",
@@ -266,28 +289,37 @@ def _pixel_counter() -> list[str]:
 
 
 def _layer_module(name: str, module: str, layer: Layer, walk: _Walk, grid: InputGrid) -> str:
-    outputs, part = len(layer.weights), walk.part
+    outputs, part, pe = len(layer.weights), walk.part, walk.pe
     is_integer = layer.reads == "integers"
     total = text.sum_width(layer, grid) if is_integer else text.width_of(layer.fan_in + 1)
     limits = text.limits(layer)
     width = 1 if limits is not None else total
-    depth = walk.taps * walk.parts
     bits = walk.source.bits
     declared, body, wires = _flow(walk)
-    index = text.width_of(depth - 1)
     rows = _rom_rows(layer, walk)
+    index = text.width_of(len(rows) - 1)
     lines = [
         *_ports(module, walk, f"[{outputs * width - 1}:0]"),
         *_FLAGS,
         *declared,
         *wires,
-        f"  reg [{outputs * part - 1}:0] rom [0:{depth - 1}];",
-        "  initial begin",
-        *(f"    rom[{i}] = {row};" for i, row in enumerate(rows)),
-        "  end",
+        *_rom("rom", rows),
         f"  reg [{index - 1}:0] place;",
-        f"  reg [{outputs * part - 1}:0] weights;",
+        f"  reg [{pe * part - 1}:0] weights;",
     ]
+    clocked = [
+        "    weights <= rom[place];",
+        "    if (rst || start || (busy && whole)) place <= 0;",
+        "    else if (busy) place <= place + 1'b1;",
+    ]
+    if limits is not None:
+        literals = text.numbers(limits, total)
+        groups = [literals[i : i + pe] for i in range(0, outputs, pe)]
+        lines += [
+            *_rom("limit_rom", [f"{{{', '.join(reversed(group))}}}" for group in groups]),
+            f"  reg [{pe * total - 1}:0] limits;",
+        ]
+        clocked.append(f"    limits <= limit_rom[{'group' if walk.groups > 1 else '0'}];")
     chosen = "word"
     if walk.parts > 1:
         select = text.width_of(walk.parts - 1)
@@ -295,19 +327,15 @@ def _layer_module(name: str, module: str, layer: Layer, walk: _Walk, grid: Input
             f"  reg [{select - 1}:0] is_part;",
             f"  wire [{part * bits - 1}:0] chosen = word[is_part*{part * bits} +: {part * bits}];",
         ]
+        clocked.append("    is_part <= part;")
         chosen = "chosen"
     outside = f"{{{part * bits}{{1'b{int(layer.pad_value > 0)}}}}}"
     lines += [
         f"  wire [{part * bits - 1}:0] taken = is_inside ? {chosen} : {outside};",
-        f"  wire [{outputs * width - 1}:0] compared;",
-    ]
-    if limits is not None:
-        literals = text.concatenation(text.numbers(limits, total))
-        lines.append(f"  wire [{outputs * total - 1}:0] limits = {literals};")
-    lines += [
+        f"  wire [{pe * width - 1}:0] compared;",
         "  genvar o;",
         *(["  genvar i;"] if is_integer else []),
-        f"  generate for (o = 0; o < {outputs}; o = o + 1) begin : channel",
+        f"  generate for (o = 0; o < {pe}; o = o + 1) begin : channel",
         f"    reg [{total - 1}:0] sum;",
         f"    wire [{total - 1}:0] count;",
     ]
@@ -332,6 +360,7 @@ def _layer_module(name: str, module: str, layer: Layer, walk: _Walk, grid: Input
         if limits is not None
         else f"assign compared[o*{total} +: {total}] = next;"
     )
+    kept = f"{{compared, result[{outputs * width - 1}:{pe * width}]}}"
     lines += [
         f"    wire [{total - 1}:0] next = count + (is_first ? {total}'d0 : sum);",
         "    always @(posedge clk) if (is_read) sum <= next;",
@@ -339,12 +368,9 @@ def _layer_module(name: str, module: str, layer: Layer, walk: _Walk, grid: Input
         "  end endgenerate",
         *_control(),
         *body,
-        "    weights <= rom[place];",
-        "    if (rst || start || (busy && last)) place <= 0;",
-        "    else if (busy) place <= place + 1'b1;",
-        *(["    is_part <= part;"] if walk.parts > 1 else []),
-        "    write <= is_read && is_last;",
-        "    result <= compared;",
+        *clocked,
+        "    write <= is_read && is_whole;",
+        f"    if (is_read && is_last) result <= {kept if walk.groups > 1 else 'compared'};",
         *_pixel_counter(),
         "  end",
         "endmodule",
@@ -353,11 +379,25 @@ def _layer_module(name: str, module: str, layer: Layer, walk: _Walk, grid: Input
     return "\n".join(lines)
 
 
+def _rom(name: str, rows: list[str]) -> list[str]:
+    """A memory of constants."""
+    width = rows[0].partition("'")[0]
+    if rows[0].startswith("{"):
+        width = str(sum(int(part.partition("'")[0]) for part in rows[0][1:-1].split(", ")))
+    return [
+        f"  reg [{width}-1:0] {name} [0:{len(rows) - 1}];",
+        "  initial begin",
+        *(f"    {name}[{i}] = {row};" for i, row in enumerate(rows)),
+        "  end",
+    ]
+
+
 def _rom_rows(layer: Layer, walk: _Walk) -> list[str]:
-    """The weights of each step: tap after tap, part after part, all outputs side by side."""
-    outputs = len(layer.weights)
-    steps = layer.weights.reshape(outputs, walk.taps * walk.parts, walk.part) > 0
-    return [text.hexadecimal(row) for row in steps.transpose(1, 0, 2).reshape(steps.shape[1], -1)]
+    """The weights of each step: group after group, tap after tap, part after part."""
+    steps = walk.taps * walk.parts
+    signs = layer.weights.reshape(walk.groups, walk.pe, steps, walk.part) > 0
+    rows = signs.transpose(0, 2, 1, 3).reshape(walk.groups * steps, -1)
+    return [text.hexadecimal(row) for row in rows]
 
 
 def _top_module(design: _Design, last: Layer) -> str:

@@ -9,7 +9,7 @@ from convert.targets.target import Export, Target
 from convert.targets.thresholds.network import InputGrid, MaxPool, ThresholdNetwork
 from convert.targets.thresholds.reading import threshold_network
 from convert.targets.verilog.combinational import combinational_module
-from convert.targets.verilog.folded import SIMD, cycles, folded_module
+from convert.targets.verilog.folded import PE, SIMD, Folding, cycles, folded_module
 from convert.targets.verilog.testbench import files_of
 from onebit.errors import UsageError
 
@@ -19,7 +19,7 @@ def verilog_files(
     name: str,
     style: str = "folded",
     grid: InputGrid | None = None,
-    simd: int = SIMD,
+    folding: Folding | None = None,
 ) -> dict[str, str]:
     """The files of a design by their names.
 
@@ -28,7 +28,7 @@ def verilog_files(
         name: Of the top module and its file.
         style: "folded", layer after layer with a clock, or "combinational".
         grid: The integers that it reads; 8 bits in steps of 1/128 when absent.
-        simd: Bits that a layer of a folded design takes in a cycle, at most.
+        folding: How much of a layer a folded design computes at once.
 
     Raises:
         ConversionError: The network has no such design.
@@ -37,11 +37,11 @@ def verilog_files(
     _check(network)
     is_folded = style == "folded"
     return {
-        f"{name}.v": folded_module(name, network, simd)
+        f"{name}.v": folded_module(name, network, folding)
         if is_folded
         else combinational_module(name, network),
         **files_of(name, network, style),
-        "README.md": _page(name, network, cycles(network, simd) if is_folded else None),
+        "README.md": _page(name, network, cycles(network, folding) if is_folded else None),
     }
 
 
@@ -97,10 +97,12 @@ The network's outputs are the sums{f", {steps}" if steps else ""}.
 def _write(export: Export) -> str:
     style = export.options.style or "folded"
     name = identifier(export.options.name or export.path.name)
-    simd = export.options.simd
-    if simd is not None and style != "folded":
-        raise UsageError("--simd has no effect with --style combinational")
-    files = verilog_files(export.content, name, style, grid_of(export), simd or SIMD)
+    options = export.options
+    for option, value in (("--pe", options.pe), ("--simd", options.simd)):
+        if value is not None and style != "folded":
+            raise UsageError(f"{option} has no effect with --style combinational")
+    folding = Folding(options.pe or PE, options.simd or SIMD)
+    files = verilog_files(export.content, name, style, grid_of(export), folding)
     write_folder(export.path, files, target="verilog")
     return f"{len(files)} files; try: cd {export.path.name} && iverilog -g2005 -o {name}.vvp " + (
         f"{name}.v {name}_tb.v && vvp {name}.vvp"
@@ -108,5 +110,5 @@ def _write(export: Export) -> str:
 
 
 TARGET = Target(
-    _write, require_own_folder, None, ("name", "input_bits", "input_scale", "style", "simd")
+    _write, require_own_folder, None, ("name", "input_bits", "input_scale", "style", "pe", "simd")
 )

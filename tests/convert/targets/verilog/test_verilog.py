@@ -14,7 +14,7 @@ from convert.targets.reading import read_network
 from convert.targets.thresholds.network import Layer
 from convert.targets.thresholds.reading import threshold_network
 from convert.targets.verilog.combinational import combinational_module
-from convert.targets.verilog.folded import cycles
+from convert.targets.verilog.folded import Folding, cycles
 from convert.targets.verilog.target import verilog_files
 from convert.targets.verilog.testbench import Expected, recorded_inputs
 from tests.convert.targets.chains import CHAINS, FILES, REFUSED, converted, lce_outputs
@@ -50,14 +50,15 @@ def test_a_design_computes_the_recorded_sums(name, style, tmp_path):
 
 
 @needs_icarus
-@pytest.mark.parametrize("simd", [1, 3, 64])
-def test_any_number_of_bits_a_cycle_gives_the_same_sums(simd, tmp_path):
-    for name in ("valid_cnn", "real_mlp"):
-        files = verilog_files(converted(name), name, simd=simd)
+@pytest.mark.parametrize(("pe", "simd"), [(1, 1), (3, 5), (64, 64)])
+def test_any_folding_gives_the_same_sums(pe, simd, tmp_path):
+    for name in ("sign_cnn", "real_mlp"):
+        folding = Folding(pe, simd)
+        files = verilog_files(converted(name), name, folding=folding)
         lines = simulated(files, tmp_path / name, name)
         assert lines[-1] == "PASS: 8 samples"
         chain = threshold_network(read_network(converted(name)))
-        assert lines[-2] == f"{cycles(chain, simd)} cycles a sample"
+        assert lines[-2] == f"{cycles(chain, folding)} cycles a sample"
 
 
 @pytest.mark.parametrize("name", CHAINS)
