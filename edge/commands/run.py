@@ -136,7 +136,7 @@ def run(
 
 
 def _top(answer: Prediction, names: list[str], count: int) -> list[dict[str, object]]:
-    """The classes with the highest scores; empty where the output is no vector of classes."""
+    """The classes with the highest scores; empty where the output is another shape."""
     scores = answer.scores
     if scores is None:
         return []

@@ -12,7 +12,7 @@ from onebit.interrupts import importing
 from zoo.runs.run import CARD, CONFIG, TEACHER, read_history, with_current_names
 
 CURVES = ("val_accuracy", "accuracy")
-"""What is drawn: the first that all runs of a line have."""
+"""The accuracies to draw: the first that all runs of a line have."""
 
 
 @dataclasses.dataclass(frozen=True)
