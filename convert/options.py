@@ -8,6 +8,7 @@ import click
 from convert.targets.target import ExportOptions
 from onebit.cli import grouped, options
 from onebit.errors import UsageError
+from onebit.imports import import_option
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Quantizing:
 REPRESENTATIVE_SAMPLES = 200
 
 loading_options = options(
+    import_option,
     click.option(
         "--custom-objects",
         type=click.Path(path_type=Path, dir_okay=False),

@@ -7,6 +7,8 @@
 TensorFlow is imported when the first of these names needs it.
 """
 
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from onebit import register_keras_modules
@@ -53,12 +55,11 @@ __all__ = [
 
 # Saved models hold these modules' classes.
 register_keras_modules(
-    "zoo.layers.elastic_quantizer",
-    "zoo.layers.reactnet_layers",
-    "zoo.layers.larq_zoo",
+    *(
+        f"zoo.layers.{module.name}"
+        for module in iter_modules([str(Path(__file__).parent / "layers")])
+    ),
     "zoo.training.losses",
-    "zoo.layers.quantizers",
-    "zoo.layers.transformer_layers",
 )
 
 __getattr__ = lazy_names(__name__, _MODULE_OF)

@@ -18,6 +18,7 @@ from onebit import __version__
 from onebit.cli import CommandGroup, emit, emit_document, format_option, print_table, require_suffix
 from onebit.errors import UsageError
 from onebit.files import require_writable
+from onebit.imports import arguments, import_option
 
 # Commands import what needs TensorFlow themselves: help and errors must not wait for it.
 
@@ -36,6 +37,7 @@ def main() -> None:
 
 
 @main.command("list")
+@import_option
 @format_option()
 def list_(format_: str) -> None:
     """List the models, the data sets and the recipes.
@@ -67,6 +69,7 @@ def list_(format_: str) -> None:
 
 
 @main.command()
+@import_option
 @click.argument("name")
 @format_option("table", "json")
 def show(name: str, format_: str) -> None:
@@ -131,6 +134,7 @@ def _settings(context: click.Context, option: click.Parameter, pairs: tuple[str,
 
 
 @main.command()
+@import_option
 @click.argument("recipe")
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="The run folder."
@@ -183,6 +187,7 @@ def train(
         command += ["--set", f"{key}={value}"]
     command += ["--seed", str(seed)] if seed is not None else []
     command += ["--smoke"] if smoke else []
+    command += arguments()
     command += ["--data", str(data)] if data is not None else []
     command += ["--strategy", strategy] if strategy != "auto" else []
     line = shlex.join(command)
@@ -281,6 +286,7 @@ RUN_COLUMNS = {
 
 
 @main.command()
+@import_option
 @click.argument(
     "folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN..."
 )
@@ -334,6 +340,7 @@ def evaluate(folders: tuple[Path, ...], format_: str) -> None:
 
 
 @main.command()
+@import_option
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="The .npz file."

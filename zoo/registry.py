@@ -9,6 +9,7 @@ import pkgutil
 from typing import Generic, TypeVar
 
 from onebit.errors import UsageError, near_matches
+from onebit.imports import import_installed
 
 Entry = TypeVar("Entry")
 
@@ -60,3 +61,4 @@ class Registry(Generic[Entry]):
             if not module.name.startswith("_"):
                 importlib.import_module(f"{self._package}.{module.name}")
         self._package = None
+        import_installed()

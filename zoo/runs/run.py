@@ -16,6 +16,7 @@ RUN/card.json       the model card; written last, so that a run with a card is a
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 
 from onebit import files
 from onebit.errors import OnebitError, first_line
+from onebit.imports import import_installed, imports_of
 from zoo.datasets import Split
 from zoo.datasets.preprocessing import Preprocessing, Preprocessor
 
@@ -168,10 +170,25 @@ def load_model(path: Path, sha256: str) -> keras.Model:
     _check_hash(path, sha256)
     from onebit.keras import keras
 
+    import_installed()
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever the file's content makes it stumble over
-        raise OnebitError(f"{path} cannot be loaded: {first_line(error)}") from error
+        raise OnebitError(
+            f"{path} cannot be loaded: {first_line(error).rstrip('.')}",
+            hint=_missing_import(path.parent),
+        ) from error
+
+
+def _missing_import(folder: Path) -> str | None:
+    """The hint for a run whose training had files of the user that were not imported."""
+    config = folder / CONFIG
+    command = files.read_json(config).get("command") if config.is_file() else None
+    imports = imports_of(command)
+    if not imports:
+        return None
+    named = " ".join(f"--import {shlex.quote(file)}" for file in imports)
+    return f"pass {named}, as its training did"
 
 
 def load_samples(path: Path, sha256: str) -> Split:
