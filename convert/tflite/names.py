@@ -12,14 +12,18 @@ from convert.tflite.graph import Graph
 
 _BITS = "/bits"
 
-# The operators that multiply, as TensorFlow, JAX and PyTorch name them.
-_MULTIPLIES = re.compile(r"/\w*(?:[Cc]onv|MatMul|BiasAdd|[Tt]ensordot|dot_general|einsum)\w*$")
+# The operators that multiply, as TensorFlow, JAX and PyTorch name them, behind their layer's name.
+_MULTIPLIES = re.compile(
+    r".*/(?:\w*(?:Conv[123]D|MatMul|BiasAdd|Tensordot)\w*"
+    r"|(?:conv_general_dilated|convolution|depthwise|dot_general|einsum|separable)\w*)(?=/|$)"
+)
 
 
 def layer_part(name: str) -> str:
     """The part of a tensor's name that says which layer multiplies, else the first part."""
     parts = name.split(";")
-    return next(filter(_MULTIPLIES.search, parts), parts[0])
+    found = next(filter(None, map(_MULTIPLIES.match, parts)), None)
+    return parts[0] if found is None else found[0]
 
 
 def bits_name(sign: str) -> str:
