@@ -56,9 +56,16 @@ def constants_behind(graph: Graph, index: int) -> list[int]:
     op = graph.producer(index)
     if op is None or graph.callees(op):
         return []
-    operands = [i for i in graph.inputs(op) if i >= 0]
-    found = [constants_behind(graph, i) for i in operands]
-    return [i for part in found for i in part] if found and all(found) else []
+    found: list[int] = []
+    for operand in graph.inputs(op):
+        if operand < 0:
+            continue
+        part = constants_behind(graph, operand)
+        # At once: behind residuals, the paths to the inputs double with every block.
+        if not part:
+            return []
+        found += part
+    return found
 
 
 def filter_signs(graph: Graph, op: Any, source: int, shape: list[int]) -> NDArray[np.bool_] | None:
