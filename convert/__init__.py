@@ -14,13 +14,13 @@ from onebit.lazy import lazy_names
 
 if TYPE_CHECKING:
     from convert.auditing.layers import audit
-    from convert.conversion import convert_model
     from convert.errors import ConversionError, FlatbufferError, SourceError
     from convert.file_conversion import convert_file
     from convert.int8.settings import Int8
     from convert.report import Audit, Layer, Report, Totals, Verification
     from convert.result import Conversion
     from convert.samples import Samples
+    from convert.sources import convert_model
     from convert.verification import verify
 
 __all__ = [
@@ -55,7 +55,7 @@ _MODULE_OF = {
     "Verification": "convert.report",
     "audit": "convert.auditing.layers",
     "convert_file": "convert.file_conversion",
-    "convert_model": "convert.conversion",
+    "convert_model": "convert.sources",
     "verify": "convert.verification",
 }
 

@@ -93,9 +93,9 @@ def model(
 ) -> None:
     """Convert SOURCE to a .tflite file for Larq Compute Engine, and verify it against SOURCE.
 
-    SOURCE is a run folder of `zoo train`, a .keras or .h5 file, a SavedModel folder, zoo:NAME for
-    an untrained model of the zoo, zoo:NAME@DATASET for a pretrained one, or a float .tflite file,
-    whoever wrote it.
+    SOURCE is a run folder of `zoo train`, a .keras or .h5 file of Keras 2 or 3, a SavedModel
+    folder, zoo:NAME for an untrained model of the zoo, zoo:NAME@DATASET for a pretrained one, or a
+    float .tflite file, whoever wrote it.
 
     \b
     Example:
@@ -105,34 +105,47 @@ def model(
     """
     quantizing.check()
     _check_outputs(output, header, force)
-    if _is_tflite(source):
-        conversion = _convert_tflite(source, output, verifying, quantizing)
+    if _goes_by_float_file(source, loading):
+        conversion = _convert_float_file(source, output, verifying, quantizing, loading)
     else:
         conversion = _convert_keras(source, verifying, quantizing, loading)
     _save(conversion, output, keep_mismatch, header, force)
     _print_report(conversion, output, format_)
 
 
-def _convert_tflite(
-    source: str, output: Path, verifying: Verifying, quantizing: Quantizing
+def _goes_by_float_file(source: str, loading: Loading) -> bool:
+    from convert.sources import goes_by_float_file
+
+    path = Path(source)
+    by_zoo = source.startswith("zoo:") or _is_run(path)
+    return not by_zoo and goes_by_float_file(path, loading.allow_code)
+
+
+def _convert_float_file(
+    source: str, output: Path, verifying: Verifying, quantizing: Quantizing, loading: Loading
 ) -> "Conversion":
     if quantizing.int8:
-        raise UsageError("--int8 takes a Keras model, not a .tflite file")
-    if Path(source).absolute() == output.absolute():
+        raise UsageError("--int8 takes a model of Larq's Keras 2, and not yet one of Keras 3")
+    path = Path(source)
+    if path.absolute() == output.absolute():
         raise UsageError(f"{output} is the file to convert; give another output")
+    import zoo  # noqa: F401 - names its Keras 3 layers to the process that loads the model
     from convert.file_conversion import convert_file
-    from convert.tflite.graph import read_file
+    from convert.sources import opened_float_file
 
-    content = read_file(source)
-    with stderr_console.status("reading the file") as status:
+    with (
+        stderr_console.status("reading the model") as status,
+        opened_float_file(path, loading.custom_objects, loading.allow_code) as (content, options),
+    ):
         return convert_file(
             content,
             samples=_file_samples(content, source, verifying),
             verification=verifying.sample_count > 0,
-            name=Path(source).stem,
+            name=path.stem,
             source=source,
             with_delegate=verifying.with_delegate,
             on_stage=status.update,
+            **options,
         )
 
 
@@ -276,8 +289,8 @@ def verify(source: str, file: Path, verifying: Verifying, loading: Loading, form
     from convert.tflite.graph import read_file
 
     content = read_file(file)
-    if _is_tflite(source):
-        result = _verify_float_file(source, content, str(file), verifying)
+    if _goes_by_float_file(source, loading):
+        result = _verify_float_file(source, content, str(file), verifying, loading)
     else:
         from convert.conversion import verify_file
 
@@ -296,20 +309,26 @@ def verify(source: str, file: Path, verifying: Verifying, loading: Loading, form
 
 
 def _verify_float_file(
-    source: str, content: bytes, name: str, verifying: Verifying
+    source: str, content: bytes, name: str, verifying: Verifying, loading: Loading
 ) -> "Verification":
+    import zoo  # noqa: F401 - names its Keras 3 layers to the process that loads the model
     from convert.file_conversion import float_graph
-    from convert.tflite.graph import Graph, read_file
+    from convert.sources import opened_float_file
+    from convert.tflite.graph import Graph
     from convert.verification.float_file import verify_float_file
 
-    original = read_file(source)
-    with stderr_console.status("comparing with the float file"):
+    with (
+        stderr_console.status("comparing"),
+        opened_float_file(Path(source), loading.custom_objects, loading.allow_code) as opened,
+    ):
+        original, options = opened
         samples = _file_samples(original, source, verifying)
         result = verify_float_file(
             float_graph(original, source),
             Graph.from_bytes(content, name),
             samples,
             verifying.with_delegate,
+            options.get("reference"),
         )
     if isinstance(result, str):
         raise OnebitError(f"nothing can run {name}: {result}")
@@ -391,15 +410,6 @@ class _Loaded:
         samples: "Samples | None" = None,
     ) -> None:
         self.model, self.name, self.card, self.samples = model, name, card, samples
-
-
-def _is_tflite(source: str) -> bool:
-    """Whether a source is a `.tflite` file, by its name or its first bytes."""
-    path = Path(source)
-    if path.suffix == ".tflite" or not path.is_file():
-        return path.suffix == ".tflite"
-    with path.open("rb") as file:
-        return file.read(8)[4:] == b"TFL3"
 
 
 def _load(source: str, loading: Loading) -> _Loaded:

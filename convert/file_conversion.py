@@ -5,6 +5,7 @@ Python they run on. What compares the files are their runtimes.
 """
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +20,9 @@ from convert.report import Layer, Report
 from convert.result import Conversion, Stage
 from convert.samples import Arrays, Expected, Input, Samples, checked
 from convert.tflite.graph import DTYPES, FILTERED, INT8, Graph
+from convert.tflite.names import sign_parts
 from convert.tflite.signature import input_names
-from convert.verification.float_file import verify_float_file
+from convert.verification.float_file import FloatFile, Reference, verify_float_file
 
 RANDOM_SAMPLES = 16
 """The number of random inputs on which a file without data is verified."""
@@ -36,6 +38,8 @@ def convert_file(
     name: str = "the file",
     source: str | None = None,
     with_delegate: bool = True,
+    reference: Reference | None = None,
+    layer_names: Sequence[str] = (),
     on_stage: Stage = lambda stage: None,
 ) -> Conversion:
     """Converts a float `.tflite` file to one with bitpacked layers that LCE's interpreter runs.
@@ -48,6 +52,9 @@ def convert_file(
         name: The model's name in the report and in messages.
         source: The file as the user named it, for the report.
         with_delegate: Whether samples are run with Onebit's delegate too, where it is installed.
+        reference: The model that the file was made from, to compare with; the file itself when
+            absent.
+        layer_names: The names of that model's layers that multiply, for the report.
         on_stage: Called with the name of each stage.
 
     Returns:
@@ -70,7 +77,7 @@ def convert_file(
         fired[step] = [*fired.get(step, []), *changed]
     converted = graph.to_bytes()
     on_stage("auditing")
-    layers = _audited(graph)
+    layers = _audited(graph, layer_names)
     parts = audit_of(converted, layers)
     report = Report(
         file=parts.file,
@@ -85,8 +92,9 @@ def convert_file(
     )
     if verification:
         samples = samples or random_file_samples(original, RANDOM_SAMPLES)
-        on_stage(f"comparing with the float file on {len(samples)} samples")
-        result = verify_float_file(original, graph, samples, with_delegate)
+        reference = reference or FloatFile(original)
+        on_stage(f"comparing with {reference.name} on {len(samples)} samples")
+        result = verify_float_file(original, graph, samples, with_delegate, reference)
         if isinstance(result, str):
             report.notes.append(f"not verified: {result}")
         else:
@@ -191,8 +199,26 @@ def _random(generator: np.random.Generator, each: Input, count: int) -> np.ndarr
     return generator.integers(0, most, size=shape).astype(each.dtype)
 
 
-def _audited(graph: Graph) -> list[Layer]:
-    return [layer for *_, layer in audited_layers(graph, Remedies(rewrite=None, pack=None))]
+def _audited(graph: Graph, names: Sequence[str]) -> list[Layer]:
+    """The layers of a file, called after the model's layers whose names their tensors' names hold.
+
+    Where the output has another name, as one of the whole model, that of its input's sign says it.
+    """
+    found = []
+    for subgraph, op, layer in audited_layers(graph, Remedies(rewrite=None, pack=None)):
+        texts = [subgraph.tensor_name(i) for i in subgraph.outputs(op)]
+        for index in subgraph.inputs(op):
+            texts += sign_parts(subgraph.tensor_name(index)) if index >= 0 else []
+        parts = [part for text in texts for part in re.split("[;/]", text)]
+        name = next((known for part in parts if (known := _layer_name(part, names))), layer.name)
+        found.append(dataclasses.replace(layer, name=name))
+    return found
+
+
+def _layer_name(part: str, names: Sequence[str]) -> str | None:
+    """The layer that a part of a tensor's name stands for; Keras 3 puts a number behind it."""
+    unnumbered = re.sub(r"_\d+$", "", part)
+    return next((name for name in (unnumbered, part) if name in names), None)
 
 
 def _notes(layers: Sequence[Layer]) -> list[str]:

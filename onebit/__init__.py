@@ -16,6 +16,9 @@ os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 _keras_modules: list[str] = []
 
+keras3_modules: list[str] = []
+"""Modules with classes of saved Keras 3 models; the process that loads such files imports them."""
+
 
 def register_keras_modules(*names: str) -> None:
     """Has `onebit.keras` import these modules, at once when it is itself imported already.

@@ -27,6 +27,9 @@ EXCEPTIONS = {
     # TensorFlow's quantizer, and LCE itself.
     "convert/int8/quantize.py": {"tensorflow"},
     "convert/runtimes/lce.py": {"larq_compute_engine"},
+    # Keras 3, in a process that has not chosen Keras 2.
+    "convert/keras3/served.py": {"keras", "tensorflow"},
+    "convert/keras3/worker.py": {"keras"},
     # Run folders are read by the stage that wrote them.
     "edge/bench/samples.py": {"zoo"},
 }
@@ -77,7 +80,14 @@ SOURCES = [
 @pytest.mark.parametrize("path", SOURCES, ids=str)
 def test_file_imports_only_what_its_stage_may(path):
     forbidden = FORBIDDEN[path.parts[0]] - EXCEPTIONS.get(path.as_posix(), set())
+    if path.parts[:2] == ("zoo", "keras3"):
+        forbidden = forbidden - {"keras"}
     assert imported(ROOT / path) & forbidden == set()
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if "keras3" in p.parts], ids=str)
+def test_keras_3_does_not_reach_keras_2(path):
+    assert "onebit.keras" not in set(modules_imported(ROOT / path))
 
 
 def test_exceptions_are_needed():

@@ -11,7 +11,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
-from onebit import register_keras_modules
+from onebit import keras3_modules, register_keras_modules
 from onebit.lazy import lazy_names
 
 if TYPE_CHECKING:
@@ -61,5 +61,7 @@ register_keras_modules(
     ),
     "zoo.training.losses",
 )
+
+keras3_modules.append("zoo.keras3.models")
 
 __getattr__ = lazy_names(__name__, _MODULE_OF)

@@ -12,6 +12,7 @@ from convert.binariser.cancel_straight_through import cancel_straight_through
 from convert.binariser.find_signs import find_signs
 from convert.binariser.fold_constants import fold_constants
 from convert.binariser.fuse_scales import fuse_scales
+from convert.binariser.matmul_to_dense import matmul_to_dense
 from convert.binariser.move_reshapes import move_reshapes
 from convert.binariser.pool_bits import pool_bits
 from convert.binariser.scale_before_pool import scale_before_pool
@@ -22,6 +23,8 @@ from convert.tflite.graph import Graph
 STEPS: list[Callable[[Graph], list[str]]] = [
     # First: quantizers of filters become filters, thresholds constants.
     fold_constants,
+    # Only now the operands of products are constants.
+    matmul_to_dense,
     # Before signs become LCE's operators, which have no levels.
     cancel_straight_through,
     find_signs,

@@ -81,6 +81,8 @@ def _source_of(graph: Graph, sign: int, steps: dict[int, Steps]) -> int | None:
     """The number that a tensor is the sign of, spelled out or as LCE's operators; else None."""
     if sign in steps:
         spelled = steps[sign]
+        if graph.shape(sign) != graph.shape(spelled.source):
+            return None
         plain = spelled.threshold is None and spelled.levels in (SIGN, _TF_SIGN)
         return spelled.source if plain else None
     names = []

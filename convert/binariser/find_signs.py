@@ -9,8 +9,11 @@ only if it is zero.
 The bits are called after the ±1 that they stand for (`convert/tflite/names.py`).
 """
 
+import math
+
 from convert.binariser.steps import SIGN, Steps, find_steps
 from convert.tflite.graph import FLOAT32, Graph, schema
+from convert.tflite.make_ops import make_reshape
 from convert.tflite.names import bits_name
 from onebit import bits
 
@@ -35,12 +38,19 @@ def find_signs(graph: Graph) -> list[str]:
                 )
                 operands = [steps.source, steps.threshold]
                 new.append(graph.make_op("SUB", operands, [source], schema.SubOptionsT()))
-            *outer, channels = graph.shape(index)
+            *outer, channels = graph.shape(steps.source)
             packed[key] = graph.add_words(
                 bits_name(graph.tensor_name(index)), [*outer, bits.packed_length(channels)]
             )
             new.append(graph.make_op("LceQuantize", [source], [packed[key]]))
-        new.append(graph.make_op("LceDequantize", [packed[key]], [index]))
+        signs = index
+        if graph.shape(index) != graph.shape(steps.source):
+            signs = graph.add_tensor(
+                f"{graph.tensor_name(index)}/unshaped", graph.shape(steps.source)
+            )
+        new.append(graph.make_op("LceDequantize", [packed[key]], [signs]))
+        if signs != index:
+            new.append(make_reshape(graph, signs, index))
         graph.replace_op(op, new)
         changed.append(graph.tensor_name(index))
     if changed:
@@ -49,10 +59,10 @@ def find_signs(graph: Graph) -> list[str]:
 
 
 def is_sign(graph: Graph, index: int, steps: Steps) -> bool:
-    """Whether a tensor is the ±1 of another one of its shape, +1 for 0."""
+    """Whether a tensor is the ±1 of another one, +1 for 0, perhaps in another shape."""
     return (
         graph.subgraph.tensors[index].type == FLOAT32
         and steps.levels == SIGN
-        and graph.shape(index) == graph.shape(steps.source)
-        and len(graph.shape(index)) > 0
+        and math.prod(graph.shape(index)) == math.prod(graph.shape(steps.source))
+        and len(graph.shape(steps.source)) > 0
     )

@@ -18,6 +18,7 @@ from convert.binariser.per_channel import PerChannel, per_channel
 from convert.tflite.filters import is_zero_padded
 from convert.tflite.graph import Graph, schema
 from convert.tflite.make_ops import set_custom_options
+from convert.tflite.names import joined_name
 
 _RELU = schema.ActivationFunctionType.RELU
 
@@ -78,7 +79,11 @@ def _fuse(graph: Graph, op: Any, last: Any, reader: Any) -> bool:
     else:
         return False
     if not rest:
-        graph.set_outputs(last, graph.outputs(reader))
+        (output,) = graph.outputs(reader)
+        if last is op and output not in graph.subgraph.outputs:
+            name = joined_name(graph.tensor_name(data), graph.tensor_name(output))
+            graph.subgraph.tensors[output].name = name.encode()
+        graph.set_outputs(last, [output])
     graph.replace_op(reader, rest)
     return True
 

@@ -30,6 +30,8 @@ _ORDER, _ZERO = np.array([-1, 0, 1], np.float32), np.zeros((), np.float32)
 class Steps:
     """A tensor as a function of the side of a threshold that another one is on.
 
+    It has the other one's order of numbers, perhaps in another shape.
+
     Attributes:
         source: The other tensor.
         threshold: The constant that it is compared with; None for 0.
@@ -51,7 +53,11 @@ def find_steps(graph: Graph) -> dict[int, Steps]:
     """The tensors that depend on the side of one threshold only, in the order of execution."""
     found: dict[int, Steps] = {}
     for op in graph.operators:
-        if graph.op_name(op) not in ELEMENTWISE or len(graph.outputs(op)) != 1:
+        if len(graph.outputs(op)) != 1:
+            continue
+        if graph.op_name(op) == "RESHAPE" and graph.inputs(op)[0] in found:
+            found[graph.outputs(op)[0]] = found[graph.inputs(op)[0]]
+        if graph.op_name(op) not in ELEMENTWISE:
             continue
         steps = _steps_behind(graph, op, found)
         if steps is not None:

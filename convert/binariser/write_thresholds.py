@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from convert.binariser.elementwise import clamp
 from convert.tflite.filters import binary_filter_shape, is_zero_padded
 from convert.tflite.graph import Graph
-from convert.tflite.names import layer_bits_name
+from convert.tflite.names import joined_name
 from onebit import bits
 
 
@@ -35,7 +35,7 @@ def write_thresholds(graph: Graph) -> list[str]:
         if len(graph.consumers(product)) > 1 or product in graph.subgraph.outputs:
             continue
         _binarise_output(graph, op)
-        name = layer_bits_name(graph.tensor_name(product), graph.tensor_name(words))
+        name = joined_name(graph.tensor_name(product), graph.tensor_name(words))
         graph.subgraph.tensors[words].name = name.encode()
         graph.set_outputs(op, [words])
         graph.replace_op(sign, [])

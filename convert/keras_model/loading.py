@@ -31,7 +31,7 @@ def load_model(
     if kind == "keras3":
         raise SourceError(
             f"{path} was saved by Keras 3; Larq needs Keras 2",
-            hint="build the model with tf_keras (TF_USE_LEGACY_KERAS=1) and save it again",
+            hint="`onebit convert model` takes it as it is",
         )
     config = stored_config(path)
     try:

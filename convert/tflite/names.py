@@ -31,9 +31,14 @@ def bits_name(sign: str) -> str:
     return f"{sign}{_BITS}"
 
 
-def layer_bits_name(layer: str, bits: str) -> str:
-    """The name of bits that a layer itself writes: its own, and theirs behind it."""
-    return f"{layer_part(layer)};{bits}"
+def joined_name(layer: str, name: str) -> str:
+    """The name of what a layer computes together with what followed it: its own in front."""
+    return f"{layer_part(layer)};{name}"
+
+
+def sign_parts(name: str) -> list[str]:
+    """The parts of a tensor's name that say whose sign its bits are."""
+    return [part.removesuffix(_BITS) for part in name.split(";") if part.endswith(_BITS)]
 
 
 def find_bits(graph: Graph) -> dict[str, int]:
@@ -41,9 +46,8 @@ def find_bits(graph: Graph) -> dict[str, int]:
     found: dict[str, int] = {}
     for op in graph.operators:
         for index in graph.outputs(op):
-            for part in graph.tensor_name(index).split(";"):
-                if part.endswith(_BITS) and not graph.is_constant(index):
-                    found.setdefault(part.removesuffix(_BITS), index)
+            for sign in sign_parts(graph.tensor_name(index)):
+                found.setdefault(sign, index)
     return found
 
 

@@ -9,9 +9,9 @@ interpreter takes part where it is installed, the delegate where it is built.
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +29,53 @@ from convert.tflite.signature import output_names
 from convert.verification.comparison import (
     Batch,
     DelegateComparison,
+    Interpreter,
     RuntimeComparison,
 )
 from onebit import bits
 
-REFERENCE = "the float file"
 _BATCH = 16
 """Samples at a time: the numbers in front of every sign are kept for each of them."""
 _KERNEL = "indirect_bgemm"
+
+
+class Reference(Protocol):
+    """The original that a binary file is compared with.
+
+    Attributes:
+        name: What reports call it.
+    """
+
+    name: str
+
+    def reading(
+        self, signs: Sequence[str]
+    ) -> contextlib.AbstractContextManager[tuple[Interpreter, list[str]]]:
+        """Its interpreter, and the signs that it observes, by their names in the float file.
+
+        The outputs are followed by the numbers in front of each of these signs.
+        """
+
+
+class FloatFile:
+    """A float file on stock LiteRT as the reference.
+
+    Args:
+        graph: The file.
+    """
+
+    name = "the float file"
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    @contextlib.contextmanager
+    def reading(self, signs: Sequence[str]) -> Iterator[tuple[Interpreter, list[str]]]:
+        """LiteRT with the numbers in front of signs as further outputs."""
+        sources = {self._graph.tensor_name(i): s.source for i, s in find_steps(self._graph).items()}
+        content = with_extra_outputs(self._graph, [sources[sign] for sign in signs])
+        with running_on_litert(content) as interpreter:
+            yield interpreter, list(signs)
 
 
 def verify_float_file(
@@ -44,16 +83,16 @@ def verify_float_file(
     graph: Graph,
     samples: Samples,
     with_delegate: bool = True,
-    tick: Callable[[], None] | None = None,
+    reference: Reference | None = None,
 ) -> Verification | str:
-    """Compares a binary file with the float file that it was made of.
+    """Compares a binary file with the float file that it was made of, or with the model behind it.
 
     Args:
         original: The float file.
         graph: The binary file, whose bits have the names that the binariser gave them.
         samples: The samples, checked.
         with_delegate: Whether to run the file with the delegate too, if it is installed.
-        tick: Called after every sample.
+        reference: What to compare with; the float file itself when absent.
 
     Returns:
         The comparison, or why there is none: neither LCE's interpreter nor the delegate is here.
@@ -61,29 +100,29 @@ def verify_float_file(
     Raises:
         ConversionError: A runtime refuses a file, or their outputs have other shapes.
     """
-    probes = find_sign_probes(original, graph)
-    sources = list(dict.fromkeys(probe.source for probe in probes))
-    content = graph.to_bytes()
-    bits_content = None
-    if probes:
-        bits_content = with_extra_outputs(graph, [probe.tensors[0] for probe in probes])
-    roundings = 12 * 2.0**-24 * max(_terms(original), 1)
+    reference = reference or FloatFile(original)
+    found = find_sign_probes(original, graph)
     names, count = output_names(original), len(original.subgraph.outputs)
+    roundings = 12 * 2.0**-24 * max(_terms(original), 1)
+    content = graph.to_bytes()
     with contextlib.ExitStack() as stack:
-        reference = stack.enter_context(running_on_litert(with_extra_outputs(original, sources)))
+        reader, observed = stack.enter_context(reference.reading([probe.sign for probe in found]))
+        probes = [probe for probe in found if probe.sign in observed]
+        bits_content = None
+        if probes:
+            bits_content = with_extra_outputs(graph, [probe.tensors[0] for probe in probes])
         delegate = DelegateComparison(content, bits_content, stack, with_delegate)
         lce = None
         if is_installed():
             bit_reader = None if bits_content is None else LceInterpreter(bits_content, _KERNEL)
-            lce = RuntimeComparison(LceInterpreter(content, _KERNEL), bit_reader, tick)
+            lce = RuntimeComparison(LceInterpreter(content, _KERNEL), bit_reader)
         elif delegate.skipped is not None:
             return f"LCE's interpreter is not installed, and the delegate: {delegate.skipped}"
         for start in range(0, len(samples), _BATCH):
             inputs = [array[start : start + _BATCH] for array in samples.arrays]
-            computed = reference.run(inputs)
-            values = dict(zip(sources, computed[count:], strict=True))
-            for probe in probes:
-                probe.recorded = [values[probe.source]]
+            computed = reader.run(inputs)
+            for probe, values in zip(probes, computed[count:], strict=True):
+                probe.recorded = [values]
             rows = len(inputs[0])
             batch = Batch(start, inputs, computed[:count], names, list(range(count)), rows)
             if lce is not None:
@@ -91,31 +130,25 @@ def verify_float_file(
             delegate.compare(batch, probes, roundings)
         on_delegate = delegate.result(roundings, samples, probes)
         if lce is not None:
-            fields = lce.result(roundings, samples.labels, samples.split, probes)
             return Verification(
-                **fields,
+                **lce.result(roundings, samples.labels, samples.split, probes),
                 kernel=_KERNEL,
                 delegate=on_delegate,
                 delegate_label=delegate.label,
                 delegate_skipped=delegate.skipped,
-                reference=REFERENCE,
+                reference=reference.name,
                 warnings=_warnings(probes),
             )
     if on_delegate is None:
         return f"LCE's interpreter is not installed, and the delegate: {delegate.skipped}"
-    return _by_delegate(on_delegate, delegate.label or "", _warnings(probes))
-
-
-def _by_delegate(comparison: Comparison, label: str, warnings: list[str]) -> Verification:
-    """The verification where only the delegate can run the file."""
-    fields = {f.name: getattr(comparison, f.name) for f in dataclasses.fields(Comparison)}
+    fields = {f.name: getattr(on_delegate, f.name) for f in dataclasses.fields(Comparison)}
     return Verification(
         **fields,
-        kernel=label,
-        delegate=comparison,
-        delegate_label=label,
-        reference=REFERENCE,
-        warnings=warnings,
+        kernel=delegate.label or "",
+        delegate=on_delegate,
+        delegate_label=delegate.label,
+        reference=reference.name,
+        warnings=_warnings(probes),
     )
 
 
@@ -133,8 +166,7 @@ class SignProbe:
     """A sign of the float file whose bits are in the binary file.
 
     Attributes:
-        name: The sign's label.
-        source: The float file's tensor whose sign it is.
+        sign: The name of its ±1 in the float file.
         threshold: What that is compared with.
         tensors: The binary file's tensor of bits.
         recorded: The float tensor of the last run.
@@ -144,14 +176,18 @@ class SignProbe:
         any_negative: Whether any was.
     """
 
-    name: str
-    source: int
+    sign: str
     threshold: NDArray[np.float32]
     tensors: list[int]
     recorded: list[NDArray[Any]] = field(default_factory=list)
     compared: bool = False
     all_negative: bool | None = None
     any_negative: bool | None = None
+
+    @property
+    def name(self) -> str:
+        """The sign's label."""
+        return self.sign.split(";")[0]
 
     def expected_levels(self, values: NDArray[np.float32]) -> NDArray[Any]:
         """Whether each number is below the threshold."""
@@ -182,7 +218,7 @@ def find_sign_probes(original: Graph, graph: Graph) -> list[SignProbe]:
         if name in known:
             threshold = _threshold(original, steps)
             tensors = [known.pop(name)]
-            found.append(SignProbe(name.split(";")[0], steps.source, threshold, tensors))
+            found.append(SignProbe(name, threshold, tensors))
     return found
 
 
