@@ -23,8 +23,11 @@ from onebit.errors import OnebitError, UsageError
 @click.option(
     "--force", is_flag=True, help="Overwrite the output even if it is not a report of Onebit's."
 )
+@click.option("--title", metavar="TEXT", help="The report's title.")
 @format_option("table", "md", "json", "jsonl", "csv", "png")
-def report(files: tuple[str, ...], output: str | None, force: bool, format_: str) -> None:
+def report(
+    files: tuple[str, ...], output: str | None, force: bool, title: str | None, format_: str
+) -> None:
     """Put models side by side: accuracy, size, latency and memory.
 
     ROWS are files written by `onebit edge bench -o`, of any number of devices. The table goes to
@@ -44,7 +47,7 @@ def report(files: tuple[str, ...], output: str | None, force: bool, format_: str
     if not results:
         raise OnebitError(f"no rows in {', '.join(files)}", hint="measure with `onebit edge bench`")
     if output is not None:
-        write_report(results, output, force=force)
+        write_report(results, output, force=force, title=title)
         say(f"wrote {output}")
     if format_ == "png":
         return

@@ -17,17 +17,18 @@ AGGREGATES = ("model", "backend", "device", "mean", "p50", "fastest", "slowest",
 HOSTS = ("device", "board", "system", "architecture", "cores", "governor", "emulated")
 
 
-def render_markdown(rows: Sequence[Row], total: int) -> str:
+def render_markdown(rows: Sequence[Row], total: int, title: str | None = None) -> str:
     """The report on rows, one for each cell.
 
     Args:
         rows: The rows that are shown.
         total: The number of rows with older ones of the same cells.
+        title: The report's.
     """
     lines = headline(rows)
     columns = headline_columns(lines)
     cells = [[line.cells().get(key) for key in columns] for line in lines]
-    parts = ["# Edge report\n", markdown_table(cells, list(columns.values()))]
+    parts = [f"# {title or 'Edge report'}\n", markdown_table(cells, list(columns.values()))]
     real = timed(rows)
     if real:
         parts += ["\n## Latency\n", markdown_table([_times(row) for row in real], TIMES)]

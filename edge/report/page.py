@@ -71,8 +71,12 @@ def shown_rows(rows: Sequence[Row]) -> list[Row]:
     return sorted(shown, key=lambda row: names.index(row.model.name))
 
 
-def render_report(rows: Sequence[Row]) -> str:
+def render_report(rows: Sequence[Row], title: str | None = None) -> str:
     """The page for these rows; of several rows of one cell, the latest is shown.
+
+    Args:
+        rows: One or more.
+        title: The page's; the number of models and measurements when None.
 
     Raises:
         OnebitError: There are no rows.
@@ -93,6 +97,7 @@ def render_report(rows: Sequence[Row]) -> str:
         .get_template("report.html.j2")
         .render(
             version=__version__,
+            title=title,
             rows=shown,
             measured=measured(shown),
             timed=timed(shown),
@@ -170,7 +175,13 @@ def check_report_path(path: str | os.PathLike[str], force: bool = False) -> None
         raise UsageError(f"{path} is not a report of Onebit's", hint="overwrite it with --force")
 
 
-def write_report(rows: Sequence[Row], path: str | os.PathLike[str], *, force: bool = False) -> None:
+def write_report(
+    rows: Sequence[Row],
+    path: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    title: str | None = None,
+) -> None:
     """Writes the report on these rows, whole or not at all; the suffix chooses its kind.
 
     `.html` is the page, `.md` its tables and warnings as Markdown, `.png` its main charts. An
@@ -180,6 +191,7 @@ def write_report(rows: Sequence[Row], path: str | os.PathLike[str], *, force: bo
         rows: Of any number of files, models and devices.
         path: The report's.
         force: Whether a file that is not a report may be overwritten too.
+        title: The report's; made of its rows when None.
 
     Raises:
         UsageError: The suffix is another one, or another kind of file has that name.
@@ -190,11 +202,11 @@ def write_report(rows: Sequence[Row], path: str | os.PathLike[str], *, force: bo
     if not rows:
         raise OnebitError(NO_ROWS)
     if suffix == ".html":
-        write_text(path, render_report(rows))
+        write_text(path, render_report(rows, title))
     elif suffix == ".md":
-        write_text(path, render_markdown(shown_rows(rows), len(rows)))
+        write_text(path, render_markdown(shown_rows(rows), len(rows), title))
     else:
-        write_bytes(path, render_png(shown_rows(rows)))
+        write_bytes(path, render_png(shown_rows(rows), title))
 
 
 def _environment() -> jinja2.Environment:

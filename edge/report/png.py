@@ -26,7 +26,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56b4e9")
 MARKS = "osDv^P"
 
 
-def render_png(rows: Sequence[Row]) -> bytes:
+def render_png(rows: Sequence[Row], title: str | None = None) -> bytes:
     """A PNG of latency distributions, and of accuracy against latency, for each real device.
 
     Raises:
@@ -47,7 +47,8 @@ def render_png(rows: Sequence[Row]) -> bytes:
     models = len({row.model.name for row in rows})
     days = sorted({row.run.timestamp[:10] for row in rows})
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    drawn.suptitle(f"Onebit: {models} model{'s' if models > 1 else ''}, {when}", fontsize=11)
+    what = title or f"Onebit: {models} model{'s' if models > 1 else ''}"
+    drawn.suptitle(f"{what}, {when}", fontsize=11)
     axes = drawn.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     labels = list(dict.fromkeys(backend_label(row) for own in devices.values() for row in own))
     groups = {}

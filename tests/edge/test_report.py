@@ -311,3 +311,13 @@ def test_command_overwrites_a_foreign_page_only_with_force(some_rows, tmp_path):
     result = CliRunner().invoke(report_command, [str(rows), "-o", str(page), "--force"])
     assert result.exception is None
     assert "Onebit" in page.read_text()
+
+
+def test_report_has_the_title_that_is_given(make_row, tmp_path):
+    rows = [make_row()]
+    page = render_report(rows, "Release 2 <on> the Pi")
+    assert "<h1>Release 2 &lt;on&gt; the Pi</h1>" in page
+    assert "<title>Release 2 &lt;on&gt; the Pi</title>" in page
+    assert "1 model, 1 measurement" in words(render_report(rows))
+    write_report(rows, tmp_path / "page.md", title="Release 2")
+    assert (tmp_path / "page.md").read_text().startswith("# Release 2\n")
