@@ -11,6 +11,23 @@ MANIFEST = "onebit-export.json"
 
 
 @dataclass(frozen=True)
+class Field:
+    """An array of a network's input or output structure.
+
+    Attributes:
+        dtype: `float32`, `int8`, `uint8`, `bool`, `int32` or `bits`.
+        shape: Its shape; that of bits counts channels.
+        scale: What one step of an integer stands for; None where integers stand for themselves.
+        zero_point: The integer that stands for 0.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    scale: float | None = None
+    zero_point: int = 0
+
+
+@dataclass(frozen=True)
 class ExportedNetwork:
     """A network's folder.
 
@@ -20,6 +37,9 @@ class ExportedNetwork:
         sha256: Of the `.tflite` file that it is from.
         size_bytes: Of that file.
         macs: Multiply-accumulates by kind, as the exporter counts them.
+        inputs: The arrays of its input structure, in order.
+        outputs: Of its output structure.
+        input_names: What the file calls the inputs.
     """
 
     folder: Path
@@ -27,6 +47,9 @@ class ExportedNetwork:
     sha256: str
     size_bytes: int
     macs: dict[str, int]
+    inputs: tuple[Field, ...]
+    outputs: tuple[Field, ...]
+    input_names: tuple[str, ...]
 
     @property
     def sources(self) -> list[Path]:
@@ -54,6 +77,20 @@ def read_export(path: Path) -> ExportedNetwork:
     network = content.get("network") if isinstance(content, dict) else None
     if not isinstance(network, dict) or not re.fullmatch(r"[A-Za-z_]\w*", str(network.get("name"))):
         raise UsageError(f"{path} was exported to another target than C", hint="use --to c")
-    macs = {str(kind): int(count) for kind, count in dict(network.get("macs", {})).items()}
-    sha256, size_bytes = str(network.get("sha256", "")), int(network.get("bytes", 0))
-    return ExportedNetwork(path, network["name"], sha256, size_bytes, macs)
+    try:
+        return ExportedNetwork(
+            path,
+            network["name"],
+            str(network["sha256"]),
+            int(network["bytes"]),
+            {str(kind): int(count) for kind, count in network["macs"].items()},
+            *(
+                tuple(Field(**{**f, "shape": tuple(f["shape"])}) for f in network[side])
+                for side in ("inputs", "outputs")
+            ),
+            tuple(map(str, network["input_names"])),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"{path / MANIFEST} is damaged", hint="export the network again"
+        ) from error

@@ -4,11 +4,13 @@ import dataclasses
 import tempfile
 from pathlib import Path
 
+from edge.bench.samples import EvalSamples
 from edge.boards.catalogue import PREFIX, Board
 from edge.boards.emulator import Answers, Running, emulator_version, run_on_board, run_on_host
 from edge.boards.exports import ExportedNetwork
 from edge.boards.firmware import Firmware as Program
 from edge.boards.firmware import build_firmware, build_for_host
+from edge.boards.samples import evaluate, packed_samples
 from edge.results.row import FAILED, INVALID, CellKey, Firmware, Host, Model, Row, Run, Setup
 from onebit.errors import OnebitError
 
@@ -22,11 +24,13 @@ def measure(
     run: Run,
     seconds: float = TIMEOUT_SECONDS,
     running: Running | None = None,
+    samples: EvalSamples | None = None,
 ) -> Row:
     """The row of a network on a board; a failure is a row too.
 
     The board's answers to the network's test vectors are compared with those of the same sources
-    built for this machine, bit for bit, and with the exporter's expectations.
+    built for this machine, bit for bit, and with the exporter's expectations. So are its answers to
+    `samples`, which give an accuracy where they are labelled.
     """
     running = running or Running()
     host = Host(
@@ -43,11 +47,15 @@ def measure(
             row = dataclasses.replace(
                 row, setup=dataclasses.replace(setup, runtime_version=firmware.compiler)
             )
+            if samples is not None:
+                (folder / "inputs.bin").write_bytes(packed_samples(network, samples))
             answers = run_on_board(firmware, board, folder, seconds, running)
             reference = run_on_host(build_for_host(network, folder), folder, seconds, running)
     except OnebitError as error:
         return dataclasses.replace(row, reason=str(error))
     figures = _figures(firmware, answers, reference, emulator_version(board))
+    if samples is not None:
+        row = dataclasses.replace(row, evaluation=evaluate(network, samples, answers, reference))
     status, reason = INVALID, EMULATED
     if not figures.same_as_host:
         status, reason = FAILED, "the board's answers are not those of this machine"
@@ -78,14 +86,15 @@ def _model(network: ExportedNetwork) -> Model:
 
 def _figures(program: Program, board: Answers, host: Answers, emulator: str) -> Firmware:
     inferences = board.inferences
+    vectors = [i for i in inferences if i.kind == "vector"]
     return Firmware(
         code_bytes=program.code_bytes,
         constant_bytes=program.constant_bytes,
         arena_bytes=board.arena_bytes,
         stack_bytes=max(i.stack_bytes for i in inferences),
         input_bytes=board.input_bytes,
-        instructions=tuple(i.instructions for i in inferences if i.instructions is not None),
-        cycles=tuple(i.cycles for i in inferences if i.cycles is not None),
+        instructions=tuple(i.instructions for i in vectors if i.instructions is not None),
+        cycles=tuple(i.cycles for i in vectors if i.cycles is not None),
         compiler=program.compiler,
         emulator=emulator,
         vectors_agree=all(i.agrees is not False for i in inferences),

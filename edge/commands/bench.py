@@ -369,11 +369,12 @@ def bench(
 def _bench_boards(
     files: Sequence[str], rows: Output, choice: DeviceChoice, measuring: Measuring, format_: str
 ) -> None:
+    samples = None if measuring.data_path is None else read_samples(measuring.data_path)
     done, writer = rows.done(), rows.writer()
     results: list[Row] = []
     try:
         for row in board_rows(
-            files, choice.addresses, command_line("edge"), measuring.timeout, done
+            files, choice.addresses, command_line("edge"), measuring.timeout, done, samples
         ):
             if writer is not None:
                 writer.write(row)

@@ -40,6 +40,7 @@ def board_rows(
     command: str,
     timeout: float | None,
     done: Container[CellKey] = (),
+    samples: EvalSamples | None = None,
 ) -> Iterator[Row]:
     """The row of every network on every board, but of those that are done.
 
@@ -54,7 +55,7 @@ def board_rows(
             if cell_key(network, board) in done:
                 continue
             say(f"{network.name} on {board.name}")
-            yield measure(network, board, run, timeout or TIMEOUT_SECONDS)
+            yield measure(network, board, run, timeout or TIMEOUT_SECONDS, samples=samples)
 
 
 def print_board_rows(rows: Sequence[Row]) -> None:

@@ -96,16 +96,17 @@ def microcontroller_line(row: Row) -> dict[str, Any]:
     line: dict[str, Any] = {"network": row.model.name, "board": row.host.board}
     line["processor"] = row.host.cpu
     if figures is None:
-        keys = ("instructions", "flash", "arena", "stack", "input", "answers")
+        keys = ("instructions", "flash", "arena", "stack", "input", "accuracy", "answers")
         return line | dict.fromkeys(keys) | {"answers": row.status}
     counts = figures.instructions
-    same = "as this machine's" if figures.same_as_host else "WRONG"
+    same = "the host's" if figures.same_as_host else "WRONG"
     return line | {
         "instructions": f"{max(counts):,}" if counts else None,
         "flash": f"{figures.code_bytes + figures.constant_bytes:,}",
         "arena": f"{figures.arena_bytes:,}",
         "stack": f"{figures.stack_bytes:,}",
         "input": f"{figures.input_bytes:,}",
+        "accuracy": row.evaluation and _known(units.percent(row.evaluation.accuracy)),
         "answers": same,
     }
 

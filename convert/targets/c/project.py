@@ -22,7 +22,7 @@ from convert.targets.c.source import (
     with_prefix,
 )
 from convert.targets.c.vectors import SEEDS, Vectors, compute_vectors
-from convert.targets.network import Network
+from convert.targets.network import Network, Value
 from convert.targets.reading import read_network
 from onebit import bits
 
@@ -81,7 +81,25 @@ def project_files(
     for call in program.calls:
         if call.macs:
             macs[call.note] += call.macs
-    return files, {"name": prefix, "sha256": sha256, "bytes": len(content), "macs": dict(macs)}
+    about = {
+        "name": prefix,
+        "sha256": sha256,
+        "bytes": len(content),
+        "macs": dict(macs),
+        "inputs": [_described(network.values[i]) for i in network.inputs],
+        "outputs": [_described(network.values[i]) for i in network.outputs],
+        "input_names": list(network.input_names),
+    }
+    return files, about
+
+
+def _described(value: Value) -> dict[str, Any]:
+    """A value for programs that fill or read the C structures, in their order."""
+    described: dict[str, Any] = {"dtype": value.dtype, "shape": list(value.shape)}
+    if value.quantization is not None:
+        described["scale"] = float(value.quantization.scale[0])
+        described["zero_point"] = int(value.quantization.zero_point[0])
+    return described
 
 
 def network_files(network: Network, prefix: str, sha256: str) -> dict[str, str]:

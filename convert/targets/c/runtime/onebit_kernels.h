@@ -53,7 +53,7 @@ void onebit_sign_bits_s8(const int8_t* x, uint32_t* y, int32_t rows, int32_t cha
 void onebit_sign_bits_bool(const uint8_t* x, uint32_t* y, int32_t rows, int32_t channels);
 void onebit_sign_values_f32(const uint32_t* x, float* y, int32_t rows, int32_t channels);
 /* `positive` and `negative` are what +1 and -1 become. */
-void onebit_sign_values_8(const uint32_t* x, uint8_t* y, int32_t rows, int32_t channels,
+void onebit_sign_values_8(const uint32_t* x, void* y, int32_t rows, int32_t channels,
                           uint8_t positive, uint8_t negative);
 /* Maximum of ±1 over a window: a bit is 1 where all bits in the image are. */
 void onebit_max_pool_bits(const onebit_window* w, const uint32_t* x, uint32_t* y);

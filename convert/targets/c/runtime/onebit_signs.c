@@ -45,13 +45,14 @@ void onebit_sign_values_f32(const uint32_t* x, float* y, int32_t rows, int32_t c
   }
 }
 
-void onebit_sign_values_8(const uint32_t* x, uint8_t* y, int32_t rows, int32_t channels,
+void onebit_sign_values_8(const uint32_t* x, void* y, int32_t rows, int32_t channels,
                           uint8_t positive, uint8_t negative) {
+  uint8_t* to = (uint8_t*)y;
   for (int32_t r = 0; r < rows; ++r) {
     for (int32_t c = 0; c < channels; c += 32) {
       const int32_t count = channels - c < 32 ? channels - c : 32;
       const uint32_t word = *x++;
-      for (int32_t i = 0; i < count; ++i) *y++ = (word >> i) & 1 ? negative : positive;
+      for (int32_t i = 0; i < count; ++i) *to++ = (word >> i) & 1 ? negative : positive;
     }
   }
 }
