@@ -50,7 +50,7 @@ def _stored(values: NDArray[np.generic], field: Field, source: str) -> NDArray[n
             f"{source}: samples have shape {list(values.shape[1:])}, the network takes "
             f"{list(field.shape)}"
         )
-    array = np.asarray(values).reshape(count, *field.shape)
+    array: NDArray[Any] = np.asarray(values).reshape(count, *field.shape)
     if field.dtype == "bits":
         array = bits.pack(array)
     elif field.scale is not None and array.dtype.kind == "f":

@@ -4,6 +4,7 @@ from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 from edge.bench.cells import describe_run
+from edge.bench.samples import EvalSamples
 from edge.boards.catalogue import PREFIX, find_board
 from edge.boards.exports import is_export, read_export
 from edge.boards.measurement import TIMEOUT_SECONDS, cell_key, measure
