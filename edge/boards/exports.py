@@ -78,19 +78,19 @@ def read_export(path: Path) -> ExportedNetwork:
     if not isinstance(network, dict) or not re.fullmatch(r"[A-Za-z_]\w*", str(network.get("name"))):
         raise UsageError(f"{path} was exported to another target than C", hint="use --to c")
     try:
+        inputs, outputs = (
+            tuple(Field(**{**field, "shape": tuple(field["shape"])}) for field in network[side])
+            for side in ("inputs", "outputs")
+        )
         return ExportedNetwork(
             path,
             network["name"],
             str(network["sha256"]),
             int(network["bytes"]),
             {str(kind): int(count) for kind, count in network["macs"].items()},
-            *(
-                tuple(Field(**{**f, "shape": tuple(f["shape"])}) for f in network[side])
-                for side in ("inputs", "outputs")
-            ),
+            inputs,
+            outputs,
             tuple(map(str, network["input_names"])),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UsageError(
-            f"{path / MANIFEST} is damaged", hint="export the network again"
-        ) from error
+        raise UsageError(f"{path} is damaged", hint="export the network again") from error

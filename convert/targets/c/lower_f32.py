@@ -245,7 +245,8 @@ def _pixel_layer(lowering: Lowering, operator: PixelLayer) -> None:
             if values is not None:
                 fields[key] = lowering.constant(key, "float", values.astype("<f4"))
     fours = -(-taps // 4)
-    kept = min(taps, _CHUNK) if operator.window is None else taps
+    columns = 1 if math.prod((*shapes[0][:2], *window.size)) == 1 else 4
+    kept = min(taps, _CHUNK) if columns == 1 else taps
     # A row under four windows lies where the tables come later.
     line = (3 * window.strides[1] + (window.size[1] - 1) * window.dilations[1] + 1) * depth
     tables = max(16 * min(fours, _CHUNK // 4), -(-line // 2))
@@ -258,7 +259,8 @@ def _pixel_layer(lowering: Lowering, operator: PixelLayer) -> None:
         lowering.output(operator, step_out),
         Scratch("int32_t"),
         batch=count,
-        scratch_bytes=16 * outputs * (1 + (taps > _CHUNK)) + 8 * (-(-kept // 4) * 4 + tables),
+        scratch_bytes=4 * columns * outputs * (1 + (taps > _CHUNK))
+        + 8 * (-(-kept // 4) * 4 + tables),
         macs=math.prod(target.shape) * taps,
         note="±1 weights, 8-bit inputs",
     )

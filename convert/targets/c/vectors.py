@@ -38,7 +38,8 @@ def compute_vectors(content: bytes, network: Network) -> Vectors:
     if importlib.util.find_spec("larq_compute_engine") is not None:
         from convert.runtimes.lce_interpreter import LceInterpreter
 
-        interpreter = LceInterpreter(content)
+        # Its faster kernels get zero padding wrong where channels do not fill words.
+        interpreter = LceInterpreter(content, "reference")
         outputs = [interpreter.run_once(arrays) for arrays in inputs]
         return Vectors("LCE's interpreter", outputs)
     from convert.runtimes.litert import running_on_litert, usable_delegate

@@ -121,8 +121,9 @@ typedef struct {
   float clamp_min, clamp_max;
 } onebit_pixel_conv;
 
-/* The scratch memory takes 4 * out_c sums, and two words each for the taps in fours (of a dense
- * layer at most 128) and 16 for each four taps, but no more than 32 fours. */
+/* The scratch memory takes out_c sums for each of four output columns (one of a dense layer), twice
+ * beyond 128 taps; two words each for the taps in fours (of a dense layer at most 128) and for 16
+ * sums of each four taps, but no more than 32 fours, or for the numbers under four windows. */
 void onebit_pixel_conv_bits(const onebit_pixel_conv* l, const void* x, uint32_t* y,
                             int32_t* scratch);
 void onebit_pixel_conv_pool_bits(const onebit_pixel_conv* l, const onebit_window* pool,

@@ -81,9 +81,10 @@ static void put_sums(const four* v, int32_t groups, four* table) {
 /* The raised sums of `outputs` filters of `words` words over `groups` fours of taps: [outputs][4].
  */
 ONEBIT_NOINLINE static void look_up(const uint32_t* filters, int32_t words, const four* tables,
-                                    int32_t groups, int32_t outputs, int32_t* sums) {
+                                    int32_t groups, int32_t outputs, int32_t columns,
+                                    int32_t* sums) {
   const int32_t skipped = words - (groups + 7) / 8;
-  for (const int32_t* const end = sums + COLUMNS * outputs; sums != end; sums += COLUMNS) {
+  for (const int32_t* const end = sums + columns * outputs; sums != end; sums += columns) {
     uint32_t low = RAISED * 65537u, high = low; /* halves above zero: nothing is borrowed */
     const four* table = tables;
     for (int32_t i = groups >> 3; i != 0; --i, table += 128) {
@@ -117,10 +118,11 @@ ONEBIT_NOINLINE static void look_up(const uint32_t* filters, int32_t words, cons
       }
     }
     sums[0] = (int32_t)(low & 0xffff);
+    filters += skipped;
+    if (columns == 1) continue;
     sums[1] = (int32_t)(low >> 16);
     sums[2] = (int32_t)(high & 0xffff);
     sums[3] = (int32_t)(high >> 16);
-    filters += skipped;
   }
 }
 
@@ -171,26 +173,33 @@ static void gather(const onebit_pixel_conv* l, const void* x, int32_t oy, int32_
   }
 }
 
+static int32_t is_dense(const onebit_window* w) {
+  return w->in_h * w->in_w * w->kernel_h * w->kernel_w == 1;
+}
+
+static int32_t columns_of(const onebit_window* w) { return is_dense(w) ? 1 : COLUMNS; }
+
 static const four nothing = {0, 0};
 
-/* The sums of all output channels for four output columns, [out_c][4], raised for each chunk. */
+/* The sums of all output channels for four output columns, [out_c][columns], raised for each chunk.
+ */
 static const int32_t* pixel_sums(const onebit_pixel_conv* l, const void* x, int32_t oy, int32_t ox,
                                  int32_t* scratch) {
   const onebit_window* w = &l->window;
   const int32_t taps = w->kernel_h * w->kernel_w * w->in_c, words = ONEBIT_WORDS(taps);
-  const int32_t is_dense = w->in_h * w->in_w * w->kernel_h * w->kernel_w == 1;
-  const int32_t kept = is_dense ? (taps < CHUNK ? taps : CHUNK) : taps;
+  const int32_t columns = columns_of(w);
+  const int32_t kept = columns == 1 ? (taps < CHUNK ? taps : CHUNK) : taps;
   int32_t* const sums = scratch;
-  four* const column = (four*)(void*)(sums + COLUMNS * w->out_c);
+  four* const column = (four*)(void*)(sums + columns * w->out_c);
   four* const table = column + (kept + 3) / 4 * 4;
-  if (!is_dense) {
+  if (columns > 1) {
     gather(l, x, oy, ox, (int32_t*)(void*)table, column); /* whose place is free yet */
     for (int32_t i = taps; i & 3; ++i) column[i] = nothing;
   }
   for (int32_t first = 0; first < taps; first += CHUNK) {
     const int32_t count = taps - first < CHUNK ? taps - first : CHUNK, groups = (count + 3) / 4;
     const four* from = column + first;
-    if (is_dense) {
+    if (columns == 1) {
       for (int32_t i = 0; i < count; ++i) {
         column[i] = nothing;
         column[i].low = pixel(l, x, first + i);
@@ -200,8 +209,8 @@ static const int32_t* pixel_sums(const onebit_pixel_conv* l, const void* x, int3
     }
     put_sums(from, groups, table);
     int32_t* const part = first == 0 ? sums : (int32_t*)(void*)(table + 16 * CHUNK / 4);
-    look_up(l->filters + first / 32, words, table, groups, w->out_c, part);
-    for (int32_t i = 0; first > 0 && i < COLUMNS * w->out_c; ++i) sums[i] += part[i];
+    look_up(l->filters + first / 32, words, table, groups, w->out_c, columns, part);
+    for (int32_t i = 0; first > 0 && i < columns * w->out_c; ++i) sums[i] += part[i];
   }
   return sums;
 }
@@ -213,7 +222,7 @@ static void rows_of_bits(const onebit_pixel_conv* l, const void* x, uint32_t* y,
     for (int32_t ox = 0; ox < w->out_w; ox += COLUMNS) {
       const int32_t* sums = pixel_sums(l, x, oy, ox, scratch);
       for (int32_t i = 0; i < COLUMNS && ox + i < w->out_w; ++i) {
-        y = onebit_bits_above(sums + i, COLUMNS, l->limits, w->out_c, y);
+        y = onebit_bits_above(sums + i, columns_of(w), l->limits, w->out_c, y);
       }
     }
   }
@@ -245,7 +254,7 @@ void onebit_pixel_conv_f32(const onebit_pixel_conv* l, const void* x, float* y, 
       const int32_t* sums = pixel_sums(l, x, oy, ox, scratch);
       for (int32_t column = 0; column < COLUMNS && ox + column < w->out_w; ++column) {
         for (int32_t o = 0; o < w->out_c; ++o) {
-          float v = (float)(sums[COLUMNS * o + column] - raised) * l->step;
+          float v = (float)(sums[columns_of(w) * o + column] - raised) * l->step;
           if (l->scales != NULL) v *= l->scales[o];
           if (l->biases != NULL) v += l->biases[o];
           v = v < l->clamp_min ? l->clamp_min : v;
