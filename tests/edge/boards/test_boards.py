@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from convert.runtimes.lce_interpreter import LceInterpreter
 from edge.__main__ import main
 from edge.boards import measurement
 from edge.boards.catalogue import BOARDS, Memory
@@ -16,7 +17,7 @@ from edge.boards.measurement import measure
 from edge.results.row import FAILED, INVALID, Run
 from edge.results.row_json import from_json, to_json
 from onebit.errors import OnebitError
-from tests.edge.boards.conftest import board_or_skip, export
+from tests.edge.boards.conftest import MODEL, board_or_skip, export
 from tests.support.lce_random_graphs import draw
 
 RUN = Run("id", "2026-11-30T00:00:00+00:00", "test", "0")
@@ -162,6 +163,25 @@ def test_bench_writes_rows_and_resumes(exported, tmp_path):
     assert record["firmware"]["instructions"]
     assert run(*command, "--resume").exit_code == 0
     assert len(rows.read_text().splitlines()) == 1
+
+
+def test_labelled_samples_give_an_accuracy(exported, tmp_path):
+    board_or_skip("mps2-an500")
+    images = np.random.default_rng(0).uniform(-1, 1, (6, 28, 28, 1)).astype(np.float32)
+    labels = LceInterpreter(MODEL.read_bytes()).run([images])[0].argmax(1)
+    labels[-1] = (labels[-1] + 1) % 10
+    np.savez(tmp_path / "test.npz", inputs=images, labels=labels)
+    command = ["bench", exported.folder, "--device", "mcu:mps2-an500"]
+    done = run(*command, "--data", tmp_path / "test.npz", "--format", "jsonl")
+    assert done.exit_code == 0, done.output
+    evaluation = json.loads(done.stdout)["evaluation"]
+    assert evaluation["samples"] == 6
+    assert evaluation["accuracy"] == pytest.approx(5 / 6)
+    assert evaluation["argmax_agreement"] == 1
+    np.savez(tmp_path / "other.npz", inputs=images[:, :5], labels=labels)
+    done = run(*command, "--data", tmp_path / "other.npz")
+    assert done.exit_code == 1
+    assert "samples have shape [5, 28, 1], the network takes [1, 28, 28, 1]" in done.stderr
 
 
 @pytest.mark.parametrize(
