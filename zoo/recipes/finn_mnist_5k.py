@@ -6,6 +6,9 @@ trained there, and in Brevitas' `bnn_pynq`, on all of MNIST, CNV on CIFAR-10.
 Differs from Brevitas: 4,000 training images instead of 60,000; learning rates that decay from 0.01
 instead of 0.02 throughout; 60 epochs (MLPs) and 20 (CNV) instead of 1000; no dropout; a quarter of
 CNV's filters unless `--set width=64`.
+
+Nothing was tuned. Measured on 2026-11-30 with seed 1, of the 1,000 test images; Brevitas trains on
+12 times as many images and 17 to 50 times as many epochs.
 """
 
 from zoo.recipes import Recipe, register_recipe
@@ -17,8 +20,8 @@ def tfc_w1a1_mnist_5k() -> Recipe:
     """FINN's TFC on mnist_5k.
 
     Command: onebit zoo train tfc_w1a1_mnist_5k -o runs/tfc
-    Duration: not measured.
-    Accuracy: 93.17 % reported by Brevitas for all of MNIST.
+    Duration: 39 s of CPU time measured.
+    Accuracy: 89.50 % measured; 93.17 % reported by Brevitas for all of MNIST.
     """
     return mlp("tfc_w1a1", "mnist_5k", epochs=60)
 
@@ -28,8 +31,8 @@ def sfc_w1a1_mnist_5k() -> Recipe:
     """FINN's SFC on mnist_5k.
 
     Command: onebit zoo train sfc_w1a1_mnist_5k -o runs/sfc
-    Duration: not measured.
-    Accuracy: 97.81 % reported by Brevitas for all of MNIST.
+    Duration: 56 s of CPU time measured.
+    Accuracy: 92.00 % measured; 97.81 % reported by Brevitas for all of MNIST.
     """
     return mlp("sfc_w1a1", "mnist_5k", epochs=60)
 
@@ -50,7 +53,7 @@ def cnv_w1a1_mnist_5k() -> Recipe:
     """FINN's CNV, a quarter as wide, on mnist_5k.
 
     Command: onebit zoo train cnv_w1a1_mnist_5k -o runs/cnv
-    Duration: not measured.
-    Accuracy: not reported for digits (Brevitas: 84.22 % on CIFAR-10 at full width).
+    Duration: 141 s of CPU time measured.
+    Accuracy: 87.10 % measured (Brevitas reports 84.22 % for CIFAR-10 at full width).
     """
     return cnv("mnist_5k", width=16, epochs=20)
