@@ -111,11 +111,12 @@ def table(rows: list[dict[str, Any]]) -> str:
     """The rows as a Markdown table: sizes in MB of 10^6 bytes, CPU times in seconds."""
     from onebit.cli import markdown_table
 
-    headings = ["architecture", "binary layers, LCE", "binariser", "file, LCE", "binariser"]
-    headings += ["CPU s, LCE", "float file + binariser", "against Keras, LCE", "binariser"]
+    headings = ["architecture", "layers, LCE", "layers, binariser", "size, LCE", "size, binariser"]
+    headings += ["s, LCE", "s, float file + binariser", "verdict, LCE", "verdict, binariser"]
+    headings += ["difference"]
     lines = []
     for row in sorted(rows, key=lambda row: row["model"].lower()):
-        lce, ours = row["lce"], row.get("binariser", {})
+        lce, ours = row.get("lce", {}), row.get("binariser", {})
         label = row["model"].replace("larq_zoo:", "").replace("zoo:", "`zoo:`")
         lines.append(
             [
@@ -128,6 +129,7 @@ def table(rows: list[dict[str, Any]]) -> str:
                 _number(lce.get("cpu_seconds")),
                 f"{_number(ours.get('float_cpu_seconds'))} + {_number(ours.get('cpu_seconds'))}",
                 *(side.get("verdict") or side.get("reason", "–") for side in (lce, ours)),
+                "–" if row.get("difference") is None else f"{row['difference']:.2g}",
             ]
         )
     return markdown_table(lines, headings)

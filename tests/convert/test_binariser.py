@@ -12,7 +12,7 @@ from convert.runtimes.lce import convert_with_lce
 from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.tflite.graph import Graph
 from tests.convert.models import images
-from tests.support.float_graphs import FloatGraph, binary_weights
+from tests.support.float_graphs import CODES, FloatGraph, binary_weights, schema
 
 # Where a sign may go wrong: both zeros, the smallest numbers of both kinds, and large ones.
 EDGES = np.array(
@@ -287,6 +287,37 @@ def test_filter_that_is_quantized_in_the_file_is_folded():
     graph = binarised(content)
     assert op_names(graph) == ["LceQuantize", "RESHAPE", "LceBconv2d", "RESHAPE"]
     assert_same(content, graph, images(9, (64,)))
+
+
+def test_product_with_a_binary_matrix_becomes_a_dense_layer():
+    """TensorFlow Lite's converter writes BATCH_MATMUL where it has not folded the filter."""
+    g = FloatGraph()
+    x = g.tensor((1, 5, 64))
+    latent = np.random.default_rng(0).normal(size=(64, 6)).astype(np.float32)
+    matrix = g.op("SIGN", g.constant(latent))
+    y = g.tensor((1, 5, 6))
+    builtin = (schema.BuiltinOptions.BatchMatMulOptions, schema.BatchMatMulOptionsT())
+    g.operator(CODES.BATCH_MATMUL, [g.sign(x), matrix], [y], builtin=builtin)
+    content = g.build([x], [y])
+    graph = binarised(content)
+    assert op_names(graph) == ["LceQuantize", "RESHAPE", "LceBconv2d", "RESHAPE"]
+    assert_same(content, graph, images(9, (5, 64)))
+
+
+def test_reshape_within_a_sign_moves_behind_it():
+    """Converters move a Flatten between the comparison and the selection."""
+    g = FloatGraph()
+    x = g.tensor((1, 2, 2, 32))
+    less = g.op("LESS", x, g.number(0), dtype=np.bool_)
+    flat = g.tensor((1, 128), np.bool_)
+    shape = g.constant(np.array([1, 128], np.int32))
+    builtin = (schema.BuiltinOptions.ReshapeOptions, schema.ReshapeOptionsT())
+    g.operator(CODES.RESHAPE, [less, shape], [flat], builtin=builtin)
+    signs = g.op("SELECT_V2", flat, g.number(-1), g.number(1))
+    content = g.build([x], [g.dense(signs, g.constant(_weights(128)))])
+    graph = binarised(content)
+    assert op_names(graph) == ["LceQuantize", "RESHAPE", "LceBconv2d", "RESHAPE"]
+    assert_same(content, graph, images(9, (2, 2, 32)))
 
 
 def test_thresholds_are_those_of_the_arithmetic_they_replace():
