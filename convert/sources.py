@@ -78,7 +78,7 @@ class _InProcess:
 
     @contextlib.contextmanager
     def reading(self, signs: Sequence[str]) -> Iterator[tuple["Reader", list[str]]]:
-        """What runs the model, and the signs that it observes."""
+        """A runner of the model, and the signs that it observes."""
         reader = self._served.reader(signs)
         yield reader, reader.signs
 

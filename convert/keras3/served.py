@@ -94,7 +94,7 @@ class Served:
         return graph.to_bytes()
 
     def reader(self, signs: Sequence[str]) -> "Reader":
-        """What runs the model and observes those of the given signs that it has."""
+        """A runner of the model that observes those of the given signs that it has."""
         return Reader(self, signs)
 
 

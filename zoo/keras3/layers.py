@@ -14,7 +14,7 @@ from zoo.keras3 import constraints, quantizers
 
 
 class _Quantized(keras.layers.Layer):
-    """What the layers share: two quantizers, and their place in saved models."""
+    """The part that the layers share: two quantizers, and their place in saved models."""
 
     _weights_name = "kernel"
 

@@ -22,7 +22,7 @@ def values(shape=(3, 3, 8, 12), seed=0):
 
 
 def output_and_gradients(function, *arguments):
-    """What a function gives, and the gradients of its weighted sum by its arguments."""
+    """The output of a function, and the gradients of its weighted sum by its arguments."""
     tensors = [tf.constant(argument) for argument in arguments]
     with tf.GradientTape() as tape:
         tape.watch(tensors)

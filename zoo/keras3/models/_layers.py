@@ -1,4 +1,4 @@
-"""What the two families share: their layers' settings, and the convolutional network."""
+"""Layers' settings that the two families share, and the convolutional network."""
 
 from collections.abc import Callable
 from typing import Any
