@@ -14,7 +14,8 @@ BOARDS = [
     ("aarch64", "tflite-runtime-2.14"),
     ("aarch64", "ai-edge-litert-1.4"),
     ("aarch64", "ai-edge-litert-2.3"),
-    ("armv7", "tflite-runtime-2.14"),
+    # Its build and userland take minutes.
+    pytest.param("armv7", "tflite-runtime-2.14", marks=pytest.mark.slow),
 ]
 
 
@@ -55,6 +56,7 @@ else:
 """
 
 
+@pytest.mark.slow
 def test_sizes_that_pass_32_bits_are_refused(wheel, board):
     """2^30 floats are 2^32 bytes, which is 0 in 32 bits; the file lies about the tensor's shape."""
     made, home, environment = installed("armv7", "tflite-runtime-2.14", wheel, board)
