@@ -56,7 +56,7 @@ class _Top:
         ]
         value = "image"
         for number, stage in enumerate(network.stages):
-            value = self._stage(stage, value, f"value_{number}")
+            value = self._stage(number, stage, value)
         self.lines.append(f"  assign sums = {value};")
         if network.has_one_scale:
             labels = text.width_of(outputs - 1)
@@ -68,7 +68,8 @@ class _Top:
         top = f"\nmodule {self.name} (\n  {joined}\n);\n{body}\nendmodule\n"
         return text.HEADER + "".join([*self.modules, top])
 
-    def _stage(self, stage: Stage, value: str, result: str) -> str:
+    def _stage(self, number: int, stage: Stage, value: str) -> str:
+        result = f"value_{number}"
         if isinstance(stage, InputSigns):
             size, bits = _size(stage.input_shape), self.grid.bits
             self.lines.append(f"  wire [{size - 1}:0] {result};")
@@ -78,11 +79,11 @@ class _Top:
         elif isinstance(stage, MaxPool):
             self._pool(stage, value, result)
         elif isinstance(stage, Layer):
-            self._layer(stage, value, result)
+            self._layer(number, stage, value, result)
         return result
 
-    def _layer(self, layer: Layer, value: str, result: str) -> None:
-        module = f"{self.name}_{layer.name}"
+    def _layer(self, number: int, layer: Layer, value: str, result: str) -> None:
+        module = text.module_name(self.name, number, layer)
         self.modules.append(_layer_module(module, layer, self.grid))
         outputs = len(layer.weights)
         width = text.sum_width(layer, self.grid) if layer.thresholds is None else 1

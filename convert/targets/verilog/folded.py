@@ -107,7 +107,7 @@ class _Design:
 
     def _stage(self, number: int, stage: Layer | MaxPool) -> None:
         source = self.memories[-1]
-        module = f"{self.name}_{stage.name}"
+        module = text.module_name(self.name, number, stage)
         walk = _Walk(stage, source, self.folding)
         height, width, channels = stage.output_shape
         self.memories.append(Words(height * width, channels, 1))
@@ -441,7 +441,7 @@ def _top_module(design: _Design, last: Layer) -> str:
             f"  wire [{result - 1}:0] result_{number};",
             f"  reg [{read.width - 1}:0] word_{number};",
             f"  always @(posedge clk) word_{number} <= {memory}[address_{number}];",
-            f"  {name}_{stage.name} stage_{number} (",
+            f"  {text.module_name(name, number, stage)} stage_{number} (",
             f"    .clk(clk), .rst(rst), .start({start}), .done(done_{number}),",
             f"    .address(address_{number}), .word(word_{number}),",
             f"    .write(write_{number}), .pixel(pixel_{number}), .result(result_{number})",

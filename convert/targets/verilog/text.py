@@ -5,14 +5,20 @@ channels, the first in the lowest bits. A layer of K products per sum s counts t
 p = (K + s)/2, and compares with T = ⌈(K + t)/2⌉.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.targets.thresholds.network import InputGrid, Layer
+from convert.targets.thresholds.network import InputGrid, Layer, Stage
 
 HEADER = "// Written by `onebit convert`; do not edit.\n"
+
+
+def module_name(name: str, number: int, stage: Stage) -> str:
+    """The module of a stage: unique, and an identifier whatever the layer is called."""
+    return f"{name}_{number}_{re.sub(r'[^A-Za-z0-9_]', '_', stage.name)}"
 
 
 def width_of(most: int) -> int:

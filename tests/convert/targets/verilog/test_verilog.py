@@ -1,5 +1,6 @@
 """Designs in Verilog, simulated with Icarus against what LCE's interpreter computes."""
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -72,6 +73,18 @@ def test_recorded_samples_are_lces_answers(name):
         outputs = step(outputs)
     images = (inputs / 128).reshape(len(inputs), *chain.input_shape[1:])
     np.testing.assert_array_equal(outputs, lce_outputs(content, images))
+
+
+@needs_icarus
+@pytest.mark.parametrize("style", STYLES)
+def test_layers_may_have_any_names(style, tmp_path, monkeypatch):
+    chain = threshold_network(read_network(converted("real_mlp")))
+    names = ("a/b.c", "total", "a_b_c")
+    stages = [dataclasses.replace(s, name=n) for s, n in zip(chain.stages, names, strict=True)]
+    odd = dataclasses.replace(chain, stages=tuple(stages))
+    monkeypatch.setattr("convert.targets.verilog.target.threshold_network", lambda *_: odd)
+    files = verilog_files(converted("real_mlp"), "net", style)
+    assert simulated(files, tmp_path, "net")[-1] == "PASS: 8 samples"
 
 
 @needs_icarus
