@@ -16,6 +16,7 @@ from convert.binariser.matmul_to_dense import matmul_to_dense
 from convert.binariser.move_reshapes import move_reshapes
 from convert.binariser.pool_bits import pool_bits
 from convert.binariser.scale_before_pool import scale_before_pool
+from convert.binariser.sink_transposes import sink_transposes
 from convert.binariser.write_thresholds import write_thresholds
 from convert.passes.cancel_quantize_pairs import cancel_quantize_pairs
 from convert.tflite.graph import Graph
@@ -25,6 +26,8 @@ STEPS: list[Callable[[Graph], list[str]]] = [
     fold_constants,
     # Only now the operands of products are constants.
     matmul_to_dense,
+    # Signs then are in one piece.
+    sink_transposes,
     # Before signs become LCE's operators, which have no levels.
     cancel_straight_through,
     find_signs,

@@ -320,6 +320,26 @@ def test_reshape_within_a_sign_moves_behind_it():
     assert_same(content, graph, images(9, (2, 2, 32)))
 
 
+def test_transposes_within_a_sign_move_behind_it_and_cancel():
+    """PyTorch's exporter compares channels-last, selects channels-first, and turns back."""
+    g = FloatGraph()
+    x = g.tensor((1, 6, 6, 20))
+
+    def turned(value, order, dtype=np.float32):
+        shape = [g.shape(value)[axis] for axis in order]
+        out = g.tensor(shape, dtype)
+        g.operator(CODES.TRANSPOSE, [value, g.constant(np.array(order, np.int32))], [out])
+        return out
+
+    bits = turned(g.op("GREATER_EQUAL", x, g.number(0), dtype=np.bool_), (0, 3, 1, 2), np.bool_)
+    signs = turned(g.op("SELECT_V2", bits, g.number(1), g.number(-1)), (0, 2, 3, 1))
+    weights = g.constant(binary_weights(np.random.default_rng(1), (8, 3, 3, 20), scales=False))
+    content = g.build([x], [g.conv(signs, weights, g.number(np.zeros(8)), same=False)])
+    graph = binarised(content)
+    assert op_names(graph) == ["LceQuantize", "LceBconv2d"]
+    assert_same(content, graph, images(9, (6, 6, 20)))
+
+
 def test_thresholds_are_those_of_the_arithmetic_they_replace():
     random = np.random.default_rng(5)
     terms, channels = 27, 400
