@@ -29,27 +29,31 @@ class Vectors:
 
 
 def compute_vectors(content: bytes, network: Network) -> Vectors:
-    """The outputs of a file, by LCE's interpreter, or by LiteRT where that is not installed.
+    """The outputs of a file, by LCE's interpreter, or by LiteRT where that is absent or refuses.
 
     Raises:
-        ConversionError: Neither is here, or it refuses the file.
+        ConversionError: Neither is here, or both refuse the file.
     """
     inputs = [draw_inputs(network, seed) for seed in SEEDS]
+    refused: ConversionError | None = None
     if importlib.util.find_spec("larq_compute_engine") is not None:
         from convert.runtimes.lce_interpreter import LceInterpreter
 
-        # Its faster kernels get zero padding wrong where channels do not fill words.
-        interpreter = LceInterpreter(content, "reference")
-        outputs = [interpreter.run_once(arrays) for arrays in inputs]
-        return Vectors("LCE's interpreter", outputs)
+        try:
+            # Its faster kernels get zero padding wrong where channels do not fill words.
+            interpreter = LceInterpreter(content, "reference")
+            outputs = [interpreter.run_once(arrays) for arrays in inputs]
+            return Vectors("LCE's interpreter", outputs)
+        except ConversionError as error:
+            refused = error
     from convert.runtimes.litert import running_on_litert, usable_delegate
 
     try:
         delegate, label = usable_delegate()
     except ConversionError as error:
         raise ConversionError(
-            f"nothing here runs the file to compute its test vectors: {error}",
-            hint="install larq-compute-engine (pip install 'onebit[train]') or the delegate",
+            f"nothing here runs the file to compute its test vectors: {refused or error}",
+            hint="install larq-compute-engine (pip install 'onebit[train]') and the delegate",
         ) from error
     with running_on_litert(content, delegate) as runner:
         return Vectors(label, [runner.run(arrays) for arrays in inputs])
