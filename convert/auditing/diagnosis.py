@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.binariser.cancel_straight_through import unbounded_straight_through
 from convert.binariser.elementwise import ELEMENTWISE
+from convert.binariser.passes.cancel_straight_through import unbounded_straight_through
 from convert.binariser.steps import SIGN, Levels, find_steps
 from convert.passes.pack_binary_weights import packing_scales
 from convert.report import Kind, Reason

@@ -5,7 +5,7 @@ import pytest
 
 from convert.auditing.layers import audit
 from convert.binariser import binarise
-from convert.binariser.write_thresholds import thresholds_of
+from convert.binariser.passes.write_thresholds import thresholds_of
 from convert.passes import run_passes
 from convert.report import Reason
 from convert.runtimes.lce import convert_with_lce
