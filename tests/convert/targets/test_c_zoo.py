@@ -22,10 +22,10 @@ ROUNDED = (
     "binary_connect_mlp", "binary_connect_cnn", "quicknet", "bi_real_net18", "reactnet_a",
     "xnor_net_alexnet", "xnor_net_resnet18", "bwn_resnet18",
 )  # fmt: skip
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in (*EXACT[1:], *ROUNDED)]
 
 
-@pytest.mark.parametrize("name", [EXACT[0], *SLOW])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*EXACT, *ROUNDED])
 def test_family(name, tmp_path):
     keras.utils.set_random_seed(11)
     known, options = models.get(name).options, OPTIONS[name]
