@@ -137,9 +137,10 @@ def _convert_float_file(
         stderr_console.status("reading the model") as status,
         opened_float_file(path, loading.custom_objects, loading.allow_code) as (content, options),
     ):
+        count = verifying.sample_count
         return convert_file(
             content,
-            samples=_file_samples(content, source, verifying),
+            samples=_file_samples(content, source, verifying) if count else None,
             verification=verifying.sample_count > 0,
             name=path.stem,
             source=source,

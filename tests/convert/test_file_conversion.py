@@ -80,6 +80,10 @@ def test_command_converts_verifies_and_prints(float_file, tmp_path):
     assert report["source"] == str(source)
     assert run("verify", source, output, "--no-delegate").exit_code == 0
 
+    unverified = run("model", source, "-o", tmp_path / "other.tflite", "--samples", 0)
+    assert unverified.exit_code == 0, unverified.output
+    assert (tmp_path / "other.tflite").read_bytes() == output.read_bytes()
+
     again = run("model", output, "-o", tmp_path / "again.tflite")
     assert again.exit_code == 1
     assert "is binary already (5 LceBconv2d): nothing was changed" in again.output
