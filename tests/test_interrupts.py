@@ -28,6 +28,8 @@ COMMANDS = {
     "convert model": (str(FOLDER / "run"), "-o", "model.tflite"),
     "convert audit": (str(FOLDER / "model.tflite"),),
     "convert verify": (str(FOLDER / "run"), str(FOLDER / "model.tflite")),
+    "zoo runs": (str(FOLDER / "run"),),
+    "convert export": (str(FOLDER / "model.tflite"), "--to", "npz", "-o", "model.npz"),
     "convert weights": (str(FOLDER / "model.tflite"), "-o", "weights.npz"),
     "edge devices": (),
     "edge doctor": ("local",),

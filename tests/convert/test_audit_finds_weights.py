@@ -142,6 +142,7 @@ def test_weights_in_fewer_bits_are_listed(supported):
     assert layer.size_bytes >= 2 * 64 * 32
 
 
+@pytest.mark.slow
 def test_layers_behind_a_recurrent_operator_export_under_their_own_names():
     x = steps = keras.Input((5, 16), batch_size=1)
     x = L.Flatten()(L.LSTM(32, return_sequences=True)(x))

@@ -65,6 +65,7 @@ def test_lstm_in_a_subclassed_model_is_a_loop_and_the_model_is_left_as_it_was():
     assert vars(model.lstm) == before
 
 
+@pytest.mark.slow
 def test_fused_lstm_of_another_converter_is_explained():
     model = recurrent(L.LSTM(8), batch_size=1)
     content = tf.lite.TFLiteConverter.from_keras_model(model).convert()

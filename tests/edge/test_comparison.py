@@ -64,6 +64,7 @@ def test_difference_beyond_noise_is_reported(change, factor, verdict):
     assert (found.old_rows, found.new_rows) == (1, 1)
 
 
+@pytest.mark.slow
 def test_interval_covers_the_true_ratio_as_often_as_it_says():
     rng = np.random.default_rng(7)
     trials = 150

@@ -118,7 +118,14 @@ def test_a_file_that_is_no_matlab_file_raises(tmp_path):
         svhn.read_mat(tmp_path / "train_32x32.mat")
 
 
-@pytest.mark.parametrize("recipe", ["binary_connect_cnn_cifar10", "binary_net_cnn_cifar10"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        # Its whitening takes half a minute.
+        pytest.param("binary_connect_cnn_cifar10", marks=pytest.mark.slow),
+        "binary_net_cnn_cifar10",
+    ],
+)
 def test_a_run_keeps_what_its_preprocessing_was_fitted_with(
     recipe, cifar_files, tmp_path, monkeypatch
 ):

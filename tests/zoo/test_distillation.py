@@ -203,6 +203,7 @@ def test_a_chain_that_is_killed_resumes_to_the_same_end(
         np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.slow
 def test_another_teacher_is_another_training_and_restart_replaces_both(
     uninterrupted, data, tmp_path
 ):

@@ -132,6 +132,7 @@ def test_an_unknown_strategy_raises():
         make_distribution("horovod")
 
 
+@pytest.mark.slow
 def test_a_mirrored_training_on_one_device_is_the_ordinary_one(tmp_path):
     recipe = zoo.resolve_recipe(RECIPE, {"epochs": "2"}, smoke=True)
     mirrored = zoo.train(recipe, tmp_path / "mirrored", strategy="mirrored")

@@ -52,6 +52,7 @@ def test_settings_reach_earlier_trainings_and_another_teacher_is_trained_apart()
     assert recipe.teacher != recipe.start.teacher
 
 
+@pytest.mark.slow
 def test_an_imagenet_recipe_trains_on_records_and_resumes(tmp_path, monkeypatch):
     settings = {"epochs": "2", "width": "2"}
     recipe = zoo.resolve_recipe("float_resnet18_imagenet", settings, smoke=True)

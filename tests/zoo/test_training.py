@@ -75,6 +75,7 @@ def _wait_for_epoch(process, folder, epoch):
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_a_killed_process_resumes_to_the_same_end(tmp_path):
     # Long enough that the kill comes well before the end.
     folder, epochs = tmp_path / "killed", 15
@@ -114,7 +115,17 @@ class Crash(BaseException):
     """Stands for the process' end at a chosen line."""
 
 
-@pytest.mark.parametrize("moment", ["step", "history", "checkpoint", "model", "samples", "card"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "checkpoint",
+        "card",
+        *(
+            pytest.param(moment, marks=pytest.mark.slow)
+            for moment in ("step", "history", "model", "samples")
+        ),
+    ],
+)
 def test_a_crash_at_any_moment_resumes_to_the_same_end(
     moment, uninterrupted, tmp_path, monkeypatch
 ):
