@@ -96,16 +96,17 @@ def take_samples(run, inputs, buffer, min_runs, min_seconds, patience=None):
             kept += 1
         inferences += 1
         enough = inferences >= min_runs and after - start >= min_seconds * 1e9
-        if kept - first >= SPELL_RUNS and after - spell_start >= SPELL_SECONDS * 1e9:
+        if patience is None:
+            if enough:
+                break
+        elif kept - first >= SPELL_RUNS and after - spell_start >= SPELL_SECONDS * 1e9:
             slow = float(np.percentile(buffer[0, first:kept], SPELL_PERCENTILE))
             spells.append((slow, inferences - inferences_before, after - spell_start))
             first, inferences_before, spell_start = kept, inferences, after
-            quiet = _undisturbed(spells)
-            waited = patience is None or after - start >= patience * min_seconds * 1e9
-            if enough and (waited or _suffice(quiet, min_runs, UNDISTURBED_SHARE * min_seconds)):
+            waited = after - start >= patience * min_seconds * 1e9
+            quiet_seconds = UNDISTURBED_SHARE * min_seconds
+            if enough and (waited or _suffice(_undisturbed(spells), min_runs, quiet_seconds)):
                 break
-        elif enough and patience is None:
-            break
         if kept == buffer.shape[1]:
             kept //= 2
             first = (first + 1) // 2
