@@ -25,9 +25,9 @@ def describe(path: str | os.PathLike[str]) -> Model:
         UsageError: The file is missing, unreadable or not a TensorFlow Lite file.
     """
     path = Path(path)
-    content = _read(path)
+    content = read_model(path)
     digest = sha256(path)
-    report = _report(path, digest)
+    report = conversion_report(path, digest)
     totals = report.get("totals") or {}
     return Model(
         name=_value(report, "name", str) or path.stem,
@@ -60,7 +60,12 @@ def find_lce_ops(content: bytes) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _read(path: Path) -> bytes:
+def read_model(path: Path) -> bytes:
+    """The content of a `.tflite` file.
+
+    Raises:
+        UsageError: The file is missing, unreadable or not a TensorFlow Lite file.
+    """
     if path.is_dir():
         raise UsageError(f"{path} is a folder", hint="give the .tflite files in it")
     try:
@@ -77,8 +82,8 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _report(path: Path, digest: str) -> dict[str, Any]:
-    """The conversion report beside the file, or an empty one."""
+def conversion_report(path: Path, digest: str) -> dict[str, Any]:
+    """The conversion report beside the file with this SHA-256, or an empty one with a warning."""
     report_path = path.with_suffix(".report.json")
     if not report_path.exists():
         return {}

@@ -3,7 +3,7 @@
 import dataclasses
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bench.backends import Backend, default_backends, find_backends
-from edge.bench.models import describe
+from edge.bench.models import conversion_report, find_lce_ops, read_model
 from edge.bench.samples import EvalSamples, array_samples, feed, read_samples
 from edge.bench.signature import Input, Signature, read_signature
 from edge.devices.local import local_offer
@@ -21,7 +21,7 @@ from edge.runner.inputs import data_inputs
 from edge.runner.runtimes import import_runtime
 from onebit.delegate import HINT, find_delegate
 from onebit.errors import OnebitError, UsageError, first_line
-from onebit.files import read_json
+from onebit.files import sha256
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm")
 CHANNELS = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -34,6 +34,10 @@ class Pixels:
 
     scale: float
     offset: float
+
+
+PixelsOf = Callable[[Input], Pixels | None]
+"""For an input that takes images: how pixels become its numbers; None leaves them as they are."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +75,7 @@ def predict(
     runs: int = 10,
     number: int = 0,
     pixels: Pixels | None = None,
+    card: Mapping[str, Any] | None = None,
 ) -> Prediction:
     """Runs a file on one sample, in this process.
 
@@ -81,19 +86,24 @@ def predict(
         threads: Their number.
         runs: How often; the later ones are timed together.
         number: The sample's place in an `.npz` file or a run folder, from 0.
-        pixels: How an image's pixels become numbers; as the conversion report says when None.
+        pixels: How an image's pixels become numbers; as the card says when None.
+        card: The model card, as `read_card` finds it.
 
     Raises:
         UsageError: A source is of no known kind, or the backend is unknown or cannot run the file.
         OnebitError: A file is damaged, or does not fit the model.
     """
-    model = describe(file)
+    has_lce_ops = bool(find_lce_ops(read_model(file)))
     signature = read_signature(file)
-    samples = read_sources(file, sources, signature, pixels)
+
+    def pixels_of(entry: Input) -> Pixels | None:
+        return pixels or (None if entry.dtype == np.uint8 else _preprocessing(file, card or {}))
+
+    samples = read_sources(file, sources, signature, pixels_of)
     if number >= len(samples):
         raise UsageError(f"{samples.source} has {len(samples)} samples, numbered from 0")
     arrays = [array[number : number + 1] for array in feed(samples, str(file), signature)]
-    chosen = _backend(backend, bool(model.lce_ops))
+    chosen = _backend(backend, has_lce_ops)
     delegate = find_delegate() if chosen.with_delegate else None
     try:
         interpreter = import_runtime(chosen.runtime)
@@ -124,7 +134,7 @@ def predict(
 
 
 def read_sources(
-    file: Path, sources: Sequence[str], signature: Signature, pixels: Pixels | None = None
+    file: Path, sources: Sequence[str], signature: Signature, pixels_of: PixelsOf
 ) -> EvalSamples:
     """The samples of a command's `--input`.
 
@@ -150,22 +160,31 @@ def read_sources(
                 f"{file} has {len(entries)} inputs: {', '.join(entries)}",
                 hint="give each as --input NAME=PATH, or one .npz file with all",
             )
-        arrays[name] = _array(file, path, entries[name], pixels)
+        arrays[name] = _array(file, path, entries[name], pixels_of)
     return array_samples(named[0][1], arrays)
 
 
-def labels_of(file: Path, given: Path | None) -> list[str]:
-    """The classes' names: a line each of `given`, else the conversion report's; empty if unknown.
+def read_card(file: Path) -> dict[str, Any]:
+    """The model card in the conversion report of the file; empty where there is none.
+
+    Raises:
+        UsageError: The file is missing, unreadable or not a TensorFlow Lite file.
+    """
+    read_model(file)
+    card = conversion_report(file, sha256(file)).get("card")
+    return card if isinstance(card, dict) else {}
+
+
+def read_labels(path: Path) -> list[str]:
+    """The classes' names, a line each.
 
     Raises:
         OnebitError: The file cannot be read.
     """
-    if given is not None:
-        try:
-            return given.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise OnebitError(f"cannot read {given}: {first_line(error)}") from error
-    return [str(name) for name in _card(file).get("classes") or []]
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OnebitError(f"cannot read {path}: {first_line(error)}") from error
 
 
 def _split(source: str, entries: Mapping[str, Input]) -> tuple[str | None, Path]:
@@ -190,9 +209,9 @@ def _backend(name: str | None, has_lce_ops: bool) -> Backend:
     return found[-1]
 
 
-def _array(file: Path, path: Path, entry: Input, pixels: Pixels | None) -> NDArray[Any]:
+def _array(file: Path, path: Path, entry: Input, pixels_of: PixelsOf) -> NDArray[Any]:
     if path.suffix.lower() in IMAGES:
-        return _image(file, path, entry, pixels)
+        return _image(file, path, entry, pixels_of)
     if path.suffix != ".npy":
         raise UsageError(
             f"{path} is none of what a model is fed with",
@@ -207,7 +226,7 @@ def _array(file: Path, path: Path, entry: Input, pixels: Pixels | None) -> NDArr
     return array[np.newaxis] if array.shape == entry.shape[1:] else array
 
 
-def _image(file: Path, path: Path, entry: Input, pixels: Pixels | None) -> NDArray[Any]:
+def _image(file: Path, path: Path, entry: Input, pixels_of: PixelsOf) -> NDArray[Any]:
     """An image in the size of the model's input `[1, height, width, channels]`."""
     from PIL import Image, UnidentifiedImageError  # of the extra png
 
@@ -223,30 +242,22 @@ def _image(file: Path, path: Path, entry: Input, pixels: Pixels | None) -> NDArr
     except (UnidentifiedImageError, OSError, ValueError) as error:
         raise OnebitError(f"{path} is not an image: {first_line(error)}") from error
     values = pixel_values.reshape(1, height, width, channels)
-    if entry.dtype == np.uint8 and pixels is None:
+    pixels = pixels_of(entry)
+    if pixels is None:
         return values
-    known = pixels or _preprocessing(file)
-    return (known.scale * values + known.offset).astype(np.float32)
+    return (pixels.scale * values + pixels.offset).astype(np.float32)
 
 
-def _preprocessing(file: Path) -> Pixels:
-    """That of the conversion report's model card.
+def _preprocessing(file: Path, card: Mapping[str, Any]) -> Pixels:
+    """That of the model card.
 
     Raises:
         OnebitError: There is none, or it is more than a scale and an offset.
     """
     hint = "give --scale and --offset, such as --scale 1/127.5 --offset -1, or an .npy array"
-    card = _card(file).get("preprocessing")
-    if not isinstance(card, dict) or "scale" not in card:
+    found = card.get("preprocessing")
+    if not isinstance(found, dict) or "scale" not in found:
         raise OnebitError(f"nothing says how {file} wants pixels as numbers", hint=hint)
-    if card.get("whitening") or card.get("contrast") not in (None, "none"):
+    if found.get("whitening") or found.get("contrast") not in (None, "none"):
         raise OnebitError(f"{file} wants images that are whitened or normalised", hint=hint)
-    return Pixels(float(card["scale"]), float(card.get("offset", 0.0)))
-
-
-def _card(file: Path) -> dict[str, Any]:
-    """The model card in the conversion report beside the file; empty without one."""
-    report = file.with_suffix(".report.json")
-    content = read_json(report) if report.exists() else {}
-    card = content.get("card") if isinstance(content, dict) else None
-    return card if isinstance(card, dict) else {}
+    return Pixels(float(found["scale"]), float(found.get("offset", 0.0)))

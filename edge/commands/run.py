@@ -1,6 +1,5 @@
 """`onebit run`: one inference."""
 
-import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,9 +7,9 @@ import click
 import numpy as np
 
 from edge.bench.backends import BACKENDS
-from edge.bench.prediction import Pixels, Prediction, labels_of, predict
+from edge.bench.prediction import Pixels, Prediction, predict, read_card, read_labels
 from edge.results.units import milliseconds
-from onebit.cli import emit, format_option, say
+from onebit.cli import emit, emit_document, format_option, require_suffix, say
 from onebit.errors import UsageError
 from onebit.files import replacing
 
@@ -100,9 +99,10 @@ def run(
     """
     if offset is not None and scale is None:
         raise UsageError("--offset needs --scale")
-    if output is not None and output.suffix != ".npz":
-        raise UsageError(f"the output {output} must end in .npz")
-    names = labels_of(file, labels)
+    if output is not None:
+        require_suffix(output, ".npz")
+    card = read_card(file)
+    names = card.get("classes") or [] if labels is None else read_labels(labels)
     pixels = None if scale is None else Pixels(scale, offset or 0.0)
     answer = predict(
         file,
@@ -112,6 +112,7 @@ def run(
         runs=runs,
         number=sample,
         pixels=pixels,
+        card=card,
     )
     classes = _top(answer, names, top)
     if output is not None:
@@ -119,7 +120,7 @@ def run(
         with replacing(output) as temporary, temporary.open("wb") as stream:
             np.savez(stream, **arrays)
     if format_ == "json":
-        click.echo(json.dumps(_document(answer, classes)))
+        emit_document(_document(answer, classes))
         return
     if classes:
         emit([{key: _short(value) for key, value in line.items()} for line in classes], "table")

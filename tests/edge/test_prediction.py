@@ -112,6 +112,11 @@ def test_image_is_resized_and_scaled_as_the_report_says(invoke, tmp_path):
     answers = [json.loads(result.stdout) for result in (by_image, by_array)]
     assert answers[0]["outputs"] == answers[1]["outputs"]
     assert {line["class"] for line in answers[0]["classes"]} <= set(report["card"]["classes"])
+    report["file"]["sha256"] = "0" * 64
+    (tmp_path / "model.report.json").write_text(json.dumps(report))
+    stale = invoke(file, "--input", tmp_path / "x.png")
+    assert (stale.exit_code, stale.stderr.count("\n")) == (1, 2)
+    assert "describes another file than model.tflite" in stale.stderr
     (tmp_path / "model.report.json").unlink()
     unknown = invoke(file, "--input", tmp_path / "x.png")
     assert (unknown.exit_code, unknown.stderr.count("\n")) == (1, 1)
