@@ -1,8 +1,9 @@
 """`edge bench`: measures files."""
 
+import contextlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -109,9 +110,14 @@ class Output:
         repair_rows(self.output)
         return done_cells(read_rows(self.output))
 
-    def writer(self) -> RowWriter | None:
-        """The writer, which has checked the file."""
-        return None if self.output is None else RowWriter(self.output, not self.overwrite)
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Callable[[Row], None]]:
+        """A function that writes a row to the file, which has been checked, if one is asked for."""
+        if self.output is None:
+            yield lambda row: None
+            return
+        with contextlib.closing(RowWriter(self.output, not self.overwrite)) as writer:
+            yield writer.write
 
 
 @dataclass(frozen=True)
@@ -338,10 +344,9 @@ def bench(
     if samples is not None:
         check_samples(samples, models)
     plan = measuring.plan()
-    done, writer = rows.done(), rows.writer()
-    command = command_line("edge")
+    done = rows.done()
     results: list[Row] = []
-    try:
+    with rows.writing() as write:
         elsewhere = any(entry.address != LOCAL for entry in entries)
         references = host_references(models, plan, samples, random=elsewhere)
         job = Job(
@@ -349,43 +354,37 @@ def bench(
             measuring.repetitions, measuring.retries,
         )  # fmt: skip
         with DeviceProgress(entries) as shown:
-            for event in run_fleet(entries, job, command):
+            for event in run_fleet(entries, job, command_line("edge")):
                 if event.row is not None:
-                    if writer is not None:
-                        writer.write(event.row)
+                    write(event.row)
                     results.append(event.row)
                 shown.show(event)
-    finally:
-        if writer is not None:
-            writer.close()
     print_rows(results, format_)
     for note in host_notes(results):
         say(f"note: {note}")
-    failed = sum(row.status == FAILED for row in results)
-    if failed:
-        raise OnebitError(f"{failed} of {len(results)} measurements failed")
+    _fail_with(results)
 
 
 def _bench_boards(
     files: Sequence[str], rows: Output, choice: DeviceChoice, measuring: Measuring, format_: str
 ) -> None:
     samples = None if measuring.data_path is None else read_samples(measuring.data_path)
-    done, writer = rows.done(), rows.writer()
+    done = rows.done()
     results: list[Row] = []
-    try:
+    with rows.writing() as write:
         for row in board_rows(
             files, choice.addresses, command_line("edge"), measuring.timeout, done, samples
         ):
-            if writer is not None:
-                writer.write(row)
+            write(row)
             results.append(row)
-    finally:
-        if writer is not None:
-            writer.close()
     if format_ == "table":
         print_board_rows(results)
     else:
         print_rows(results, format_)
+    _fail_with(results)
+
+
+def _fail_with(results: Sequence[Row]) -> None:
     failed = sum(row.status == FAILED for row in results)
     if failed:
         raise OnebitError(f"{failed} of {len(results)} measurements failed")

@@ -7,6 +7,7 @@ import click
 
 from edge.results.comparison import (
     APART,
+    AUTOMATIC,
     STUDIES,
     Comparison,
     compare,
@@ -216,7 +217,7 @@ def compare_command(
         study = study or ("model",)
     used = fitting_study(*sides) if study is None else study
     lines = compare(*sides, used, with_invalid)
-    if study is None and used != fitting_study([], []):
+    if study is None and used != AUTOMATIC[0]:
         say(f"note: these rows differ in {used[0]}, so that is under study (--study {used[0]})")
     if format_ in ("table", "md"):
         cells = [_cells(line) for line in lines]
