@@ -3,16 +3,17 @@
 Nothing here imports TensorFlow, so that the process which can load a file is chosen by it.
 """
 
-import importlib.util
 import inspect
 import json
 import re
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any, Literal
 
 from convert.errors import SourceError
-from onebit.errors import first_line
+from onebit.errors import OnebitError, first_line
+from onebit.imports import run_file
 
 Kind = Literal["keras2", "keras3", "saved_model"]
 
@@ -136,14 +137,11 @@ def load_custom_objects(path: Path) -> dict[str, Any]:
     Raises:
         SourceError: The file does not exist or raises.
     """
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise SourceError(f"{path} is not a Python file", hint="--custom-objects takes a .py file")
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # the user's code may raise anything
-        raise SourceError(f"{path} fails: {type(error).__name__}: {first_line(error)}") from error
+        module = run_file(path, f"onebit_custom_objects_{path.stem}", "--custom-objects")
+    except OnebitError as error:
+        raise SourceError(error.message, hint=error.hint) from error
+    del sys.modules[module.__name__]  # Keras would find there what a model was not given
     return {
         name: value
         for name, value in vars(module).items()

@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -31,23 +32,36 @@ def import_files(paths: Iterable[Path]) -> None:
         path = given.resolve()
         if path in _files:
             continue
-        if path.suffix != ".py" or not path.is_file():
-            raise UsageError(f"{given} is not a Python file", hint="--import takes a .py file")
-        name = f"onebit_imported_{len(_files)}_{path.stem}"
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise UsageError(f"{given} is not a Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        try:
-            spec.loader.exec_module(module)
-        except OnebitError:
-            raise
-        except Exception as error:  # the user's code may raise anything
-            raise OnebitError(
-                f"{given} fails: {type(error).__name__}: {first_line(error)}"
-            ) from error
+        run_file(given, f"onebit_imported_{len(_files)}_{path.stem}", "--import")
         _files[path] = str(given)
+
+
+def run_file(path: Path, name: str, option: str) -> ModuleType:
+    """Runs a Python file as the module of that name.
+
+    Args:
+        path: A .py file.
+        name: Of the module, under which it stays imported.
+        option: The option that named the file, for the message.
+
+    Raises:
+        UsageError: The path is not a Python file.
+        OnebitError: The file raises.
+    """
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    if path.suffix != ".py" or not path.is_file() or spec is None or spec.loader is None:
+        raise UsageError(f"{path} is not a Python file", hint=f"{option} takes a .py file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # classes look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        del sys.modules[name]
+        if isinstance(error, OnebitError) or not isinstance(error, Exception):
+            raise
+        raised = f"{type(error).__name__}: {first_line(error)}"
+        raise OnebitError(f"{path} fails: {raised}") from error
+    return module
 
 
 def import_installed() -> None:
