@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -177,3 +178,10 @@ def test_shipped_weights_are_small_whole_and_as_accurate_as_their_card_says(name
     claimed = run.card["accuracy"]["value"]
     # Of 100 samples: four standard deviations of a binomial of the claimed accuracy.
     assert abs(right.mean() - claimed) <= 4 * np.sqrt(claimed * (1 - claimed) / len(right))
+
+
+def test_shipped_cards_name_no_folder_of_the_machine_that_trained_them():
+    cards = list((Path(zoo.__file__).parent / "weights").glob("*.json"))
+    assert cards
+    for card in cards:
+        assert " /" not in json.loads(card.read_text())["command"], card.name
