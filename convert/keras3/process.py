@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from convert.errors import ConversionError, SourceError
 from convert.runtimes.litert_worker import receive, send
-from convert.runtimes.subprocesses import how_it_ended, worker_command
+from convert.runtimes.subprocesses import how_it_ended, piped_worker
 from onebit import keras3_modules
 
 
@@ -31,10 +31,7 @@ def keras3_process(
     Raises:
         SourceError: The model cannot be loaded, or converted to a float file.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="onebit-") as folder,
-        tempfile.TemporaryFile() as errors,
-    ):
+    with tempfile.TemporaryDirectory(prefix="onebit-") as folder:
         settings = {
             "model": str(path.absolute()),
             "folder": folder,
@@ -42,23 +39,12 @@ def keras3_process(
             "allow_code": allow_code,
             "modules": keras3_modules,
         }
-        (Path(folder) / "settings.json").write_text(json.dumps(settings))
+        file = Path(folder) / "settings.json"
+        file.write_text(json.dumps(settings))
         environment = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
-        process = subprocess.Popen(
-            worker_command("convert.keras3.worker", str(Path(folder) / "settings.json")),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=environment,
-        )
-        try:
+        worker = piped_worker("convert.keras3.worker", str(file), environment=environment)
+        with worker as (process, errors):
             yield Keras3Process(process, errors, Path(folder))
-        finally:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                with contextlib.suppress(BrokenPipeError):
-                    cast(IO[bytes], stream).close()
 
 
 class Keras3Process:

@@ -15,7 +15,7 @@ from convert.errors import ConversionError, SourceError
 from convert.keras3.graph_signs import pre_activation
 from convert.samples import filled
 from convert.tflite.graph import Graph
-from convert.tflite.signature import order_ends, write_signature
+from convert.tflite.signature import order_ends, unique_names, write_signature
 from onebit.streams import held_stderr
 
 _BATCH = 16
@@ -186,7 +186,7 @@ def served_model(model: Any) -> Served:
             f"{model.name} is not built", hint="call it on data once, or give its input"
         ) from error
     leaves = keras.tree.flatten(structure)
-    names = _unique([leaf.name or f"input_{i + 1}" for i, leaf in enumerate(leaves)])
+    names = unique_names([leaf.name or f"input_{i + 1}" for i, leaf in enumerate(leaves)])
     specs = [
         tf.TensorSpec(leaf.shape, leaf.dtype, name)
         for leaf, name in zip(leaves, names, strict=True)
@@ -206,7 +206,7 @@ def served_model(model: Any) -> Served:
     if len(known) != count:
         known = [f"output_{i + 1}" for i in range(count)]
     variables = [variable.value for variable in model.variables]
-    return Served(call, specs, _unique(known), layers, variables)
+    return Served(call, specs, unique_names(known), layers, variables)
 
 
 def served_saved_model(path: Path) -> Served:
@@ -239,13 +239,3 @@ def served_saved_model(path: Path) -> Served:
     served = Served(call, specs, outputs, [], variables)
     served.variables.append(loaded)
     return served
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    found: list[str] = []
-    for name in names:
-        count, candidate = 2, name
-        while candidate in found:
-            candidate, count = f"{name}_{count}", count + 1
-        found.append(candidate)
-    return found

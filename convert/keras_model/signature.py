@@ -10,7 +10,7 @@ dicts by their sorted keys, then keyword arguments); each entry has one name:
 """
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from convert.errors import ConversionError
 from convert.samples import filled
+from convert.tflite.signature import unique_names
 from onebit.keras import keras, tf
 
 
@@ -154,17 +155,6 @@ def _leaves(structure: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[
 
 def _padded(names: Sequence[str], count: int) -> list[str]:
     return [*names[:count], *(f"output_{i + 1}" for i in range(len(names), count))]
-
-
-def unique_names(names: Iterable[str]) -> list[str]:
-    """The names, with a number behind each that came up before: `a, a` → `a, a_2`."""
-    found: list[str] = []
-    for name in names:
-        count, candidate = 2, name
-        while candidate in found:
-            candidate, count = f"{name}_{count}", count + 1
-        found.append(candidate)
-    return found
 
 
 def run_keras(

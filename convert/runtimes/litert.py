@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from convert.errors import ConversionError
 from convert.runtimes.litert_worker import READY, receive, send
-from convert.runtimes.subprocesses import how_it_ended, worker_command
+from convert.runtimes.subprocesses import how_it_ended, piped_worker
 from onebit.delegate import HINT, Delegate, find_delegate
 
 LITERT = "ai-edge-litert"
@@ -48,30 +48,13 @@ def running_on_litert(
     Raises:
         ConversionError: LiteRT or the delegate refuses the file; the message has the reason.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="onebit-") as folder,
-        tempfile.TemporaryFile() as errors,
-    ):
+    with tempfile.TemporaryDirectory(prefix="onebit-") as folder:
         file = Path(folder) / "model.tflite"
         file.write_bytes(content)
-        process = subprocess.Popen(
-            worker_command(
-                "convert.runtimes.litert_worker",
-                "" if delegate is None else str(delegate.library),
-                str(file),
-            ),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-        )
-        try:
+        library = "" if delegate is None else str(delegate.library)
+        worker = piped_worker("convert.runtimes.litert_worker", library, str(file))
+        with worker as (process, errors):
             yield LitertInterpreter(process, errors, _runtime(delegate))
-        finally:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                with contextlib.suppress(BrokenPipeError):
-                    cast(IO[bytes], stream).close()
 
 
 def _runtime(delegate: Delegate | None) -> str:

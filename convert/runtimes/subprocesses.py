@@ -1,8 +1,13 @@
 """Separate processes for native code that may crash."""
 
+import contextlib
 import signal
+import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import IO, cast
 
 _ROOT = Path(__file__).parents[2]
 
@@ -18,6 +23,38 @@ _START = (
 def worker_command(module: str, *arguments: str) -> list[str]:
     """The command that runs a module of this project, named in full, from any folder."""
     return [sys.executable, "-c", _START, str(_ROOT), module, *arguments]
+
+
+@contextlib.contextmanager
+def piped_worker(
+    module: str, *arguments: str, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """A module's process with pipes to and from it, which ends with the block.
+
+    Args:
+        module: Named in full.
+        arguments: Of its command line.
+        environment: Its variables; ours when None.
+
+    Yields:
+        The process, and the file that its standard error goes to.
+    """
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            worker_command(module, *arguments),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment,
+        )
+        try:
+            yield process, errors
+        finally:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                with contextlib.suppress(BrokenPipeError):
+                    cast(IO[bytes], stream).close()
 
 
 def how_it_ended(code: int, stderr: str) -> str:

@@ -377,6 +377,24 @@ class Graph:
         self.subgraph.operators = kept[::-1]
         self._links = None
 
+    def move_behind(self, op: Any, reader: Any, suffix: str) -> None:
+        """Swaps an operator with the only reader of its output, which keeps the shape.
+
+        Args:
+            op: It has one output, and then reads what the reader gives in place of its first input.
+            reader: It has one output, and takes the operator's place.
+            suffix: Of the tensor between them, behind the name of the reader's output.
+        """
+        source, *others = self.inputs(op)
+        (before,), (output,) = self.outputs(op), self.outputs(reader)
+        between = self.add_tensor(f"{self.tensor_name(output)}/{suffix}", self.shape(source))
+        self.set_inputs(reader, [source if i == before else i for i in self.inputs(reader)])
+        self.set_outputs(reader, [between])
+        self.replace_op(reader, [])
+        self.set_inputs(op, [between, *others])
+        self.set_outputs(op, [output])
+        self.replace_op(op, [reader, op])
+
     def replace_op(self, old: Any, new: Iterable[Any]) -> None:
         """Puts operators in the place of one."""
         index = next(i for i, op in enumerate(self.operators) if op is old)

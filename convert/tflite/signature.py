@@ -1,6 +1,6 @@
 """The inputs and outputs of a `.tflite` file by name: its signature (`SignatureDef`)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -35,6 +35,17 @@ def _names(graph: Graph, side: str) -> list[str]:
         if names and len(names) > 1:
             names.pop(0)
         found.append(name)
+    return found
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """The names, with a number behind each that came up before: `a, a` → `a, a_2`."""
+    found: list[str] = []
+    for name in names:
+        count, candidate = 2, name
+        while candidate in found:
+            candidate, count = f"{name}_{count}", count + 1
+        found.append(candidate)
     return found
 
 

@@ -30,7 +30,7 @@ def scale_before_pool(graph: Graph) -> list[str]:
             continue
         moved = False
         while (step := _next_step(graph, pool)) is not None:
-            _swap(graph, pool, step)
+            graph.move_behind(pool, step, "unpooled")
             moved = True
         if moved:
             changed.append(graph.tensor_name(graph.outputs(pool)[0]))
@@ -53,19 +53,3 @@ def _next_step(graph: Graph, pool: Any) -> Any | None:
     if scaling is None or (scaling.multiplier <= 0).any() or scaling.activation:
         return None
     return readers[0] if np.isfinite(scaling.multiplier).all() else None
-
-
-def _swap(graph: Graph, pool: Any, step: Any) -> None:
-    (source, *_), (pooled,), (output,) = (
-        graph.inputs(pool),
-        graph.outputs(pool),
-        graph.outputs(step),
-    )
-    between = graph.add_tensor(f"{graph.tensor_name(output)}/unpooled", graph.shape(source))
-    # It keeps its place in front of the pooling and takes the operand's place of what was pooled.
-    graph.set_inputs(step, [source if i == pooled else i for i in graph.inputs(step)])
-    graph.set_outputs(step, [between])
-    graph.replace_op(step, [])
-    graph.set_inputs(pool, [between])
-    graph.set_outputs(pool, [output])
-    graph.replace_op(pool, [step, pool])

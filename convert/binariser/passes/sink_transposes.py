@@ -28,7 +28,7 @@ def sink_transposes(graph: Graph) -> list[str]:
             reader = _elementwise_reader(graph, op)
             if reader is None:
                 break
-            _swap(graph, op, reader)
+            graph.move_behind(op, reader, "unturned")
             steps = find_steps(graph)
             changed.append(graph.tensor_name(graph.outputs(op)[0]))
     changed += _cancel_pairs(graph)
@@ -50,22 +50,6 @@ def _elementwise_reader(graph: Graph, op: Any) -> Any | None:
     fits = graph.subgraph.tensors[output].type == FLOAT32
     fits = fits and graph.shape(output) == graph.shape(turned)
     return reader if single and fits and graph.op_name(reader) in ELEMENTWISE else None
-
-
-def _swap(graph: Graph, op: Any, reader: Any) -> None:
-    """Has the reader of a transpose's output read its input, and the transpose what that gives."""
-    (source, order), (turned,), (output,) = (
-        graph.inputs(op),
-        graph.outputs(op),
-        graph.outputs(reader),
-    )
-    between = graph.add_tensor(f"{graph.tensor_name(output)}/unturned", graph.shape(source))
-    graph.set_inputs(reader, [source if i == turned else i for i in graph.inputs(reader)])
-    graph.set_outputs(reader, [between])
-    graph.replace_op(reader, [])
-    graph.set_inputs(op, [between, order])
-    graph.set_outputs(op, [output])
-    graph.replace_op(op, [reader, op])
 
 
 def _cancel_pairs(graph: Graph) -> list[str]:

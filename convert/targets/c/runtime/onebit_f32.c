@@ -53,25 +53,11 @@ void onebit_depthwise_f32(const onebit_conv_f32_layer* l, const float* x, float*
   }
 }
 
-typedef struct {
-  int32_t y0, y1, x0, x1; /* the part of a window inside the image */
-} part;
-
-static part part_of(const onebit_window* w, int32_t oy, int32_t ox) {
-  const int32_t top = oy * w->stride_h - w->pad_top, left = ox * w->stride_w - w->pad_left;
-  part p;
-  p.y0 = top < 0 ? 0 : top;
-  p.x0 = left < 0 ? 0 : left;
-  p.y1 = top + w->kernel_h < w->in_h ? top + w->kernel_h : w->in_h;
-  p.x1 = left + w->kernel_w < w->in_w ? left + w->kernel_w : w->in_w;
-  return p;
-}
-
 void onebit_max_pool_f32(const onebit_window* w, const float* x, float* y, float clamp_min,
                          float clamp_max) {
   for (int32_t oy = 0; oy < w->out_h; ++oy) {
     for (int32_t ox = 0; ox < w->out_w; ++ox) {
-      const part p = part_of(w, oy, ox);
+      const onebit_part p = onebit_part_of(w, oy, ox);
       for (int32_t c = 0; c < w->in_c; ++c) {
         float most = x[(p.y0 * w->in_w + p.x0) * w->in_c + c];
         for (int32_t iy = p.y0; iy < p.y1; ++iy) {
@@ -90,7 +76,7 @@ void onebit_average_pool_f32(const onebit_window* w, const float* x, float* y, f
                              float clamp_max) {
   for (int32_t oy = 0; oy < w->out_h; ++oy) {
     for (int32_t ox = 0; ox < w->out_w; ++ox) {
-      const part p = part_of(w, oy, ox);
+      const onebit_part p = onebit_part_of(w, oy, ox);
       const float count = (float)((p.y1 - p.y0) * (p.x1 - p.x0));
       for (int32_t c = 0; c < w->in_c; ++c) {
         float sum = 0.0f;

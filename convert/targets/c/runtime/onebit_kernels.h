@@ -45,6 +45,21 @@ typedef struct {
   int32_t pad_top, pad_left;
 } onebit_window;
 
+/* The rows and columns of a window that lie inside the image. */
+typedef struct {
+  int32_t y0, y1, x0, x1;
+} onebit_part;
+
+static inline onebit_part onebit_part_of(const onebit_window* w, int32_t oy, int32_t ox) {
+  const int32_t top = oy * w->stride_h - w->pad_top, left = ox * w->stride_w - w->pad_left;
+  onebit_part p;
+  p.y0 = top < 0 ? 0 : top;
+  p.x0 = left < 0 ? 0 : left;
+  p.y1 = top + w->kernel_h < w->in_h ? top + w->kernel_h : w->in_h;
+  p.x1 = left + w->kernel_w < w->in_w ? left + w->kernel_w : w->in_w;
+  return p;
+}
+
 /* --- Signs: onebit_signs.c */
 
 void onebit_sign_bits_f32(const float* x, uint32_t* y, int32_t rows, int32_t channels);

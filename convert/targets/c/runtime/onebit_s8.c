@@ -57,26 +57,11 @@ void onebit_depthwise_s8(const onebit_conv_s8_layer* l, const int8_t* x, int8_t*
   }
 }
 
-/* The part of a window inside the image. */
-typedef struct {
-  int32_t y0, y1, x0, x1;
-} part;
-
-static part part_of(const onebit_window* w, int32_t oy, int32_t ox) {
-  const int32_t top = oy * w->stride_h - w->pad_top, left = ox * w->stride_w - w->pad_left;
-  part p;
-  p.y0 = top < 0 ? 0 : top;
-  p.x0 = left < 0 ? 0 : left;
-  p.y1 = top + w->kernel_h < w->in_h ? top + w->kernel_h : w->in_h;
-  p.x1 = left + w->kernel_w < w->in_w ? left + w->kernel_w : w->in_w;
-  return p;
-}
-
 void onebit_max_pool_s8(const onebit_window* w, const int8_t* x, int8_t* y, int32_t clamp_min,
                         int32_t clamp_max) {
   for (int32_t oy = 0; oy < w->out_h; ++oy) {
     for (int32_t ox = 0; ox < w->out_w; ++ox) {
-      const part p = part_of(w, oy, ox);
+      const onebit_part p = onebit_part_of(w, oy, ox);
       for (int32_t c = 0; c < w->in_c; ++c) {
         int32_t most = -128;
         for (int32_t iy = p.y0; iy < p.y1; ++iy) {
@@ -95,7 +80,7 @@ void onebit_average_pool_s8(const onebit_window* w, const int8_t* x, int8_t* y, 
                             int32_t clamp_max) {
   for (int32_t oy = 0; oy < w->out_h; ++oy) {
     for (int32_t ox = 0; ox < w->out_w; ++ox) {
-      const part p = part_of(w, oy, ox);
+      const onebit_part p = onebit_part_of(w, oy, ox);
       const int32_t count = (p.y1 - p.y0) * (p.x1 - p.x0);
       for (int32_t c = 0; c < w->in_c; ++c) {
         int32_t sum = 0;
