@@ -11,7 +11,6 @@ WARMUP_WINDOW_SECONDS = 0.05
 STEADY_TOLERANCE = 0.05
 SPELL_RUNS = 5
 SPELL_SECONDS = 0.02
-SPELL_PERCENTILE = 75
 UNDISTURBED = 0.1
 UNDISTURBED_SHARE = 1 / 8
 COOLING_STEP_SECONDS = 5.0
@@ -63,8 +62,9 @@ def take_samples(run, inputs, buffer, min_runs, min_seconds, patience=None):
     With `patience`, disturbed spells are left out. On a virtual machine another guest may use the
     second thread of the same physical core: everything then takes about half as long again, for a
     tenth of a second or for ten, and neither the load nor the stolen time shows it. A spell is at
-    least 5 samples and 20 ms; it is disturbed if its slowest quarter begins more than a tenth above
-    where the best spell's does. Sampling goes on until the others make an eighth of `min_seconds`
+    least 5 samples and 20 ms; it is disturbed if its mean is more than a tenth above the best
+    spell's. (Quantiles do not serve: where short inferences take one of two times, depending on a
+    neighbour's bursts of microseconds, they jump from spell to spell.) Sampling goes on until the others make an eighth of `min_seconds`
     and have `min_runs`, for `patience` times `min_seconds` at most. If these runs were not reached
     by then, all samples stay.
 
@@ -100,8 +100,7 @@ def take_samples(run, inputs, buffer, min_runs, min_seconds, patience=None):
             if enough:
                 break
         elif kept - first >= SPELL_RUNS and after - spell_start >= SPELL_SECONDS * 1e9:
-            slow = float(np.percentile(buffer[0, first:kept], SPELL_PERCENTILE))
-            spells.append((slow, inferences - inferences_before, after - spell_start))
+            spells.append((inferences - inferences_before, after - spell_start))
             first, inferences_before, spell_start = kept, inferences, after
             waited = after - start >= patience * min_seconds * 1e9
             quiet_seconds = UNDISTURBED_SHARE * min_seconds
@@ -130,12 +129,9 @@ def take_samples(run, inputs, buffer, min_runs, min_seconds, patience=None):
 
 def _undisturbed(spells):
     """Number → (inferences, ns) of each spell about as fast as the best."""
-    limit = (1 + UNDISTURBED) * min((slow for slow, _, _ in spells), default=0.0)
-    return {
-        number: (inferences, elapsed_ns)
-        for number, (slow, inferences, elapsed_ns) in enumerate(spells)
-        if slow <= limit
-    }
+    means = [elapsed_ns / inferences for inferences, elapsed_ns in spells]
+    limit = (1 + UNDISTURBED) * min(means, default=0.0)
+    return {number: spells[number] for number, mean in enumerate(means) if mean <= limit}
 
 
 def _suffice(quiet, min_runs, seconds=0.0):

@@ -128,6 +128,18 @@ def test_wide_spread_is_invalid_and_says_so():
     assert "above the median" in why_invalid(samples, QUIET, 1, TWO_CORES)
 
 
+@pytest.mark.parametrize(("scale", "valid"), [(100, True), (20_000, False)])
+def test_bursts_of_microseconds_are_judged_by_the_millisecond(scale, valid):
+    """10 µs of which 15% take 18 µs repeat from one millisecond to the next; of 2 ms they don't."""
+    samples = np.random.default_rng(0).choice([100, 180], 10_000, p=[0.85, 0.15]) * scale
+    assert summarise(samples).spread > MAX_SPREAD
+    reason = why_invalid(samples.tolist(), QUIET, 1, TWO_CORES)
+    assert (reason is None) == valid
+    # A machine that is slow for whole milliseconds is not steady, however short the inference.
+    slow = np.repeat(np.random.default_rng(0).choice([100, 180], 50, p=[0.8, 0.2]), 200) * scale
+    assert "above the median" in why_invalid(slow.tolist(), QUIET, 1, TWO_CORES)
+
+
 def test_drifting_runs_are_invalid_and_say_so():
     samples = [1000] * 50 + [int(1000 * (1 + MAX_DRIFT)) + 1] * 50
     assert "first to the last third" in why_invalid(samples, QUIET, 1, TWO_CORES)
