@@ -64,9 +64,9 @@ def take_samples(run, inputs, buffer, min_runs, min_seconds, patience=None):
     tenth of a second or for ten, and neither the load nor the stolen time shows it. A spell is at
     least 5 samples and 20 ms; it is disturbed if its mean is more than a tenth above the best
     spell's. (Quantiles do not serve: where short inferences take one of two times, depending on a
-    neighbour's bursts of microseconds, they jump from spell to spell.) Sampling goes on until the others make an eighth of `min_seconds`
-    and have `min_runs`, for `patience` times `min_seconds` at most. If these runs were not reached
-    by then, all samples stay.
+    neighbour's bursts of microseconds, they jump from spell to spell.) Sampling goes on until the
+    others make an eighth of `min_seconds` and have `min_runs`, for `patience` times `min_seconds`
+    at most. If these runs were not reached by then, all samples stay.
 
     Args:
         run: Runs the model.
