@@ -46,6 +46,7 @@ def end_at_once() -> None:
         # Registered first, so called last: from then on Python would leave the signal to the
         # system, which kills without a word while modules are taken apart.
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see `held_back`
 
 
 @contextlib.contextmanager
@@ -60,6 +61,20 @@ def importing() -> Iterator[None]:
     """Has Ctrl-C end the process at once in the block, which imports native extensions."""
     with _handled_by(_end):
         yield
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """Holds Ctrl-C back until the block ends.
+
+    A process that the block starts holds it back until it calls `end_at_once`: Python itself, while
+    it starts, would print a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def interrupted() -> bool:

@@ -15,11 +15,12 @@ from convert.errors import ConversionError
 from convert.keras_model.samples import random_samples
 from convert.keras_model.signature import Signature, keras_batch, output_names, signature_of
 from convert.runtimes.lce_interpreter import OPS
-from convert.runtimes.subprocesses import how_it_ended, worker_command
+from convert.runtimes.subprocesses import how_it_ended
 from convert.tflite.graph import Graph
 from convert.tflite.signature import order_ends, write_signature
 from onebit.errors import first_line
 from onebit.keras import keras, tf
+from onebit.processes import worker_command
 from onebit.streams import held_stderr
 
 import larq_compute_engine as lce  # isort: skip - needs Keras 2, which onebit.keras sets up

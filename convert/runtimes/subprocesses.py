@@ -3,26 +3,11 @@
 import contextlib
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import IO, cast
 
-_ROOT = Path(__file__).parents[2]
-
-
-# In place of `-m`, which looks for the module in the working folder first: a user's `convert.py` or
-# `numpy.py` there is not ours to import.
-_START = (
-    "import runpy, sys; sys.path[:] = [sys.argv.pop(1), *filter(None, sys.path)]; "
-    "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
-)
-
-
-def worker_command(module: str, *arguments: str) -> list[str]:
-    """The command that runs a module of this project, named in full, from any folder."""
-    return [sys.executable, "-c", _START, str(_ROOT), module, *arguments]
+from onebit.processes import worker_command
 
 
 @contextlib.contextmanager

@@ -1,11 +1,11 @@
-"""A quantizer, a model, a data set and a recipe of one's own, for `onebit … --import mine.py`."""
+"""One's own quantizer, model, loss, data set and recipe, for `onebit … --import mine.py`."""
 
 import numpy as np
 
 from onebit.keras import keras, lq, tf
 from zoo.datasets import Dataset, Split, register_dataset
 from zoo.models import register_model
-from zoo.recipes import Recipe, register_recipe
+from zoo.recipes import Recipe, register_loss, register_recipe
 
 
 @keras.utils.register_keras_serializable(package="mine")
@@ -59,6 +59,25 @@ def leaky_net(input_shape=(8, 8, 1), classes=2, *, units: int = 64):
     x = lq.layers.QuantDense(classes, input_quantizer=LeakySign(), name="logits", **binary)(x)
     x = keras.layers.BatchNormalization(name="logits_bn")(x)
     return keras.Model(image, x, name="leaky_net")
+
+
+@register_loss
+def focal():
+    """Cross-entropy in which samples that are right count less, for `--set loss=focal`."""
+    return FocalLoss()
+
+
+class FocalLoss(keras.losses.Loss):
+    """L = −(1 − p)²·log p for the probability p of the label's class.
+
+    Focal Loss for Dense Object Detection, arXiv 1708.02002, equation 4 with γ = 2.
+    """
+
+    def call(self, y_true, y_pred):
+        """The loss of each sample, `[N]`, for labels `[N]` or `[N, 1]` and logits `[N, C]`."""
+        labels = tf.reshape(tf.cast(y_true, tf.int32), [-1])
+        log_p = tf.gather(tf.nn.log_softmax(y_pred), labels, batch_dims=1)
+        return -tf.square(1 - tf.exp(log_p)) * log_p
 
 
 @register_recipe

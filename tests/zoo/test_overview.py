@@ -31,6 +31,7 @@ def write_run(tmp_path):
         folder = tmp_path / name
         folder.mkdir(parents=True)
         recipe = {"name": "bnn_digits", "seed": seed, "epochs": planned, "learning_rate": rate}
+        recipe |= {"options": {"units": units}, "smoke_options": {"units": 8}}
         config = {"recipe": recipe, "options": {"units": units}}
         (folder / CONFIG).write_text(json.dumps(config))
         lines = [{"epoch": n + 1, "accuracy": 0.5 + n / 10} for n in range(epochs)]

@@ -19,7 +19,7 @@ def onebit(*arguments):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("own") / "run"
-    train = ["zoo", "train", "leaky_net_stripes", "--smoke", "-o", folder]
+    train = ["zoo", "train", "leaky_net_stripes", "--smoke", "-o", folder, "--set", "loss=focal"]
     without = onebit(*train)
     assert without.returncode == 2
     assert "there is no recipe 'leaky_net_stripes'" in without.stderr

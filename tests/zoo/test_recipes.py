@@ -2,10 +2,11 @@ import dataclasses
 
 import pytest
 
+import zoo
 from onebit.errors import UsageError
 from zoo.datasets import datasets
 from zoo.models import models
-from zoo.recipes import SETTABLE, Recipe, describe_recipe, recipes, resolve_recipe
+from zoo.recipes import SETTABLE, Recipe, describe_recipe, recipes, resolve_recipe, setting
 
 NAMES = recipes.names()
 
@@ -56,6 +57,43 @@ def test_settings_are_converted_to_the_type_of_the_field_or_the_option():
     assert recipe.options == {"stochastic": True, "units": 64, "dropout": 0.5}
 
 
+def test_data_set_loss_and_quantizers_are_settings():
+    settings = {
+        "dataset": "digits_8x8",
+        "loss": "cross_entropy",
+        "lr": "0.5",
+        "input_quantizer": "approx_sign",
+    }
+    recipe = resolve_recipe("binary_net_mlp_mnist_5k", settings)
+    assert (recipe.dataset, recipe.loss, recipe.learning_rate) == (
+        "digits_8x8",
+        "cross_entropy",
+        0.5,
+    )
+    model = zoo.build(recipe.model, **recipe.options)
+    assert type(model.get_layer("hidden_2").input_quantizer).__name__ == "ApproxSign"
+    assert type(model.get_layer("hidden_2").kernel_quantizer).__name__ == "SteSign"
+
+
+def test_teachers_train_on_the_same_data_set_unless_a_setting_says_otherwise():
+    name = "reactnet_a_imagenet"
+    recipe = resolve_recipe(name, {"dataset": "mnist", "start.dataset": "cifar10"})
+    assert recipe.dataset == recipe.teacher.dataset == "mnist"
+    assert recipe.start.dataset == recipe.start.teacher.dataset == "cifar10"
+
+
+def test_setting_gives_type_and_value():
+    recipe = resolve_recipe("reactnet_a_imagenet")
+    assert setting(recipe, "lr") == (float, recipe.learning_rate)
+    assert setting(recipe, "start.teacher.epochs") == (int, recipe.start.teacher.epochs)
+
+
+def test_an_unknown_quantizer_raises():
+    for name in ("sign", "ste_tern"):  # no such one; one of two bits
+        with pytest.raises(UsageError, match=f"no binary quantizer '{name}'; .*ste_sign"):
+            resolve_recipe("tfc_w1a1_mnist_5k", {"kernel_quantizer": name})
+
+
 def test_a_setting_leaves_the_registered_recipe_alone():
     resolve_recipe("float_mlp_mnist_5k", {"units": "3"})
     assert "units" not in resolve_recipe("float_mlp_mnist_5k").options
@@ -78,6 +116,10 @@ def test_a_setting_leaves_the_registered_recipe_alone():
         ("compute", "float16", "compute is one of float32, bfloat16"),
         ("seed", "-1", "seed must be at least 0"),
         ("stochastic", "1", "stochastic must be true or false, not '1'"),
+        ("dataset", "mnist_5", "there is no data set 'mnist_5'; did you mean mnist_5k"),
+        ("dataset", "debian_sections", "debian_sections holds texts, mnist_5k images"),
+        ("loss", "hinge", "loss is one of squared_hinge, cross_entropy"),
+        ("kernel_quantizer", "ste_sign", "no setting 'kernel_quantizer'"),
     ],
 )
 def test_a_wrong_setting_raises(key, value, message):

@@ -7,7 +7,31 @@ wraps it for layers.
 import random
 from typing import Any
 
+from onebit.errors import UsageError, near_matches
 from onebit.keras import keras, lq, tf
+
+
+def binary_quantizer(name: str) -> lq.quantizers.Quantizer:
+    """A new binary quantizer by its name.
+
+    Args:
+        name: Larq's, such as "ste_sign" or "approx_sign", or the name of a class that is
+            registered with `keras.utils.register_keras_serializable`, such as "ScaledSign".
+
+    Raises:
+        UsageError: There is none of that name whose values are of one bit.
+    """
+    known: dict[str, type] = {}
+    for key, kind in sorted(keras.utils.get_custom_objects().items()):
+        if (
+            isinstance(kind, type)
+            and issubclass(kind, lq.quantizers.Quantizer)
+            and getattr(kind, "precision", None) == 1
+        ):
+            known[key.rpartition(">")[2]] = kind
+    if name not in known:
+        raise UsageError(f"there is no binary quantizer {name!r}; {near_matches(name, known)}")
+    return known[name]()
 
 
 def hard_sigmoid(x: tf.Tensor) -> tf.Tensor:

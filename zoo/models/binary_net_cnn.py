@@ -4,7 +4,8 @@ Binarized Neural Networks: Training Deep Neural Networks with Weights and Activa
 to +1 or -1, arXiv 1602.02830, section 2.2, which takes it from BinaryConnect (`zoo.models._vgg`).
 """
 
-from onebit.keras import keras, lq
+from onebit.keras import keras
+from zoo.layers.quantizers import binary_quantizer
 from zoo.models import register_model
 from zoo.models._vgg import vgg
 from zoo.models.binary_net_mlp import PAPER as BINARY_NET
@@ -21,6 +22,8 @@ def binary_net_cnn(
     classes: int = 10,
     *,
     width: int = 128,
+    kernel_quantizer: str = "ste_sign",
+    input_quantizer: str = "ste_sign",
 ) -> keras.Model:
     """A VGG-like network with binary weights and activations; the first layer sees real pixels.
 
@@ -28,13 +31,22 @@ def binary_net_cnn(
         input_shape: `[H, W, C]` of an image; H and W at least 8.
         classes: Outputs.
         width: Filters of the first two convolutions; the next have 2× and 4×, the dense layers 8×.
+        kernel_quantizer: Name of the weights' quantizer (`zoo.layers.quantizers.binary_quantizer`).
+        input_quantizer: Name of that of the binary layers' inputs.
 
     Differs from the paper: batch normalisation stands before pooling, not after it, because Larq
     Compute Engine fuses the layers in this order only; binary inputs are padded with +1, not 0;
     ordinary instead of shift-based batch normalisation.
     """
-    sign = lq.quantizers.SteSign
-    return vgg("binary_net_cnn", input_shape, classes, width, kernel=sign, inputs=sign, relu=False)
+    return vgg(
+        "binary_net_cnn",
+        input_shape,
+        classes,
+        width,
+        kernel=lambda: binary_quantizer(kernel_quantizer),
+        inputs=lambda: binary_quantizer(input_quantizer),
+        relu=False,
+    )
 
 
 @register_model(family="Float", kind="float")

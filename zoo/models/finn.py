@@ -9,8 +9,14 @@ no layer pads bits, and the logits are normalised with one scale and one offset 
 which does not change the largest of them.
 """
 
-from onebit.keras import keras, lq, tf
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from onebit.keras import keras, tf
 from zoo.layers.binary import batch_norm, conv, dense, latent_uniform, seeded_dropout
+from zoo.layers.quantizers import binary_quantizer
 from zoo.models import Paper, register_model
 
 PAPER = Paper(
@@ -29,6 +35,8 @@ def tfc_w1a1(
     *,
     units: int = 64,
     dropout: float = 0.0,
+    kernel_quantizer: str = "ste_sign",
+    input_quantizer: str = "ste_sign",
 ) -> keras.Model:
     """TFC, a tiny MLP of 3×64 units on the signs of pixels.
 
@@ -37,11 +45,14 @@ def tfc_w1a1(
         classes: Outputs.
         units: Width of each hidden layer.
         dropout: Fraction of the pixels and of each hidden layer's outputs that training drops.
+        kernel_quantizer: Name of the weights' quantizer (`zoo.layers.quantizers.binary_quantizer`).
+        input_quantizer: Name of that of the layers' inputs.
 
     Differs from Brevitas: no dropout, where it drops 0.2, unless the option says otherwise; a
     dropped value becomes +1, not 0, because it is dropped before the sign.
     """
-    return _mlp("tfc_w1a1", input_shape, classes, units, dropout)
+    binary = _Binary(kernel_quantizer, input_quantizer)
+    return _mlp("tfc_w1a1", input_shape, classes, units, dropout, binary)
 
 
 @register_model(family="FINN", kind=KIND, paper=PAPER)
@@ -51,6 +62,8 @@ def sfc_w1a1(
     *,
     units: int = 256,
     dropout: float = 0.0,
+    kernel_quantizer: str = "ste_sign",
+    input_quantizer: str = "ste_sign",
 ) -> keras.Model:
     """SFC, a small MLP of 3×256 units on the signs of pixels.
 
@@ -59,10 +72,13 @@ def sfc_w1a1(
         classes: Outputs.
         units: Width of each hidden layer.
         dropout: Fraction of the pixels and of each hidden layer's outputs that training drops.
+        kernel_quantizer: Name of the weights' quantizer (`zoo.layers.quantizers.binary_quantizer`).
+        input_quantizer: Name of that of the layers' inputs.
 
     Differs from Brevitas: as `tfc_w1a1`.
     """
-    return _mlp("sfc_w1a1", input_shape, classes, units, dropout)
+    binary = _Binary(kernel_quantizer, input_quantizer)
+    return _mlp("sfc_w1a1", input_shape, classes, units, dropout, binary)
 
 
 @register_model(family="FINN", kind=KIND, paper=PAPER)
@@ -72,6 +88,8 @@ def lfc_w1a1(
     *,
     units: int = 1024,
     dropout: float = 0.0,
+    kernel_quantizer: str = "ste_sign",
+    input_quantizer: str = "ste_sign",
 ) -> keras.Model:
     """LFC, a large MLP of 3×1024 units on the signs of pixels.
 
@@ -80,10 +98,13 @@ def lfc_w1a1(
         classes: Outputs.
         units: Width of each hidden layer.
         dropout: Fraction of the pixels and of each hidden layer's outputs that training drops.
+        kernel_quantizer: Name of the weights' quantizer (`zoo.layers.quantizers.binary_quantizer`).
+        input_quantizer: Name of that of the layers' inputs.
 
     Differs from Brevitas: as `tfc_w1a1`.
     """
-    return _mlp("lfc_w1a1", input_shape, classes, units, dropout)
+    binary = _Binary(kernel_quantizer, input_quantizer)
+    return _mlp("lfc_w1a1", input_shape, classes, units, dropout, binary)
 
 
 @register_model(family="FINN", kind=KIND, paper=PAPER)
@@ -92,6 +113,8 @@ def cnv_w1a1(
     classes: int = 10,
     *,
     width: int = 64,
+    kernel_quantizer: str = "ste_sign",
+    input_quantizer: str = "ste_sign",
 ) -> keras.Model:
     """CNV, BNN-PYNQ's VGG with valid padding; the first layer sees real pixels.
 
@@ -99,10 +122,13 @@ def cnv_w1a1(
         input_shape: `[H, W, C]` of an image; smaller ones than 32×32 get a border of zeros.
         classes: Outputs.
         width: Filters of the first two convolutions; the next have 2× and 4×, the dense layers 8×.
+        kernel_quantizer: Name of the weights' quantizer (`zoo.layers.quantizers.binary_quantizer`).
+        input_quantizer: Name of that of the layers' inputs.
 
     Differs from Brevitas: images are not rounded to multiples of 1/128 here, but come as such where
     the preprocessing is `SIGNED_8_BIT`.
     """
+    binary = _Binary(kernel_quantizer, input_quantizer)
     x = image = keras.Input(input_shape, name="image")
     borders = [_border(side) for side in input_shape[:2]]
     if any(map(any, borders)):
@@ -113,9 +139,7 @@ def cnv_w1a1(
             x = conv(
                 width * 2 ** (stage - 1),
                 name=layer,
-                kernel=lq.quantizers.SteSign(),
-                inputs=None if layer == "conv_1_1" else lq.quantizers.SteSign(),
-                initializer=latent_uniform(),
+                **binary.arguments(real_inputs=layer == "conv_1_1"),
                 padding="valid",
             )(x)
             x = batch_norm(name=f"{layer}_bn")(x)
@@ -123,39 +147,50 @@ def cnv_w1a1(
             x = keras.layers.MaxPooling2D(2, name=f"pool_{stage}")(x)
     x = keras.layers.Flatten(name="flatten")(x)
     for index in (1, 2):
-        x = _dense(8 * width, name=f"hidden_{index}")(x)
+        x = dense(8 * width, name=f"hidden_{index}", **binary.arguments())(x)
         x = batch_norm(name=f"hidden_{index}_bn")(x)
-    return keras.Model(image, _logits(x, classes), name="cnv_w1a1")
+    return keras.Model(image, _logits(x, classes, binary), name="cnv_w1a1")
+
+
+@dataclass(frozen=True)
+class _Binary:
+    """The names of the quantizers of weights and of inputs."""
+
+    kernel: str
+    inputs: str
+
+    def arguments(self, *, real_inputs: bool = False) -> dict[str, Any]:
+        """Those of a binary layer: objects for it only."""
+        return {
+            "kernel": binary_quantizer(self.kernel),
+            "inputs": None if real_inputs else binary_quantizer(self.inputs),
+            "initializer": latent_uniform(),
+        }
 
 
 def _mlp(
-    name: str, input_shape: tuple[int, int, int], classes: int, units: int, dropout: float
+    name: str,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    units: int,
+    dropout: float,
+    binary: _Binary,
 ) -> keras.Model:
     x = image = keras.Input(input_shape, name="image")
     x = keras.layers.Flatten(name="flatten")(x)
     if dropout:
         x = seeded_dropout(dropout, name="image_dropout")(x)
     for index in (1, 2, 3):
-        x = _dense(units, name=f"hidden_{index}")(x)
+        x = dense(units, name=f"hidden_{index}", **binary.arguments())(x)
         x = batch_norm(name=f"hidden_{index}_bn")(x)
         if dropout:
             x = seeded_dropout(dropout, name=f"hidden_{index}_dropout")(x)
-    return keras.Model(image, _logits(x, classes), name=name)
+    return keras.Model(image, _logits(x, classes, binary), name=name)
 
 
-def _dense(units: int, *, name: str) -> keras.layers.Layer:
-    return dense(
-        units,
-        name=name,
-        kernel=lq.quantizers.SteSign(),
-        inputs=lq.quantizers.SteSign(),
-        initializer=latent_uniform(),
-    )
-
-
-def _logits(x: tf.Tensor, classes: int) -> tf.Tensor:
+def _logits(x: tf.Tensor, classes: int, binary: _Binary) -> tf.Tensor:
     """The last layer, its sums normalised with one mean, variance, scale and offset for all."""
-    x = _dense(classes, name="logits")(x)
+    x = dense(classes, name="logits", **binary.arguments())(x)
     x = keras.layers.Reshape((classes, 1), name="one_channel")(x)
     x = batch_norm(name="logits_norm")(x)
     return keras.layers.Reshape((classes,), name="classes")(x)

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from onebit.errors import UsageError, near_matches
+from zoo.datasets import datasets
 from zoo.datasets.preprocessing import MINUS_ONE_TO_ONE, Preprocessing
 from zoo.models import models
 from zoo.registry import Registry
@@ -34,6 +35,19 @@ SCHEDULES = ("exponential", "linear", "cosine", "steps")
 LOSSES = ("squared_hinge", "cross_entropy")
 OPTIMIZERS = ("adam", "sgd", "bop")
 COMPUTE = ("float32", "bfloat16")
+
+own_losses: Registry[Callable[[], Any]] = Registry("loss")
+"""Losses beside `LOSSES`, which users' files register."""
+
+
+def register_loss(function: Callable[[], Any]) -> Callable[[], Any]:
+    """Registers a function that makes a loss, under the function's name.
+
+    The loss is one as Keras takes it, of integer labels `[N]` or `[N, 1]` and logits
+    `[N, classes]`.
+    """
+    own_losses.add(function.__name__, function)
+    return function
 
 
 def _setting(default: Any, **limits: Any) -> Any:
@@ -84,7 +98,8 @@ class Recipe:
         boundaries: Epochs at whose beginning, counted from 0, "steps" changes the rate.
         factors: What `learning_rate` is multiplied by from each boundary on.
         warmup_epochs: Epochs in which the rate first rises to `learning_rate`.
-        loss: One of `LOSSES`; with a teacher, of validation only.
+        loss: One of `LOSSES`, or registered with `register_loss`; with a teacher, of validation
+            only.
         teacher: The training whose model this one is distilled from
             (`zoo.training.distillation`), or None.
         init_from_teacher: Whether it also starts from its teacher's weights.
@@ -117,7 +132,7 @@ class Recipe:
     """
 
     model: str
-    dataset: str
+    dataset: str = field(metadata={"settable": True})
     name: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     epochs: int = _setting(60, above=0)
@@ -128,7 +143,7 @@ class Recipe:
     boundaries: tuple[int, ...] = _setting(())
     factors: tuple[float, ...] = _setting(())
     warmup_epochs: int = _setting(0, at_least=0)
-    loss: str = field(default="squared_hinge", metadata={"choices": LOSSES})
+    loss: str = _setting("squared_hinge")
     teacher: Recipe | None = None
     init_from_teacher: bool = True
     start: Recipe | None = None
@@ -163,6 +178,9 @@ class Recipe:
 
     def _problem(self) -> str | None:
         """Which fields do not go together; None if all do."""
+        known = (*LOSSES, *own_losses.names())
+        if self.loss not in known:
+            return f"loss is one of {', '.join(known)}, not {self.loss!r}"
         if self.schedule == "exponential" and not self.final_learning_rate:
             return "final_learning_rate must be above 0 with schedule exponential"
         if (self.schedule == "steps") != bool(self.boundaries) or len(self.boundaries) != len(
@@ -186,6 +204,11 @@ class Recipe:
             return "label_smoothing goes with loss cross_entropy"
         return None
 
+    @property
+    def rate_depends_on_epochs(self) -> bool:
+        """Whether an epoch's learning rates depend on how many epochs there are."""
+        return self.schedule != "steps" and self.final_learning_rate != self.learning_rate
+
     def smoke(self) -> Recipe:
         """The same training in a few seconds: a few images, two epochs, a small model."""
         return dataclasses.replace(
@@ -207,6 +230,9 @@ SETTABLE = tuple(f.name for f in dataclasses.fields(Recipe) if f.metadata.get("s
 
 STAGES = ("teacher", "start")
 """The trainings before this one; `teacher.KEY` and `start.KEY` are settings of theirs."""
+
+ALIASES = {"lr": "learning_rate"}
+"""Names that `--set` takes too."""
 
 recipes: Registry[Callable[[], Recipe]] = Registry("recipe", __name__)
 
@@ -250,38 +276,84 @@ def resolve_recipe(
     return _with_settings(recipe.smoke() if smoke else recipe, settings or {}, seed)
 
 
+def setting(recipe: Recipe, key: str) -> tuple[Any, Any]:
+    """The type and the value of what `--set KEY=…` changes in a recipe.
+
+    Raises:
+        UsageError: There is no such setting.
+    """
+    stage, _, rest = key.partition(".")
+    if rest and stage in STAGES and getattr(recipe, stage) is not None:
+        return setting(getattr(recipe, stage), rest)
+    key = ALIASES.get(key, key)
+    if key in SETTABLE:
+        return typing.get_type_hints(Recipe)[key], getattr(recipe, key)
+    model = models.get(recipe.model)
+    # The data set decides these two.
+    types_ = {k: v for k, v in model.option_types.items() if k not in ("input_shape", "classes")}
+    if key not in types_:
+        known = near_matches(key, [*SETTABLE, *types_])
+        raise UsageError(f"recipe {recipe.name} has no setting {key!r}; {known}")
+    return types_[key], recipe.options.get(key, model.options[key])
+
+
+def model_options(name: str, settings: Mapping[str, str]) -> dict[str, Any]:
+    """Options of the registered model, converted from texts to their types.
+
+    Raises:
+        UsageError: The model or an option is unknown, or a value does not fit its type.
+    """
+    known = models.get(name).option_types
+    for key in settings:
+        if key not in known:
+            raise UsageError(f"{name} has no option {key!r}; {near_matches(key, known)}")
+    return {key: _parse(key, text, known[key]) for key, text in settings.items()}
+
+
 def _with_settings(recipe: Recipe, settings: Mapping[str, str], seed: int | None) -> Recipe:
-    """The recipe with its own settings and, behind a prefix, those of the trainings before it."""
-    fields: dict[str, Any] = {}
+    """The recipe with its own settings and, behind a prefix, those of the trainings before it.
+
+    These are about the same data set, unless a setting says otherwise.
+    """
+    fields: dict[str, Any] = {} if seed is None else {"seed": seed}
+    options = dict(recipe.options)
+    common = {key: settings[key] for key in ("dataset",) if key in settings}
     for stage in STAGES:
         earlier, prefix = getattr(recipe, stage), f"{stage}."
         if earlier is not None:
             theirs = {
                 k.removeprefix(prefix): v for k, v in settings.items() if k.startswith(prefix)
             }
-            fields[stage] = _with_settings(earlier, theirs, seed)
+            fields[stage] = _with_settings(earlier, {**common, **theirs}, seed)
             settings = {key: v for key, v in settings.items() if not key.startswith(prefix)}
-    field_types = typing.get_type_hints(Recipe)
-    options = dict(recipe.options)
     for key, text in settings.items():
-        if key in SETTABLE:
-            fields[key] = _parse(key, text, field_types[key])
-            continue
-        option_types = {
-            option: type_
-            for option, type_ in models.get(recipe.model).option_types.items()
-            # The data set decides these two.
-            if option not in ("input_shape", "classes")
-        }
-        if key not in option_types:
-            known = [*SETTABLE, *option_types]
-            raise UsageError(
-                f"recipe {recipe.name} has no setting {key!r}; {near_matches(key, known)}"
-            )
-        options[key] = _parse(key, text, option_types[key])
-    if seed is not None:
-        fields["seed"] = seed
+        type_, _ = setting(recipe, key)
+        key = ALIASES.get(key, key)
+        target = fields if key in SETTABLE else options
+        target[key] = _parse(key, text, type_)
+        if key.endswith("_quantizer"):  # refuse unknown names before a run folder is made
+            from zoo.layers.quantizers import binary_quantizer  # needs TensorFlow
+
+            binary_quantizer(target[key])
+    if "dataset" in fields:
+        _check_dataset(recipe, fields["dataset"])
     return dataclasses.replace(recipe, options=options, **fields)
+
+
+def _check_dataset(recipe: Recipe, name: str) -> None:
+    """Refuses a data set of another kind of input than the recipe's preprocessing and model take.
+
+    Raises:
+        UsageError: There is no such data set, or it holds texts in place of images or the reverse.
+    """
+    given, own = datasets.get(name), datasets.get(recipe.dataset)
+    if len(given.input_shape) != len(own.input_shape):
+        texts, images = (
+            (name, recipe.dataset) if len(own.input_shape) > 1 else (recipe.dataset, name)
+        )
+        raise UsageError(
+            f"recipe {recipe.name} cannot train on {name}: {texts} holds texts, {images} images"
+        )
 
 
 def _parse(key: str, text: str, type_: Any) -> Any:
@@ -292,7 +364,7 @@ def _parse(key: str, text: str, type_: Any) -> Any:
         (type_,) = (member for member in typing.get_args(type_) if member is not types.NoneType)
     try:
         if typing.get_origin(type_) is tuple:
-            (member, _) = typing.get_args(type_)
+            member = typing.get_args(type_)[0]
             return tuple(member(part) for part in text.split(",") if part)
         if type_ is bool:
             return {"true": True, "false": False}[text.lower()]

@@ -27,6 +27,7 @@ class Training:
         planned_epochs: How many there will be.
         accuracy: On the test split, a fraction; None before the end.
         latent_weights_accuracy: The same with the latent weights, where those are tested, too.
+        extended_after: The epochs after which more were added to what was planned.
         changes: Settings in which it differs from the other runs of its recipe.
         history: One mapping for each epoch.
     """
@@ -38,6 +39,7 @@ class Training:
     planned_epochs: int
     accuracy: float | None
     latent_weights_accuracy: float | None
+    extended_after: Sequence[int]
     changes: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]]
 
@@ -84,6 +86,7 @@ def find_trainings(paths: Iterable[Path]) -> list[Training]:
                 recipe["epochs"],
                 (card.get("accuracy") or {}).get("value"),
                 card.get("latent_weights_accuracy"),
+                [made["after_epoch"] for made in config.get("extensions", [])],
                 {
                     key: value
                     for key, value in settings[folder].items()
@@ -96,9 +99,24 @@ def find_trainings(paths: Iterable[Path]) -> list[Training]:
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Every setting and option but the seed, on one level."""
-    recipe = {key: value for key, value in config["recipe"].items() if key not in ("seed", "name")}
-    return {**recipe, **config.get("options", {})}
+    """Every setting and option but the seed, and where the run was extended, on one level."""
+    own = {key: value for key, value in config["recipe"].items() if key not in ("seed", "name")}
+    # Learning rates that jump or stay set a run apart from one as long from the beginning.
+    made = [m for m in config.get("extensions", []) if m["learning_rates"]]
+    ways = ",".join(f"{m['learning_rates']}@{m['after_epoch']}" for m in made)
+    extended = {"extended": ways} if ways else {}
+    return {**_flat(own), **config.get("options", {}), **extended}
+
+
+def _flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The settings of a recipe and, as `teacher.epochs`, of the trainings before it."""
+    found: dict[str, Any] = {}
+    for key, value in recipe.items():
+        if key in ("options", "smoke_options") and not prefix:
+            continue  # the configuration has every option
+        nested = isinstance(value, dict)
+        found |= _flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return found
 
 
 def summary_lines(trainings: Sequence[Training]) -> list[dict[str, Any]]:
@@ -111,6 +129,7 @@ def summary_lines(trainings: Sequence[Training]) -> list[dict[str, Any]]:
             "seed": run.seed,
             "epochs": run.epochs,
             "planned_epochs": run.planned_epochs,
+            "extended_after": ",".join(map(str, run.extended_after)) or None,
             "val_accuracy": run.history[-1].get("val_accuracy") if run.history else None,
             "accuracy": run.accuracy,
             "latent_weights_accuracy": run.latent_weights_accuracy,

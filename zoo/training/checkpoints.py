@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -17,6 +18,7 @@ from onebit import files, provenance
 from onebit.errors import UsageError
 from zoo.datasets import Dataset, Split
 from zoo.datasets.preprocessing import Preprocessor
+from zoo.models import models
 from zoo.recipes import STAGES, Recipe
 from zoo.runs.run import (
     CARD,
@@ -33,6 +35,7 @@ from zoo.runs.run import (
     TOKENIZER,
     with_current_names,
 )
+from zoo.training.extension import EXTENSIONS, extension, is_longer
 
 if TYPE_CHECKING:
     from onebit.keras import keras
@@ -47,8 +50,12 @@ def open_run_folder(
     *,
     command: str | None,
     restart: bool,
-) -> None:
-    """Makes `folder` this training's run folder, or checks that it is.
+    done: int = 0,
+    extend: str | None = None,
+) -> bool:
+    """Makes `folder` this training's run folder, or checks that it is; whether it is a new one.
+
+    A run with fewer epochs becomes this training, and is no longer finished.
 
     Args:
         folder: A run folder, an empty folder, or a path at which there is nothing.
@@ -57,9 +64,12 @@ def open_run_folder(
         dataset: What the recipe trains on.
         command: The command line that resumes the training.
         restart: Remove the run that is there; other files stay.
+        done: How many epochs the newest checkpoint has behind it.
+        extend: How a run with fewer epochs goes on, one of `zoo.training.extension.WAYS`.
 
     Raises:
-        UsageError: It holds another training, or something else.
+        UsageError: It holds another training, or something else; or a way to extend is needed, or
+            given where there is nothing to extend.
         OnebitError: It cannot be written.
     """
     training = {
@@ -70,13 +80,26 @@ def open_run_folder(
     path = folder / CONFIG
     _sweep(folder)
     if path.is_file() and not restart:
-        difference = _difference(_mapping(files.read_json(path)), training)
+        config = _mapping(files.read_json(path))
+        # Options that the model has got since then had no other value.
+        defaults = _json(dict(models.get(recipe.model).options))
+        config = {**config, "options": defaults | config.get("options", {})}
+        grown = is_longer(config["recipe"], training["recipe"])
+        # More epochs are an extension, unless something else differs, which is then named.
+        same_epochs = {**training["recipe"], "epochs": (config["recipe"] or {}).get("epochs")}
+        difference = _difference(config, {**training, "recipe": same_epochs})
+        if not grown:
+            difference = difference or _difference(config, training)
         if difference:
             raise UsageError(
                 f"{folder} holds a run with {difference}; give another folder, or --restart to "
                 "train again"
             )
-        return
+        if grown:
+            _extend(folder, config, recipe, command=command, done=done, way=extend)
+        return False
+    if extend and not restart:
+        raise UsageError(f"{folder} holds no run to extend")
     if path.is_file():
         _remove_run(folder)
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -92,6 +115,35 @@ def open_run_folder(
             "versions": provenance.versions(["tensorflow", "tf-keras", "larq", "numpy"]),
         },
     )
+    return True
+
+
+def discard(folder: Path) -> None:
+    """Takes back a new run folder, of a training that cannot begin."""
+    _remove_run(folder)
+    with contextlib.suppress(OSError):  # it holds other files
+        folder.rmdir()
+
+
+def _extend(
+    folder: Path,
+    config: Mapping[str, Any],
+    recipe: Recipe,
+    *,
+    command: str | None,
+    done: int,
+    way: str | None,
+) -> None:
+    """Makes a run with fewer epochs one of `recipe`'s, which goes on after epoch `done`."""
+    path = folder / CARD
+    accuracy = files.read_json(path)["accuracy"]["value"] if path.is_file() else None
+    record = extension(folder, config, recipe, done=done, way=way, accuracy=accuracy)
+    # The card goes first: with it and the new number of epochs the run would pass for finished.
+    path.unlink(missing_ok=True)
+    # Before its first epoch is done, a training is just one with more epochs.
+    made = [*config.get(EXTENSIONS, []), *([record] if done else [])]
+    extended = {**config, "recipe": _json(dataclasses.asdict(recipe)), "command": command}
+    files.write_json(folder / CONFIG, extended | {EXTENSIONS: made})
 
 
 def is_finished(folder: Path, recipe: Recipe) -> bool:
@@ -172,8 +224,23 @@ def finish(
     latent_weights_accuracy: float | None,
     latent_moments: Mapping[str, NDArray[np.float32]] | None,
     command: str | None,
+    more: Mapping[str, Any],
 ) -> None:
-    """Writes the model, the samples and, last, the card, which marks the run as finished."""
+    """Writes the model, the samples and, last, the card, which marks the run as finished.
+
+    Args:
+        folder: The run folder.
+        model: The trained model.
+        recipe: What it was trained with.
+        options: Every option of the model.
+        dataset: What it was trained on.
+        preprocessor: What its images go through; None for token ids.
+        accuracy: On the test split, a fraction.
+        latent_weights_accuracy: The same with latent weights, where weights were drawn.
+        latent_moments: Their moments of batch normalisation.
+        command: The command line to record.
+        more: Further entries of the card, or others in place of these.
+    """
     with files.replacing(folder / MODEL) as temporary:
         model.save(temporary)
     _write_samples(folder / SAMPLES, dataset.test)
@@ -222,6 +289,7 @@ def finish(
             if dataset.tokenizer is None
             else files.sha256(folder / TOKENIZER),
             "command": command,
+            **more,
         },
     )
 

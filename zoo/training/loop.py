@@ -28,8 +28,17 @@ from zoo.datasets._tfrecords import RecordSplit
 from zoo.datasets.preprocessing import Preprocessor
 from zoo.factory import build
 from zoo.models import models
-from zoo.recipes import Recipe, resolve_recipe
-from zoo.runs.run import CHECKPOINTS, LOGS, PREVIOUS_STAGE, TEACHER, Run, load_run, read_history
+from zoo.recipes import STAGES, Recipe, resolve_recipe
+from zoo.runs.run import (
+    CHECKPOINTS,
+    CONFIG,
+    LOGS,
+    PREVIOUS_STAGE,
+    TEACHER,
+    Run,
+    load_run,
+    read_history,
+)
 from zoo.training.batch_norm import (
     MAX_IMAGES,
     differs_when_tested,
@@ -39,11 +48,13 @@ from zoo.training.batch_norm import (
     set_moments,
     with_moments,
 )
-from zoo.training.checkpoints import finish, is_finished, open_run_folder, write_history
+from zoo.training.checkpoints import discard, finish, is_finished, open_run_folder, write_history
 from zoo.training.distillation import Distiller, start_from
 from zoo.training.distribution import Distribution, make_distribution
 from zoo.training.evaluation import BATCH_SIZE, accuracy, latent_weights_accuracy
+from zoo.training.extension import EXTENSIONS, schedule_epochs
 from zoo.training.flip_ratio import LatentMonitor
+from zoo.training.hyperparameters import log_hyperparameters
 from zoo.training.losses import make_loss
 from zoo.training.optimizers import make_optimizer
 from zoo.training.progress import Progress
@@ -57,8 +68,11 @@ def train(
     restart: bool = False,
     command: str | None = None,
     strategy: str = "auto",
+    extend: str | None = None,
 ) -> Run:
     """Trains, or resumes training, and returns the finished run; at once when it is finished.
+
+    A run that differs in nothing but fewer epochs goes on to the recipe's.
 
     Makes TensorFlow deterministic and seeds Python's, NumPy's and TensorFlow's generators, for the
     whole process.
@@ -71,6 +85,8 @@ def train(
         command: The command line to record, which resumes this training.
         strategy: Which devices train, as for `make_distribution`. Several workers need the same
             folder, on a file system that they share.
+        extend: With which learning rates a run with fewer epochs goes on, where they depend on the
+            number of epochs: "hold" or "stretch" (`zoo.training.extension`).
 
     Raises:
         UsageError: The recipe or the strategy is unknown, or the folder holds something else.
@@ -87,7 +103,7 @@ def train(
         return load_run(folder)
     distribution = make_distribution(strategy)
     with distribution.watching():
-        _train(recipe, folder, data, restart, command, distribution)
+        _train(recipe, folder, data, restart, command, distribution, extend)
     return load_run(folder)
 
 
@@ -98,17 +114,24 @@ def _train(
     restart: bool,
     command: str | None,
     distribution: Distribution,
+    extend: str | None = None,
 ) -> None:
     """Trains into a folder that holds no finished run of the recipe."""
-    dataset = _limited(load_dataset(recipe.dataset, data), recipe.samples)
-    options = {
-        **models.get(recipe.model).options,
-        **recipe.options,
-        "input_shape": dataset.input_shape,
-        "classes": len(dataset.classes),
-    }
+    dataset = limited(load_dataset(recipe.dataset, data), recipe.samples)
+    options = options_of(recipe, dataset)
+    new = False
     if distribution.is_chief:
-        open_run_folder(folder, recipe, options, dataset, command=command, restart=restart)
+        new = open_run_folder(
+            folder,
+            recipe,
+            options,
+            dataset,
+            command=command,
+            restart=restart,
+            done=_epochs_done(folder),
+            extend=extend,
+        )
+        log_hyperparameters(folder / LOGS, recipe, options)
     distribution.barrier()
 
     def earlier(stage: Recipe | None, place: Path) -> keras.Model | None:
@@ -132,14 +155,16 @@ def _train(
     tf.config.optimizer.set_experimental_options(
         {"auto_mixed_precision_onednn_bfloat16": recipe.compute == "bfloat16"}
     )
-    preprocessor = None
-    if recipe.preprocessing is not None:
-        seen = len(dataset.train) if recipe.preprocessing.whitening else 1
-        preprocessor = recipe.preprocessing.fit(dataset.train.first(seen).images)
+    preprocessor = fitted_preprocessor(recipe, dataset)
     if start is None and recipe.init_from_teacher:
         start = teacher
     with distribution.scope():
-        student = build(recipe.model, **options)
+        try:
+            student = build(recipe.model, **options)
+        except OnebitError:
+            if new and not any(getattr(recipe, stage) for stage in STAGES):
+                discard(folder)
+            raise
         if start is not None:
             start_from(student, start)
         training = _Training(recipe, student, dataset, preprocessor, folder, distribution, teacher)
@@ -168,11 +193,36 @@ def _train(
             latent_weights_accuracy=latent_accuracy,
             latent_moments=moments,
             command=command,
+            more={EXTENSIONS: files.read_json(folder / CONFIG).get(EXTENSIONS, [])},
         )
     distribution.barrier()
 
 
-def _limited(dataset: Dataset, samples: int | None) -> Dataset:
+def _epochs_done(folder: Path) -> int:
+    """The number of the newest checkpoint, of which each epoch writes one; 0 without any."""
+    newest = tf.train.latest_checkpoint(str(folder / CHECKPOINTS))
+    return int(newest.rpartition("-")[2]) if newest else 0
+
+
+def options_of(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
+    """Every option of the recipe's model, the defaults too."""
+    return {
+        **models.get(recipe.model).options,
+        **recipe.options,
+        "input_shape": dataset.input_shape,
+        "classes": len(dataset.classes),
+    }
+
+
+def fitted_preprocessor(recipe: Recipe, dataset: Dataset) -> Preprocessor | None:
+    """The recipe's preprocessing, fitted to the training images; None for token ids."""
+    if recipe.preprocessing is None:
+        return None
+    seen = len(dataset.train) if recipe.preprocessing.whitening else 1
+    return recipe.preprocessing.fit(dataset.train.first(seen).images)
+
+
+def limited(dataset: Dataset, samples: int | None) -> Dataset:
     """The data set cut to the first `samples` of each split."""
     if samples is None:
         return dataset
@@ -216,7 +266,11 @@ class _Training:
 
         self._model = model
         self._latent = LatentMonitor(model)
-        self._optimizer = make_optimizer(recipe, self._steps * recipe.epochs)
+        # An extended run's rates may fall over fewer epochs than it has.
+        epochs = schedule_epochs(files.read_json(folder / CONFIG))
+        self._optimizer = make_optimizer(
+            dataclasses.replace(recipe, epochs=epochs), self._steps * epochs
+        )
         # A second model around the same layers, so that the saved one carries no optimizer.
         self._trainer = (
             keras.Model(model.inputs, model.outputs)

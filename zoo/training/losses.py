@@ -3,6 +3,7 @@
 from typing import Any
 
 from onebit.keras import keras, tf
+from zoo.recipes import own_losses
 
 
 @keras.utils.register_keras_serializable(package="onebit")
@@ -66,11 +67,11 @@ def make_loss(name: str, smoothing: float = 0.0) -> keras.losses.Loss:
     """The loss of integer labels `[N]` and logits `[N, classes]` that a recipe names.
 
     Args:
-        name: "squared_hinge" or "cross_entropy".
+        name: "squared_hinge", "cross_entropy", or registered with `zoo.recipes.register_loss`.
         smoothing: ε of the cross-entropy's labels.
     """
     if name == "cross_entropy":
         if smoothing:
             return SmoothedCrossEntropy(smoothing)
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    return SquaredHinge()
+    return SquaredHinge() if name == "squared_hinge" else own_losses.get(name)()

@@ -7,6 +7,8 @@ exponential   r₀·(r₁ / r₀)^(t / T)
 linear        r₀ + (r₁ − r₀)·t / T
 cosine        r₁ + (r₀ − r₁)·(1 + cos(π·t / T)) / 2
 steps         r₀·fᵢ from the beginning of epoch bᵢ on
+
+In epochs that a run was extended by, beyond T, the rate may stay where it is (`extension.HOLD`).
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ def make_schedule(recipe: Recipe, steps: int, first: float | None = None) -> Any
     rest = max(steps - warmup, 1)
     schedules = keras.optimizers.schedules
     if recipe.schedule == "exponential":
-        schedule = schedules.ExponentialDecay(first, rest, last / first)
+        schedule = ExponentialDecay(first, rest, last / first)
     elif recipe.schedule == "linear":
         schedule = schedules.PolynomialDecay(first, rest, last)
     elif recipe.schedule == "cosine":
@@ -44,6 +46,15 @@ def make_schedule(recipe: Recipe, steps: int, first: float | None = None) -> Any
         rates = [first, *(first * factor for factor in recipe.factors)]
         schedule = schedules.PiecewiseConstantDecay(ends, rates)
     return WarmUp(schedule, warmup) if warmup else schedule
+
+
+@keras.utils.register_keras_serializable(package="onebit")
+class ExponentialDecay(keras.optimizers.schedules.ExponentialDecay):
+    """Keras' exponential decay that ends where Keras' other decays do: after `decay_steps`."""
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        """The rate at a step, counted from 0."""
+        return super().__call__(tf.minimum(tf.cast(step, tf.float32), float(self.decay_steps)))
 
 
 @keras.utils.register_keras_serializable(package="onebit")

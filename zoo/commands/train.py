@@ -1,0 +1,119 @@
+"""`onebit zoo train`: a recipe into a run folder."""
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from onebit.errors import UsageError
+from onebit.imports import import_option
+from zoo.commands.training_options import (
+    data_option,
+    read_settings,
+    smoke_option,
+    strategy_option,
+    train_command,
+)
+from zoo.training.extension import WAYS
+
+
+@click.command()
+@import_option
+@click.argument("recipe")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The run folder."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=read_settings,
+    help="Change a setting of the recipe or an option of its model; may be repeated.",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="In place of the recipe's seed.")
+@smoke_option
+@click.option("--restart", is_flag=True, help="Remove an earlier run in the folder first.")
+@click.option(
+    "--extend",
+    type=click.Choice(WAYS),
+    help="How the learning rate of a run goes on to more epochs than it was planned for: it keeps "
+    "the rate at which its decay ends, or takes those of a decay over all epochs.",
+)
+@data_option
+@strategy_option
+def train(
+    recipe: str,
+    output: Path,
+    settings: list[tuple[str, str]],
+    seed: int | None,
+    smoke: bool,
+    restart: bool,
+    extend: str | None,
+    data: Path | None,
+    strategy: str,
+) -> None:
+    """Train RECIPE into a run folder, or resume a training that was interrupted.
+
+    A run in the folder that has fewer epochs, finished or not, goes on to more.
+
+    \b
+    Example:
+      onebit zoo train binary_net_mlp_mnist_5k -o runs/bnn --set epochs=20
+      onebit zoo train binary_net_mlp_mnist_5k -o runs/bnn --set epochs=30 --extend hold
+    """
+    from zoo.recipes import resolve_recipe
+    from zoo.runs.run import load_card
+    from zoo.training.checkpoints import is_finished
+
+    line = shlex.join(
+        train_command(
+            recipe,
+            output,
+            settings,
+            seed=seed,
+            smoke=smoke,
+            data=data,
+            strategy=strategy,
+            extend=extend,
+        )
+    )
+    if restart and extend:
+        raise UsageError("--restart and --extend contradict each other")
+    resolved = resolve_recipe(recipe, dict(settings), seed=seed, smoke=smoke)
+    if is_finished(output, resolved) and not restart:
+        card = load_card(output)
+        click.echo(f"{output} is finished: {accuracy_line(card)}; --restart trains again")
+        return
+    import zoo
+    from zoo.training.distribution import WorkerLostError
+
+    try:
+        run = zoo.train(
+            resolved,
+            output,
+            data=data,
+            restart=restart,
+            command=line,
+            strategy=strategy,
+            extend=extend,
+        )
+    except WorkerLostError as error:
+        # TensorFlow's cluster cannot be joined again within a process.
+        click.echo(f"{error}\nrestarting to wait for it", err=True)
+        again = [argument for argument in sys.orig_argv[1:] if argument != "--restart"]
+        os.execv(sys.executable, [sys.executable, *again])  # noqa: S606
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; resume with: {line}", err=True)
+        click.get_current_context().exit(130)
+    click.echo(f"{output}: {accuracy_line(run.card)}")
+
+
+def accuracy_line(card: Mapping[str, Any]) -> str:
+    """The accuracy on a card as a sentence's end."""
+    recorded = card["accuracy"]
+    return f"{recorded['value']:.2%} of {recorded['samples']:,} {recorded['split']} images correct"

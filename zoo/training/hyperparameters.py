@@ -1,0 +1,45 @@
+"""Hyperparameters for TensorBoard, whose HPARAMS tab then compares runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from onebit.keras import tf
+from zoo.recipes import SETTABLE, Recipe
+
+SUFFIX = ".hyperparameters"
+"""How the name of the events file ends; TensorBoard reads all files of a folder."""
+
+
+def hyperparameters(
+    recipe: Recipe, options: Mapping[str, Any]
+) -> dict[str, bool | int | float | str]:
+    """The recipe's model, its options and the settings, as TensorBoard takes them.
+
+    Args:
+        recipe: What is trained.
+        options: Every option of its model.
+    """
+    settings = {"model": recipe.model, **{key: getattr(recipe, key) for key in SETTABLE}, **options}
+    return {
+        key: value if isinstance(value, bool | int | float | str) else str(value)
+        for key, value in settings.items()
+        if value is not None
+    }
+
+
+def log_hyperparameters(folder: Path, recipe: Recipe, options: Mapping[str, Any]) -> None:
+    """Writes them to a folder of TensorBoard's, in place of those of an earlier session.
+
+    TensorBoard would keep the first ones, whose epochs an extended run no longer has.
+    """
+    from tensorboard.plugins.hparams import api
+
+    for earlier in folder.glob(f"*{SUFFIX}"):
+        earlier.unlink()
+    writer = tf.summary.create_file_writer(str(folder), filename_suffix=SUFFIX)
+    with writer.as_default(step=0):
+        api.hparams(hyperparameters(recipe, options))
+    writer.close()
