@@ -17,14 +17,20 @@ import zoo.__main__
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "tests" / "written_before"
+GOLDEN = ROOT / "tests" / "golden"
 GROUPS = {"zoo": zoo.__main__.main, "convert": convert.__main__.main, "edge": edge.__main__.main}
 
 COMMANDS = {
     "zoo list": (),
     "zoo show": ("binary_net_mlp",),
     "zoo train": ("binary_net_mlp_mnist_5k", "--smoke", "-o", "run"),
+    "zoo sweep": ("binary_net_mlp_mnist_5k", "--smoke", "-o", "sweep"),
     "zoo evaluate": (str(FOLDER / "run"),),
     "zoo export": (str(FOLDER / "run"), "-o", "weights.npz"),
+    "zoo import": (
+        *(str(GOLDEN / "state_dict.npz"), "tfc_w1a1", "--map", str(GOLDEN / "state_dict.json")),
+        *("--set", "units=8", "--set", "input_shape=8,8,1", "-o", "imported.keras"),
+    ),
     "convert model": (str(FOLDER / "run"), "-o", "model.tflite"),
     "convert audit": (str(FOLDER / "model.tflite"),),
     "convert verify": (str(FOLDER / "run"), str(FOLDER / "model.tflite")),

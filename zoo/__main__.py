@@ -1,4 +1,4 @@
-"""`python -m zoo`: lists, shows, trains, evaluates and exports."""
+"""`python -m zoo`: lists, shows, trains, evaluates, exports and imports."""
 
 if __name__ == "__main__":  # before anything that takes time
     from onebit.interrupts import end_at_once
@@ -11,6 +11,7 @@ from onebit import __version__
 from onebit.cli import CommandGroup
 from zoo.commands.evaluate import evaluate
 from zoo.commands.export import export
+from zoo.commands.import_ import import_
 from zoo.commands.listing import list_
 from zoo.commands.runs import runs
 from zoo.commands.show import show
@@ -31,7 +32,7 @@ def main() -> None:
     """
 
 
-for _command in (list_, show, train, sweep, runs, evaluate, export):
+for _command in (list_, show, train, sweep, runs, evaluate, export, import_):
     main.add_command(_command)
 
 

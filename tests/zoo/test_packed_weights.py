@@ -81,8 +81,10 @@ def _scaled(axis):
 def test_magnitudes_of_channels_or_rows_are_kept(axis, shape):
     model, other = _scaled(axis), _scaled(axis)
     arrays = pack(model)
-    assert arrays["0000.bits"].shape == (7, 2)
-    assert arrays["0000.scale"].shape == shape
+    (kernel,) = (key.removesuffix(".bits") for key in arrays if key.endswith(".bits"))
+    assert kernel == f"{model.layers[-1].name}/kernel"
+    assert arrays[f"{kernel}.bits"].shape == (7, 2)
+    assert arrays[f"{kernel}.scale"].shape == shape
     other.set_weights([2 * weight for weight in model.get_weights()])
     unpack(other, arrays)
     inputs = np.random.default_rng(1).normal(size=(5, 7)).astype(np.float32)
@@ -111,6 +113,15 @@ def test_an_exported_run_is_built_with_its_options_and_weights(finished_run, exp
     np.testing.assert_array_equal(loaded.preprocessing(run.samples.images), images)
     assert loaded.card["accuracy"] == run.card["accuracy"]
     assert exported.stat().st_size < (finished_run / "model.keras").stat().st_size / 4
+
+
+def test_a_file_names_each_weight_and_its_shape(exported):
+    card = json.loads(card_path(exported).read_text())
+    assert card["weights"]["hidden_2/kernel"] == [32, 32]
+    with np.load(exported) as arrays:
+        stored = {key for key in arrays if "/" in key}
+    kinds = {name: "bits" if name.endswith("kernel") else "values" for name in card["weights"]}
+    assert stored == {f"{name}.{kind}" for name, kind in kinds.items()}
 
 
 def test_whitening_is_exported_with_the_weights(finished_run, tmp_path):

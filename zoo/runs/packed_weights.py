@@ -1,19 +1,23 @@
 """Exported weights, one bit for each binary one, and the pretrained weights of the package.
 
-FILE.npz holds, of the weight of that number in `model.weights`,
+FILE.npz holds, of each weight by its name (`zoo.runs.weight_names`),
 
-    0007.bits     int32 `[…, ⌈O/32⌉]`, the signs of a binary kernel as `onebit.bits` packs them
-    0007.scale    float32 `[O]`, the magnitude of each output channel, or `[R, 1]`, that of each row
-                  of a table; absent where it is 1
-    0007.values   any other weight as it is
+    hidden_1/kernel.bits     int32 `[…, ⌈O/32⌉]`, the signs of a binary kernel as `onebit.bits`
+                             packs them
+    hidden_1/kernel.scale    float32 `[O]`, the magnitude of each output channel, or `[R, 1]`, that
+                             of each row of a table; absent where it is 1
+    hidden_1_bn/beta.values  any other weight as it is
 
 what preprocessing was fitted with as `preprocessing.*`, the `tokenizer` of texts as bytes, and a
 few labelled samples of the test split, raw, as `images` or `tokens` and `labels`. FILE.json is its
-card: a model card with the hash of FILE.npz.
+card: a model card with the hash of FILE.npz, and the name and shape of each weight. docs/weights.md
+is for programs that read these files. They are in the order of `model.weights`; files of Onebit
+0.1.0 have their number there, `0007`, in place of a name.
 """
 
 from __future__ import annotations
 
+import itertools
 import zipfile
 from collections.abc import Mapping
 from importlib import resources
@@ -29,6 +33,7 @@ from zoo.datasets import Split
 from zoo.datasets._tokens import Tokenizer
 from zoo.datasets.preprocessing import Preprocessing, Preprocessor
 from zoo.runs.run import SCHEMA_VERSION, Run, with_current_names
+from zoo.runs.weight_names import named_weights
 
 if TYPE_CHECKING:
     from onebit.keras import keras
@@ -60,7 +65,10 @@ def export(run: Run, path: Path) -> None:
     with files.replacing(path) as temporary:
         np.savez_compressed(temporary, **arrays)
     kept = {key: value for key, value in run.card.items() if not key.endswith("_sha256")}
-    files.write_json(card_path(path), {**kept, "weights_sha256": files.sha256(path)})
+    shapes = {name: list(weight.shape) for name, weight in named_weights(run.model).items()}
+    files.write_json(
+        card_path(path), {**kept, "weights": shapes, "weights_sha256": files.sha256(path)}
+    )
 
 
 def card_path(path: Path) -> Path:
@@ -75,11 +83,11 @@ def pack(model: keras.Model) -> Arrays:
         OnebitError: A binary kernel is not ±scale with one scale per output channel or row.
     """
     arrays: Arrays = {}
-    for number, weight in enumerate(model.weights):
+    for name, weight in named_weights(model).items():
         values = weight.numpy()
         quantizer = _binary_quantizer(weight)
         if quantizer is None:
-            arrays[f"{number:04}.values"] = values
+            arrays[f"{name}.values"] = values
             continue
         quantized = np.asarray(quantizer(weight.value()))
         magnitudes = np.abs(quantized).reshape(-1, quantized.shape[-1])
@@ -90,12 +98,12 @@ def pack(model: keras.Model) -> Arrays:
         restored = np.asarray(quantizer((signs * scale).astype(np.float32)))
         if not np.array_equal(restored, quantized):
             raise OnebitError(
-                f"{weight.name} cannot be exported as bits: its values are not ±scale with one "
+                f"{name} cannot be exported as bits: its values are not ±scale with one "
                 "scale per output channel or row"
             )
-        arrays[f"{number:04}.bits"] = bits.pack(quantized)
+        arrays[f"{name}.bits"] = bits.pack(quantized)
         if np.any(scale != 1):
-            arrays[f"{number:04}.scale"] = scale
+            arrays[f"{name}.scale"] = scale
     return arrays
 
 
@@ -106,17 +114,22 @@ def unpack(model: keras.Model, arrays: Mapping[str, NDArray[Any]]) -> None:
         OnebitError: They are of another model.
     """
     weights = []
-    for number, weight in enumerate(model.weights):
-        values = arrays.get(f"{number:04}.values")
-        packed = arrays.get(f"{number:04}.bits")
+    stored = dict.fromkeys(
+        key.rpartition(".")[0] for key in arrays if key.endswith((".bits", ".values"))
+    )
+    # By their order: names that Keras made up depend on what else was built in the process.
+    keys = itertools.chain(stored, itertools.repeat(None))
+    for key, (name, weight) in zip(keys, named_weights(model).items(), strict=False):
+        values = arrays.get(f"{key}.values")
+        packed = arrays.get(f"{key}.bits")
         if packed is not None:
             channels = weight.shape[-1]
             if packed.shape[-1] == bits.packed_length(channels):
                 values = bits.unpack(packed, channels)
-                values = values * arrays.get(f"{number:04}.scale", np.float32(1))
+                values = values * arrays.get(f"{key}.scale", np.float32(1))
         if values is None or values.shape != tuple(weight.shape):
             raise OnebitError(
-                f"the weights are of another model: {weight.name} is {list(weight.shape)} here and "
+                f"the weights are of another model: {name} is {list(weight.shape)} here and "
                 f"{'absent' if values is None else list(values.shape)} there"
             )
         weights.append(values)

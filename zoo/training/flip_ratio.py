@@ -8,18 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onebit.keras import keras, lq, tf
+from zoo.runs.weight_names import named_weights
 
 
 def latent_kernels(model: keras.Model) -> dict[str, Any]:
     """The variables of binary weights by their names, `hidden_1/kernel`, in the model's order."""
-    found: dict[str, Any] = {}
-    for layer in model.layers:
-        for variable in layer.trainable_weights:
-            if isinstance(variable, lq.quantized_variable.QuantizedVariable):
-                # A loaded model's variables are all called "kernel".
-                name = f"{layer.name}/{variable.name.rpartition('/')[2].rpartition(':')[0]}"
-                found[f"{name}_{len(found)}" if name in found else name] = variable
-    return found
+    return {
+        name: variable
+        for name, variable in named_weights(model).items()
+        if variable.trainable and isinstance(variable, lq.quantized_variable.QuantizedVariable)
+    }
 
 
 class LatentMonitor:
