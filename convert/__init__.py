@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from convert.samples import Samples
     from convert.sources import convert_model
     from convert.verification import verify
+    from onebit.metadata import Metadata, Normalization
 
 __all__ = [
     "Audit",
@@ -30,6 +31,8 @@ __all__ = [
     "FlatbufferError",
     "Int8",
     "Layer",
+    "Metadata",
+    "Normalization",
     "Report",
     "Samples",
     "SourceError",
@@ -48,6 +51,8 @@ _MODULE_OF = {
     "FlatbufferError": "convert.errors",
     "Int8": "convert.int8.settings",
     "Layer": "convert.report",
+    "Metadata": "onebit.metadata",
+    "Normalization": "onebit.metadata",
     "Report": "convert.report",
     "Samples": "convert.samples",
     "SourceError": "convert.errors",

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convert.options import (
+    Describing,
     Loading,
     Quantizing,
     Verifying,
+    describing_options,
     export_options,
     force_option,
     loading_options,
@@ -37,6 +39,7 @@ from onebit.cli import (
 )
 from onebit.errors import OnebitError, UsageError
 from onebit.files import replacing, require_writable
+from onebit.metadata import Metadata, read_metadata
 
 if TYPE_CHECKING:
     import zoo
@@ -77,6 +80,7 @@ def main() -> None:
     help="Also write the file as a C header (.h) with its size and SHA-256.",
 )
 @force_option
+@describing_options
 @quantizing_options
 @loading_options
 @format_option("table", "json")
@@ -87,6 +91,7 @@ def model(
     keep_mismatch: bool,
     header: Path | None,
     force: bool,
+    describing: Describing,
     quantizing: Quantizing,
     loading: Loading,
     format_: str,
@@ -102,13 +107,14 @@ def model(
       onebit convert model runs/demo/binary_net_mlp -o bnn.tflite
       onebit convert model float.tflite -o binary.tflite
       onebit convert model model.keras -o model.tflite --int8 --representative-data samples.npz
+      onebit convert model model.keras -o model.tflite --labels labels.txt --normalize 127.5,127.5
     """
     quantizing.check()
     _check_outputs(output, header, force)
     if _goes_by_float_file(source, loading):
-        conversion = _convert_float_file(source, output, verifying, quantizing, loading)
+        conversion = _convert_float_file(source, output, verifying, describing, quantizing, loading)
     else:
-        conversion = _convert_keras(source, verifying, quantizing, loading)
+        conversion = _convert_keras(source, verifying, describing, quantizing, loading)
     _save(conversion, output, keep_mismatch, header, force)
     _print_report(conversion, output, format_)
 
@@ -122,7 +128,12 @@ def _goes_by_float_file(source: str, loading: Loading) -> bool:
 
 
 def _convert_float_file(
-    source: str, output: Path, verifying: Verifying, quantizing: Quantizing, loading: Loading
+    source: str,
+    output: Path,
+    verifying: Verifying,
+    describing: Describing,
+    quantizing: Quantizing,
+    loading: Loading,
 ) -> "Conversion":
     if quantizing.int8:
         raise UsageError("--int8 takes a model of Larq's Keras 2, and not yet one of Keras 3")
@@ -140,6 +151,7 @@ def _convert_float_file(
         count = verifying.sample_count
         return convert_file(
             content,
+            metadata=_file_metadata(content, path, describing),
             samples=_file_samples(content, source, verifying) if count else None,
             verification=verifying.sample_count > 0,
             name=path.stem,
@@ -148,6 +160,15 @@ def _convert_float_file(
             on_stage=status.update,
             **options,
         )
+
+
+def _file_metadata(content: bytes, path: Path, describing: Describing) -> Metadata | None:
+    """The file's own metadata with what the command line gives; None where it gives nothing."""
+    if describing.is_empty:
+        return None
+    from convert.metadata import described
+
+    return described(read_metadata(content, str(path)) or Metadata(path.stem), describing)
 
 
 def _file_samples(content: bytes, source: str, verifying: Verifying) -> "Samples":
@@ -174,12 +195,19 @@ def _file_samples(content: bytes, source: str, verifying: Verifying) -> "Samples
 
 
 def _convert_keras(
-    source: str, verifying: Verifying, quantizing: Quantizing, loading: Loading
+    source: str,
+    verifying: Verifying,
+    describing: Describing,
+    quantizing: Quantizing,
+    loading: Loading,
 ) -> "Conversion":
     from convert.conversion import convert_model
+    from convert.metadata import described, metadata_of_card
 
     with stderr_console.status("loading TensorFlow and the model") as status:
         loaded = _load(source, loading)
+        known = metadata_of_card(loaded.card) if loaded.card else Metadata(loaded.name)
+        metadata = described(known, describing)
         int8 = _int8(loaded, quantizing)
         samples = _samples(loaded, verifying, int8) if verifying.sample_count else None
         return convert_model(
@@ -190,6 +218,7 @@ def _convert_keras(
             name=loaded.name,
             source=source,
             card=loaded.card,
+            metadata=metadata,
             with_delegate=verifying.with_delegate,
             on_stage=status.update,
         )
@@ -204,12 +233,20 @@ def _print_report(conversion: "Conversion", output: Path, format_: str) -> None:
         return
     print_layers(report.layers, f"{report.name} → {output}")
     print_totals(report.totals, report.file.size_bytes)
+    _print_metadata(conversion.tflite, output)
     for note in report.notes:
         click.echo(f"note: {note}")
     if report.verification is not None:
         print_verification(report.verification)
     for line in how_to_run(output):
         say(line)
+
+
+def _print_metadata(content: bytes, file: Path) -> None:
+    """Prints what a file says about itself, if anything."""
+    metadata = read_metadata(content, str(file))
+    for line in metadata.lines() if metadata else []:
+        click.echo(line)
 
 
 @main.command()
@@ -240,7 +277,8 @@ def audit(file: Path, fail_if_float: bool, allow: tuple[str, ...], format_: str)
     from convert.tflite.graph import read_file
     from onebit.errors import near_matches
 
-    result = audit_content(read_file(file), str(file))
+    content = read_file(file)
+    result = audit_content(content, str(file))
     names = [layer.name for layer in result.layers]
     for name in allow:
         if name not in names:
@@ -250,6 +288,7 @@ def audit(file: Path, fail_if_float: bool, allow: tuple[str, ...], format_: str)
     if format_ == "table":
         print_layers(result.layers, str(file))
         print_totals(result.totals, result.file.size_bytes)
+        _print_metadata(content, file)
     elif format_ == "json":
         emit_document(asdict(result))
     else:

@@ -11,6 +11,7 @@ from convert.int8.settings import Int8
 from convert.keras_model.checked_model import checked_model
 from convert.keras_model.layer_graph import flat_layers
 from convert.keras_model.samples import checked_samples, random_samples
+from convert.metadata import with_metadata
 from convert.passes import run_passes
 from convert.report import Layer, Report, Verification
 from convert.result import Conversion, Stage
@@ -24,6 +25,7 @@ from convert.verification import verify
 from convert.verification.int8 import verify_int8
 from convert.verification.layer_matching import name_tensors
 from onebit.keras import keras
+from onebit.metadata import Metadata
 
 RANDOM_SAMPLES = 16
 """The number of random inputs on which a model without data is verified."""
@@ -37,6 +39,7 @@ def convert_model(
     name: str | None = None,
     source: str | None = None,
     card: dict[str, Any] | None = None,
+    metadata: Metadata | None = None,
     rewrites: bool = True,
     passes: bool = True,
     with_delegate: bool = True,
@@ -55,6 +58,7 @@ def convert_model(
         name: The model's name in the report; its own when absent.
         source: The model as the user named it, for the report.
         card: The model card, copied to the report.
+        metadata: What the file shall say about itself: labels, normalisation of pixels, author.
         rewrites: Whether to rewrite the model before LCE; off shows what LCE does by itself.
         passes: Whether to change the file after LCE.
         with_delegate: Whether samples are run with Onebit's delegate too, where it is installed.
@@ -69,7 +73,7 @@ def convert_model(
     Raises:
         ConversionError: This is not a built Keras 2 model, LCE cannot convert it, or no ranges can
             be learnt from the samples of `int8`.
-        SourceError: The samples don't fit the model.
+        SourceError: The samples or the metadata don't fit the model.
     """
     model, notes = checked_model(model)
     if samples is not None:
@@ -93,7 +97,7 @@ def convert_model(
         # int8 has packed some layers before.
         for step, changed in run_passes(graph).items():
             fired[step] = [*fired.get(step, []), *changed]
-    content = graph.to_bytes()
+    content = with_metadata(graph, metadata)
     refusal = _refusal(content)
     if refusal is not None:
         notes.append(refusal)

@@ -15,6 +15,7 @@ from convert.auditing.diagnosis import Remedies
 from convert.auditing.layers import audit_of, audited_layers
 from convert.binariser import binarise
 from convert.errors import ConversionError
+from convert.metadata import with_metadata, with_metadata_of
 from convert.passes import run_passes
 from convert.report import Layer, Report
 from convert.result import Conversion, Stage
@@ -23,6 +24,7 @@ from convert.tflite.graph import DTYPES, FILTERED, INT8, Graph
 from convert.tflite.names import sign_parts
 from convert.tflite.signature import input_names
 from convert.verification.float_file import FloatFile, Reference, verify_float_file
+from onebit.metadata import Metadata
 
 RANDOM_SAMPLES = 16
 """The number of random inputs on which a file without data is verified."""
@@ -37,6 +39,7 @@ def convert_file(
     verification: bool = True,
     name: str = "the file",
     source: str | None = None,
+    metadata: Metadata | None = None,
     with_delegate: bool = True,
     reference: Reference | None = None,
     layer_names: Sequence[str] = (),
@@ -51,6 +54,7 @@ def convert_file(
         verification: Whether to compare the files at all.
         name: The model's name in the report and in messages.
         source: The file as the user named it, for the report.
+        metadata: What the file shall say about itself; what it says already when None.
         with_delegate: Whether samples are run with Onebit's delegate too, where it is installed.
         reference: The model that the file was made from, to compare with; the file itself when
             absent.
@@ -64,7 +68,7 @@ def convert_file(
     Raises:
         ConversionError: The file is binary already, computes in integers, or has unknown sizes.
         FlatbufferError: The content is not a well-formed `.tflite` file.
-        SourceError: The samples don't fit the file.
+        SourceError: The samples or the metadata don't fit the file.
     """
     original = float_graph(content, source or name)
     if samples is not None:
@@ -75,7 +79,10 @@ def convert_file(
     on_stage("packing")
     for step, changed in run_passes(graph).items():
         fired[step] = [*fired.get(step, []), *changed]
-    converted = graph.to_bytes()
+    if metadata is None:
+        converted = with_metadata_of(graph, content, source or name)
+    else:
+        converted = with_metadata(graph, metadata)
     on_stage("auditing")
     layers = _audited(graph, layer_names)
     parts = audit_of(converted, layers)

@@ -9,6 +9,7 @@ from convert.targets.target import ExportOptions
 from onebit.cli import grouped, options
 from onebit.errors import UsageError
 from onebit.imports import import_option
+from onebit.metadata import Normalization
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,22 @@ class Quantizing:
         given = [option for option, is_given in changed.items() if is_given]
         if not self.int8 and given:
             raise UsageError(f"{given[0]} needs --int8")
+
+
+@dataclass(frozen=True)
+class Describing:
+    """Facts for the file's metadata; None leaves those that are known."""
+
+    labels: Path | None = None
+    normalize: Normalization | None = None
+    author: str | None = None
+    license: str | None = None
+    description: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no option was given."""
+        return self == Describing()
 
 
 REPRESENTATIVE_SAMPLES = 200
@@ -139,6 +156,45 @@ quantizing_options = options(
         "sums of binary layers and layers with packed ±1 weights.",
     ),
     grouped("quantizing", Quantizing),
+)
+
+
+def _normalization(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> Normalization | None:
+    """`MEAN,STD`, or the means of all channels and then their deviations."""
+    if value is None:
+        return None
+    try:
+        numbers = [float(part) for part in value.split(",")]
+        half, odd = divmod(len(numbers), 2)
+        if odd:
+            raise ValueError("as many deviations as means")
+        return Normalization(tuple(numbers[:half]), tuple(numbers[half:]))
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{value!r} is not MEAN,STD such as 127.5,127.5, or the means of all channels and then "
+            f"their deviations ({error})"
+        ) from error
+
+
+describing_options = options(
+    click.option(
+        "--labels",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Names of the classes, a line each, to store in the file.  [default: those of a run]",
+    ),
+    click.option(
+        "--normalize",
+        callback=_normalization,
+        metavar="MEAN,STD",
+        help="How pixels from 0 to 255 become the model's numbers, (pixel - MEAN) / STD, to store "
+        "in the file; per channel as R,G,B,R,G,B.  [default: as a run was trained]",
+    ),
+    click.option("--author", help="Author, to store in the file."),
+    click.option("--license", help="Licence, such as Apache-2.0, to store in the file."),
+    click.option("--description", help="Description, to store in the file."),
+    grouped("describing", Describing),
 )
 
 force_option = click.option(

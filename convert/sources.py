@@ -29,7 +29,7 @@ def convert_model(model: Any, **options: Any) -> Conversion:
     Args:
         model: A model of Larq's Keras 2 or of Keras 3 (on the TensorFlow backend).
         options: Those of `convert.conversion.convert_model`; of Keras 3 models `samples`,
-            `verification`, `name`, `source`, `with_delegate` and `on_stage`.
+            `verification`, `name`, `source`, `metadata`, `with_delegate` and `on_stage`.
 
     Returns:
         The file and its report. A `mismatch` in the verification is reported, not raised, and then
@@ -46,7 +46,9 @@ def convert_model(model: Any, **options: Any) -> Conversion:
         return convert_keras2(model, **options)
     from convert.keras3.served import served_model
 
-    known = {"samples", "verification", "name", "source", "with_delegate", "on_stage"}
+    known = {
+        *("samples", "verification", "name", "source", "metadata", "with_delegate", "on_stage")
+    }
     unknown = [key for key in options if key not in known]
     if unknown:
         raise ConversionError(

@@ -10,6 +10,7 @@ from edge.results.row import Model, Verification
 from onebit.cli import say
 from onebit.errors import OnebitError, UsageError
 from onebit.files import read_json, sha256
+from onebit.metadata import read_metadata
 
 IDENTIFIER = b"TFL3"
 """Bytes 4 to 8 of every TensorFlow Lite FlatBuffer."""
@@ -30,7 +31,7 @@ def describe(path: str | os.PathLike[str]) -> Model:
     report = conversion_report(path, digest)
     totals = report.get("totals") or {}
     return Model(
-        name=_value(report, "name", str) or path.stem,
+        name=_value(report, "name", str) or _name_inside(content, path) or path.stem,
         file=str(path),
         sha256=digest,
         size_bytes=len(content),
@@ -43,6 +44,18 @@ def describe(path: str | os.PathLike[str]) -> Model:
         float_macs=_value(totals, "float_macs", int),
         verification=_verification(report.get("verification")),
     )
+
+
+def _name_inside(content: bytes, path: Path) -> str | None:
+    """The model's name in the file's metadata.
+
+    A damaged file has none here: the runtime that is measured says what is wrong with it.
+    """
+    try:
+        metadata = read_metadata(content, str(path))
+    except OnebitError:
+        return None
+    return metadata.name if metadata else None
 
 
 def find_lce_ops(content: bytes) -> tuple[str, ...]:

@@ -22,21 +22,14 @@ from edge.runner.runtimes import import_runtime
 from onebit.delegate import HINT, find_delegate
 from onebit.errors import OnebitError, UsageError, first_line
 from onebit.files import sha256
+from onebit.metadata import Metadata, Normalization, read_metadata
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm")
 CHANNELS = {1: "L", 3: "RGB", 4: "RGBA"}
 """Channels of a model's input → Pillow's mode."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Pixels:
-    """How pixels from 0 to 255 become a model's numbers: `scale * pixel + offset`."""
-
-    scale: float
-    offset: float
-
-
-PixelsOf = Callable[[Input], Pixels | None]
+PixelsOf = Callable[[Input], Normalization | None]
 """For an input that takes images: how pixels become its numbers; None leaves them as they are."""
 
 
@@ -74,8 +67,8 @@ def predict(
     threads: int = 1,
     runs: int = 10,
     number: int = 0,
-    pixels: Pixels | None = None,
-    card: Mapping[str, Any] | None = None,
+    pixels: Normalization | None = None,
+    facts: "Facts | None" = None,
 ) -> Prediction:
     """Runs a file on one sample, in this process.
 
@@ -86,8 +79,8 @@ def predict(
         threads: Their number.
         runs: How often; the later ones are timed together.
         number: The sample's place in an `.npz` file or a run folder, from 0.
-        pixels: How an image's pixels become numbers; as the card says when None.
-        card: The model card, as `read_card` finds it.
+        pixels: How an image's pixels become numbers; as `facts` say when None.
+        facts: What is known of the file, as `read_facts` finds it.
 
     Raises:
         UsageError: A source is of no known kind, or the backend is unknown or cannot run the file.
@@ -96,8 +89,10 @@ def predict(
     has_lce_ops = bool(find_lce_ops(read_model(file)))
     signature = read_signature(file)
 
-    def pixels_of(entry: Input) -> Pixels | None:
-        return pixels or (None if entry.dtype == np.uint8 else _preprocessing(file, card or {}))
+    def pixels_of(entry: Input) -> Normalization | None:
+        if pixels is not None or entry.dtype == np.uint8:
+            return pixels
+        return (facts or Facts()).normalization(file, signature.inputs.index(entry))
 
     samples = read_sources(file, sources, signature, pixels_of)
     if number >= len(samples):
@@ -164,27 +159,43 @@ def read_sources(
     return array_samples(named[0][1], arrays)
 
 
-def read_card(file: Path) -> dict[str, Any]:
-    """The model card in the conversion report of the file; empty where there is none.
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """Facts about a file: its metadata, and the model card in its conversion report.
+
+    Files of version 0.1.0 have no metadata.
+    """
+
+    metadata: Metadata = dataclasses.field(default_factory=Metadata)
+    card: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the classes; empty where nothing says them."""
+        return list(self.metadata.labels or self.card.get("classes") or ())
+
+    def normalization(self, file: Path, number: int) -> Normalization:
+        """How pixels become the numbers of the input of that number.
+
+        Raises:
+            OnebitError: Nothing says how, or it is more than a scale and an offset.
+        """
+        known = self.metadata.normalization.get(number)
+        return _normalization_of_card(file, self.card) if known is None else known
+
+
+def read_facts(file: Path) -> Facts:
+    """The facts about a file; the report is read only where the metadata leave something open.
 
     Raises:
         UsageError: The file is missing, unreadable or not a TensorFlow Lite file.
+        OnebitError: Its metadata are damaged.
     """
-    read_model(file)
+    metadata = read_metadata(read_model(file), str(file)) or Metadata()
+    if metadata.labels and metadata.normalization:
+        return Facts(metadata)
     card = conversion_report(file, sha256(file)).get("card")
-    return card if isinstance(card, dict) else {}
-
-
-def read_labels(path: Path) -> list[str]:
-    """The classes' names, a line each.
-
-    Raises:
-        OnebitError: The file cannot be read.
-    """
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise OnebitError(f"cannot read {path}: {first_line(error)}") from error
+    return Facts(metadata, card if isinstance(card, dict) else {})
 
 
 def _split(source: str, entries: Mapping[str, Input]) -> tuple[str | None, Path]:
@@ -245,10 +256,14 @@ def _image(file: Path, path: Path, entry: Input, pixels_of: PixelsOf) -> NDArray
     pixels = pixels_of(entry)
     if pixels is None:
         return values
-    return (pixels.scale * values + pixels.offset).astype(np.float32)
+    if pixels.channels not in (1, channels):
+        raise OnebitError(
+            f"{file} has {channels} channels, and its normalisation {pixels.channels}"
+        )
+    return pixels(values)
 
 
-def _preprocessing(file: Path, card: Mapping[str, Any]) -> Pixels:
+def _normalization_of_card(file: Path, card: Mapping[str, Any]) -> Normalization:
     """That of the model card.
 
     Raises:
@@ -260,4 +275,5 @@ def _preprocessing(file: Path, card: Mapping[str, Any]) -> Pixels:
         raise OnebitError(f"nothing says how {file} wants pixels as numbers", hint=hint)
     if found.get("whitening") or found.get("contrast") not in (None, "none"):
         raise OnebitError(f"{file} wants images that are whitened or normalised", hint=hint)
-    return Pixels(float(found["scale"]), float(found.get("offset", 0.0)))
+    scale, offset = (np.ravel(found.get(key, 0.0)).tolist() for key in ("scale", "offset"))
+    return Normalization.from_scale(scale, offset)

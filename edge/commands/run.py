@@ -7,11 +7,12 @@ import click
 import numpy as np
 
 from edge.bench.backends import BACKENDS
-from edge.bench.prediction import Pixels, Prediction, predict, read_card, read_labels
+from edge.bench.prediction import Prediction, predict, read_facts
 from edge.results.units import milliseconds
 from onebit.cli import emit, emit_document, format_option, require_suffix, say
 from onebit.errors import UsageError
 from onebit.files import replacing
+from onebit.metadata import Normalization, read_labels
 
 MOST_VALUES = 8
 """Values of an output that are printed."""
@@ -89,8 +90,8 @@ def run(
 ) -> None:
     """Run a .tflite file on one image or array, and show its answer.
 
-    Pixels become numbers, and classes get their names, as the conversion report beside the file
-    says. The time is a look only: `onebit edge bench` measures.
+    Pixels become numbers, and classes get their names, as the metadata in the file say, else the
+    conversion report beside it. The time is a look only: `onebit edge bench` measures.
 
     \b
     Example:
@@ -101,9 +102,11 @@ def run(
         raise UsageError("--offset needs --scale")
     if output is not None:
         require_suffix(output, ".npz")
-    card = read_card(file)
-    names = card.get("classes") or [] if labels is None else read_labels(labels)
-    pixels = None if scale is None else Pixels(scale, offset or 0.0)
+    if scale == 0:
+        raise UsageError("--scale 0 would make all pixels equal")
+    facts = read_facts(file)
+    names = facts.labels if labels is None else read_labels(labels)
+    pixels = None if scale is None else Normalization.from_scale([scale], [offset or 0.0])
     answer = predict(
         file,
         sources,
@@ -112,7 +115,7 @@ def run(
         runs=runs,
         number=sample,
         pixels=pixels,
-        card=card,
+        facts=facts,
     )
     classes = _top(answer, names, top)
     if output is not None:

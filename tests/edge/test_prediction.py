@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from convert.file_conversion import convert_file
 from onebit.__main__ import main
+from onebit.metadata import Metadata, Normalization
+from tests.support.classifier import classifier
 
 WRITTEN = Path(__file__).parent.parent / "written_before"
 
@@ -102,8 +105,8 @@ def test_image_is_resized_and_scaled_as_the_report_says(invoke, tmp_path):
     scaling = report["card"]["preprocessing"]
     pixels = np.random.default_rng(4).integers(0, 256, shape, np.uint8)
     image.fromarray(pixels[..., 0]).save(tmp_path / "x.png")
-    values = scaling["scale"] * pixels + scaling["offset"]
-    np.save(tmp_path / "x.npy", values.astype(np.float32))
+    scale, offset = (np.float32(scaling[key]) for key in ("scale", "offset"))
+    np.save(tmp_path / "x.npy", pixels.astype(np.float32) * scale + offset)  # as in training
     by_image, by_array = (
         invoke(file, "--input", tmp_path / f"x.{kind}", "--format", "json")
         for kind in ("png", "npy")
@@ -126,6 +129,28 @@ def test_image_is_resized_and_scaled_as_the_report_says(invoke, tmp_path):
     np.testing.assert_allclose(
         json.loads(scaled.stdout)["outputs"][0], answers[0]["outputs"][0], atol=1e-4
     )
+
+
+def test_metadata_in_the_file_come_before_the_report(invoke, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    labels = ("red", "green", "blue", "grey", "pink")
+    metadata = Metadata(labels=labels, normalization={0: Normalization((10, 20, 30), (2, 4, 8))})
+    content = convert_file(classifier(), verification=False, metadata=metadata).tflite
+    file = tmp_path / "x.tflite"
+    file.write_bytes(content)
+    pixels = np.random.default_rng(5).integers(0, 256, (4, 4, 3), np.uint8)
+    image.fromarray(pixels).save(tmp_path / "x.png")
+    np.save(tmp_path / "x.npy", ((pixels - np.float32([10, 20, 30])) / [2, 4, 8]).astype("f4"))
+    by_image, by_array = (
+        json.loads(invoke(file, "--input", tmp_path / f"x.{kind}", "--format", "json").stdout)
+        for kind in ("png", "npy")
+    )
+    assert by_image["outputs"] == by_array["outputs"]
+    assert by_image["classes"][0]["class"] == labels[np.argmax(by_image["outputs"][0])]
+    file.write_bytes(content.replace(b"M001", b"M000"))
+    damaged = invoke(file, "--input", tmp_path / "x.npy")
+    assert (damaged.exit_code, damaged.stderr.count("\n")) == (1, 1)
+    assert "the metadata of" in damaged.stderr
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from convert.targets.c.vectors import SEEDS, Vectors, compute_vectors
 from convert.targets.network import Network, Value
 from convert.targets.reading import read_network
 from onebit import bits
+from onebit.metadata import Metadata, read_metadata
 
 _HEADERS = ("onebit_dot.h", "onebit_f32.h", "onebit_s8.h")
 
@@ -63,10 +64,12 @@ def project_files(
     arena = plan_arena(program)
     names = names_of(program, prefix)
     sha256 = hashlib.sha256(content).hexdigest()
-    sources = program_files(program, arena, names, sha256)
+    metadata = read_metadata(content, source_name) or Metadata()
+    sources = program_files(program, arena, names, sha256, metadata)
     files = {f"src/{name}": text for name, text in sources.items()}
     values = _template_values(program, arena, names, compute_vectors(content, network))
     values |= {"source": Path(source_name).name, "sha256": sha256}
+    values |= {"facts": metadata.lines(), "labels": len(metadata.labels)}
     values["sources"] = [name for name in files if name.endswith(".c")]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("convert.targets.c"),
@@ -106,15 +109,21 @@ def network_files(network: Network, prefix: str, sha256: str) -> dict[str, str]:
     """The network's and the kernels' sources by file name."""
     program = lower(network)
     arena = plan_arena(program)
-    return program_files(program, arena, names_of(program, prefix), sha256)
+    return program_files(program, arena, names_of(program, prefix), sha256, Metadata())
 
 
-def program_files(program: Program, arena: Arena, names: Names, sha256: str) -> dict[str, str]:
+def program_files(
+    program: Program,
+    arena: Arena,
+    names: Names,
+    sha256: str,
+    metadata: Metadata,
+) -> dict[str, str]:
     """The sources of a lowered network by file name."""
     prefix = names.prefix
     files = {
-        f"{prefix}.h": header(program, arena, names, sha256),
-        f"{prefix}.c": source(program, arena, names),
+        f"{prefix}.h": header(program, arena, names, sha256, metadata),
+        f"{prefix}.c": source(program, arena, names, metadata),
     }
     kernels = {call.file for call in program.calls}
     kernels |= {file for kernel in kernels for file in _CALLED.get(kernel, ())}

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.targets.c.arena import Arena
+from convert.targets.c.facts import header_lines, source_lines
 from convert.targets.c.lowering import number
 from convert.targets.c.program import (
     C_TYPES,
@@ -22,6 +23,7 @@ from convert.targets.c.program import (
     elements,
 )
 from convert.targets.network import Value
+from onebit.metadata import Metadata
 
 _PER_LINE = {
     "uint32_t": 8,
@@ -86,8 +88,8 @@ def with_prefix(text: str, prefix: str) -> str:
     return re.sub(r"\bONEBIT_", f"{prefix.upper()}_", text)
 
 
-def header(program: Program, arena: Arena, names: Names, sha256: str) -> str:
-    """`NAME.h`: types, sizes, and the functions that a firmware calls."""
+def header(program: Program, arena: Arena, names: Names, sha256: str, metadata: Metadata) -> str:
+    """`NAME.h`: types, sizes, names of classes, and the functions that a firmware calls."""
     network, name = program.network, names.prefix
     guard = f"{name.upper()}_H_"
 
@@ -110,6 +112,7 @@ def header(program: Program, arena: Arena, names: Names, sha256: str) -> str:
             "/* The .tflite file that this network is from. */",
             f'#define {name.upper()}_SHA256 "{sha256}"',
             "",
+            *header_lines(metadata, name),
             "/* Working memory of one call. */",
             f"#define {name.upper()}_ARENA_BYTES {max(arena.size_bytes, 4)}",
             "",
@@ -143,9 +146,10 @@ def _member(value: Value, field: str) -> str:
     return f"  {C_TYPES[value.dtype]} {field}[{elements(value)}]; /* {note} */"
 
 
-def source(program: Program, arena: Arena, names: Names) -> str:
-    """`NAME.c`: weights, layers, and the calls in order."""
-    return with_prefix(_Writer(program, arena, names).text(), names.prefix)
+def source(program: Program, arena: Arena, names: Names, metadata: Metadata) -> str:
+    """`NAME.c`: weights, layers, and the calls in order; names of classes behind them."""
+    text = with_prefix(_Writer(program, arena, names).text(), names.prefix)
+    return text + "\n".join(["", *source_lines(metadata, names.prefix)] if metadata.labels else [])
 
 
 class _Writer:

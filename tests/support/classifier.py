@@ -1,0 +1,23 @@
+"""A small classifier of images, as a float `.tflite` file."""
+
+import numpy as np
+
+from tests.support.float_graphs import FloatGraph, binary_weights
+
+
+def classifier(channels: int = 3, classes: int = 5, outputs: int = 1) -> bytes:
+    """The file: images `[1, 4, 4, channels]` → sign → a binary dense layer → `[1, classes]`.
+
+    Args:
+        channels: Of the images.
+        classes: Their number.
+        outputs: The number of such layers, an output each.
+    """
+    random = np.random.default_rng(7)
+    g = FloatGraph()
+    x = g.tensor((1, 4, 4, channels))
+    flat = g.reshape(x, (1, 16 * channels))
+    weights = [
+        binary_weights(random, (classes, 16 * channels), scales=True) for _ in range(outputs)
+    ]
+    return g.build([x], [g.dense(g.sign(flat), g.constant(each)) for each in weights])
