@@ -80,7 +80,7 @@ def rows() -> list[dict[str, Any]]:
         UnavailableError: This machine has no emulated boards.
     """
     import onebit.keras  # noqa: F401  (before LCE, which imports TensorFlow)
-    from tests.devices import instructions, recipes, userland
+    from edge.emulation import instructions, recipes, userland
 
     root, qemu = userland.build(recipes.AARCH64), userland.build(recipes.QEMU)
     found = []
@@ -218,7 +218,7 @@ def main() -> None:
     if arguments.table:
         print(table(files.read_json_lines(arguments.table)))
         return
-    from tests.devices.userland import UnavailableError
+    from edge.emulation.userland import UnavailableError
 
     try:
         found = rows()

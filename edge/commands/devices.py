@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from edge.devices import NO_PYTHON, RunnerError
 from edge.devices.adb import adb
 from edge.devices.doctor import ERROR, WARNING, Check, examine, examine_software
 from edge.devices.fleet_file import LOCAL, Entry, entries_of
-from onebit.cli import emit, format_option, grouped, say
-from onebit.errors import OnebitError
+from edge.emulation.fleet import BOARDS, FLEET_HEAD, emulated, fleet_text
+from onebit.cli import emit, format_option, grouped, say, stderr_console
+from onebit.errors import OnebitError, UsageError
+from onebit.files import require_writable, write_text
 
 DEVICE_COLUMNS = {
     "device": "device",
@@ -32,9 +35,33 @@ POLL_SECONDS = 0.2
 
 @click.command()
 @device_options
+@click.option(
+    "--emulate",
+    "emulate",
+    multiple=True,
+    type=click.Choice(list(BOARDS)),
+    help="Bring an emulated board up instead, until Ctrl-C, and write a file with which commands "
+    "in other terminals reach it; repeatable. Its times say nothing about a real device.",
+)
+@click.option(
+    "--bare", is_flag=True, help="With --emulate: without runtimes, to try `bench --install`."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FLEET.toml",
+    help="With --emulate: the file to write.  [default: emulated.toml]",
+)
 @format_option()
 @grouped("choice", DeviceChoice)
-def devices(choice: DeviceChoice, format_: str) -> None:
+def devices(
+    choice: DeviceChoice,
+    emulate: tuple[str, ...],
+    bare: bool,
+    output: Path | None,
+    format_: str,
+) -> None:
     """List the devices that can be measured on: this machine, adb's, and those asked for.
 
     Exits with 1 if one that was asked for cannot be reached.
@@ -42,7 +69,15 @@ def devices(choice: DeviceChoice, format_: str) -> None:
     \b
     Example:
       onebit edge devices --device ssh://pi@raspberrypi --fleet fleet.toml
+      onebit edge devices --emulate pi --emulate phone
     """
+    if emulate:
+        if choice != DeviceChoice((), None, None):
+            raise UsageError("--emulate goes without --device, --fleet and --tool")
+        _emulate(list(dict.fromkeys(emulate)), bare, output or Path("emulated.toml"))
+        return
+    if bare or output is not None:
+        raise UsageError(f"{'--bare' if bare else '--output'} needs --emulate")
     asked = choice.entries()
     entries = list({entry.name: entry for entry in [Entry(LOCAL, LOCAL), *asked]}.values())
     known = {entry.address for entry in entries}
@@ -61,6 +96,33 @@ def devices(choice: DeviceChoice, format_: str) -> None:
     ]
     if missing:
         raise OnebitError(f"cannot reach {', '.join(missing)}")
+
+
+def _emulate(names: Sequence[str], bare: bool, output: Path) -> None:
+    """Keeps emulated boards up until Ctrl-C."""
+    if output.exists() and not output.read_text(errors="replace").startswith(FLEET_HEAD):
+        raise OnebitError(f"{output} is not of --emulate; give another output")
+    require_writable(output)
+    with (
+        stderr_console.status("starting") as status,
+        emulated(names, not bare, status.update) as boards,
+    ):
+        write_text(output, fleet_text(names))
+        status.stop()
+        for name in names:
+            say(f"{name} is up, emulated: {BOARDS[name].summary}")
+        say(f"{output} has its address; in another terminal, for example:")
+        say(f"  onebit edge devices --fleet {output}")
+        install = " --install" if bare else ""
+        say(f"  onebit edge bench MODEL.tflite --mode quick --fleet {output}{install}")
+        say("Ctrl-C ends it")
+        try:
+            while all(board.is_up for board in boards):
+                time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            return
+        ended = [name for name, board in zip(names, boards, strict=True) if not board.is_up]
+        raise OnebitError(f"{', '.join(ended)} ended by itself")
 
 
 def _attached() -> list[Entry]:

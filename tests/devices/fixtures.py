@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.devices import recipes, userland
-from tests.devices.adbd import AdbBoard, AdbServer
-from tests.devices.board import Board
-from tests.devices.sshd import CPUS, SshBoard
-from tests.devices.userland import UnavailableError
+from edge.emulation import recipes, userland
+from edge.emulation.adbd import AdbBoard, AdbServer
+from edge.emulation.board import Board
+from edge.emulation.sshd import CPUS, SshBoard
+from edge.emulation.userland import UnavailableError
 
 ROOT = Path(__file__).resolve().parents[2]
 

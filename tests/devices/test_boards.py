@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.devices import userland
-from tests.devices.recipes import Recipe
-from tests.devices.sshd import make_key
+from edge.emulation import userland
+from edge.emulation.recipes import Recipe
+from edge.emulation.sshd import make_key
 
 pytestmark = pytest.mark.emulated
 HOLD = """
 import sys, time
-from tests.devices import recipes, userland
-from tests.devices.sshd import SshBoard
+from edge.emulation import recipes, userland
+from edge.emulation.sshd import SshBoard
 board = SshBoard(userland.build(recipes.AARCH64)).start_sshd()
 print(board.folder, *board.processes(), board._process.pid, flush=True)
 time.sleep(60)

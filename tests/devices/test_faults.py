@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from edge.emulation.sshd import make_key, write_client
 from tests.devices.harness import reasons, runs_on, wait_until
-from tests.devices.sshd import make_key, write_client
 
 pytestmark = pytest.mark.emulated
 SITE = "home/pi/.local/lib/python3.11/site-packages/ai_edge_litert"

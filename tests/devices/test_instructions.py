@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.devices import recipes, userland
+from edge.emulation import recipes, userland
+from edge.emulation.instructions import count, estimate_cycles
 from tests.devices.fixtures import skipping
-from tests.devices.instructions import count, estimate_cycles
 
 pytestmark = pytest.mark.emulated
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.devices.sshd import write_client
+from edge.emulation.sshd import write_client
 
 pytestmark = pytest.mark.emulated
 BOARDS = (("aarch64", "tflite-runtime-2.14"), ("aarch64", "ai-edge-litert-2.3"))

@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from tests.devices.sshd import CPUS
+from edge.emulation.sshd import CPUS
 from tests.support import everywhere
 from tests.support.lce_graphs import Graph
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.devices.userland import cache_folder
+from edge.emulation.userland import cache_folder
 from tests.support import everywhere
 
 from .conftest import NATIVE

@@ -4,9 +4,11 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from tests.devices.board import Board
-from tests.devices.ports import HOST, free_port, listens
+from edge.emulation.board import Board
+from edge.emulation.ports import HOST, free_port, listens
+from edge.emulation.userland import UnavailableError
 
 CPUS = {"aarch64": "cortex-a72", "armv7": "cortex-a7"}
 SERVER = """\
@@ -42,32 +44,44 @@ class SshBoard(Board):
 
     Attributes:
         name: The host's name in the client's configuration.
+        client: The folder with the client's keys, and those that it knows.
         config: The client's configuration.
     """
 
-    def __init__(self, root: Path, name: str = "pi", cpu: str = CPUS["aarch64"], **options) -> None:
+    def __init__(
+        self,
+        root: Path,
+        name: str = "pi",
+        cpu: str = CPUS["aarch64"],
+        client: Path | None = None,
+        **options: Any,
+    ) -> None:
         """Makes the board's files.
 
         Args:
             root: The userland.
             name: The host's name in the client's configuration.
             cpu: What the emulator emulates.
+            client: A folder of keys that outlive the board; new ones with the board when absent.
             options: As `Board` takes them.
         """
         super().__init__(root, **options)
         self.name, self._cpu = name, cpu
-        self.client = self.folder / "client"
+        self.client = client or self.folder / "client"
         self.config = self.client / "config"
-        self.client.mkdir()
-        for path in (self.client / "user_key", self.folder / "run/host_key"):
-            make_key(path)
+        self.client.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for key in ("user_key", "host_key"):
+            if not (self.client / key).exists():
+                make_key(self.client / key)
+        for key in ("host_key", "host_key.pub"):
+            shutil.copy(self.client / key, self.folder / "run" / key)
         keys = self.folder / "home/pi/.ssh"
         keys.mkdir(mode=0o700)
         shutil.copy(self.client / "user_key.pub", keys / "authorized_keys")
 
-    def start_sshd(self) -> "SshBoard":
-        """Starts sshd on a free port, which nobody but this machine reaches."""
-        self.port = free_port()
+    def start_sshd(self, port: int | None = None) -> "SshBoard":
+        """Starts sshd on a port, a free one when absent, which nobody but this machine reaches."""
+        self.port = port or free_port()
         server = SERVER.format(port=self.port, cpu=self._cpu)
         (self.folder / "run/sshd_config").write_text(server)
         self.config.write_text(CLIENT.format(name=self.name, port=self.port, folder=self.client))
@@ -81,7 +95,7 @@ class SshBoard(Board):
         kind, key, *_ = public_key.read_text().split()
         (self.client / "known_hosts").write_text(f"[{HOST}]:{self.port} {kind} {key}\n")
 
-    def ssh(self, command: str, **options) -> subprocess.CompletedProcess:
+    def ssh(self, command: str, **options: Any) -> "subprocess.CompletedProcess[str]":
         """Runs a command of the board's shell through the genuine client."""
         options = {"capture_output": True, "text": True, "timeout": 60} | options
         return subprocess.run(["ssh", "-F", str(self.config), self.name, command], **options)
@@ -103,6 +117,12 @@ def write_client(folder: Path, boards: Iterable[SshBoard]) -> Path:
 
 
 def make_key(path: Path) -> None:
-    """Writes a new key pair to `path` and `path`.pub."""
+    """Writes a new key pair to `path` and `path`.pub.
+
+    Raises:
+        UnavailableError: There is no ssh-keygen.
+    """
+    if shutil.which("ssh-keygen") is None:
+        raise UnavailableError("ssh-keygen is missing", hint="sudo apt-get install openssh-client")
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)

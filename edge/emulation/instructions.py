@@ -8,10 +8,10 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.devices.board import Board
-from tests.devices.foreign import install
-from tests.devices.sshd import CPUS
-from tests.devices.userland import UnavailableError
+from edge.emulation.board import Board
+from edge.emulation.foreign import install
+from edge.emulation.sshd import CPUS
+from edge.emulation.userland import UnavailableError
 
 BENCH = Path(__file__).resolve().parents[2] / "edge" / "native" / "bench"
 CPU = CPUS["aarch64"]
@@ -47,7 +47,7 @@ def compile_plugin(path: Path) -> None:
     """
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
-        raise UnavailableError("no C compiler: apt-get install gcc")
+        raise UnavailableError("a C compiler is missing", hint="sudo apt-get install gcc")
     source = str(BENCH / "count_instructions.c")
     flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden"]
     subprocess.run([compiler, *flags, "-o", str(path), source], check=True)

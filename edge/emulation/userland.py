@@ -1,4 +1,4 @@
-"""Unpacks a recipe's packages and wheels into a folder that is kept between test runs."""
+"""Unpacks a recipe's packages and wheels into a folder of the user's cache."""
 
 import contextlib
 import fcntl
@@ -14,13 +14,20 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.devices.recipes import Recipe
+from edge.emulation.recipes import Recipe
+from onebit.errors import OnebitError
 
 # Part of the folder's name: raise it when the code below makes something else of a recipe.
 VERSION = 2
 UNUSED_SECONDS = 30 * 24 * 3600
 MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+TOOLS = ("apt-get", "dpkg-deb")
+PACKAGE_OF = {
+    "apt-get": "apt",
+    "dpkg-deb": "dpkg",
+    str(KEYRING): "debian-archive-keyring",
+}
 PYTHON = (3, 11)  # bookworm's
 FILES = {
     "etc/passwd": (
@@ -50,8 +57,8 @@ FOLDERS = (
 )
 
 
-class UnavailableError(Exception):
-    """This machine cannot make or run an emulated device. One line that says why."""
+class UnavailableError(OnebitError):
+    """This machine cannot make or run an emulated device."""
 
 
 def cache_folder() -> Path:
@@ -63,7 +70,7 @@ def cache_folder() -> Path:
 def build(recipe: Recipe) -> Path:
     """The folder with the userland, which the first call makes: 15 s and 100 MB of downloads.
 
-    Several test runs may call this at once.
+    Several processes may call this at once.
 
     Raises:
         UnavailableError: A tool or the network is missing.
@@ -96,7 +103,7 @@ def build(recipe: Recipe) -> Path:
 
 
 def _remove_unused(cache: Path, name: str) -> None:
-    """Removes what earlier recipes left and no test run has used for a long time."""
+    """Removes what earlier recipes left and nobody has used for a long time."""
     for folder in cache.glob(f"{name}-*"):
         if time.time() - folder.stat().st_mtime > UNUSED_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
@@ -110,10 +117,14 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _require_tools() -> None:
-    missing = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
-    if missing or not KEYRING.is_file():
-        what = ", ".join(missing) or str(KEYRING)
-        raise UnavailableError(f"Debian's packages cannot be unpacked: {what} is missing")
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    missing += [] if KEYRING.is_file() else [str(KEYRING)]
+    if missing:
+        packages = " ".join(sorted({PACKAGE_OF[each] for each in missing}))
+        raise UnavailableError(
+            f"Debian's packages cannot be unpacked: {', '.join(missing)} is missing",
+            hint=f"sudo apt-get install {packages}",
+        )
 
 
 def unpack_packages(recipe: Recipe, root: Path, state: Path) -> None:

@@ -1,4 +1,4 @@
-"""A board with a genuine adbd, and an adb server of the tests' own that reaches it."""
+"""A board with a genuine adbd, and adb servers that reach it."""
 
 import ctypes
 import os
@@ -8,11 +8,12 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-from tests.devices.board import Board
-from tests.devices.foreign import install
-from tests.devices.ports import HOST, free_port, listens
-from tests.devices.userland import UnavailableError
+from edge.emulation.board import Board, BoardError
+from edge.emulation.foreign import install
+from edge.emulation.ports import HOST, free_port, listens
+from edge.emulation.userland import UnavailableError
 
 CPU = "cortex-a76"
 SHIM = Path(__file__).with_name("loopback_only.c")
@@ -25,7 +26,7 @@ START_SECONDS = 20
 
 
 class AdbServer:
-    """An adb server with its own port and keys: the user's devices stay out of the tests.
+    """An adb server with its own port and keys, which knows nothing of the user's devices.
 
     Attributes:
         bin: A folder with an `adb` that talks to this server.
@@ -39,7 +40,7 @@ class AdbServer:
         """
         program = shutil.which("adb")
         if program is None:
-            raise UnavailableError("no adb: apt-get install adb")
+            raise UnavailableError("adb is missing", hint="sudo apt-get install adb")
         self.folder = Path(tempfile.mkdtemp(prefix="onebit-adb-"))
         self.port = free_port()
         self.bin = self.folder / "bin"
@@ -63,10 +64,10 @@ class AdbServer:
             if self._process.poll() is not None or time.monotonic() > end:
                 words = (self.folder / "log").read_text(errors="replace")
                 self.stop()
-                raise RuntimeError(f"the adb server did not start: {words}")
+                raise BoardError(f"the adb server did not start: {'; '.join(words.splitlines())}")
             time.sleep(0.02)
 
-    def adb(self, *arguments: str, **options) -> subprocess.CompletedProcess:
+    def adb(self, *arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
         """Runs the genuine client."""
         options = {"capture_output": True, "text": True, "timeout": 60} | options
         return subprocess.run([str(self.bin / "adb"), *arguments], **options)
@@ -82,6 +83,23 @@ class AdbServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+class UsersAdb:
+    """The user's own adb server, started by the first command where none runs."""
+
+    def __init__(self) -> None:
+        """Looks for adb.
+
+        Raises:
+            UnavailableError: There is no adb.
+        """
+        if shutil.which("adb") is None:
+            raise UnavailableError("adb is missing", hint="sudo apt-get install adb")
+
+    def adb(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Runs the genuine client."""
+        return subprocess.run(["adb", *arguments], capture_output=True, text=True, timeout=60)
+
+
 class AdbBoard(Board):
     """A board that `adb -s <serial>` reaches once it is connected.
 
@@ -89,7 +107,7 @@ class AdbBoard(Board):
         serial: The board's name for adb; known after `start_adbd`.
     """
 
-    def __init__(self, root: Path, adbd: Path, *, python: bool = True, **options) -> None:
+    def __init__(self, root: Path, adbd: Path, *, python: bool = True, **options: Any) -> None:
         """Makes the board's files.
 
         Args:
@@ -106,7 +124,7 @@ class AdbBoard(Board):
     def _build(self, adbd: Path) -> None:
         compiler = shutil.which("cc") or shutil.which("gcc")
         if compiler is None:
-            raise UnavailableError("no C compiler: apt-get install gcc")
+            raise UnavailableError("a C compiler is missing", hint="sudo apt-get install gcc")
         program = "usr/lib/android-sdk/platform-tools/adbd"
         folder = self.folder / "run/adbd"
         loader, *rest = install(adbd, program, folder, "/run/adbd")
@@ -114,9 +132,14 @@ class AdbBoard(Board):
         shim = str(folder / "loopback_only.so")
         subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", shim, str(SHIM)], check=True)
 
-    def start_adbd(self, server: AdbServer) -> "AdbBoard":
-        """Starts adbd on a free port, which nobody but this machine reaches, and connects to it."""
-        self.port = free_port()
+    def start_adbd(self, server: "AdbServer | UsersAdb", port: int | None = None) -> "AdbBoard":
+        """Starts adbd on a port that nobody but this machine reaches, and connects to it.
+
+        Args:
+            server: What shall reach the board.
+            port: A free one when absent.
+        """
+        self.port = port or free_port()
         self.serial = f"{HOST}:{self.port}"
         search = "/system/bin:/usr/bin:/bin" if self._python else "/system/bin"
         environment = {"ADBD_PORT": str(self.port), "QEMU_CPU": CPU, "PATH": search}
@@ -124,6 +147,7 @@ class AdbBoard(Board):
         connected = server.adb("connect", self.serial)
         if "connected" not in connected.stdout or os.linesep not in connected.stdout:
             self.stop()
-            raise RuntimeError(f"adb cannot connect: {connected.stdout}{connected.stderr}")
+            said = (connected.stdout + connected.stderr).splitlines()
+            raise BoardError(f"adb cannot connect: {'; '.join(said)}")
         server.adb("-s", self.serial, "wait-for-device")
         return self

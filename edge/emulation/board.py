@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tests.devices import hardware, namespace
-from tests.devices.userland import UnavailableError
+from edge.emulation import hardware, namespace
+from edge.emulation.userland import UnavailableError
+from onebit.errors import OnebitError
 
 BINFMT = Path("/usr/lib/binfmt.d")
 # What a command on the board may write to; everything else is read-only.
@@ -21,6 +22,10 @@ WRITABLE = ("/data", "/home", "/run", "/tmp", "/var/tmp")
 PLACES = ("/data/local/tmp", "/home/pi", "/tmp", "/var/tmp")
 PACKAGES = "/usr/local/lib/python3.11/dist-packages"
 STOP_SECONDS = 10
+
+
+class BoardError(OnebitError):
+    """A command on an emulated board failed."""
 
 
 class Board:
@@ -63,7 +68,7 @@ class Board:
 
         Raises:
             UnavailableError: The kernel refuses an emulated board.
-            RuntimeError: The command ended or was not ready in time; with its last words.
+            BoardError: The command ended or was not ready in time; with its last words.
         """
         process = self._spawn(command, environment)
         end = time.monotonic() + seconds
@@ -79,7 +84,7 @@ class Board:
 
         Raises:
             UnavailableError: The kernel refuses an emulated board.
-            RuntimeError: The command failed or took too long; with its last words.
+            BoardError: The command failed or took too long; with its last words.
         """
         process = self._spawn(command, environment)
         try:
@@ -111,7 +116,7 @@ class Board:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for the tests, which then stop the board
+                start_new_session=True,  # Ctrl-C is for the caller, who then stops the board
             )
         return self._process
 
@@ -120,9 +125,17 @@ class Board:
         words = self.log.read_text(errors="replace").strip() or "no message"
         self.stop()
         if code == namespace.UNAVAILABLE:
-            return UnavailableError(words.splitlines()[-1])
+            return UnavailableError(
+                f"the kernel refuses an emulated board: {words.splitlines()[-1]}",
+                hint="it takes Linux 6.7 or newer, and namespaces for users",
+            )
         ended = "did not end or answer in time" if code is None else f"ended with code {code}"
-        return RuntimeError(f"{command[0]} {ended}: {words}")
+        return BoardError(f"{command[0]} {ended} on the board: {'; '.join(words.splitlines())}")
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the command runs."""
+        return self._process is not None and self._process.poll() is None
 
     def _mounts(self) -> list[tuple[str, object]]:
         mounts: list[tuple[str, object]] = [
@@ -158,8 +171,8 @@ class Board:
             with contextlib.suppress(OSError):
                 if number == init or os.readlink(f"/proc/{number}/ns/pid") != inside:
                     continue
-                words = Path(f"/proc/{number}/cmdline").read_bytes().decode(errors="replace")
-                words = words.rstrip("\0").split("\0")
+                line = Path(f"/proc/{number}/cmdline").read_bytes().decode(errors="replace")
+                words = line.rstrip("\0").split("\0")
                 # The emulator's command line is its own name, the program's path, the arguments.
                 found[number] = " ".join(words[2:] if "binfmt" in words[0] else words)
         return found
@@ -207,7 +220,9 @@ def interpreters() -> list[str]:
     for name in ("aarch64", "arm"):
         path = BINFMT / f"qemu-{name}.conf"
         if not path.is_file():
-            raise UnavailableError("no qemu-user: apt-get install qemu-user-static")
+            raise UnavailableError(
+                "the emulator qemu-user is missing", hint="sudo apt-get install qemu-user-static"
+            )
         lines.append(path.read_text().strip())
     return lines
 
