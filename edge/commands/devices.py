@@ -110,7 +110,7 @@ def _emulate(names: Sequence[str], bare: bool, output: Path) -> None:
         write_text(output, fleet_text(names))
         status.stop()
         for name in names:
-            say(f"{name} is up, emulated: {BOARDS[name].summary}")
+            say(f"{name} is up: {BOARDS[name].summary}, emulated, so that its times mean nothing")
         say(f"{output} has its address; in another terminal, for example:")
         say(f"  onebit edge devices --fleet {output}")
         install = " --install" if bare else ""

@@ -134,5 +134,5 @@ def test_boards_are_reached_by_the_file_until_ctrl_c(aarch64_root, armv7_root, a
         up.send_signal(signal.SIGINT)
         _, errors = up.communicate(timeout=30)
         assert up.returncode == 0
-    assert "pi32 is up, emulated: 32-bit Linux behind ssh" in errors
+    assert "pi32 is up: 32-bit Linux behind ssh, emulated, so" in errors
     assert not any(fleet.listens(kind.port) for kind in BOARDS.values())
