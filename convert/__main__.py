@@ -30,6 +30,7 @@ from convert.targets.target import Export, ExportOptions
 from onebit import __version__
 from onebit.cli import (
     CommandGroup,
+    Share,
     emit,
     emit_document,
     format_option,
@@ -258,8 +259,22 @@ def _print_metadata(content: bytes, file: Path) -> None:
     metavar="LAYER",
     help="A layer that may be float under --fail-if-float, such as the first; repeatable.",
 )
+@click.option(
+    "--fail-if-float-above",
+    "most_float",
+    type=Share(),
+    metavar="SHARE",
+    help="Exit with 1 if more than this share of the multiply-accumulates, such as 10%, is float; "
+    "those of --allow don't count.",
+)
 @format_option()
-def audit(file: Path, fail_if_float: bool, allow: tuple[str, ...], format_: str) -> None:
+def audit(
+    file: Path,
+    fail_if_float: bool,
+    allow: tuple[str, ...],
+    most_float: float | None,
+    format_: str,
+) -> None:
     """List the layers of a .tflite FILE: which are binary, why the others are not, and the fix.
 
     \b
@@ -267,9 +282,10 @@ def audit(file: Path, fail_if_float: bool, allow: tuple[str, ...], format_: str)
       onebit convert audit bnn.tflite
       onebit convert audit anything.tflite --format json
       onebit convert audit bnn.tflite --fail-if-float --allow stem
+      onebit convert audit bnn.tflite --fail-if-float-above 10% --allow stem
     """
-    if allow and not fail_if_float:
-        raise UsageError("--allow needs --fail-if-float")
+    if allow and not fail_if_float and most_float is None:
+        raise UsageError("--allow needs --fail-if-float or --fail-if-float-above")
     from dataclasses import asdict
 
     from convert.auditing.layers import audit as audit_content
@@ -293,10 +309,16 @@ def audit(file: Path, fail_if_float: bool, allow: tuple[str, ...], format_: str)
         emit_document(asdict(result))
     else:
         emit([asdict(layer) for layer in result.layers], format_)
-    left = [layer.name for layer in result.layers if layer.kind == "float"]
-    left = [name for name in left if name not in allow]
+    left = [each for each in result.layers if each.kind == "float" and each.name not in allow]
+    left_names = listed([layer.name for layer in left])
     if fail_if_float and left:
-        raise OnebitError(f"{len(left)} of {len(names)} layers are float: {listed(left)}")
+        raise OnebitError(f"{len(left)} of {len(names)} layers are float: {left_names}")
+    share = sum(layer.macs for layer in left) / max(1, sum(layer.macs for layer in result.layers))
+    if most_float is not None and share > most_float:
+        raise OnebitError(
+            f"{share:.1%} of the multiply-accumulates are float, over {most_float:.1%}: "
+            f"{left_names}"
+        )
 
 
 @main.command()

@@ -15,6 +15,7 @@ from onebit.cli import emit
 MAX_PRINTED_FLIPS = 3
 
 _PROSE_WIDTH = 100
+_PIPE_WIDTH = 80
 _OTHER_COLUMNS = 60
 """The width that a table of layers needs besides the names, at most."""
 _MIN_NAME = 16
@@ -48,8 +49,8 @@ def print_layers(layers: list[Layer], title: str) -> None:
 
 
 def _width() -> int:
-    """The width of lines: the terminal's or that of COLUMNS, at most 100, which pipes get too."""
-    return min(shutil.get_terminal_size((_PROSE_WIDTH, 24)).columns, _PROSE_WIDTH)
+    """The width of lines: the terminal's or that of COLUMNS, at most 100; 80 in a pipe."""
+    return min(shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns, _PROSE_WIDTH)
 
 
 def _wrapped(name: str, width: int) -> str:

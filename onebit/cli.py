@@ -11,6 +11,7 @@ import io
 import json
 import math
 import os
+import re
 import shlex
 import sys
 import textwrap
@@ -101,6 +102,20 @@ class PositiveFloat(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
         return number
+
+
+class Share(click.ParamType):
+    """A share of a whole, `10%` or `0.1`, as a fraction from 0 to 1."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """The fraction; a bare number above 1 may mean a percentage, and is refused."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", str(value).strip())
+        share = float(match[1]) / (100 if match[2] else 1) if match else math.nan
+        if not 0 <= share <= 1:
+            self.fail(f"{value!r} is not a share such as 10% or 0.1", param, ctx)
+        return share
 
 
 def options(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:

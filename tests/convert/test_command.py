@@ -263,6 +263,10 @@ def test_audit_prints_every_format(saved, tmp_path):
     assert run("audit", tmp_path / "x.tflite", "--format", "csv").stdout.count("\n") == 4
 
 
+def audited(path):
+    return json.loads(run("audit", path, "--format", "json").stdout)["layers"]
+
+
 def test_audit_fails_on_float_layers_when_asked(saved, tmp_path):
     run("model", saved, "-o", tmp_path / "x.tflite")
     result = run("audit", tmp_path / "x.tflite", "--fail-if-float")
@@ -271,6 +275,23 @@ def test_audit_fails_on_float_layers_when_asked(saved, tmp_path):
     result = run("audit", tmp_path / "float.tflite", "--fail-if-float")
     assert result.exit_code == 1
     assert "error: 3 of 3 layers are float: " in result.stderr
+    layers = audited(tmp_path / "float.tflite")
+    allowed = [word for layer in layers for word in ("--allow", layer["name"])]
+    assert run("audit", tmp_path / "float.tflite", "--fail-if-float", *allowed).exit_code == 0
+
+
+def test_audit_fails_above_a_share_of_float_when_asked(tmp_path):
+    (tmp_path / "float.tflite").write_bytes(convert_with_lce(mlp()))
+    first, *_ = audited(tmp_path / "float.tflite")
+    partly = ["--fail-if-float-above", "60%"]
+    # Of 36 × 48, 48 × 40 and 40 × 10 products the last two layers have 57%.
+    result = run("audit", tmp_path / "float.tflite", *partly, "--allow", first["name"])
+    assert result.exit_code == 0
+    result = run("audit", tmp_path / "float.tflite", *partly)
+    assert result.exit_code == 1
+    assert "error: 100.0% of the multiply-accumulates are float, over 60.0%: " in result.stderr
+    assert run("audit", tmp_path / "float.tflite", "--fail-if-float-above", "60").exit_code == 2
+    assert run("audit", tmp_path / "float.tflite", "--allow", "x").exit_code == 2
     assert "LCE leaves dense layers float" in " ".join(result.stdout.split())
 
 
