@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from edge.results.row import Model, Verification
+from edge.results.row import Model, NotBinary, Verification
 from onebit.cli import say
 from onebit.errors import OnebitError, UsageError
 from onebit.files import read_json, sha256
@@ -43,6 +43,7 @@ def describe(path: str | os.PathLike[str]) -> Model:
         int8_macs=_value(totals, "int8_macs", int),
         float_macs=_value(totals, "float_macs", int),
         verification=_verification(report.get("verification")),
+        not_binary=_not_binary(report.get("layers")),
     )
 
 
@@ -113,6 +114,31 @@ def conversion_report(path: Path, digest: str) -> dict[str, Any]:
         )
         return {}
     return report
+
+
+def _not_binary(layers: Any) -> tuple[NotBinary, ...]:
+    """The report's layers that are not binary, together where kind, reason and fix agree.
+
+    Those with the most multiply-accumulates come first.
+    """
+    groups: dict[tuple[str, str, str | None], list[Any]] = {}
+    for layer in layers if isinstance(layers, list) else ():
+        kind, reason = _value(layer, "kind", str), _value(layer, "reason", str)
+        if kind in (None, "binary") or reason is None:
+            continue
+        fix = _value(layer, "fix", str)
+        groups.setdefault((kind.replace("_", " "), reason, fix), []).append(layer)
+    found = [
+        NotBinary(
+            kind,
+            reason,
+            tuple(_value(layer, "name", str) or "?" for layer in members),
+            sum(_value(layer, "macs", int) or 0 for layer in members),
+            fix,
+        )
+        for (kind, reason, fix), members in groups.items()
+    ]
+    return tuple(sorted(found, key=lambda each: -each.macs))
 
 
 def _verification(content: Any) -> Verification | None:

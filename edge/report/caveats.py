@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from edge.report.accuracy import accuracy_of_file, accuracy_of_model
 from edge.results.row import OK, SKIPPED, Row
 from edge.results.tables import backend_label, device_label, measured, models_of, timed
 
@@ -156,13 +157,13 @@ def _about_models(rows: Sequence[Row]) -> list[str]:
             f"{', '.join(wrong)}: at its conversion, the file disagreed with Keras by more than "
             "rounding explains."
         )
-    unknown = [m.name for m in models if not m.verification or m.verification.accuracy_file is None]
+    unknown = [m.name for m in models if accuracy_of_model(m, rows) is None]
     if unknown:
         notes.append(
-            f"The accuracy in the file is unknown for {', '.join(unknown)}: no conversion report "
-            "with an accuracy was beside it."
+            f"The accuracy of {', '.join(unknown)} is unknown: no conversion report with an "
+            "accuracy was beside the file. Measure it with `edge bench --data`."
         )
-    if len(unknown) < len(models):
+    if any(accuracy_of_file(model) for model in models):
         again = (
             "these runs did not measure them again."
             if not any(row.evaluation for row in rows)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from edge.report import charts
+from edge.report.accuracy import Accuracy, accuracy_of_model, accuracy_of_row, axis_title
 from edge.report.scatter import Point, scatter
 from edge.report.svg import element, log_range, marker
 from edge.results import units
-from edge.results.row import OK, Profile, Row, Verification
-from edge.results.statistics import wilson_interval
+from edge.results.row import OK, Profile, Row
 from edge.results.tables import backend_label, models_of
 
 WIDE_PX, MEDIUM_PX, HALF_PX, NARROW_PX = 1020, 680, 490, 301
@@ -118,33 +118,36 @@ def _op_bar(label: str, time_ns: float, total_ns: float, series: int) -> charts.
 
 def size_figure(rows: Sequence[Row]) -> Figure | None:
     """Accuracy against file size, of all models."""
+    known = [
+        (model, accuracy)
+        for model in models_of(rows)
+        if (accuracy := accuracy_of_model(model, rows)) is not None
+    ]
     points = [
         Point(
             group=model.name,
             x=model.size_bytes,
-            y=accuracy * 100,
+            y=accuracy.value * 100,
             series=0,
-            tooltip=f"{model.name}: {units.size(model.size_bytes)}, {units.percent(accuracy)}",
-            interval=_in_percent(_accuracy_interval(model.verification)),
+            tooltip=f"{model.name}: {units.size(model.size_bytes)}, {_about(accuracy)}",
+            interval=_in_percent(accuracy.interval),
         )
-        for model in models_of(rows)
-        if (accuracy := accuracy_of(model.verification)) is not None
+        for model, accuracy in known
     ]
     numbers = (units.size_short, units.significant_short)
-    titles = ("file size, logarithmic", "accuracy in the file, %")
-    return _scatter(points, titles, numbers, _accuracy_range(rows))
+    titles = ("file size, logarithmic", axis_title(accuracy for _, accuracy in known))
+    return _scatter(points, titles, numbers, _accuracy_range([found for _, found in known]))
 
 
 def speed_figure(rows: Sequence[Row], series: dict[str, int]) -> Figure | None:
     """Accuracy against latency, of one device's rows."""
+    known = [(row, found) for row in rows if (found := accuracy_of_row(row)) is not None]
     points = [
-        _speed_point(row, accuracy * 100, units.percent(accuracy), series)
-        for row in rows
-        if (accuracy := accuracy_of(row.model.verification)) is not None
+        _speed_point(row, accuracy.value * 100, _about(accuracy), series) for row, accuracy in known
     ]
     numbers = (units.significant_short, units.significant_short)
-    titles = ("p50 latency in ms, logarithmic", "accuracy in the file, %")
-    return _scatter(points, titles, numbers, _accuracy_range(rows))
+    titles = ("p50 latency in ms, logarithmic", axis_title(accuracy for _, accuracy in known))
+    return _scatter(points, titles, numbers, _accuracy_range([found for _, found in known]))
 
 
 def footprint_figure(rows: Sequence[Row], series: dict[str, int]) -> Figure | None:
@@ -193,25 +196,14 @@ def _both(draw: Callable[[int], Markup]) -> Figure:
     return Figure(draw(WIDE_PX), draw(NARROW_PX), draw(MEDIUM_PX))
 
 
-def accuracy_of(verification: Verification | None) -> float | None:
-    """The file's accuracy, a fraction of 1, where it is known."""
-    return verification.accuracy_file if verification else None
+def _about(accuracy: Accuracy) -> str:
+    return f"{units.percent(accuracy.value)} {accuracy.where}"
 
 
-def _accuracy_interval(verification: Verification | None) -> tuple[float, float] | None:
-    if verification is None or verification.accuracy_file is None or not verification.samples:
-        return None
-    samples = verification.samples
-    return wilson_interval(verification.accuracy_file * samples, samples)
-
-
-def _accuracy_range(rows: Sequence[Row]) -> tuple[float, float]:
+def _accuracy_range(accuracies: Sequence[Accuracy]) -> tuple[float, float]:
     """The accuracies with their intervals and a margin, in percent."""
-    bounds = [0.0, 1.0]
-    known = [m.verification for m in models_of(rows) if accuracy_of(m.verification)]
-    if known:
-        bounds = [b for v in known for b in _accuracy_interval(v) or [accuracy_of(v) or 0.0]]
-    low, high = min(bounds) * 100, max(bounds) * 100
+    bounds = [bound for each in accuracies for bound in each.interval or (each.value,)]
+    low, high = min(bounds, default=0.0) * 100, max(bounds, default=1.0) * 100
     margin = max(0.5, (high - low) * 0.08)
     return low - margin, high + margin
 

@@ -52,9 +52,9 @@ def findings(rows: Sequence[Row]) -> list[ReportFinding]:
         if baseline is None or line.emulated:
             continue
         trusted = line.status == baseline.status == OK and line.how == baseline.how
-        points = None
-        if line.accuracy_file is not None and baseline.accuracy_file is not None:
-            points = 100 * (line.accuracy_file - baseline.accuracy_file)
+        points = _points(line.accuracy_file, baseline.accuracy_file)
+        if points is None:
+            points = _points(line.accuracy_device, baseline.accuracy_device)
         found.append(
             ReportFinding(
                 model=line.model,
@@ -67,6 +67,11 @@ def findings(rows: Sequence[Row]) -> list[ReportFinding]:
             )
         )
     return found
+
+
+def _points(accuracy: float | None, baseline: float | None) -> float | None:
+    """The difference in percentage points."""
+    return None if accuracy is None or baseline is None else 100 * (accuracy - baseline)
 
 
 def _p50(line: HeadlineLine) -> float:

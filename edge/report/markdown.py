@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from edge.report.advice import advice
 from edge.report.caveats import caveats
+from edge.report.costs import ModelCosts, model_costs, shares_text
+from edge.report.findings import fastest_lines
 from edge.report.headline import headline, headline_columns
 from edge.results import units
 from edge.results.row import OK, Row
@@ -11,6 +14,7 @@ from edge.results.tables import aggregated, backend_label, host_label, measured,
 from onebit import __version__
 from onebit.cli import markdown_table
 
+COSTS = ("model", "multiplications", "file", "weights", "delegate's arena")
 TIMES = ("model", "backend", "device", "p50", "95% interval", "p90", "p99", "per s", "cold start")
 ACCURACIES = ("model", "backend", "device", "here", "on the host", "same class", "data")
 AGGREGATES = ("model", "backend", "device", "mean", "p50", "fastest", "slowest", "runs")
@@ -29,6 +33,11 @@ def render_markdown(rows: Sequence[Row], total: int, title: str | None = None) -
     columns = headline_columns(lines)
     cells = [[line.cells().get(key) for key in columns] for line in lines]
     parts = [f"# {title or 'Edge report'}\n", markdown_table(cells, list(columns.values()))]
+    costs = model_costs(rows, list(fastest_lines(rows).values()))
+    if costs:
+        parts += ["\n## How they compute\n", markdown_table([_costs(c) for c in costs], COSTS)]
+        why = [f"- {each.model.name}: {reason}\n" for each in costs for reason in each.reasons]
+        parts += ["\nNot binary:\n", "".join(why)] if why else []
     real = timed(rows)
     if real:
         parts += ["\n## Latency\n", markdown_table([_times(row) for row in real], TIMES)]
@@ -49,11 +58,18 @@ def render_markdown(rows: Sequence[Row], total: int, title: str | None = None) -
             f"{row.reason}\n"
             for row in troubled
         )
-        parts += ["\n## Not trusted\n", reasons]
+        todo = "".join(f"- {sentence}\n" for sentence in advice(rows))
+        parts += ["\n## Not trusted\n", reasons, "\nWhat to do:\n", todo]
     hosts = {host_label(row): _host(row) for row in rows}
     parts += ["\n## Devices\n", markdown_table(list(hosts.values()), HOSTS)]
     parts.append(f"\nWritten by Onebit {__version__}.\n")
     return "\n".join(parts).replace("\n\n\n", "\n\n")
+
+
+def _costs(costs: ModelCosts) -> list[Any]:
+    model = costs.model
+    sizes = (model.size_bytes, model.weight_bytes, costs.arena_bytes)
+    return [model.name, shares_text(costs), *map(units.size, sizes)]
 
 
 def _times(row: Row) -> list[Any]:

@@ -9,20 +9,25 @@ import jinja2
 from markupsafe import Markup, escape
 
 from edge.report import charts, figures
+from edge.report.advice import advice
 from edge.report.caveats import caveats
+from edge.report.costs import model_costs, shares_text
 from edge.report.findings import fastest_lines, findings
 from edge.report.markdown import render_markdown
 from edge.report.png import SOFTWARE, render_png
 from edge.results import units
 from edge.results.row import OK, Host, Row
 from edge.results.tables import (
+    MICROCONTROLLER_COLUMNS,
     aggregated,
     backend_label,
+    counted_instructions,
     device_label,
     distinctly_named,
     host_label,
     latest,
     measured,
+    microcontroller_line,
     models_of,
     timed,
 )
@@ -88,6 +93,7 @@ def render_report(rows: Sequence[Row], title: str | None = None) -> str:
     devices = device_sections(shown, series)
 
     short = {device.label: device.short for device in devices}
+    fastest = fastest_lines(shown)
 
     def label_of(row: Row) -> str:
         return backend_label(row) + (f" on {short[host_label(row)]}" if len(devices) > 1 else "")
@@ -106,8 +112,12 @@ def render_report(rows: Sequence[Row], title: str | None = None) -> str:
             devices=devices,
             runs=list(dict.fromkeys(row.run for row in shown)),
             troubled=sorted((row for row in shown if row.status != OK), key=lambda row: row.status),
-            fastest=list(fastest_lines(shown).values()),
+            fastest=list(fastest.values()),
             findings=findings(shown),
+            costs=model_costs(shown, list(fastest.values())),
+            boards=[microcontroller_line(row) for row in shown if row.firmware is not None],
+            board_columns=MICROCONTROLLER_COLUMNS,
+            advice=advice(shown),
             legend=figures.legend_of(series),
             label_of=label_of,
             short=short,
@@ -225,6 +235,9 @@ def _environment() -> jinja2.Environment:
         figures=units.significant,
         difference=_difference,
         breakable=_breakable,
+        code=_with_code,
+        instructions=counted_instructions,
+        shares=shares_text,
     )
     return environment
 
@@ -232,6 +245,13 @@ def _environment() -> jinja2.Environment:
 def _difference(value: float | None) -> str:
     """A difference of outputs: `0`, or two digits with an exponent."""
     return units.NONE if value is None else "0" if value == 0 else f"{value:.1e}"
+
+
+def _with_code(text: str) -> Markup:
+    """A text whose `commands` are set as code."""
+    parts = text.split("`")
+    marked = [Markup("<code>{}</code>").format(p) if i % 2 else p for i, p in enumerate(parts)]
+    return Markup("").join(marked)
 
 
 def _breakable(name: str) -> Markup:

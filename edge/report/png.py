@@ -4,7 +4,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from edge.report.figures import accuracy_of
+from edge.report.accuracy import accuracy_of_row, axis_title
 from edge.report.scatter import Point, pareto_front, place_labels
 from edge.report.svg import Axis, log_range
 from edge.results.row import OK, Row
@@ -70,7 +70,7 @@ def render_png(rows: Sequence[Row], title: str | None = None) -> bytes:
 
 
 def _known(rows: Sequence[Row]) -> bool:
-    return any(accuracy_of(row.model.verification) is not None for row in rows)
+    return any(accuracy_of_row(row) is not None for row in rows)
 
 
 def _draw_latency(axes: Any, rows: Sequence[Row], labels: Sequence[str]) -> None:
@@ -103,13 +103,13 @@ def _draw_accuracy(axes: Any, rows: Sequence[Row], labels: Sequence[str]) -> lis
     """Draws a point for each row with an accuracy; returns them."""
     points = []
     for row in rows:
-        accuracy, summary = accuracy_of(row.model.verification), row.summary
+        accuracy, summary = accuracy_of_row(row), row.summary
         if accuracy is None or summary is None:
             continue
         index = labels.index(backend_label(row))
         doubtful = row.status != OK
         point = Point(
-            row.model.name, summary.p50_ns / 1e6, accuracy * 100, index, "", None, doubtful
+            row.model.name, summary.p50_ns / 1e6, accuracy.value * 100, index, "", None, doubtful
         )
         points.append(point)
         colour, mark = COLOURS[index % len(COLOURS)], MARKS[index % len(MARKS)]
@@ -125,7 +125,8 @@ def _draw_accuracy(axes: Any, rows: Sequence[Row], labels: Sequence[str]) -> lis
     axes.margins(x=0.12, y=0.15)
     _scale(axes)
     axes.set_xlabel("p50 in ms, logarithmic", fontsize=8)
-    axes.set_ylabel("accuracy in the file, %", fontsize=8)
+    known = [found for row in rows if (found := accuracy_of_row(row)) is not None]
+    axes.set_ylabel(axis_title(known), fontsize=8)
     axes.tick_params(labelsize=8)
     axes.grid(alpha=0.3)
     return points

@@ -77,6 +77,20 @@ class Verification:
 
 
 @dataclass(frozen=True)
+class NotBinary:
+    """Layers of one kind that are not binary for one reason, from the conversion report.
+
+    `kind` is `float`, `int8` or `binary weights`; `macs` are theirs together.
+    """
+
+    kind: str
+    reason: str
+    layers: tuple[str, ...]
+    macs: int
+    fix: str | None = None
+
+
+@dataclass(frozen=True)
 class Model:
     """The file, with figures from its conversion report."""
 
@@ -92,6 +106,7 @@ class Model:
     int8_macs: int | None = None
     float_macs: int | None = None
     verification: Verification | None = None
+    not_binary: tuple[NotBinary, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -321,6 +336,21 @@ class Firmware:
 
 
 @dataclass(frozen=True)
+class Instructions:
+    """Instructions that inferences executed in user space, which other processes don't move.
+
+    `counts` has one number for each inference that was counted, `counter` names what counted: the
+    kernel, or an emulator with the processor that it stands for. `refused` says why the kernel
+    counted none, and what would help; without counts, why the emulator didn't either. They are not
+    times.
+    """
+
+    counts: tuple[int, ...] = ()
+    counter: str | None = None
+    refused: str | None = None
+
+
+@dataclass(frozen=True)
 class Row:
     """One cell of the benchmark: a model on a backend on a host."""
 
@@ -341,6 +371,7 @@ class Row:
     energy: Energy | None = None
     profile: Profile | None = None
     firmware: Firmware | None = None
+    instructions: Instructions | None = None
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ BENCH_COLUMNS = {
     "p99": "p99",
     "spread": "spread",
     "memory": "memory",
+    "instructions": "instructions",
     "accuracy": "accuracy",
     "same_class": "same class",
     "status": "status",
@@ -35,6 +36,19 @@ PROFILE_COLUMNS = {
     "macs": "MACs",
     "time": "time",
     "share": "share",
+}
+
+MICROCONTROLLER_COLUMNS = {
+    "network": "network",
+    "board": "board",
+    "processor": "processor",
+    "instructions": "instructions",
+    "flash": "flash, bytes",
+    "arena": "arena, bytes",
+    "stack": "stack, bytes",
+    "input": "input, bytes",
+    "accuracy": "accuracy",
+    "answers": "answers",
 }
 
 EMULATED = " (emulated)"
@@ -59,9 +73,12 @@ def bench_columns(rows: Iterable[Row]) -> dict[str, str]:
     """`BENCH_COLUMNS` without those that no row fills; with devices if there are several."""
     rows = list(rows)
     evaluated = any(row.evaluation is not None for row in rows)
+    counted = any(row.instructions is not None for row in rows)
     several = len({device_label(row) for row in rows}) > 1
     emulated = any(row.host.emulated for row in rows)
     columns = {k: v for k, v in BENCH_COLUMNS.items() if evaluated or k not in EVALUATED}
+    if not counted:
+        del columns["instructions"]
     return ({"device": "device"} if several or emulated else {}) | columns
 
 
@@ -84,10 +101,17 @@ def bench_line(row: Row) -> dict[str, Any]:
         "p99": summary and units.milliseconds(summary.p99_ns),
         "spread": summary and f"{summary.spread:.0%}",
         "memory": memory and _known(units.size(memory.above_baseline_bytes)),
+        "instructions": counted_instructions(row),
         "accuracy": evaluation and _known(units.percent(evaluation.accuracy)),
         "same_class": evaluation and _known(units.percent(evaluation.argmax_agreement)),
         "status": row.status,
     }
+
+
+def counted_instructions(row: Row) -> str | None:
+    """The fewest instructions of an inference, with separators; None where none were counted."""
+    counts = row.instructions.counts if row.instructions else ()
+    return f"{min(counts):,}" if counts else None
 
 
 def microcontroller_line(row: Row) -> dict[str, Any]:
@@ -155,7 +179,7 @@ def profile_lines(profile: Profile) -> list[dict[str, Any]]:
 
 
 def flat(row: Row) -> dict[str, Any]:
-    """Every field of a row but samples and profiled ops, as one level: `model.size_bytes`."""
+    """Every field of a row but lists of samples, ops and layers, on one level: `model.name`."""
     record: dict[str, Any] = {}
 
     def add(kind: Any, value: Any, prefix: str) -> None:
@@ -170,7 +194,8 @@ def flat(row: Row) -> dict[str, Any]:
                 record[prefix + field.name] = inner
 
     add(Row, row, "")
-    del record["samples_ns"], record["profile.ops"]
+    for key in ("samples_ns", "profile.ops", "model.not_binary"):
+        del record[key]
     return record
 
 

@@ -4,9 +4,12 @@ import struct
 
 import pytest
 
+from convert.file_conversion import convert_file
 from edge.bench.models import describe, find_lce_ops
-from edge.results.row import Verification
+from edge.results.row import NotBinary, Verification
 from onebit.errors import UsageError
+from onebit.metadata import Metadata
+from tests.support.classifier import classifier
 
 CONTENT = b"\x1c\x00\x00\x00TFL3" + bytes(40)
 
@@ -121,3 +124,28 @@ def test_other_bytes_are_no_lce_ops(content):
 def test_lce_ops_of_real_files(binary_file, float_file):
     assert describe(binary_file.path).lce_ops == ("LceBconv2d", "LceQuantize")
     assert describe(float_file.path).lce_ops == ()
+
+
+def test_model_says_why_layers_are_not_binary(model_path):
+    float_layer = {"kind": "float", "reason": "real", "fix": "--int8"}
+    layers = [
+        {"name": "a", "kind": "binary", "reason": "padded", "fix": None, "macs": 9},
+        {"name": "b", "macs": 3, **float_layer},
+        {"name": "c", "kind": "binary_weights", "reason": "inputs", "fix": None, "macs": 8},
+        {"name": "d", "macs": 4, **float_layer},
+        "damaged",
+    ]
+    write_report(model_path, layers=layers)
+    assert describe(model_path).not_binary == (
+        NotBinary("binary weights", "inputs", ("c",), 8),
+        NotBinary("float", "real", ("b", "d"), 7, "--int8"),
+    )
+
+
+def test_model_without_report_has_the_name_in_its_metadata(tmp_path):
+    path = tmp_path / "x.tflite"
+    metadata = Metadata("pets", author="Eve")
+    path.write_bytes(convert_file(classifier(), verification=False, metadata=metadata).tflite)
+    assert describe(path).name == "pets"
+    path.write_bytes(path.read_bytes().replace(b"M001", b"M000"))
+    assert describe(path).name == "x"

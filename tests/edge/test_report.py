@@ -8,10 +8,21 @@ from click.testing import CliRunner
 
 from edge.bench import measurement
 from edge.commands.report import report as report_command
+from edge.report.advice import advice
 from edge.report.caveats import caveats
 from edge.report.findings import fastest_lines, findings
+from edge.report.markdown import render_markdown
 from edge.report.page import render_report, write_report
-from edge.results.row import Aggregates, Disturbance, Host, Memory, Parity
+from edge.results.row import (
+    Aggregates,
+    Disturbance,
+    Evaluation,
+    Firmware,
+    Host,
+    Memory,
+    NotBinary,
+    Parity,
+)
 from edge.results.row_json import to_json
 from onebit.errors import OnebitError, UsageError
 
@@ -215,7 +226,7 @@ def test_findings_compare_no_speeds_across_threads_or_hosts(make_row):
     [
         ({"cpu": "Xeon", "architecture": "x86_64"}, "x86_64 is not ARM"),
         ({"status": "invalid", "reason": "loud"}, "Disturbed: 1 of 1"),
-        ({"accuracy": None}, "accuracy in the file is unknown for binary_net_mlp"),
+        ({"accuracy": None}, "The accuracy of binary_net_mlp is unknown"),
         ({"memory": None}, "memory is unknown"),
         ({"memory": Memory(refused="no such file")}, "memory is unknown"),
         ({"disturbance": Disturbance(other_cores=0.8)}, "up to 0.8 cores busy"),
@@ -321,3 +332,89 @@ def test_report_has_the_title_that_is_given(make_row, tmp_path):
     assert "1 model, 1 measurement" in words(render_report(rows))
     write_report(rows, tmp_path / "page.md", title="Release 2")
     assert (tmp_path / "page.md").read_text().startswith("# Release 2\n")
+
+
+STEM = NotBinary("float", "its weights are real", ("stem", "a", "b", "c"), 100_000, "--int8")
+HEAD = NotBinary("binary weights", "its inputs are real", ("head",), 0)
+
+
+def with_reasons(row):
+    shares = {"binary_macs": 900_000, "float_macs": 100_000, "not_binary": (STEM, HEAD)}
+    return dataclasses.replace(row, model=dataclasses.replace(row.model, **shares))
+
+
+def test_costs_show_shares_and_why(full_row):
+    row = with_reasons(full_row)
+    text = words(render_report([row]))
+    assert "binary_ net_ mlp 90.0% binary, 10.0% float 0.4" in text
+    assert "10.0 MB 8.19 kB Not binary in" in text  # memory and the delegate's arena
+    sentence = "stem, a, b and 1 more (float, 10.0% of the multiplications): its weights are real"
+    assert f"{sentence}; fix: --int8" in text
+    assert "head (binary weights, no multiplications): its inputs are real" in text
+    markdown = render_markdown([row], 1)
+    assert "| binary_net_mlp | 90.0% binary, 10.0% float | 400 kB |" in markdown
+    assert f"- binary_net_mlp: {sentence}" in markdown
+
+
+def test_models_without_counted_multiplications_have_no_costs(make_row):
+    assert "what it costs" not in render_report([make_row(binary_macs=0, float_macs=0)])
+
+
+def test_microcontrollers_have_flash_and_ram(make_row):
+    firmware = Firmware(1000, 20_000, 3000, 400, 784, (5_000_000,), same_as_host=True)
+    nothing = dict.fromkeys(["cold_start", "summary", "memory", "parity", "disturbance"])
+    host = Host("m3", "mcu", cpu="Cortex-M3", board="mps2-an385", architecture="arm")
+    row = make_row(firmware=firmware, samples_ns=(), host=host, **nothing)
+    text = words(render_report([row]))
+    assert "binary_net_mlp mps2-an385 Cortex-M3 5,000,000 21,000 3,000 400 784 – the host" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"disturbance": Disturbance(other_cores=0.5)}, "End the programs"),
+        ({"disturbance": Disturbance(stolen_cores=0.5)}, "Other virtual machines"),
+        ({"disturbance": Disturbance(throttled=True)}, "Cool the device"),
+        ({}, "Measure again with `--retry-invalid 3`"),
+        ({}, "count `--instructions`"),
+        ({"evaluation": Evaluation("d", "s", 9, None, 0.5, "lce", 0.9)}, "convert verify"),
+        ({"host": BOARD}, "on a real device"),
+        ({"status": "failed", "summary": None}, "`--resume`"),
+        ({"status": "skipped", "summary": None}, "need nothing"),
+    ],
+)
+def test_advice_follows_from_the_rows(make_row, change, sentence):
+    row = make_row(**{"status": "invalid", "reason": "loud"} | change)
+    assert any(sentence in line for line in advice([row]))
+    assert advice([make_row()]) == []
+    assert words(sentence).replace("`", "") in words(render_report([row]))
+
+
+def test_right_answers_need_no_advice(make_row):
+    evaluation = Evaluation("d", "s", 9, None, 0.9, "lce", 0.9)
+    row = make_row(status="invalid", reason="loud", evaluation=evaluation)
+    assert not any("convert verify" in line for line in advice([row]))
+
+
+def test_accuracy_on_the_device_is_in_charts_and_findings(make_row):
+    """Of a file without a report."""
+
+    def measured(accuracy, **changes):
+        evaluation = Evaluation("d", "s", 1000, "test", accuracy)
+        return make_row(accuracy=None, evaluation=evaluation, **changes)
+
+    rows = [measured(0.91), measured(0.93, **BASELINE, setup="litert")]
+    page = render_report(rows)
+    assert "binary_net_mlp: 400 kB, 91.00 % on the device" in page
+    assert "accuracy on the device, %" in page
+    assert "is unknown" not in page
+    (found,) = findings(rows)
+    assert found.accuracy_points == pytest.approx(-2)
+
+
+def test_charts_of_both_kinds_of_accuracy_name_neither(make_row):
+    evaluation = Evaluation("d", "s", 1000, "test", 0.91)
+    rows = [make_row(), make_row(name="other", accuracy=None, evaluation=evaluation)]
+    page = render_report(rows)
+    assert ">accuracy, %<" in page
+    assert "94.50 % in the file" in page
