@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from edge.bench.backends import Backend, default_backends, find_backends
+from edge.bench.instructions import count_instructions
 from edge.bench.measurement import Plan
 from edge.bench.models import describe
 from edge.bench.reference import (
@@ -28,7 +29,19 @@ from edge.bench.samples import EvalSamples, doubts, read_samples
 from edge.bench.signature import read_signature
 from edge.devices import InterruptedRunError, Offer, PythonDevice
 from edge.devices.local import LocalDevice, local_offer
-from edge.results.row import FAILED, INVALID, OK, SKIPPED, CellKey, Host, Model, Row, Run, Setup
+from edge.results.row import (
+    FAILED,
+    INVALID,
+    OK,
+    SKIPPED,
+    CellKey,
+    Host,
+    Instructions,
+    Model,
+    Row,
+    Run,
+    Setup,
+)
 from onebit import __version__, provenance
 from onebit.cli import say
 from onebit.delegate import HINT
@@ -195,6 +208,10 @@ def run_cells(
         if samples is not None and row.summary is not None:
             known = references.data.get(cell.model.sha256)
             row = _evaluate(row, cell, device, plan, samples, known)
+        # Once a cell: the numbers are the same each time.
+        if plan.instructions and row.summary is not None and cell.repetition == 1:
+            counted = _instructions(cell, device, plan)
+            row = dataclasses.replace(row, instructions=counted)
         yield row
 
 
@@ -291,6 +308,21 @@ def _run_cell(
         return without_figures(FAILED, f"the runner's answer is incomplete: no {error.args[0]}")
     except (TypeError, ValueError, OSError) as error:
         return without_figures(FAILED, f"the runner's answer is incomplete: {error}")
+
+
+def _instructions(cell: Cell, device: PythonDevice, plan: Plan) -> Instructions:
+    """Those of the cell's inferences, or the reason why there are none."""
+    try:
+        request = {
+            "model_path": device.put(cell.model.file),
+            "seed": plan.seed,
+            **backend_request(cell.backend, cell.threads, plan, device),
+        }
+        return count_instructions(device, request, plan.timeout_seconds)
+    except InterruptedRunError:
+        raise
+    except OnebitError as error:
+        return Instructions(refused=without_passwords(str(error)))
 
 
 def _evaluate(

@@ -135,6 +135,7 @@ class Measuring:
     data_path: str | None
     seed: int
     profile_ops: bool
+    instructions: bool
     repetitions: int
     retries: int
 
@@ -148,6 +149,7 @@ class Measuring:
             timeout_seconds=self.timeout,
             seed=self.seed,
             profile_ops=self.profile_ops,
+            instructions=self.instructions,
             affinity=self.affinity,
         )
 
@@ -161,7 +163,7 @@ class Measuring:
             find_backends(self.runtimes)
         of_the_runner = {
             "--runtime": self.runtimes, "--data": self.data_path, "--profile-ops": self.profile_ops,
-            "--retry-invalid": self.retries,
+            "--retry-invalid": self.retries, "--instructions": self.instructions,
         }  # fmt: skip
         for option, value in of_the_runner.items():
             if value and all(entry.tool is not None for entry in entries):
@@ -281,6 +283,12 @@ measuring_options = options(
     click.option(
         "--profile-ops", is_flag=True, help="Also time each op, on backends with the delegate."
     ),
+    click.option(
+        "--instructions",
+        is_flag=True,
+        help="Also count the instructions of inferences, which noise doesn't move: by the kernel, "
+        "or on this machine under QEMU where the kernel counts none.",
+    ),
 )
 
 
@@ -360,9 +368,24 @@ def bench(
                     results.append(event.row)
                 shown.show(event)
     print_rows(results, format_)
-    for note in host_notes(results):
+    for note in [*_about_instructions(results), *host_notes(results)]:
         say(f"note: {note}")
     _fail_with(results)
+
+
+def _about_instructions(rows: Sequence[Row]) -> list[str]:
+    """Who counted instructions in place of the kernel, and why nobody did."""
+    notes = []
+    for row in rows:
+        counted = row.instructions
+        if counted is None or counted.refused is None:
+            continue
+        if counted.counts:
+            notes.append(f"instructions are those of {counted.counter}: {counted.refused}")
+        else:
+            where = f"{row.model.name} on {backend_label(row)}, {device_label(row)}"
+            notes.append(f"no instructions of {where}: {counted.refused}")
+    return list(dict.fromkeys(notes))
 
 
 def _bench_boards(

@@ -30,6 +30,7 @@ COLUMNS = {
     "ratio": "new / old",
     "interval": "95% interval",
     "fastest": "fastest new / old",
+    "instructions": "instructions new / old",
     "rows": "rows",
     "verdict": "verdict",
     "reason": "reason",
@@ -91,6 +92,7 @@ class Limits:
     slower: float | None
     larger: float | None
     less_accurate: float | None
+    more_instructions: float | None
 
     @property
     def given(self) -> bool:
@@ -110,6 +112,8 @@ class Limits:
             found += _larger(lines, self.larger)
         if self.less_accurate is not None:
             found += _less_accurate(lines, self.less_accurate)
+        if self.more_instructions is not None:
+            found += _more_instructions(lines, self.more_instructions)
         return list(dict.fromkeys(found))
 
 
@@ -138,6 +142,30 @@ def _less_accurate(lines: list[Comparison], limit: float) -> list[str]:
         if old - new > limit + ROUNDING:
             points = f"{100 * (old - new):.2f} points"
             found.append(f"{_where(line)} is {points} less accurate: {old:.2%} → {new:.2%}")
+    return found
+
+
+def _more_instructions(lines: list[Comparison], limit: float) -> list[str]:
+    found = []
+    for line in lines:
+        if line.old_size_bytes is None:
+            continue  # without a partner
+        old, new = line.old_instructions, line.new_instructions
+        if old is None or new is None:
+            side = "old" if old is None else "new"
+            raise OnebitError(
+                f"the instructions of {_where(line)} are unknown in the {side} rows",
+                hint="measure with `onebit edge bench --instructions`",
+            )
+        more = line.more_instructions
+        if more is None:
+            raise OnebitError(
+                f"the instructions of {_where(line)} were counted by {line.old_counter} and by "
+                f"{line.new_counter}",
+                hint="count both in the same way",
+            )
+        if more > limit:
+            found.append(f"{_where(line)} executes {more:.2%} more instructions: {old:,} → {new:,}")
     return found
 
 
@@ -185,6 +213,14 @@ def _less_accurate(lines: list[Comparison], limit: float) -> list[str]:
     metavar="POINTS",
     help="Exit with 1 if an accuracy is lower by more than these percentage points, such as 0.5pp, "
     "or unknown.",
+)
+@click.option(
+    "--fail-if-more-instructions",
+    "more_instructions",
+    callback=_limit,
+    metavar="LIMIT",
+    help="Exit with 1 if an inference executes more instructions by more than this, such as 1%, or "
+    "if they are unknown (bench --instructions). Disturbed rows count too.",
 )
 @format_option("table", "md", "json", "jsonl", "csv")
 @grouped("limits", Limits)
@@ -245,9 +281,12 @@ def compare_command(
         say(f"regression: {sentence}")
     if broken:
         raise Regression(f"limits that are broken: {len(broken)}")
-    if all(line.verdict == APART for line in lines):
+    apart = [line for line in lines if line.verdict == APART]
+    if limits.slower is None:  # other figures are known of disturbed rows, too
+        apart = [line for line in apart if line.old_size_bytes is None]
+    if len(apart) == len(lines):
         raise OnebitError(
-            "nothing could be compared, so nothing is shown to be as fast as before",
+            "nothing could be compared, so nothing is shown to be as good as before",
             hint=f"use {_option(missing)}" if missing else None,
         )
 
@@ -297,6 +336,8 @@ def _columns(lines: list[Comparison], format_: str) -> dict[str, str]:
     hidden = set()
     if not any(line.paired for line in lines):
         hidden.add("fastest")
+    if all(line.more_instructions is None for line in lines):
+        hidden.add("instructions")
     if len({line.device for line in lines}) < 2:
         hidden.add("device")
     if format_ == "table" or not any(line.reason for line in lines):
@@ -315,10 +356,15 @@ def _cells(line: Comparison) -> dict[str, str | None]:
         "ratio": f"{line.ratio:.3f}" if measured else None,
         "interval": f"{line.ratio_low:.3f}–{line.ratio_high:.3f}" if measured else None,
         "fastest": None if line.min_ratio is None else f"{line.min_ratio:.3f}",
+        "instructions": _ratio(line.more_instructions),
         "rows": _counted(line) if measured else None,
         "verdict": line.verdict + (", other outputs" if line.same_outputs is False else ""),
         "reason": line.reason,
     }
+
+
+def _ratio(more: float | None) -> str | None:
+    return None if more is None else f"{1 + more:.4f}"
 
 
 def _counted(line: Comparison) -> str:

@@ -66,7 +66,8 @@ class Comparison:
 
     `ratio` is new over old: above 1 is slower; `paired` if it is that of pairs. `min_ratio` is the
     ratio of the fastest samples, which other processes move least, and has no interval. Accuracies
-    are fractions, on the device where that was measured and else from the conversion.
+    are fractions, on the device where that was measured and else from the conversion. Instructions
+    are the fewest of an inference, also of disturbed rows: noise doesn't move them.
 
     `verdict` says `slower` or `faster` where the interval excludes 1; `broken` is a cell that
     worked and failed in the new rows. Without a partner, or a trusted one, the verdict is `not
@@ -94,6 +95,18 @@ class Comparison:
     new_size_bytes: int | None = None
     old_accuracy: float | None = None
     new_accuracy: float | None = None
+    old_instructions: int | None = None
+    new_instructions: int | None = None
+    old_counter: str | None = None
+    new_counter: str | None = None
+
+    @property
+    def more_instructions(self) -> float | None:
+        """New over old less 1; None where a count is unknown or another counter's."""
+        old, new = self.old_instructions, self.new_instructions
+        if not old or new is None or self.old_counter != self.new_counter:
+            return None
+        return new / old - 1
 
 
 def study_names(study: str | Iterable[str]) -> tuple[str, ...]:
@@ -202,6 +215,8 @@ def _compared(
         "new_size_bytes": new[-1].model.size_bytes,
         "old_accuracy": _accuracy(old),
         "new_accuracy": _accuracy(new),
+        **_instructions(old, "old"),
+        **_instructions(new, "new"),
     }
     trusted = [
         [row for row in side if row.status in allowed and not row.host.emulated]
@@ -268,6 +283,14 @@ def _accuracy(rows: Sequence[Row]) -> float | None:
     if known:
         return known[-1]
     return None if verification is None else verification.accuracy_file
+
+
+def _instructions(rows: Sequence[Row], side: str) -> dict[str, Any]:
+    """The fewest instructions of the last row's counter, by the names of `Comparison`'s fields."""
+    known = [row.instructions for row in rows if row.instructions and row.instructions.counts]
+    counter = known[-1].counter if known else None
+    counts = [min(each.counts) for each in known if each.counter == counter]
+    return {f"{side}_instructions": min(counts, default=None), f"{side}_counter": counter}
 
 
 def _nearest(row: Row, others: Sequence[Row], keys: Sequence[str]) -> tuple[str, ...]:

@@ -19,6 +19,9 @@ or `"evaluate"` with the same model, runtime, options, threads, delegate and aff
 runs inputs and writes the outputs: those in `"data_path": "data.npz"` (an array `input_0`, …
 `[N, …]` for each input of the model, in the file's order), or those of seed and parity_inputs.
 
+`"count"` takes the same and `"runs": 5`, and counts the instructions of each inference; with
+`"marks": true` an emulator around the runner does (`instructions.py`).
+
 The answer is `{"status": "ok", ...}` or `{"status": "failed", "reason": "..."}`. It is the only
 thing on standard output: what native libraries print meanwhile goes to standard error.
 """

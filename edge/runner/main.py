@@ -25,11 +25,19 @@ def evaluate(request):
     return run_inputs(request)
 
 
+def count(request):
+    """Counts instructions."""
+    from .instructions import count as count_inferences
+
+    return count_inferences(request)
+
+
 ACTIONS: dict = {
     "probe": lambda request: probe(),
     "inspect": lambda request: inspect(),
     "bench": bench,
     "evaluate": evaluate,
+    "count": count,
 }
 
 

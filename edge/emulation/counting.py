@@ -1,0 +1,88 @@
+"""Counts the instructions of a program of this machine under QEMU, where the kernel counts none."""
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.emulation import recipes
+from edge.emulation.foreign import install
+from edge.emulation.instructions import compile_plugin
+from edge.emulation.userland import UnavailableError, build
+
+CPU = "max"
+"""All that QEMU emulates: AVX2, but not AVX-512."""
+
+ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",  # would change what Python does around an inference
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "OPENBLAS_NUM_THREADS": "1",  # the plugin's counters are for one thread
+}
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A program that ran under the emulator.
+
+    Attributes:
+        code: Its exit code.
+        output: Its standard output.
+        errors: Its standard error.
+        spent: The instructions between each pair of marks.
+        emulator: QEMU with its version and processor.
+    """
+
+    code: int
+    output: bytes
+    errors: str
+    spent: tuple[int, ...]
+    emulator: str
+
+
+def run_counted(command: Sequence[str], given: bytes, seconds: float) -> Counted:
+    """Runs a command of one thread, which marks what to count (`edge/runner/instructions.py`).
+
+    Args:
+        command: The program's path and its arguments.
+        given: Its standard input.
+        seconds: A time limit; emulation takes some tens of times as long.
+
+    Raises:
+        UnavailableError: This machine is another one, lacks a tool or the network, or the program
+            took too long.
+    """
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        raise UnavailableError("QEMU counts on Linux on x86-64 only")
+    packages = build(recipes.QEMU)
+    with tempfile.TemporaryDirectory(prefix="onebit-count-") as scratch:
+        folder = Path(scratch, "qemu")
+        emulator = install(packages, "usr/bin/qemu-x86_64", folder, str(folder))
+        compile_plugin(folder / "count.so")
+        counts = Path(scratch, "counts.json")
+        plugin = ["-cpu", CPU, "-plugin", f"{folder / 'count.so'},out={counts}"]
+        try:
+            done = subprocess.run(
+                [*emulator, *plugin, *command],
+                input=given,
+                capture_output=True,
+                env=os.environ | ENVIRONMENT,
+                timeout=seconds,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise UnavailableError(f"QEMU took over {seconds:.0f} s") from error
+        version = subprocess.run([*emulator, "--version"], capture_output=True, text=True)
+        marks = json.loads(counts.read_text())["marks"] if counts.exists() else []
+    found = re.search(r"version (\S+)", version.stdout)
+    return Counted(
+        done.returncode,
+        done.stdout,
+        done.stderr.decode(errors="replace"),
+        tuple(end[1] - begin[1] for begin, end in zip(marks[::2], marks[1::2], strict=False)),
+        f"qemu-x86_64 {found[1] if found else '?'} -cpu {CPU}",
+    )
