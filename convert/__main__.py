@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from convert.int8.settings import Int8
     from convert.report import Verification
     from convert.result import Conversion
-    from convert.samples import Samples
+    from convert.samples import Expected, Samples
     from onebit.keras import keras
 
 
@@ -136,8 +136,6 @@ def _convert_float_file(
     quantizing: Quantizing,
     loading: Loading,
 ) -> "Conversion":
-    if quantizing.int8:
-        raise UsageError("--int8 takes a model of Larq's Keras 2, and not yet one of Keras 3")
     path = Path(source)
     if path.absolute() == output.absolute():
         raise UsageError(f"{output} is the file to convert; give another output")
@@ -149,11 +147,14 @@ def _convert_float_file(
         stderr_console.status("reading the model") as status,
         opened_float_file(path, loading.custom_objects, loading.allow_code) as (content, options),
     ):
+        expected = _expected_of(content, source)
+        int8 = _int8(quantizing, expected)
         count = verifying.sample_count
         return convert_file(
             content,
             metadata=_file_metadata(content, path, describing),
-            samples=_file_samples(content, source, verifying) if count else None,
+            samples=_file_samples(content, source, verifying, int8) if count else None,
+            int8=int8,
             verification=verifying.sample_count > 0,
             name=path.stem,
             source=source,
@@ -172,19 +173,22 @@ def _file_metadata(content: bytes, path: Path, describing: Describing) -> Metada
     return described(read_metadata(content, str(path)) or Metadata(path.stem), describing)
 
 
-def _file_samples(content: bytes, source: str, verifying: Verifying) -> "Samples":
-    """The first samples of the user's data, else random ones of a few."""
-    from convert.file_conversion import (
-        RANDOM_SAMPLES,
-        expected_of_file,
-        float_graph,
-        random_file_samples,
-    )
+def _expected_of(content: bytes, source: str) -> "Expected":
+    from convert.file_conversion import expected_of_file, float_graph
+
+    return expected_of_file(float_graph(content, source))
+
+
+def _file_samples(
+    content: bytes, source: str, verifying: Verifying, int8: "Int8 | None" = None
+) -> "Samples":
+    """The first samples of the user's data, else those of int8, else a few random ones."""
+    from convert.file_conversion import default_file_samples, expected_of_file, float_graph
     from convert.samples import checked, first_samples, read
 
     graph, path = float_graph(content, source), verifying.verify_data
     if path is None:
-        samples = random_file_samples(graph, RANDOM_SAMPLES)
+        samples = default_file_samples(graph, int8)
     elif _is_run(path) or path.name == "card.json":
         import zoo
 
@@ -203,13 +207,14 @@ def _convert_keras(
     loading: Loading,
 ) -> "Conversion":
     from convert.conversion import convert_model
+    from convert.keras_model.samples import expected_of
     from convert.metadata import described, metadata_of_card
 
     with stderr_console.status("loading TensorFlow and the model") as status:
         loaded = _load(source, loading)
         known = metadata_of_card(loaded.card) if loaded.card else Metadata(loaded.name)
         metadata = described(known, describing)
-        int8 = _int8(loaded, quantizing)
+        int8 = _int8(quantizing, expected_of(loaded.model), loaded.samples)
         samples = _samples(loaded, verifying, int8) if verifying.sample_count else None
         return convert_model(
             loaded.model,
@@ -374,10 +379,9 @@ def _verify_float_file(
     source: str, content: bytes, name: str, verifying: Verifying, loading: Loading
 ) -> "Verification":
     import zoo  # noqa: F401 - names its Keras 3 layers to the process that loads the model
-    from convert.file_conversion import float_graph
+    from convert.file_conversion import float_graph, verify_converted_file
     from convert.sources import opened_float_file
     from convert.tflite.graph import Graph
-    from convert.verification.float_file import verify_float_file
 
     with (
         stderr_console.status("comparing"),
@@ -385,12 +389,12 @@ def _verify_float_file(
     ):
         original, options = opened
         samples = _file_samples(original, source, verifying)
-        result = verify_float_file(
+        result = verify_converted_file(
             float_graph(original, source),
             Graph.from_bytes(content, name),
             samples,
             verifying.with_delegate,
-            options.get("reference"),
+            **options,
         )
     if isinstance(result, str):
         raise OnebitError(f"nothing can run {name}: {result}")
@@ -531,21 +535,28 @@ def _samples(loaded: _Loaded, verifying: Verifying, int8: "Int8 | None" = None) 
     return first_samples(samples, verifying.sample_count)
 
 
-def _int8(loaded: _Loaded, quantizing: Quantizing) -> "Int8 | None":
-    """The settings of a conversion to int8, with samples evenly spread over the user's data."""
+def _int8(
+    quantizing: Quantizing, expected: "Expected", own: "Samples | None" = None
+) -> "Int8 | None":
+    """The settings of a conversion to int8, with samples evenly spread over the user's data.
+
+    Args:
+        quantizing: The options.
+        expected: The samples that the model takes.
+        own: Samples that came with the model, whose range the data shall have.
+    """
     path, most = quantizing.representative_data, quantizing.representative_samples
     if path is None:
         return None
     from convert.int8.settings import Int8
-    from convert.keras_model.samples import checked_samples, read_samples
-    from convert.samples import Samples, require_same_range, spread_samples
+    from convert.samples import Samples, checked, read, require_same_range, spread_samples
 
     if _is_run(path) or path.name == "card.json":
-        samples = checked_samples(Samples([_train_inputs(path, most)]), loaded.model, str(path))
+        samples = checked(Samples([_train_inputs(path, most)]), expected, str(path))
     else:
-        samples = read_samples(path, loaded.model)
-        if loaded.samples is not None:
-            require_same_range(samples, loaded.samples, str(path))
+        samples = read(path, expected)
+        if own is not None:
+            require_same_range(samples, own, str(path))
     return Int8(
         spread_samples(samples, most),
         quantizing.int8_ranges,  # type: ignore[arg-type]

@@ -6,8 +6,9 @@ from typing import Any
 from convert.auditing.diagnosis import Remedies
 from convert.auditing.layers import audit_of, audited_layers
 from convert.errors import ConversionError
-from convert.int8.quantize import is_quantized, left_float, quantize
+from convert.int8.quantize import left_float, quantize
 from convert.int8.settings import Int8
+from convert.int8.values import is_quantized
 from convert.keras_model.checked_model import checked_model
 from convert.keras_model.layer_graph import flat_layers
 from convert.keras_model.samples import checked_samples, random_samples

@@ -1,11 +1,11 @@
 """Float `.tflite` file → bitpacked `.tflite`: binariser, passes, audit, verification.
 
 No TensorFlow and no Larq Compute Engine: a conversion takes NumPy and flatbuffers only, whichever
-Python they run on. What compares the files are their runtimes.
+Python they run on. What compares the files are their runtimes. Only int8 takes both, for its ranges
+and TensorFlow Lite's quantizer.
 """
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,15 +15,19 @@ from convert.auditing.diagnosis import Remedies
 from convert.auditing.layers import audit_of, audited_layers
 from convert.binariser import binarise
 from convert.errors import ConversionError
+from convert.int8.quantize import left_float, quantize
+from convert.int8.settings import Int8
+from convert.int8.values import is_quantized
 from convert.metadata import with_metadata, with_metadata_of
 from convert.passes import run_passes
-from convert.report import Layer, Report
+from convert.report import Layer, Report, Verification
 from convert.result import Conversion, Stage
 from convert.samples import Arrays, Expected, Input, Samples, checked
 from convert.tflite.graph import DTYPES, FILTERED, INT8, Graph
-from convert.tflite.names import sign_parts
+from convert.tflite.names import known_layer, sign_parts
 from convert.tflite.signature import input_names
 from convert.verification.float_file import FloatFile, Reference, verify_float_file
+from convert.verification.int8_file import verify_int8_file
 from onebit.metadata import Metadata
 
 RANDOM_SAMPLES = 16
@@ -43,6 +47,7 @@ def convert_file(
     with_delegate: bool = True,
     reference: Reference | None = None,
     layer_names: Sequence[str] = (),
+    int8: Int8 | None = None,
     on_stage: Stage = lambda stage: None,
 ) -> Conversion:
     """Converts a float `.tflite` file to one with bitpacked layers that LCE's interpreter runs.
@@ -50,7 +55,7 @@ def convert_file(
     Args:
         content: The file, whoever wrote it.
         samples: Inputs on which the two files are compared, or `Samples` with labels. When absent,
-            a few random ones.
+            those of `int8` are taken, else a few random ones.
         verification: Whether to compare the files at all.
         name: The model's name in the report and in messages.
         source: The file as the user named it, for the report.
@@ -59,6 +64,7 @@ def convert_file(
         reference: The model that the file was made from, to compare with; the file itself when
             absent.
         layer_names: The names of that model's layers that multiply, for the report.
+        int8: How to make the float layers int8; they stay float when absent.
         on_stage: Called with the name of each stage.
 
     Returns:
@@ -66,7 +72,8 @@ def convert_file(
         `Conversion.save` refuses to write the file.
 
     Raises:
-        ConversionError: The file is binary already, computes in integers, or has unknown sizes.
+        ConversionError: The file is binary already, computes in integers, or has unknown sizes; or
+            no ranges can be learnt from the samples of `int8`.
         FlatbufferError: The content is not a well-formed `.tflite` file.
         SourceError: The samples or the metadata don't fit the file.
     """
@@ -74,8 +81,19 @@ def convert_file(
     if samples is not None:
         samples = checked(samples, expected_of_file(original), "samples")
     graph = Graph.from_bytes(original.to_bytes())
+    if int8 is not None:
+        calibration = checked(Samples(int8.inputs), expected_of_file(original), "int8.inputs")
+        int8 = dataclasses.replace(int8, inputs=calibration.arrays)
     on_stage("finding binary layers")
     fired = binarise(graph)
+    notes = []
+    reference_graph = graph
+    if int8 is not None:
+        on_stage(f"calibrating on {len(int8.inputs[0])} samples")
+        reference_graph = Graph.from_bytes(graph.to_bytes())
+        quantized = quantize(graph, int8)
+        graph, notes = quantized.graph, quantized.warnings
+        fired |= quantized.fired
     on_stage("packing")
     for step, changed in run_passes(graph).items():
         fired[step] = [*fired.get(step, []), *changed]
@@ -95,18 +113,57 @@ def convert_file(
         lce_version=None,
         rewrites={},
         passes=fired,
-        notes=_notes(layers),
+        notes=[*notes, *_notes(graph, layers, int8)],
     )
     if verification:
-        samples = samples or random_file_samples(original, RANDOM_SAMPLES)
+        samples = samples or default_file_samples(original, int8)
         reference = reference or FloatFile(original)
         on_stage(f"comparing with {reference.name} on {len(samples)} samples")
-        result = verify_float_file(original, graph, samples, with_delegate, reference)
+        result: Verification | str
+        if is_quantized(graph):
+            result = verify_int8_file(
+                original, reference_graph, graph, samples, reference, layer_names
+            )
+        else:
+            result = verify_float_file(original, graph, samples, with_delegate, reference)
         if isinstance(result, str):
             report.notes.append(f"not verified: {result}")
         else:
             report = dataclasses.replace(report, verification=result)
     return Conversion(converted, report)
+
+
+def verify_converted_file(
+    original: Graph,
+    graph: Graph,
+    samples: Samples,
+    with_delegate: bool = True,
+    reference: Reference | None = None,
+    layer_names: Sequence[str] = (),
+) -> Verification | str:
+    """Compares an existing file with the float file that it was made of.
+
+    An int8 file is also compared with the binary file before it, which is made again for this.
+
+    Args:
+        original: The float file.
+        graph: The file to judge.
+        samples: The samples, checked.
+        with_delegate: Whether to run the file with the delegate too, if it is installed.
+        reference: The model that the float file was made from; the float file itself when absent.
+        layer_names: The names of that model's layers that multiply, for what is said of int8.
+
+    Returns:
+        The comparison, or why there is none.
+
+    Raises:
+        ConversionError: A runtime refuses a file, or their outputs have other shapes.
+    """
+    if not is_quantized(graph):
+        return verify_float_file(original, graph, samples, with_delegate, reference)
+    binary = Graph.from_bytes(original.to_bytes())
+    binarise(binary)
+    return verify_int8_file(original, binary, graph, samples, reference, layer_names)
 
 
 def float_graph(content: bytes, name: str) -> Graph:
@@ -185,6 +242,13 @@ def expected_of_file(graph: Graph) -> Expected:
     return Expected(tuple(inputs), classes=output[-1] if len(output) == 2 else None)
 
 
+def default_file_samples(graph: Graph, int8: Int8 | None) -> Samples:
+    """Samples for a file that came without: those that int8 ranges come from, or random ones."""
+    if int8 is not None:
+        return Samples(int8.inputs, None, "representative")
+    return random_file_samples(graph, RANDOM_SAMPLES)
+
+
 def random_file_samples(graph: Graph, count: int, seed: int = 0) -> Samples:
     """Uniform random inputs of a file: floats in [-1, 1), bytes from 0 to 255, other integers 0, 1.
 
@@ -216,19 +280,14 @@ def _audited(graph: Graph, names: Sequence[str]) -> list[Layer]:
         texts = [subgraph.tensor_name(i) for i in subgraph.outputs(op)]
         for index in subgraph.inputs(op):
             texts += sign_parts(subgraph.tensor_name(index)) if index >= 0 else []
-        parts = [part for text in texts for part in re.split("[;/]", text)]
-        name = next((known for part in parts if (known := _layer_name(part, names))), layer.name)
+        name = known_layer(";".join(texts), names) or layer.name
         found.append(dataclasses.replace(layer, name=name))
     return found
 
 
-def _layer_name(part: str, names: Sequence[str]) -> str | None:
-    """The layer that a part of a tensor's name stands for; Keras 3 puts a number behind it."""
-    unnumbered = re.sub(r"_\d+$", "", part)
-    return next((name for name in (unnumbered, part) if name in names), None)
-
-
-def _notes(layers: Sequence[Layer]) -> list[str]:
+def _notes(graph: Graph, layers: Sequence[Layer], int8: Int8 | None) -> list[str]:
+    if int8 is not None:
+        return left_float(graph, layers)
     if any(layer.kind in ("binary", "binary_weights") for layer in layers):
         return []
     return ["no layer has binary weights: the file is as large as before"]

@@ -20,6 +20,17 @@ from convert.tflite.graph import IDENTIFIER, read_file
 if TYPE_CHECKING:
     from convert.keras3.served import Reader, Served
 
+_KERAS3_OPTIONS = (
+    "int8",
+    "metadata",
+    "name",
+    "on_stage",
+    "samples",
+    "source",
+    "verification",
+    "with_delegate",
+)
+
 
 def convert_model(model: Any, **options: Any) -> Conversion:
     """Converts a built Keras model to a bitpacked `.tflite` file that LCE's interpreter runs.
@@ -29,7 +40,7 @@ def convert_model(model: Any, **options: Any) -> Conversion:
     Args:
         model: A model of Larq's Keras 2 or of Keras 3 (on the TensorFlow backend).
         options: Those of `convert.conversion.convert_model`; of Keras 3 models `samples`,
-            `verification`, `name`, `source`, `metadata`, `with_delegate` and `on_stage`.
+            `verification`, `name`, `source`, `metadata`, `with_delegate`, `int8` and `on_stage`.
 
     Returns:
         The file and its report. A `mismatch` in the verification is reported, not raised, and then
@@ -46,14 +57,11 @@ def convert_model(model: Any, **options: Any) -> Conversion:
         return convert_keras2(model, **options)
     from convert.keras3.served import served_model
 
-    known = {
-        *("samples", "verification", "name", "source", "metadata", "with_delegate", "on_stage")
-    }
-    unknown = [key for key in options if key not in known]
+    unknown = [key for key in options if key not in _KERAS3_OPTIONS]
     if unknown:
         raise ConversionError(
             f"{unknown[0]} is for models of Larq's Keras 2, and {model.name} is one of Keras 3",
-            hint=f"leave it out; there are {', '.join(sorted(known))}",
+            hint=f"leave it out; there are {', '.join(_KERAS3_OPTIONS)}",
         )
     options.setdefault("name", model.name)
     served = served_model(model)

@@ -6,7 +6,8 @@ DEQUANTIZE at the borders of what it does not know, LCE's operators among it
 → `convert.int8.passes`: the binary layers read and write int8 themselves, and keep their thresholds
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,17 +20,15 @@ from convert.int8.passes import INT8_PASSES
 from convert.int8.ranges import Histogram, choose_range
 from convert.int8.select_ops import select
 from convert.int8.settings import Int8, check_choice, check_inputs
-from convert.int8.values import scale_of
+from convert.int8.values import is_quantized
 from convert.passes.cancel_quantize_pairs import cancel_quantize_pairs
 from convert.passes.pack_binary_weights import pack_binary_weights
 from convert.report import Layer, Reason
 from convert.tflite.graph import Graph, schema
 from convert.tflite.signature import input_names, order_ends, output_names, write_signature
 from onebit.errors import first_line
-from onebit.keras import tf
+from onebit.interrupts import importing
 from onebit.streams import held_stderr
-
-from tensorflow.lite.python.convert import mlir_quantize  # isort: skip - needs onebit.keras first
 
 _MARK = "#"
 """Ends the names of tensors while the quantizer works, which appends numbers to them."""
@@ -54,7 +53,7 @@ class Quantized:
 
 
 def quantize(graph: Graph, settings: Int8) -> Quantized:
-    """The int8 form of a float file that LCE wrote.
+    """The int8 form of a float file that LCE or the binariser wrote.
 
     Args:
         graph: The float file, before filters are packed; it is changed.
@@ -94,12 +93,6 @@ def quantize(graph: Graph, settings: Int8) -> Quantized:
             fired[step.__name__] = step(graph)
         _name_layers(reference, graph)
     return Quantized(graph, {name: changed for name, changed in fired.items() if changed}, warnings)
-
-
-def is_quantized(graph: Graph) -> bool:
-    """Whether a file computes in quantized integers."""
-    computed = (i for op in graph.operators for i in graph.outputs(op))
-    return any(scale_of(graph, i) is not None for i in computed)
 
 
 def left_float(graph: Graph, layers: Sequence[Layer]) -> list[str]:
@@ -157,18 +150,33 @@ def _note_range(graph: Graph, group: Sequence[int], ends: tuple[float, float]) -
         graph.subgraph.tensors[index].quantization = quantization
 
 
+def _mlir_quantizer() -> tuple[Callable[..., bytes], dict[str, Any]]:
+    """TensorFlow Lite's quantizer, and the types of a file's inputs and outputs by `Int8.io`.
+
+    It works beside either Keras. Where TensorFlow is not loaded, Larq's is chosen, for what the
+    process may do later.
+    """
+    with importing():
+        if "tensorflow" not in sys.modules:
+            import onebit.keras  # noqa: F401
+        import tensorflow as tf
+        from tensorflow.lite.python.convert import mlir_quantize
+
+    return mlir_quantize, {"int8": tf.int8, "float": tf.float32}
+
+
 def _run_quantizer(graph: Graph, settings: Int8, kept: Sequence[Any]) -> Graph:
     for tensor in graph.subgraph.tensors:
         tensor.name = (tensor.name or b"") + _MARK.encode()
-    type_ = tf.int8 if settings.io == "int8" else tf.float32
+    mlir_quantize, types = _mlir_quantizer()
     kept_float = {graph.tensor_name(graph.outputs(op)[0]) for op in kept}
     ends = input_names(graph), output_names(graph)
     with held_stderr() as held:
         try:
             content = mlir_quantize(
                 graph.to_bytes(),
-                input_data_type=type_,
-                output_data_type=type_,
+                input_data_type=types[settings.io],
+                output_data_type=types[settings.io],
                 denylisted_nodes=kept_float,
             )
         except Exception as error:  # MLIR raises whatever comes up

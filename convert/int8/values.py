@@ -31,6 +31,12 @@ def scale_of(graph: Graph, index: int) -> float | None:
     return None if found is None else found[0]
 
 
+def is_quantized(graph: Graph) -> bool:
+    """Whether a file computes in quantized integers."""
+    computed = (i for op in graph.operators for i in graph.outputs(op))
+    return any(scale_of(graph, i) is not None for i in computed)
+
+
 def representable_range(graph: Graph, index: int) -> tuple[float, float, float] | None:
     """The least and largest number that a quantized tensor can hold, and its scale; else None."""
     found = _quantization(graph, index)

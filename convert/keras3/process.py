@@ -75,8 +75,7 @@ class Keras3Process:
     @contextlib.contextmanager
     def reading(self, signs: Sequence[str]) -> Iterator[tuple["Keras3Process", list[str]]]:
         """Has the process run the model and observe signs; gives it, and the signs that it has."""
-        self._requests.write(json.dumps(list(signs)).encode() + b"\n")
-        self._requests.flush()
+        self._request(list(signs))
         yield self, self._answer()["signs"]
 
     def run(
@@ -92,6 +91,7 @@ class Keras3Process:
             ConversionError: The process ended.
         """
         try:
+            self._request(None)
             send(self._requests, samples)
             outputs = receive(self._answers)
         except (OSError, EOFError) as error:
@@ -99,6 +99,11 @@ class Keras3Process:
         for _ in samples[0] if tick is not None else ():
             tick()  # type: ignore[misc]
         return outputs
+
+    def _request(self, signs: list[str] | None) -> None:
+        """Names the signs to observe from now on, or, as None, announces samples."""
+        self._requests.write(json.dumps(signs).encode() + b"\n")
+        self._requests.flush()
 
     def _answer(self) -> dict[str, Any]:
         line = self._answers.readline()

@@ -4,9 +4,10 @@
 
 SETTINGS names the model, the folder for `float.tflite`, a file with custom objects and whether code
 in the model may run. It answers a line of JSON when the file is written, or with the error. Then it
-reads a line with the names of signs, and answers which of them it can observe. After that each
-message is an `.npz` archive, as `convert/runtimes/litert_worker.py` has them: inputs in, outputs
-and the numbers in front of those signs out. It ends with its input.
+reads lines of JSON. To a list of names of signs it answers which of them it can observe, and does
+so from then on. `null` announces inputs: an `.npz` archive, as `convert/runtimes/litert_worker.py`
+has them, which it answers with one of the outputs and the numbers in front of those signs. It ends
+with its input.
 """
 
 import importlib
@@ -75,12 +76,13 @@ def main(settings_file: str) -> None:
         return
     (Path(settings["folder"]) / "float.tflite").write_bytes(content)
     answer({"layers": served.layer_names})
-    line = sys.stdin.buffer.readline()
-    if not line:
-        return
-    reader = served.reader(json.loads(line))
-    answer({"signs": reader.signs})
-    while True:
+    reader = served.reader([])
+    while line := sys.stdin.buffer.readline():
+        signs = json.loads(line)
+        if signs is not None:
+            reader = served.reader(signs)
+            answer({"signs": reader.signs})
+            continue
         try:
             batch = receive(sys.stdin.buffer)
         except EOFError:

@@ -7,6 +7,7 @@ that leave a tensor of bits behind hand its name on to the one that holds the sa
 """
 
 import re
+from collections.abc import Sequence
 
 from convert.tflite.graph import Graph
 
@@ -24,6 +25,15 @@ def layer_part(name: str) -> str:
     parts = name.split(";")
     found = next(filter(None, map(_MULTIPLIES.match, parts)), None)
     return parts[0] if found is None else found[0]
+
+
+def known_layer(name: str, layers: Sequence[str]) -> str | None:
+    """The first of a model's layers that a tensor's name holds; Keras 3 puts a number behind it."""
+    for part in re.split("[;/]", name):
+        for text in (re.sub(r"_\d+$", "", part), part):
+            if text in layers:
+                return text
+    return None
 
 
 def bits_name(sign: str) -> str:

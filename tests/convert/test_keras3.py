@@ -116,6 +116,20 @@ def test_model_is_converted_and_verified_against_keras_on_the_users_data(name, m
         assert {layer["name"] for layer in report["layers"]} >= {"conv_1_1", "hidden_2", "logits"}
 
 
+def test_int8_is_verified_against_keras_and_names_its_layers(made, tmp_path):
+    output, data = tmp_path / "cnn.tflite", made / "data.npz"
+    result = run(
+        "model", made / "cnn.keras", "-o", output, "--int8", "--representative-data", data,
+        "--int8-scope", "all",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    verification = json.loads((tmp_path / "cnn.report.json").read_text())["verification"]
+    assert verification["reference"] == "Keras"
+    assert verification["quantization"]["float_file"].startswith(("exact", "rounding"))
+    assert {"conv_1_2", "hidden_2"} <= set(verification["quantization"]["flipped_bits"])
+    assert run("verify", made / "cnn.keras", output, "--verify-data", data).exit_code == 0
+
+
 def test_model_object_and_subclassed_model_are_converted(made, tmp_path):
     report = json.loads((made / "object.report.json").read_text())
     assert [layer["kind"] for layer in report["layers"]] == ["binary"] * 2
@@ -142,12 +156,11 @@ def test_lambda_layer_is_refused_before_anything_is_loaded(made, tmp_path):
     assert "Lambda layer" in result.output
 
 
-def test_wrong_data_and_int8_are_refused(made, tmp_path):
+@pytest.mark.parametrize("option", ["--verify-data", "--int8 --representative-data"])
+def test_wrong_data_is_refused(option, made, tmp_path):
     np.savez(tmp_path / "data.npz", inputs=images(3, (9, 8, 3)))
-    command = ["model", made / "cnn.keras", "-o", tmp_path / "out.tflite"]
-    result = run(*command, "--verify-data", tmp_path / "data.npz")
+    output = tmp_path / "out.tflite"
+    result = run("model", made / "cnn.keras", "-o", output, *option.split(), tmp_path / "data.npz")
     assert result.exit_code == 1
     assert "the model takes [N, 8, 8, 3]" in result.output
-    result = run(*command, "--int8", "--representative-data", made / "data.npz")
-    assert result.exit_code == 2
-    assert "not yet" in result.output
+    assert not output.exists()
