@@ -1,5 +1,6 @@
 """Builds the delegate once and runs models with it."""
 
+import gc
 import importlib.util
 import sys
 from pathlib import Path
@@ -17,6 +18,18 @@ def load_file(name: str, path: Path):
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_collections():
+    """Takes what is there before out of the garbage collector's reach.
+
+    Delegates write their profiles when they are collected, for which these tests collect hundreds
+    of times; with TensorFlow's objects each time took a second.
+    """
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
