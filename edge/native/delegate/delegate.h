@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include "../kernels/variants.h"
 #include "memory.h"
@@ -31,17 +32,40 @@ typedef void (*ErrorReporter)(const char*);
 bool read_options(const char* const* keys, const char* const* values, size_t count,
                   Options* options, ErrorReporter report);
 
+// A mutex that a forked child can lock, even if another thread of its parent held it: that thread,
+// which would unlock it, is not in the child.
 class Mutex {
  public:
   Mutex() = default;
   Mutex(const Mutex&) = delete;
   Mutex& operator=(const Mutex&) = delete;
-  ~Mutex() { pthread_mutex_destroy(&mutex_); }
-  void lock() { pthread_mutex_lock(&mutex_); }
+  ~Mutex() {
+    enter_process();
+    pthread_mutex_destroy(&mutex_);
+  }
+  void lock() {
+    enter_process();
+    pthread_mutex_lock(&mutex_);
+  }
   void unlock() { pthread_mutex_unlock(&mutex_); }
 
  private:
+  // The first thread that comes after a fork renews the mutex, and others wait until it has.
+  void enter_process() {
+    const pid_t here = getpid();
+    pid_t seen = __atomic_load_n(&process_, __ATOMIC_ACQUIRE);
+    while (seen != here) {
+      if (seen != -here && __atomic_compare_exchange_n(&process_, &seen, -here, false,
+                                                       __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
+        mutex_ = PTHREAD_MUTEX_INITIALIZER;
+        __atomic_store_n(&process_, here, __ATOMIC_RELEASE);
+      }
+      seen = __atomic_load_n(&process_, __ATOMIC_ACQUIRE);
+    }
+  }
+
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  pid_t process_ = getpid();  // that the mutex is of; negative while it is renewed
 };
 
 class Lock {

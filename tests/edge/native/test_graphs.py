@@ -251,6 +251,47 @@ def test_forked_child_does_not_move_its_parents_workers(onebit_delegate, tmp_pat
     assert done.returncode == 0, done.stderr
 
 
+FORKING_WHILE_BUSY = """
+import os, signal, sys, threading, time
+import onebit_delegate
+from ai_edge_litert.interpreter import Interpreter
+
+delegate = onebit_delegate.load(num_threads=2)
+busy, free = [Interpreter(sys.argv[1], experimental_delegates=[delegate]) for _ in range(2)]
+busy.allocate_tensors()
+free.allocate_tensors()
+
+def infer():
+    while True:
+        busy.invoke()
+
+threading.Thread(target=infer, daemon=True).start()
+time.sleep(0.05)
+for number in range(12):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        if number % 2:
+            free.invoke()
+        del free
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, number
+os._exit(0)
+"""
+
+
+def test_forked_child_does_not_wait_for_its_parents_inference(onebit_delegate, tmp_path):
+    """Two interpreters share a delegate, and the parent forks while one of them runs."""
+    model, _ = residual_model(layers=30)
+    (tmp_path / "model.tflite").write_bytes(model)
+    package = Path(onebit_delegate.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING_WHILE_BUSY, str(tmp_path / "model.tflite")],
+        env=os.environ | {"PYTHONPATH": str(package)}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 def test_converted_keras_model_agrees_with_lce(run, lce):
     """conv → BN → sign, same padding with zeros, pooling and residuals, as the converter writes."""
     import larq_compute_engine
