@@ -197,12 +197,6 @@ describing_options = options(
     grouped("describing", Describing),
 )
 
-force_option = click.option(
-    "--force",
-    is_flag=True,
-    help="Overwrite the output even if it is a file that Onebit did not write.",
-)
-
 export_options = options(
     click.option(
         "--name",

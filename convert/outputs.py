@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 from convert.report_files import read_report, report_path_of
-from convert.targets.own_files import is_empty, refuse
 from onebit.errors import OnebitError
+from onebit.files import is_empty, refuse_foreign
 
 
 def require_own_tflite(path: str | os.PathLike[str], force: bool = False) -> None:
@@ -24,6 +24,6 @@ def require_own_tflite(path: str | os.PathLike[str], force: bool = False) -> Non
         try:
             digest = read_report(report_path).file.sha256
         except OnebitError as error:
-            refuse(report_path, force, error)
+            refuse_foreign(report_path, force, error)
     if not is_empty(target) and hashlib.sha256(target.read_bytes()).hexdigest() != digest:
-        refuse(target, force)
+        refuse_foreign(target, force)

@@ -90,6 +90,14 @@ def format_option(*formats: str) -> Callable[[Command], Command]:
     )
 
 
+force_option = click.option(
+    "--force",
+    is_flag=True,
+    help="Overwrite the output even if it is a file that Onebit did not write.",
+)
+"""`--force`, for commands with an output."""
+
+
 class PositiveFloat(click.FloatRange):
     """A finite number from 0; above 0 with `min_open`."""
 

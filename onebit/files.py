@@ -1,12 +1,13 @@
 """Files that are either whole or absent."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path beside `path` that takes its place when the block succeeds.
 
     The block may write a file or a folder there. When it raises, or the process dies, `path` stays
-    as it was.
+    as it was. A file never takes the place of a folder.
 
     Raises:
         OnebitError: The folder does not exist or cannot be written, or the disk is full.
@@ -33,6 +34,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         # Keras and others recognise formats by the suffix, so the temporary file keeps the name.
         temporary = scratch / target.name
         yield temporary
+        if target.is_dir() and not temporary.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
         if target.is_dir() and not target.is_symlink():
             os.rename(target, scratch / "replaced")
         os.replace(temporary, target)
@@ -57,6 +60,45 @@ def require_writable(path: str | os.PathLike[str]) -> None:
         if not os.access(ancestor, os.W_OK | (os.X_OK if ancestor.is_dir() else 0)):
             raise _cannot_write(target, PermissionError(f"{ancestor} is write-protected"))
         return
+
+
+def require_own(
+    path: str | os.PathLike[str], is_own: Callable[[Path], bool], force: bool = False
+) -> None:
+    """Refuses to overwrite a file that Onebit did not write.
+
+    Args:
+        path: The file.
+        is_own: Whether Onebit wrote an existing one; whatever it raises means that it did not.
+        force: Whether any file may be overwritten.
+
+    Raises:
+        OnebitError: It is another one, and `force` is not given.
+    """
+    target = Path(path)
+    if force or is_empty(target):
+        return
+    try:
+        own = is_own(target)
+    except Exception:  # readers of damaged files raise a dozen kinds
+        own = False
+    if not own:
+        refuse_foreign(target)
+
+
+def is_empty(path: Path) -> bool:
+    """Whether there is nothing to lose at a place: no file, or an empty one."""
+    return not path.is_file() or path.stat().st_size == 0
+
+
+def refuse_foreign(path: Path, force: bool = False, cause: Exception | None = None) -> None:
+    """Raises for a file that Onebit did not write, unless forced."""
+    if not force:
+        raise OnebitError(
+            f"{path} exists, and Onebit did not write it",
+            hint="give another path, or pass --force (force=True) to overwrite it",
+            reason="not-ours",
+        ) from cause
 
 
 def _cannot_write(target: Path, error: OSError) -> OnebitError:

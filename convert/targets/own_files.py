@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from onebit.errors import OnebitError
+from onebit.files import refuse_foreign, require_own
 
 HEADER_LINE = "// Written by `onebit convert`; do not edit."
 """The first line of C headers that Onebit writes."""
 
 MANIFEST = "onebit-export.json"
 """The list of an exported folder's files with their SHA-256."""
-
-_HINT = "give another path, or pass --force (force=True) to overwrite it"
 
 
 def require_own_header(path: Path, force: bool = False) -> None:
@@ -25,8 +23,7 @@ def require_own_header(path: Path, force: bool = False) -> None:
     Raises:
         OnebitError: It is another one, and `force` is not given.
     """
-    if not is_empty(path) and not path.read_bytes().startswith(HEADER_LINE.encode()):
-        refuse(path, force)
+    require_own(path, lambda file: file.read_bytes().startswith(HEADER_LINE.encode()), force)
 
 
 def require_own_weights(path: Path, force: bool = False) -> None:
@@ -35,15 +32,12 @@ def require_own_weights(path: Path, force: bool = False) -> None:
     Raises:
         OnebitError: It is another one, and `force` is not given.
     """
-    if is_empty(path):
-        return
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            known = "layout" in content
-    except Exception:  # whatever NumPy's readers raise: it is not such a file
-        known = False
-    if not known:
-        refuse(path, force)
+    require_own(path, _holds_packed_weights, force)
+
+
+def _holds_packed_weights(path: Path) -> bool:
+    with np.load(path, allow_pickle=False) as content:
+        return "layout" in content
 
 
 def require_own_folder(path: Path, force: bool = False) -> None:
@@ -54,7 +48,7 @@ def require_own_folder(path: Path, force: bool = False) -> None:
     """
     if not path.is_dir():
         if path.exists():
-            refuse(path, force)
+            refuse_foreign(path, force)
         return
     listed = _manifest(path)
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
@@ -63,7 +57,7 @@ def require_own_folder(path: Path, force: bool = False) -> None:
         if name == MANIFEST or (listed and name.startswith("build/")):
             continue
         if listed.get(name) != hashlib.sha256(file.read_bytes()).hexdigest():
-            refuse(file, force)
+            refuse_foreign(file, force)
 
 
 def write_folder(path: Path, files: Mapping[str, str | bytes], **about: Any) -> None:
@@ -83,19 +77,6 @@ def write_folder(path: Path, files: Mapping[str, str | bytes], **about: Any) -> 
         digests[name] = hashlib.sha256(data).hexdigest()
     text = json.dumps({**about, "files": digests}, indent=2) + "\n"
     (path / MANIFEST).write_text(text, encoding="utf-8")
-
-
-def is_empty(path: Path) -> bool:
-    """Whether there is nothing to lose at a place."""
-    return not path.is_file() or path.stat().st_size == 0
-
-
-def refuse(path: Path, force: bool, cause: Exception | None = None) -> None:
-    """Raises for a file that Onebit did not write, unless forced."""
-    if not force:
-        raise OnebitError(
-            f"{path} exists, and Onebit did not write it", hint=_HINT, reason="not-ours"
-        ) from cause
 
 
 def _manifest(path: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ from edge.report.headline import OPTIONAL, headline, headline_columns
 from edge.report.page import check_report_path, write_report
 from edge.results.row_files import read_rows
 from edge.results.tables import distinctly_named, latest
-from onebit.cli import emit, format_option, say
+from onebit.cli import emit, force_option, format_option, say
 from onebit.errors import OnebitError, UsageError
 
 
@@ -20,9 +20,7 @@ from onebit.errors import OnebitError, UsageError
     metavar="PAGE",
     help="Also write a report: PAGE.html with charts, PAGE.md without, or PAGE.png, charts only.",
 )
-@click.option(
-    "--force", is_flag=True, help="Overwrite the output even if it is not a report of Onebit's."
-)
+@force_option
 @click.option("--title", metavar="TEXT", help="The report's title.")
 @format_option("table", "md", "json", "jsonl", "csv", "png")
 def report(

@@ -1,5 +1,6 @@
 """`onebit run`: one inference."""
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import numpy as np
 from edge.bench.backends import BACKENDS
 from edge.bench.prediction import Prediction, predict, read_facts
 from edge.results.units import milliseconds
-from onebit.cli import emit, emit_document, format_option, require_suffix, say
+from onebit.cli import emit, emit_document, force_option, format_option, require_suffix, say
 from onebit.errors import UsageError
-from onebit.files import replacing
+from onebit.files import replacing, require_own, require_writable
 from onebit.metadata import Normalization, read_labels
 
 MOST_VALUES = 8
@@ -73,6 +74,7 @@ def _number(ctx: click.Context, parameter: click.Parameter, value: str | None) -
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Write the raw outputs, as .npz."
 )
+@force_option
 @format_option("table", "json")
 def run(
     file: Path,
@@ -86,6 +88,7 @@ def run(
     threads: int,
     runs: int,
     output: Path | None,
+    force: bool,
     format_: str,
 ) -> None:
     """Run a .tflite file on one image or array, and show its answer.
@@ -102,6 +105,8 @@ def run(
         raise UsageError("--offset needs --scale")
     if output is not None:
         require_suffix(output, ".npz")
+        require_writable(output)
+        require_own(output, _holds_outputs, force)
     if scale == 0:
         raise UsageError("--scale 0 would make all pixels equal")
     facts = read_facts(file)
@@ -137,6 +142,11 @@ def run(
         click.echo(f"label: {name}")
     later = f", then {milliseconds(answer.later_ns)}" if answer.later_ns is not None else ""
     say(f"{answer.backend}: first inference {milliseconds(answer.first_ns)}{later}")
+
+
+def _holds_outputs(path: Path) -> bool:
+    with np.load(path, allow_pickle=False) as content:
+        return all(re.fullmatch(r"output_\d+", name) for name in content)
 
 
 def _top(answer: Prediction, names: list[str], count: int) -> list[dict[str, object]]:

@@ -90,6 +90,21 @@ def test_samples_show_their_label(invoke, mlp, tmp_path):
     assert "label: class4" in invoke(mlp[0], *options, "--sample", 2).stdout
 
 
+def test_output_replaces_earlier_outputs_and_nothing_else(invoke, mlp, tmp_path):
+    data, output = tmp_path / "data.npz", tmp_path / "y.npz"
+    np.savez(data, inputs=np.ones((1, 784), np.float32))
+    before = data.read_bytes()
+    refused = invoke(mlp[0], "--input", data, "-o", data)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert "Onebit did not write it" in refused.stderr
+    assert "--force" in refused.stderr
+    assert data.read_bytes() == before
+    for _ in range(2):
+        assert invoke(mlp[0], "--input", data, "-o", output).exit_code == 0
+    assert invoke(mlp[0], "--input", data, "-o", data, "--force").exit_code == 0
+    assert data.read_bytes() != before
+
+
 def image_model(tmp_path):
     """The file of an earlier version, which takes 28×28 digits, with its report."""
     for name in ("model.tflite", "model.report.json"):

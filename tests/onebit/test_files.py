@@ -25,6 +25,16 @@ def test_replacing_replaces_a_folder(tmp_path):
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["new"]
 
 
+def test_file_does_not_take_the_place_of_a_folder(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "kept").touch()
+    with pytest.raises(OnebitError, match="it is a folder") as error:
+        files.write_text(tmp_path / "folder", "text")
+    assert "\n" not in str(error.value)
+    assert (tmp_path / "folder" / "kept").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
 def test_failed_block_leaves_the_old_content(tmp_path):
     (tmp_path / "file").write_text("old")
 

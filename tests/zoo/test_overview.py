@@ -95,10 +95,16 @@ def test_curves_are_drawn(invoke, write_run, tmp_path, suffix):
     pytest.importorskip("matplotlib")
     write_run("one")
     write_run("two", seed=2)
-    plot = tmp_path / f"curves.{suffix}"
-    assert invoke(tmp_path, "--plot", plot).exit_code == 0
+    plot, other = tmp_path / f"curves.{suffix}", tmp_path / f"drawing.{suffix}"
+    for _ in range(2):
+        assert invoke(tmp_path, "--plot", plot).exit_code == 0
     content = plot.read_bytes()
     assert content.startswith(b"\x89PNG") or b"<svg" in content[:400]
+    other.write_text("drawn by hand")
+    refused = invoke(tmp_path, "--plot", other)
+    assert (refused.exit_code, other.read_text()) == (1, "drawn by hand")
+    assert "--force" in refused.stderr
+    assert invoke(tmp_path, "--plot", other, "--force").exit_code == 0
 
 
 @pytest.mark.parametrize(

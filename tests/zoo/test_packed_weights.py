@@ -124,6 +124,23 @@ def test_a_file_names_each_weight_and_its_shape(exported):
     assert stored == {f"{name}.{kind}" for name, kind in kinds.items()}
 
 
+def test_export_replaces_exported_weights_and_nothing_else(finished_run, exported, tmp_path):
+    run = zoo.load_run(finished_run)
+    zoo.export(run, exported)
+    for name in ("card.npz", "samples.npz"):  # the run's own card and samples
+        before = [(finished_run / file).read_bytes() for file in ("card.json", "samples.npz")]
+        with pytest.raises(OnebitError, match=r"Onebit did not write it.*--force"):
+            zoo.export(run, finished_run / name)
+        after = [(finished_run / file).read_bytes() for file in ("card.json", "samples.npz")]
+        assert before == after
+    other = tmp_path / "data.npz"
+    other.write_bytes(b"measured for weeks")
+    with pytest.raises(OnebitError, match=r"data\.npz exists"):
+        zoo.export(run, other)
+    zoo.export(run, other, force=True)
+    assert load_trained("binary_net_mlp", str(other)).card["name"] == "binary_net_mlp"
+
+
 def test_whitening_is_exported_with_the_weights(finished_run, tmp_path):
     run = zoo.load_run(finished_run)
     preprocessing = Preprocessing(1.0, 0.0, contrast="global", whitening=True)

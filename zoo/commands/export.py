@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from onebit.cli import require_suffix
+from onebit.cli import force_option, require_suffix
 from onebit.files import require_writable
 from onebit.imports import import_option
 
@@ -15,7 +15,8 @@ from onebit.imports import import_option
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="The .npz file."
 )
-def export(run: Path, output: Path) -> None:
+@force_option
+def export(run: Path, output: Path, force: bool) -> None:
     """Write a run's weights, a bit for each binary one, and their card as OUTPUT's .json.
 
     \b
@@ -25,7 +26,10 @@ def export(run: Path, output: Path) -> None:
     """
     require_suffix(output, ".npz")
     require_writable(output)
+    from zoo.runs import packed_weights
+
+    packed_weights.require_own(output, force)
     import zoo
 
-    zoo.export(zoo.load_run(run), output)
+    zoo.export(zoo.load_run(run), output, force=force)
     click.echo(f"{output}: {output.stat().st_size:,} bytes; its card is {output.stem}.json")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from onebit.cli import emit, format_option
+from onebit.cli import emit, force_option, format_option
 from onebit.errors import UsageError
+from onebit.files import require_own, require_writable
 
 if TYPE_CHECKING:
     from zoo.runs.overview import Training
@@ -25,9 +26,15 @@ if TYPE_CHECKING:
     metavar="CURVES.svg|png",
     help="Draw accuracies by epoch: the mean over seeds, and a band from the least to the most.",
 )
+@force_option
 @format_option()
 def runs(
-    folders: tuple[Path, ...], means: bool, history: bool, plot: Path | None, format_: str
+    folders: tuple[Path, ...],
+    means: bool,
+    history: bool,
+    plot: Path | None,
+    force: bool,
+    format_: str,
 ) -> None:
     """List the run folders at or below FOLDERs (default: runs), finished or not.
 
@@ -45,6 +52,9 @@ def runs(
         raise UsageError("--mean and --history contradict each other")
     if plot is not None and plot.suffix not in (".svg", ".png"):
         raise UsageError(f"the plot {plot} must end in .svg or .png")
+    if plot is not None:
+        require_writable(plot)
+        require_own(plot, overview.is_plot, force)
     found = overview.find_trainings(folders or (Path("runs"),))
     if plot is not None:
         overview.draw_curves(found, plot)

@@ -14,6 +14,9 @@ from zoo.runs.run import CARD, CONFIG, TEACHER, read_history, with_current_names
 CURVES = ("val_accuracy", "accuracy")
 """The accuracies to draw: the first that all runs of a line have."""
 
+PLOT_MARK = "Drawn by Onebit"
+"""In the metadata of a plot's file, so that no other file is overwritten."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Training:
@@ -202,8 +205,14 @@ def draw_curves(trainings: Sequence[Training], path: Path) -> None:
     axes.set(xlabel="epoch", ylabel="accuracy, %")
     axes.grid(visible=True, alpha=0.3)
     axes.legend()
+    key = "Software" if path.suffix == ".png" else "Creator"
     with replacing(path) as temporary:
-        drawn.savefig(temporary, format=path.suffix[1:])
+        drawn.savefig(temporary, format=path.suffix[1:], metadata={key: PLOT_MARK})
+
+
+def is_plot(path: Path) -> bool:
+    """Whether `draw_curves` has drawn a file."""
+    return PLOT_MARK.encode() in path.read_bytes()
 
 
 def _by_label(trainings: Sequence[Training]) -> dict[str, list[Training]]:

@@ -47,13 +47,32 @@ FITTED = "preprocessing."
 Arrays = dict[str, NDArray[Any]]
 
 
-def export(run: Run, path: Path) -> None:
+def require_own(path: Path, force: bool = False) -> None:
+    """Refuses to overwrite files at `path` and beside it that are not exported weights.
+
+    Raises:
+        OnebitError: They are others, and `force` is not given.
+    """
+    card = card_path(path)
+    files.require_own(card, lambda file: "weights_sha256" in files.read_json(file), force)
+    files.require_own(
+        path, lambda file: files.read_json(card)["weights_sha256"] == files.sha256(file), force
+    )
+
+
+def export(run: Run, path: Path, *, force: bool = False) -> None:
     """Writes a run's weights to `path` (`.npz`) and its card beside it (`.json`).
+
+    Args:
+        run: The run.
+        path: The file for the weights.
+        force: Whether to overwrite files that are not exported weights.
 
     Raises:
         OnebitError: A binary weight is not ±scale with one scale per output channel or row, or
-            the files cannot be written.
+            the files cannot be written, or are others.
     """
+    require_own(path, force)
     arrays = pack(run.model)
     if run.preprocessing is not None:
         arrays |= {f"{FITTED}{key}": array for key, array in run.preprocessing.arrays.items()}

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from convert.targets.own_files import is_empty, refuse
 from convert.targets.qonnx.audit import audit_rows, print_rows, refused_rows
 from convert.targets.qonnx.general import write_network
 from convert.targets.qonnx.hardware import FINN, HLS4ML, refused_stages, write_chain
@@ -13,6 +12,7 @@ from convert.targets.target import Export, Target
 from convert.targets.thresholds.network import InputGrid
 from convert.targets.thresholds.reading import refused_operators, threshold_network
 from onebit.errors import UsageError
+from onebit.files import require_own
 
 DIALECTS = {"finn": FINN, "hls4ml": HLS4ML}
 
@@ -63,16 +63,13 @@ def require_own_onnx(path: Path, force: bool = False) -> None:
     Raises:
         OnebitError: It is another one, and `force` is not given.
     """
-    if is_empty(path):
-        return
+    require_own(path, _is_own_onnx, force)
+
+
+def _is_own_onnx(path: Path) -> bool:
     import onnx
 
-    try:
-        is_own = onnx.load(path, load_external_data=False).producer_name == PRODUCER
-    except Exception:  # whatever the parser raises: it is not such a file
-        is_own = False
-    if not is_own:
-        refuse(path, force)
+    return onnx.load(path, load_external_data=False).producer_name == PRODUCER
 
 
 def grid_of(export: Export) -> InputGrid:
