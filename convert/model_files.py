@@ -3,6 +3,7 @@
 Nothing here imports TensorFlow, so that the process which can load a file is chosen by it.
 """
 
+import contextlib
 import inspect
 import json
 import re
@@ -14,10 +15,10 @@ from typing import Any, Literal
 from convert.errors import SourceError
 from onebit.errors import OnebitError, first_line
 from onebit.imports import run_file
+from onebit.model_code import has_lambda_layer
 
 Kind = Literal["keras2", "keras3", "saved_model"]
 
-_LAMBDA = r'"class_name"\s*:\s*"(?:[\w.>]*[.>])?Lambda"'
 _PYTORCH = (
     "export the PyTorch model to a float .tflite file with litert-torch "
     "(litert_torch.convert(model, inputs).export(FILE)) and give that"
@@ -51,7 +52,7 @@ def kind_of(path: Path, allow_code: bool = False) -> Kind:
             f"{path} does not exist", hint="give a model file, a run folder or zoo:NAME"
         )
     kind = _kind(path)
-    if not allow_code and re.search(_LAMBDA, stored_config(path)):
+    if not allow_code and has_lambda_layer(stored_descriptions(path)):
         raise SourceError(
             f"{path} has a Lambda layer, which runs Python code stored in the file",
             hint="if you trust the file, pass --allow-code",
@@ -113,22 +114,40 @@ def _text(value: str | bytes) -> str:
     return value if isinstance(value, str) else bytes(value).decode("utf-8", "replace")
 
 
-def stored_config(path: Path) -> str:
-    """The JSON description of the layers in a model file; empty if it has none."""
+def stored_descriptions(path: Path) -> list[Any]:
+    """The JSON descriptions of layers in a model file or SavedModel; none if it has none.
+
+    Raises:
+        SourceError: The file is damaged.
+    """
     try:
         if path.is_dir():
-            # A protocol buffer, whose strings hold JSON.
             metadata = path / "keras_metadata.pb"
-            return metadata.read_bytes().decode("utf-8", "replace") if metadata.is_file() else ""
+            return _json_within(metadata.read_bytes()) if metadata.is_file() else []
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                return archive.read("config.json").decode("utf-8", "replace")
+                return [json.loads(archive.read("config.json"))]
         import h5py
 
         with h5py.File(path, "r") as file:
-            return _text(file.attrs.get("model_config", ""))
-    except (KeyError, OSError, zipfile.BadZipFile) as error:
+            content = file.attrs.get("model_config")
+        return [] if content is None else [json.loads(content)]
+    except (KeyError, OSError, ValueError, RecursionError, zipfile.BadZipFile) as error:
         raise SourceError(f"{path} is damaged: {first_line(error)}") from error
+
+
+def _json_within(content: bytes) -> list[Any]:
+    """The JSON documents among the strings of a protocol buffer."""
+    text, decoder = content.decode("utf-8", "replace"), json.JSONDecoder()
+    found: list[Any] = []
+    start = text.find("{")
+    while start >= 0:
+        end = start + 1
+        with contextlib.suppress(ValueError, RecursionError):
+            document, end = decoder.raw_decode(text, start)
+            found.append(document)
+        start = text.find("{", end)
+    return found
 
 
 def load_custom_objects(path: Path) -> dict[str, Any]:

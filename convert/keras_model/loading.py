@@ -1,14 +1,12 @@
 """Loading Keras models from files without running code that they carry."""
 
-import json
-import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
 from convert.errors import SourceError
-from convert.model_files import explained, kind_of, stored_config, unknown_object
+from convert.model_files import explained, kind_of, stored_descriptions, unknown_object
 from onebit.keras import keras
+from onebit.model_code import foreign_call, foreign_object
 
 _TRAINING_ONLY = ("_initializer", "_regularizer", "_constraint")
 """Ends of the names of arguments that decide nothing at inference."""
@@ -33,15 +31,13 @@ def load_model(
             f"{path} was saved by Keras 3; Larq needs Keras 2",
             hint="`onebit convert model` takes it as it is",
         )
-    config = stored_config(path)
+    descriptions = stored_descriptions(path)
     try:
         if not path.is_dir():
-            _check_lambdas(path, json.loads(config or "{}"))
+            _check_lambdas(path, descriptions)
         with keras.utils.custom_object_scope({"__lambda__": _Unused, **(custom_objects or {})}):
-            if zipfile.is_zipfile(path):
-                unknown = _unknown_object(json.loads(config))
-                if unknown is not None:
-                    raise unknown_object(path, unknown)
+            if not allow_code:
+                _check_code(path, descriptions)
             model = keras.models.load_model(path, compile=False, safe_mode=not allow_code)
     except SourceError:
         raise
@@ -55,23 +51,23 @@ def load_model(
     return model
 
 
-def _unknown_object(config: Any) -> str | None:
-    """The first class in a `.keras` file's configuration that no import provides.
+def _check_code(path: Path, descriptions: list[Any]) -> None:
+    """Refuses code that loading would import or call, beside the known objects.
 
-    Keras' own message about one is about something else.
+    Raises:
+        SourceError: There is some.
     """
-    if isinstance(config, list):
-        return next(filter(None, map(_unknown_object, config)), None)
-    if not isinstance(config, dict):
-        return None
-    registered, module = config.get("registered_name"), str(config.get("module"))
-    if config.get("class_name") == "__lambda__":
-        return None  # code that the file holds, and was allowed to
-    if registered and not module.startswith(("keras", "tf_keras")):
-        found = keras.utils.get_registered_object(registered)
-        if found is None and not hasattr(sys.modules.get(module), config.get("class_name", "")):
-            return str(config.get("class_name"))
-    return next(filter(None, map(_unknown_object, config.values())), None)
+    unknown = foreign_object(
+        descriptions, lambda name: keras.utils.get_registered_object(name) is not None
+    )
+    if unknown is not None:
+        raise unknown_object(path, unknown)
+    called = foreign_call(descriptions)
+    if called is not None:
+        raise SourceError(
+            f"{path} calls {called}, which does more than compute",
+            hint="if you trust the file, pass --allow-code",
+        )
 
 
 class _Unused:

@@ -130,6 +130,70 @@ def test_lambda_layer_runs_only_when_allowed(name, tmp_path):
     assert (loaded(inputs).numpy() == inputs + 1).all()
 
 
+def changed(path, change):
+    """The model file with another description of its layers."""
+    if path.suffix == ".h5":
+        with h5py.File(path, "r+") as file:
+            file.attrs["model_config"] = change(json.loads(file.attrs["model_config"]))
+        return path
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    files["config.json"] = change(json.loads(files["config.json"]))
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+def test_lambda_layer_is_found_in_any_spelling(name, tmp_path):
+    image = keras.Input((3,))
+    keras.Model(image, keras.layers.Lambda(lambda x: x + 1)(image)).save(tmp_path / name)
+    path = changed(tmp_path / name, lambda d: json.dumps(d).replace('"Lambda"', r'"\u004cambda"'))
+    with pytest.raises(SourceError, match=r"Lambda layer.*--allow-code"):
+        load_model(path)
+
+
+def call_of(module, function, argument, **options):
+    """A layer that is a function, called with a constant as the model is made."""
+    layer = {"class_name": "function", "module": module, "config": function, "name": "called"}
+    node = ["_CONSTANT_VALUE", -1, argument, options]
+    return {**layer, "registered_name": "function", "inbound_nodes": [[node]]}
+
+
+def tensorflow_call(function, *arguments, **options):
+    config = {"name": "called", "dtype": "float32", "trainable": False, "function": function}
+    layer = {"class_name": "TFOpLambda", "module": "keras.layers", "config": config}
+    node = ["_CONSTANT_VALUE", -1, *arguments, options]
+    return {**layer, "registered_name": None, "name": "called", "inbound_nodes": [[node]]}
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (lambda mark: call_of("posix", "mkdir", mark), "mkdir of posix"),
+        (lambda mark: call_of("tf_keras.src.saving.saving_lib", "os.mkdir", mark), "os.mkdir of"),
+        (lambda mark: call_of("builtins", "open", mark, mode="w"), "open of builtins"),
+        (lambda mark: tensorflow_call("io.write_file", mark, contents="x"), r"tf\.io\.write_file"),
+        (lambda mark: tensorflow_call("compat.v1.write_file", mark, contents="x"), "write_file"),
+    ],
+    ids=["module", "in Keras", "builtin", "tensorflow", "old tensorflow"],
+)
+def test_functions_that_a_description_names_are_not_called(name, layer, message, tmp_path):
+    mark = tmp_path / "mark"
+    image = keras.Input((3,))
+    keras.Model(image, keras.layers.Dense(2)(image)).save(tmp_path / name)
+
+    def change(description):
+        description["config"]["layers"].append(layer(str(mark)))
+        return json.dumps(description)
+
+    with pytest.raises(SourceError, match=message):
+        load_model(changed(tmp_path / name, change))
+    assert not mark.exists()
+
+
 def test_keras_3_h5_file_names_its_version_and_the_fix(tmp_path):
     path = tmp_path / "model.h5"
     with h5py.File(path, "w") as file:

@@ -16,7 +16,9 @@ RUN/card.json       the model card; written last, so that a run with a card is a
 
 from __future__ import annotations
 
+import json
 import shlex
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,7 @@ from numpy.typing import NDArray
 from onebit import files
 from onebit.errors import OnebitError, first_line
 from onebit.imports import import_installed, imports_of
+from onebit.model_code import foreign_call, foreign_object
 from zoo.datasets import Split
 from zoo.datasets.preprocessing import Preprocessing, Preprocessor
 
@@ -162,7 +165,7 @@ def load_card(folder: str | Path) -> dict[str, Any]:
 def load_model(path: Path, sha256: str) -> keras.Model:
     """The Keras model in a `.keras` file, which must have that hash.
 
-    Keras' safe mode stays on: a file that carries Python code instead of layers is refused.
+    A file that carries or names Python code instead of layers is refused.
 
     Raises:
         OnebitError: The file is missing, damaged or of another run, or cannot be loaded.
@@ -172,6 +175,13 @@ def load_model(path: Path, sha256: str) -> keras.Model:
 
     import_installed()
     try:
+        with zipfile.ZipFile(path) as archive:
+            description = json.loads(archive.read("config.json"))
+        foreign = foreign_call(description) or foreign_object(
+            description, lambda name: keras.utils.get_registered_object(name) is not None
+        )
+        if foreign is not None:
+            raise TypeError(f"it uses {foreign}, which is unknown here")
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever the file's content makes it stumble over
         raise OnebitError(
