@@ -1,9 +1,11 @@
 """`edge devices` and `edge doctor`: devices that can be measured on, and checks of them."""
 
+import contextlib
 import dataclasses
+import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +101,12 @@ def devices(
 
 
 def _emulate(names: Sequence[str], bare: bool, output: Path) -> None:
-    """Keeps emulated boards up until Ctrl-C."""
+    """Keeps emulated boards up until Ctrl-C, or until the process is asked to end."""
     if output.exists() and not output.read_text(errors="replace").startswith(FLEET_HEAD):
         raise OnebitError(f"{output} is not of --emulate; give another output")
     require_writable(output)
     with (
+        _ending_as_by_ctrl_c(),
         stderr_console.status("starting") as status,
         emulated(names, not bare, status.update) as boards,
     ):
@@ -123,6 +126,20 @@ def _emulate(names: Sequence[str], bare: bool, output: Path) -> None:
             return
         ended = [name for name, board in zip(names, boards, strict=True) if not board.is_up]
         raise OnebitError(f"{', '.join(ended)} ended by itself")
+
+
+@contextlib.contextmanager
+def _ending_as_by_ctrl_c() -> Iterator[None]:
+    """Has SIGTERM raise `KeyboardInterrupt` in the block: what runs in the background gets that."""
+
+    def raise_interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, raise_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _attached() -> list[Entry]:

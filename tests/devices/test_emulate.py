@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -117,8 +118,10 @@ def edge(*arguments, **options):
 
 @pytest.mark.slow
 @pytest.mark.emulated
-def test_boards_are_reached_by_the_file_until_ctrl_c(aarch64_root, armv7_root, adbd_root, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_boards_are_up_until_they_are_ended(aarch64_root, armv7_root, adbd_root, tmp_path, number):
     output = tmp_path / "emulated.toml"
+    before = set(Path(tempfile.gettempdir()).glob("onebit-board-*"))
     names = [word for name in BOARDS for word in ("--emulate", name)]
     with edge("devices", *names, "-o", output) as up:
         while up.poll() is None and not output.exists():
@@ -131,8 +134,9 @@ def test_boards_are_reached_by_the_file_until_ctrl_c(aarch64_root, armv7_root, a
             (line,) = [line for line in listed.splitlines() if f"│ {name} " in line]
             assert "reachable" in line
             assert "litert" in line
-        up.send_signal(signal.SIGINT)
+        up.send_signal(number)
         _, errors = up.communicate(timeout=30)
         assert up.returncode == 0
     assert "pi32 is up: 32-bit Linux behind ssh, emulated, so" in errors
     assert not any(fleet.listens(kind.port) for kind in BOARDS.values())
+    assert set(Path(tempfile.gettempdir()).glob("onebit-board-*")) <= before
