@@ -24,6 +24,8 @@ from onebit.errors import OnebitError
 INSTALL_SECONDS = 1800
 REMOVE_SECONDS = 60
 OLDEST_GLIBC_MINOR = 17
+OLDEST_NUMPY = (1, 23)
+"""The runtimes' wheels are compiled against its interface, and crash with that of Debian 11."""
 WHEEL_ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "aarch64", "armv7": "armv7l"}
 
 Download = Callable[[Sequence[str], Path], None]
@@ -98,7 +100,7 @@ def _fits(numpy: str | None, packages: Sequence[str]) -> bool:
     if version is None:
         return False
     major, minor = int(version[1]), int(version[2])
-    return (major, minor) >= (1, 19) and not ("numpy<2" in packages and major >= 2)
+    return (major, minor) >= OLDEST_NUMPY and not ("numpy<2" in packages and major >= 2)
 
 
 def _environment(
@@ -155,8 +157,8 @@ def _from_host(
             raise
         raise RunnerError(
             error.message,
-            hint=f"PyPI has no NumPy for 32-bit ARM: install python3-numpy on {device.name} with "
-            "its package manager",
+            hint="PyPI has no NumPy for 32-bit ARM: install python3-numpy, 1.23 or newer, on "
+            f"{device.name} with its package manager",
         ) from error
     sent = [device.send(wheel, wheel.name) for wheel in sorted(wheels.glob("*.whl"))]
     there = str(Path(sent[0]).parent)

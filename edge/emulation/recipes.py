@@ -58,6 +58,7 @@ class Recipe:
         architecture: Debian's name of the architecture.
         suite: Debian's release.
         packages: The packages that are unpacked, with all that they depend on.
+        python: The version of its Python, for wheels.
         wheel_platforms: The platform tags of the wheels, as pip has them.
         runtimes: Folders below /opt/runtimes, each with wheels and nothing else.
     """
@@ -66,6 +67,7 @@ class Recipe:
     architecture: str
     suite: str
     packages: tuple[str, ...]
+    python: str = "3.11"
     wheel_platforms: tuple[str, ...] = ()
     runtimes: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -75,9 +77,11 @@ def _manylinux(machine: str) -> tuple[str, ...]:
 
 
 AARCH64 = Recipe(
-    "aarch64", "arm64", "bookworm", BOARD_PACKAGES, _manylinux("aarch64"), AARCH64_RUNTIMES
+    "aarch64", "arm64", "bookworm", BOARD_PACKAGES, "3.11", _manylinux("aarch64"), AARCH64_RUNTIMES
 )
-ARMV7 = Recipe("armv7", "armhf", "bookworm", BOARD_PACKAGES, _manylinux("armv7l"), ARMV7_RUNTIMES)
+ARMV7 = Recipe(
+    "armv7", "armhf", "bookworm", BOARD_PACKAGES, "3.11", _manylinux("armv7l"), ARMV7_RUNTIMES
+)
 # Debian has adbd from trixie on. It runs natively, with its own loader and libraries.
 ADBD = Recipe("adbd", "amd64", "trixie", ("adbd",))
 # Emulators that load plugins, which the static ones cannot.

@@ -165,8 +165,9 @@ def _unpack_wheels(recipe: Recipe, requirements: dict[str, str], folder: Path) -
         file.flush()
         platforms = [f"--platform={platform}" for platform in recipe.wheel_platforms]
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
-        command += ["--require-hashes", "--only-binary=:all:", "--python-version=3.11", *platforms]
-        _run([*command, f"--target={folder}", "-r", file.name], dict(os.environ))
+        command += ["--require-hashes", "--only-binary=:all:", f"--python-version={recipe.python}"]
+        command += [*platforms, f"--target={folder}", "-r", file.name]
+        _run(command, dict(os.environ))
 
 
 def _compile(root: Path) -> None:

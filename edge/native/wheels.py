@@ -27,7 +27,7 @@ Name: onebit-delegate
 Version: {version}
 Summary: Runs files of the Larq Compute Engine on stock TFLite and LiteRT interpreters
 License: Apache-2.0
-Requires-Python: >=3.10
+Requires-Python: >=3.8
 Description-Content-Type: text/markdown
 
 A TFLite delegate for binary neural networks. Install it beside ai-edge-litert, tflite-runtime or

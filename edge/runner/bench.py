@@ -8,6 +8,7 @@ import numpy as np
 from .conditions import conditions
 from .cores import pin
 from .energy import measure_energy
+from .errors import RequestError
 from .inputs import (
     data_inputs,
     load_samples,
@@ -124,6 +125,9 @@ def evaluate(request):
 def load(interpreter, request):
     """Builds and prepares the interpreter.
 
+    Raises:
+        RequestError: The runtime was made for another numpy.
+
     Returns:
         The file's content, the ns that reading and building took, and those of preparing, None
         where the runtime prepares while it is built.
@@ -132,7 +136,13 @@ def load(interpreter, request):
     with open(request["model_path"], "rb") as file:
         content = file.read()
     options, delegate = request.get("options", {}), request.get("delegate")
-    interpreter.load(content, request["threads"], options, delegate)
+    try:
+        interpreter.load(content, request["threads"], options, delegate)
+    except SystemError as error:  # a wheel that was compiled against a newer numpy
+        raise RequestError(
+            f"{interpreter.version} does not work with numpy {np.__version__} "
+            f"({error.__cause__ or error}): install numpy 1.23 or newer"
+        ) from error
     loaded = time.perf_counter_ns()
     interpreter.prepare()
     prepared = time.perf_counter_ns()

@@ -118,6 +118,7 @@ def test_without_network_the_wheels_come_from_here(device, installer, tmp_path):
         ("armv7l", None, ["tflite-runtime==2.14.0", "numpy<2"]),
         ("x86_64", "1.26.4", ["ai-edge-litert"]),
         ("x86_64", "1.16.2", ["ai-edge-litert", "numpy"]),
+        ("aarch64", "1.19.5", ["ai-edge-litert", "numpy"]),  # Debian 11's
     ],
 )
 def test_numpy_of_the_device_is_used_where_it_fits(

@@ -6,6 +6,8 @@
 Works with ai-edge-litert, tflite-runtime and TensorFlow; needs none of them to be imported.
 """
 
+from __future__ import annotations  # devices have Python 3.8
+
 import ctypes
 import importlib
 import json
