@@ -248,6 +248,11 @@ def _print_report(conversion: "Conversion", output: Path, format_: str) -> None:
         say(line)
 
 
+def _is_of(layer: str, name: str) -> bool:
+    """Whether a layer has that name, or is a half of it: `separable (pointwise)`."""
+    return layer == name or layer.startswith(f"{name} (")
+
+
 def _print_metadata(content: bytes, file: Path) -> None:
     """Prints what a file says about itself, if anything."""
     metadata = read_metadata(content, str(file))
@@ -262,7 +267,8 @@ def _print_metadata(content: bytes, file: Path) -> None:
     "--allow",
     multiple=True,
     metavar="LAYER",
-    help="A layer that may be float under --fail-if-float, such as the first; repeatable.",
+    help="A layer that may be float under --fail-if-float, such as the first; repeatable. A "
+    "separable layer stands for both of its halves.",
 )
 @click.option(
     "--fail-if-float-above",
@@ -302,7 +308,7 @@ def audit(
     result = audit_content(content, str(file))
     names = [layer.name for layer in result.layers]
     for name in allow:
-        if name not in names:
+        if not any(_is_of(layer, name) for layer in names):
             raise UsageError(
                 f"--allow {name}: {file} has no such layer; {near_matches(name, names)}"
             )
@@ -314,7 +320,8 @@ def audit(
         emit_document(asdict(result))
     else:
         emit([asdict(layer) for layer in result.layers], format_)
-    left = [each for each in result.layers if each.kind == "float" and each.name not in allow]
+    floats = [layer for layer in result.layers if layer.kind == "float"]
+    left = [layer for layer in floats if not any(_is_of(layer.name, name) for name in allow)]
     left_names = listed([layer.name for layer in left])
     if fail_if_float and left:
         raise OnebitError(f"{len(left)} of {len(names)} layers are float: {left_names}")
