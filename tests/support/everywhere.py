@@ -88,7 +88,7 @@ def write_random(folder: Path, count: int) -> None:
     """Writes random graphs, named by their numbers, and `run_cases.py`, which compares them."""
     folder.mkdir()
     for seed in (secrets.randbits(32) for _ in range(count)):
-        case = lce_random_graphs.draw(seed)
+        case = lce_random_graphs.draw(seed, neighbours=True)
         run_cases.save(folder, str(seed), case.model, case.runs)
     script = Path(run_cases.__file__).read_text()
     (folder.parent / "run_cases.py").write_text(script)

@@ -123,17 +123,54 @@ class Graph:
 
     def _elementwise(self, kind: str, a: int, b: int, activation: int) -> int:
         out = self.tensor(np.broadcast_shapes(tuple(self.shape(a)), tuple(self.shape(b))))
-        op = schema.MulOptionsT() if kind == "MUL" else schema.AddOptionsT()
+        name = f"{kind.capitalize()}Options"
+        op = getattr(schema, f"{name}T")()
         op.fusedActivationFunction = activation
-        options = getattr(schema.BuiltinOptions, "MulOptions" if kind == "MUL" else "AddOptions")
+        options = getattr(schema.BuiltinOptions, name)
         code = getattr(schema.BuiltinOperator, kind)
         self.operator(code, [a, b], [out], builtin=(options, op))
         return out
 
+    # Operators that are always the interpreter's.
+
+    def subtract(self, a: int, b: int, activation: int = 0) -> int:
+        return self._elementwise("SUB", a, b, activation)
+
+    def maximum(self, a: int, b: int) -> int:
+        out = self.tensor(np.broadcast_shapes(tuple(self.shape(a)), tuple(self.shape(b))))
+        builtin = schema.BuiltinOptions.MaximumMinimumOptions, schema.MaximumMinimumOptionsT()
+        self.operator(schema.BuiltinOperator.MAXIMUM, [a, b], [out], builtin=builtin)
+        return out
+
     def relu(self, value: int) -> int:
-        """An operator that is always the interpreter's."""
         out = self.tensor(self.shape(value))
         self.operator(schema.BuiltinOperator.RELU, [value], [out])
+        return out
+
+    def pad(self, value: int, pads: Sequence[tuple[int, int]]) -> int:
+        """Zeros before and after each dimension."""
+        out = self.tensor([a + n + b for n, (a, b) in zip(self.shape(value), pads, strict=True)])
+        builtin = schema.BuiltinOptions.PadOptions, schema.PadOptionsT()
+        inputs = [value, self.constant(np.array(pads, np.int32))]
+        self.operator(schema.BuiltinOperator.PAD, inputs, [out], builtin=builtin)
+        return out
+
+    def split(self, value: int, parts: int) -> list[int]:
+        """Equal parts of the channels."""
+        *rows, channels = self.shape(value)
+        outs = [self.tensor([*rows, channels // parts]) for _ in range(parts)]
+        op = schema.SplitOptionsT()
+        op.numSplits = parts
+        inputs = [self.constant(np.array(-1, np.int32)), value]
+        builtin = schema.BuiltinOptions.SplitOptions, op
+        self.operator(schema.BuiltinOperator.SPLIT, inputs, outs, builtin=builtin)
+        return outs
+
+    def dequantize_int8(self, value: int) -> int:
+        """The floats that an int8 tensor stands for."""
+        out = self.tensor(self.shape(value))
+        builtin = schema.BuiltinOptions.DequantizeOptions, schema.DequantizeOptionsT()
+        self.operator(schema.BuiltinOperator.DEQUANTIZE, [value], [out], builtin=builtin)
         return out
 
     def reshape(self, value: int, shape: Sequence[int]) -> int:

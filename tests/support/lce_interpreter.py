@@ -42,14 +42,15 @@ def evaluate(graph: Graph, inputs: Mapping[int, np.ndarray]) -> dict[int, np.nda
         code = graph.model.operatorCodes[op.opcodeIndex]
         name = code.customCode or BUILTINS[code.builtinCode]
         operands = [None if i == ABSENT else values[i] for i in op.inputs]
-        (out,) = op.outputs
         options = read_options(op) if code.customCode else op.builtinOptions
-        tensors = [graph.graph.tensors[i] for i in (op.inputs[0], out)]
-        result = OPERATORS[name](operands, options, *tensors)
-        if result.dtype == np.float64:
-            exact(result)
-            result = result.astype(np.float32)
-        values[out] = result
+        tensors = [graph.graph.tensors[i] for i in (op.inputs[0], op.outputs[0])]
+        results = OPERATORS[name](operands, options, *tensors)
+        results = results if isinstance(results, list) else [results]
+        for out, result in zip(op.outputs, results, strict=True):
+            if result.dtype == np.float64:
+                exact(result)
+                result = result.astype(np.float32)
+            values[out] = result
     return values
 
 
@@ -170,7 +171,7 @@ def broadcasting(operation: Callable[[Any, Any], Any]) -> Callable[..., np.ndarr
             result = operation(a, b)
         except ValueError as error:
             raise UnfitError from error
-        return clamp(result, options.fusedActivationFunction)
+        return clamp(result, getattr(options, "fusedActivationFunction", 0))
 
     return compute
 
@@ -188,6 +189,20 @@ def relu(operands, options, source, out):
 
 def reshape(operands, options, source, out):
     return operands[0].reshape(operands[1])
+
+
+def pad(operands, options, source, out):
+    return np.pad(*operands)
+
+
+def split(operands, options, source, out):
+    axis, value = operands
+    return np.split(value, options.numSplits, int(axis))
+
+
+def dequantize_int8(operands, options, source, out):
+    quantization = source.quantization
+    return (floats(operands[0]) - quantization.zeroPoint[0]) * quantization.scale[0]
 
 
 def dense(operands, options, source, out):
@@ -259,17 +274,22 @@ def window_sums(x, kernel, outputs, bias, options, product):
     return clamp(total, options.fusedActivationFunction)
 
 
-OPERATORS: dict[str, Callable[..., np.ndarray]] = {
+OPERATORS: dict[str, Callable[..., np.ndarray | list[np.ndarray]]] = {
     "LceQuantize": quantize,
     "LceDequantize": dequantize,
     "LceBconv2d": binary_convolution,
     "LceBMaxPool2d": binary_pool,
     "ADD": broadcasting(np.add),
+    "SUB": broadcasting(np.subtract),
     "MUL": broadcasting(np.multiply),
+    "MAXIMUM": broadcasting(np.maximum),
     "CONCATENATION": concatenate,
     "MAX_POOL_2D": float_pool,
     "RELU": relu,
     "RESHAPE": reshape,
+    "PAD": pad,
+    "SPLIT": split,
+    "DEQUANTIZE": dequantize_int8,
     "FULLY_CONNECTED": dense,
     "CONV_2D": float_convolution,
     "DEPTHWISE_CONV_2D": depthwise,

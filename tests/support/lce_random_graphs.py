@@ -54,11 +54,16 @@ class Case:
 NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 
 
-def draw(seed: int) -> Case:
-    """The case of a number."""
+def draw(seed: int, neighbours: bool = False) -> Case:
+    """The case of a number.
+
+    Args:
+        seed: The number.
+        neighbours: Whether to also draw operators that no target but LiteRT takes.
+    """
     for attempt in range(100):
         try:
-            return Drawing(np.random.default_rng([seed, attempt])).case(seed)
+            return Drawing(np.random.default_rng([seed, attempt]), neighbours).case(seed)
         except (InexactError, UnfitError):
             continue
     raise AssertionError(f"no graph can be drawn from {seed}")
@@ -67,8 +72,8 @@ def draw(seed: int) -> Case:
 class Drawing:
     """A graph while it is drawn."""
 
-    def __init__(self, rng: np.random.Generator):
-        self.rng, self.g = rng, Graph()
+    def __init__(self, rng: np.random.Generator, neighbours: bool = False):
+        self.rng, self.g, self.neighbours = rng, Graph(), neighbours
         self.floats: list[int] = []  # tensors that may be read
         self.bits: list[tuple[int, int]] = []  # words and their channels
         self.others: list[int] = []  # int8 and bool
@@ -337,9 +342,60 @@ class Drawing:
             self.keep(self.g.relu(value))
         return True
 
+    def step_neighbour(self) -> bool:
+        """Another operator of the interpreter's, which not every target takes."""
+        int8 = [x for x in self.others if self.g.graph.tensors[x].type == schema.TensorType.INT8]
+        if int8 and self.chance(0.5):
+            self.keep(self.g.dequantize_int8(self.pick(*int8)))
+            return True
+        value = self.float_value()
+        kinds = self.padded, self.parted, self.flattened, self.compared
+        return value is not None and self.pick(*kinds)(value)
+
+    def compared(self, value: int) -> bool:
+        """A SUB or MAXIMUM of two values, or of one with itself."""
+        shape = self.g.shape(value)
+        other = self.pick(*(x for x in self.floats if self.g.shape(x) == shape))
+        if self.chance(0.5):
+            self.keep(self.g.maximum(value, other))
+        else:
+            self.keep(self.g.subtract(value, other, self.pick(0, 0, 1, 3)))
+        return True
+
+    def padded(self, value: int) -> bool:
+        size = len(self.g.shape(value)) - 2
+        pads = [tuple(map(int, self.rng.integers(0, 3, 2))) for _ in range(size)]
+        self.keep(self.g.pad(value, [(0, 0), *pads, (0, 0)]))
+        return True
+
+    def parted(self, value: int) -> bool:
+        """An operator of several outputs, some of which nobody may read."""
+        channels = self.g.shape(value)[-1]
+        parts = [n for n in (2, 3, 4) if channels % n == 0]
+        if not parts:
+            return False
+        for part in self.g.split(value, self.pick(*parts)):
+            self.keep(part)
+        return True
+
+    def flattened(self, value: int) -> bool:
+        """A RESHAPE of an image to one row, or to another rank."""
+        shape = self.g.shape(value)
+        if len(shape) != 4:
+            return False
+        self.fixed_size = True
+        pixels, channels = shape[1] * shape[2], shape[3]
+        wanted = self.pick([1, pixels, channels], [pixels, channels])
+        reshaped = self.g.reshape(value, [-1, *wanted])
+        self.g.graph.tensors[reshaped].shape = [shape[0], *wanted]
+        self.keep(reshaped)
+        return True
+
     def weights(self, *shape: int) -> int:
         """The LceDequantize of a packed filter, perhaps packed flat."""
         signs = self.signs(*shape)
+        if self.neighbours and self.chance(0.1):  # not packed: the layer is the interpreter's
+            return self.g.constant(signs.astype(np.float32))
         if len(shape) == 4 and self.chance(0.4):
             flat = signs.reshape(shape[0], -1)
             unpacked = self.g.dequantize(self.g.constant(pack(flat)), flat.shape[1])
@@ -419,14 +475,16 @@ class Drawing:
         (2, step_foreign),
         (3, step_weight_only),
     )
+    NEIGHBOURS = ((6, step_neighbour),)
 
     # The case.
 
     def step(self) -> None:
         """Adds the operators of a random step."""
-        weights = np.array([weight for weight, _ in self.STEPS], float)
-        index = int(self.rng.choice(len(self.STEPS), p=weights / weights.sum()))
-        self.STEPS[index][1](self)
+        steps = self.STEPS + (self.NEIGHBOURS if self.neighbours else ())
+        weights = np.array([weight for weight, _ in steps], float)
+        index = int(self.rng.choice(len(steps), p=weights / weights.sum()))
+        steps[index][1](self)
 
     def case(self, seed: int) -> Case:
         self.image()
@@ -441,7 +499,7 @@ class Drawing:
     def choose_outputs(self) -> list[int]:
         """All tensors that are not read, and some of the rest."""
         read = {i for op in self.g.graph.operators for i in op.inputs}
-        written = [op.outputs[0] for op in self.g.graph.operators]
+        written = [i for op in self.g.graph.operators for i in op.outputs]
         if not written:
             raise UnfitError
         constant = {i for i in written if self.is_weights(i)}

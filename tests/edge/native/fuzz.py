@@ -28,7 +28,7 @@ def base_model(rng):
     from tests.support.lce_random_graphs import Drawing
 
     while True:
-        drawing = Drawing(rng)
+        drawing = Drawing(rng, neighbours=True)
         try:
             drawing.image()
             for _ in range(int(rng.integers(1, 5))):

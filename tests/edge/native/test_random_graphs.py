@@ -42,7 +42,7 @@ def check_drawn(settings, lce):
 
     def check_drawn(count):
         for seed in [int(CHOSEN)] if CHOSEN else [secrets.randbits(32) for _ in range(count)]:
-            case = lce_random_graphs.draw(seed)
+            case = lce_random_graphs.draw(seed, neighbours=True)
             for name, difference in differences(case):
                 assert difference is None, f"{name}: {difference}\nONEBIT_GRAPH={seed}\n{case}"
 
