@@ -4,7 +4,9 @@ The one file of this stage that imports Keras 3, and TensorFlow beside it: in th
 `worker.py`, or in a user's own whose Keras is Keras 3 already.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +196,8 @@ def served_model(model: Any) -> Served:
 
     def call(*inputs: Any) -> list[Any]:
         arguments = keras.tree.pack_sequence_as(structure, list(inputs))
-        return keras.tree.flatten(model(*arguments, training=False))
+        with _named_for_tensorflow(model):
+            return keras.tree.flatten(model(*arguments, training=False))
 
     layers = [
         layer.name
@@ -207,6 +210,19 @@ def served_model(model: Any) -> Served:
         known = [f"output_{i + 1}" for i in range(count)]
     variables = [variable.value for variable in model.variables]
     return Served(call, specs, unique_names(known), layers, variables)
+
+
+@contextlib.contextmanager
+def _named_for_tensorflow(model: Any) -> Iterator[None]:
+    """Gives layers names that TensorFlow takes for scopes; Keras' other backends take any."""
+    names = {layer: layer.name for layer in model._flatten_layers()}
+    try:
+        for layer, name in names.items():
+            layer.name = re.sub(r"[^\w.\\/>-]", "_", name, flags=re.ASCII)
+        yield
+    finally:
+        for layer, name in names.items():
+            layer.name = name
 
 
 def served_saved_model(path: Path) -> Served:

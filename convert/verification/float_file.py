@@ -228,12 +228,15 @@ def _threshold(graph: Graph, steps: Steps) -> NDArray[np.float32]:
 
 
 def _terms(graph: Graph) -> int:
-    """How many products one output of each layer adds up, over all layers of a file."""
+    """How many products one output of each layer adds up, over all layers of a file.
+
+    Weights may be quantized in the file, and then are no constants of it.
+    """
     terms = 0
     for op in graph.operators:
         name = graph.op_name(op)
         weights = graph.inputs(op)[1] if name in (*FILTERED, *FILTERED_3D) else -1
-        if weights >= 0 and graph.is_constant(weights):
+        if weights >= 0:
             shape = channels_first(name, np.empty(graph.shape(weights), np.bool_)).shape
             terms += math.prod(shape[1:])
     return terms

@@ -63,6 +63,24 @@ def test_signs_are_compared_where_they_are(float_file):
     assert "dense" in result.bit_flips[0].layer
 
 
+@pytest.mark.parametrize("folded", [True, False])
+def test_rounding_of_a_layer_counts_though_its_weights_are_quantized_in_the_file(folded):
+    """Larq Compute Engine adds the bias to K·scale, which rounds at that size; the end is below 1.
+
+    K = 2048 terms explain 12·2^-24·K = 0.0015.
+    """
+    g, random = FloatGraph(), np.random.default_rng(0)
+    x = g.tensor((1, 2048))
+    latent = random.normal(size=(8, 2048)).astype(np.float32)
+    weights = g.constant(np.sign(latent)) if folded else g.sign(g.constant(latent))
+    sums = g.dense(g.sign(x), weights, g.constant(random.normal(size=8).astype(np.float32)))
+    content = g.build([x], [g.op("TANH", sums)])
+    result = convert_file(content, samples=Samples([images(40, (2048,))])).report.verification
+    assert result.tolerance == pytest.approx(12 * 2.0**-24 * 2048)
+    assert 0 < result.max_abs_difference < 0.0005
+    assert result.verdict == "exact"
+
+
 def test_labels_give_accuracies(float_file):
     samples = Samples([images(20, (12, 12, 3))], np.arange(20) % 10, "mine")
     result = convert_file(float_file, samples=samples).report.verification

@@ -23,6 +23,7 @@ from zoo import keras3 as lq
 from zoo.keras3.models import binary_net_cnn
 
 folder = sys.argv[1]
+BINARY = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign"}
 keras.utils.set_random_seed(1)
 
 @keras.saving.register_keras_serializable(package="mine")
@@ -55,6 +56,10 @@ cnn.export(folder + "/saved_model", format="tf_saved_model", verbose=False)
 image = keras.Input((6,))
 keras.Model(image, Doubled()(image)).save(folder + "/custom.keras")
 keras.Sequential([image, keras.layers.Lambda(lambda x: x + 1)]).save(folder + "/lambda.keras")
+named = lq.layers.QuantConv2D(5, 3, name="conv 1 (é)", **BINARY)
+keras.Sequential([keras.Input((8, 8, 3)), named, keras.layers.Flatten(name="a b")]).save(
+    folder + "/names.keras"
+)
 subclassed = Subclassed()
 subclassed(np.zeros((1, 40), "float32"))
 randomised(subclassed).export(folder + "/subclassed", format="tf_saved_model", verbose=False)
@@ -137,6 +142,15 @@ def test_model_object_and_subclassed_model_are_converted(made, tmp_path):
     assert report["verification"]["reference"] == "Keras"
     result = run("model", made / "subclassed", "-o", tmp_path / "s.tflite", "--no-delegate")
     assert result.exit_code == 0, result.output
+
+
+def test_layers_may_have_names_that_only_other_backends_take(made, tmp_path):
+    output = tmp_path / "out.tflite"
+    result = run("model", made / "names.keras", "-o", output, "--no-delegate")
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "out.report.json").read_text())
+    assert report["verification"]["verdict"] == "exact"
+    assert "binary" in {layer["kind"] for layer in report["layers"]}
 
 
 def test_unknown_layer_is_named_and_converts_with_its_definition(made, tmp_path):
