@@ -17,6 +17,9 @@ from onebit.keras import keras, lq
 _REPEATED = 4
 """The number of samples that Keras is given again."""
 
+_RELATIVE = 1e-3
+"""Of the largest output; batches of other sizes round otherwise."""
+
 
 def explanations(
     model: keras.Model,
@@ -49,6 +52,12 @@ def explanations(
             "Keras itself gives other outputs for the same inputs: a layer is random at inference, "
             "and the file cannot be compared; make it depend on the argument training"
         )
+    elif size is None and not _same_alone(model, signature, few, first):
+        found.append(
+            "Keras' answer to a sample depends on the other samples of its batch, which the file "
+            "does not see: compute means over the batch per sample, and call normalisations "
+            "without training=True"
+        )
     binary = {id(probe.layer) for probe in probes if type(probe) is Probe}
     taken = [
         layer.name for layer in flat_layers(model) if id(layer) in binary and _is_ternary(layer)
@@ -59,6 +68,21 @@ def explanations(
             'other numbers too: use input_quantizer="ste_sign"'
         )
     return found
+
+
+def _same_alone(
+    model: keras.Model,
+    signature: Signature,
+    inputs: Sequence[NDArray[Any]],
+    outputs: Sequence[NDArray[Any]],
+) -> bool:
+    """Whether Keras gives each sample for itself the outputs that it gave all together."""
+    alone = run_keras(model, signature, inputs, 1)[1]
+    for one, together in zip(alone, outputs, strict=True):
+        tolerance = _RELATIVE * float(np.abs(np.nan_to_num(together)).max(initial=0))
+        if not np.allclose(one, together, rtol=_RELATIVE, atol=tolerance, equal_nan=True):
+            return False
+    return True
 
 
 def _is_ternary(layer: keras.layers.Layer) -> bool:

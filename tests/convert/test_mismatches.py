@@ -229,6 +229,8 @@ class Noise(L.Layer):
         (lambda: Q.QuantConv2D(8, 3, input_quantizer="ste_tern", name="t", **BINARY),
          r'LCE takes the inputs of t for -1 and \+1.*"ste_sign"'),
         (Noise, "gives other outputs for the same inputs"),
+        (lambda: Q.QuantConv2D(8, 3, input_quantizer="magnitude_aware_sign", **BINARY),
+         "depends on the other samples of its batch"),
     ],
 )  # fmt: skip
 def test_mismatch_is_explained_where_the_cause_is_known(layer, cause):
