@@ -37,6 +37,7 @@ from onebit.cli import (
     require_suffix,
     say,
     stderr_console,
+    working,
 )
 from onebit.errors import OnebitError, UsageError
 from onebit.files import replacing, require_writable
@@ -206,11 +207,11 @@ def _convert_keras(
     quantizing: Quantizing,
     loading: Loading,
 ) -> "Conversion":
-    from convert.conversion import convert_model
-    from convert.keras_model.samples import expected_of
-    from convert.metadata import described, metadata_of_card
+    with working("loading TensorFlow and the model") as status:
+        from convert.conversion import convert_model
+        from convert.keras_model.samples import expected_of
+        from convert.metadata import described, metadata_of_card
 
-    with stderr_console.status("loading TensorFlow and the model") as status:
         loaded = _load(source, loading)
         known = metadata_of_card(loaded.card) if loaded.card else Metadata(loaded.name)
         metadata = described(known, describing)
@@ -366,9 +367,9 @@ def verify(source: str, file: Path, verifying: Verifying, loading: Loading, form
     if _goes_by_float_file(source, loading):
         result = _verify_float_file(source, content, str(file), verifying, loading)
     else:
-        from convert.conversion import verify_file
+        with working("loading TensorFlow and the model") as status:
+            from convert.conversion import verify_file
 
-        with stderr_console.status("loading TensorFlow and the model") as status:
             loaded = _load(source, loading)
             samples = _samples(loaded, verifying)
             result = verify_file(

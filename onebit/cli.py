@@ -4,6 +4,7 @@ Results go to standard output, progress and errors to standard error. Exit codes
 1 failure, 2 wrong usage, 130 interrupted.
 """
 
+import contextlib
 import csv
 import dataclasses
 import functools
@@ -15,7 +16,7 @@ import re
 import shlex
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ import click
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.status import Status
 from rich.table import Table
 
 from onebit import interrupts
@@ -76,6 +78,15 @@ def command_line(stage: str) -> str:
 def say(line: str) -> None:
     """Prints a line to standard error, unwrapped, so that programs can search for it."""
     stderr_console.print(without_passwords(line), markup=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def working(what: str = "loading TensorFlow") -> Iterator[Status]:
+    """Shows a spinner on a terminal while the block runs, which takes seconds."""
+    with stderr_console.status(what) as status:
+        # Drawn at once: its thread waits for the first library that is loaded.
+        status.update(spinner="dots")
+        yield status
 
 
 def format_option(*formats: str) -> Callable[[Command], Command]:

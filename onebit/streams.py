@@ -6,10 +6,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 
+from onebit.cli import stderr_console
+
 
 @contextlib.contextmanager
 def held_stderr() -> Iterator[Callable[[], str]]:
     """Holds back what is written to file descriptor 2, by native code too.
+
+    On a terminal `cli.stderr_console` goes on showing what it shows: spinners must not stand still.
 
     Yields a function that gives the text held so far; it may still be called after the block.
     """
@@ -23,12 +27,28 @@ def held_stderr() -> Iterator[Callable[[], str]]:
 
         os.dup2(file.fileno(), 2)
         try:
-            yield held
+            with _shown_on(original):
+                yield held
         finally:
             sys.stderr.flush()
             os.dup2(original, 2)
             os.close(original)
             text = held()
+
+
+@contextlib.contextmanager
+def _shown_on(descriptor: int) -> Iterator[None]:
+    """Lets the console write to a descriptor, if that is a terminal."""
+    if not os.isatty(descriptor):
+        yield
+        return
+    before = stderr_console.file
+    with open(descriptor, "w", encoding="utf-8", closefd=False) as terminal:
+        stderr_console.file = terminal
+        try:
+            yield
+        finally:
+            stderr_console.file = before
 
 
 def _content(descriptor: int) -> str:

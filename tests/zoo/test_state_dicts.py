@@ -226,6 +226,9 @@ def test_model_makes_a_keras_file(files, tmp_path):
     options = ("--set", f"width={WIDTH}", "--set", "input_shape=28,28,1")
     result = invoke(weights, "binary_net_cnn", "--map", map_, "-o", path, *options)
     assert result.exit_code == 0, result.output
+    again = invoke(weights, "binary_net_cnn", "--map", map_, "-o", path, *options)
+    assert again.exit_code == 1
+    assert "pass --force" in again.stderr
     kernel = keras.models.load_model(path).get_layer("conv_1_2").get_weights()[0]
     with np.load(weights) as tensors:
         np.testing.assert_array_equal(kernel, tensors["conv2.weight"].transpose(2, 3, 1, 0))

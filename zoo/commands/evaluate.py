@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from onebit.cli import emit, format_option
+from onebit.cli import emit, format_option, working
 from onebit.imports import import_option
 
 
@@ -24,24 +24,27 @@ def evaluate(folders: tuple[Path, ...], format_: str) -> None:
     Example:
       onebit zoo evaluate runs/bnn
     """
-    import zoo
     from zoo.runs.run import load_card
 
     for folder in folders:  # before minutes are spent
         load_card(folder)
     records = []
-    for folder in folders:
-        loaded = zoo.load_run(folder)
-        result = zoo.evaluate(loaded)
-        records.append(
-            {
-                "run": str(folder),
-                "model": loaded.card["name"],
-                "dataset": loaded.card["dataset"]["name"],
-                **dataclasses.asdict(result),
-                "agrees": result.agrees,
-            }
-        )
+    with working() as status:
+        import zoo
+
+        for folder in folders:
+            loaded = zoo.load_run(folder)
+            status.update(f"evaluating {folder}")
+            result = zoo.evaluate(loaded)
+            records.append(
+                {
+                    "run": str(folder),
+                    "model": loaded.card["name"],
+                    "dataset": loaded.card["dataset"]["name"],
+                    **dataclasses.asdict(result),
+                    "agrees": result.agrees,
+                }
+            )
     columns = {
         "run": "Run",
         "model": "Model",

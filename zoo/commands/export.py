@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from onebit.cli import force_option, require_suffix
+from onebit.cli import force_option, require_suffix, working
 from onebit.files import require_writable
 from onebit.imports import import_option
 
@@ -26,10 +26,11 @@ def export(run: Path, output: Path, force: bool) -> None:
     """
     require_suffix(output, ".npz")
     require_writable(output)
-    from zoo.runs import packed_weights
+    with working():
+        from zoo.runs import packed_weights
 
-    packed_weights.require_own(output, force)
-    import zoo
+        packed_weights.require_own(output, force)
+        import zoo
 
-    zoo.export(zoo.load_run(run), output, force=force)
+        zoo.export(zoo.load_run(run), output, force=force)
     click.echo(f"{output}: {output.stat().st_size:,} bytes; its card is {output.stem}.json")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from onebit.cli import command_line, require_suffix
+from onebit.cli import command_line, force_option, require_suffix, working
 from onebit.errors import UsageError, near_matches
-from onebit.files import replacing
+from onebit.files import is_empty, refuse_foreign, replacing
 from onebit.imports import import_option
 from zoo.commands.train import accuracy_line
 from zoo.commands.training_options import data_option, read_settings
@@ -39,6 +39,7 @@ from zoo.commands.training_options import data_option, read_settings
     help="Change an option of the model, or the recipe's data set; may be repeated.",
 )
 @data_option
+@force_option
 def import_(
     weights: Path,
     name: str,
@@ -46,6 +47,7 @@ def import_(
     output: Path,
     settings: list[tuple[str, str]],
     data: Path | None,
+    force: bool,
 ) -> None:
     """Load PyTorch's WEIGHTS, a .safetensors or .npz file, into the model NAME.
 
@@ -58,28 +60,50 @@ def import_(
       onebit zoo import bnn.safetensors binary_net_mlp_mnist_5k --map map.json -o runs/imported
       onebit zoo import bnn.npz binary_net_mlp --map map.json --set units=256 -o bnn.keras
     """
-    from zoo.models import models
-    from zoo.recipes import model_options, recipes, resolve_recipe
-    from zoo.runs.state_dicts import load_state_dict, read_map
+    with working():
+        from zoo.models import models
+        from zoo.recipes import recipes
 
-    if name in recipes.names():
-        from zoo.training.importing import import_run
+        known = [*recipes.names(), *models.names()]
+    if name not in known:
+        raise UsageError(f"there is no recipe or model {name!r}; {near_matches(name, known)}")
+    options = dict(settings)
+    with working(f"reading {weights}"):
+        if name in recipes.names():
+            written = _write_run(weights, name, map_, output, options, data)
+        else:
+            written = _write_model(weights, name, map_, output, options, force)
+    click.echo(f"{output}: {written}")
 
-        recipe, places = resolve_recipe(name, dict(settings)), read_map(map_)
-        line = command_line("zoo")
-        run = import_run(recipe, weights, places, output, data=data, command=line)
-        click.echo(f"{output}: {accuracy_line(run.card)}")
-        return
-    if name not in models.names():
-        known = near_matches(name, [*recipes.names(), *models.names()])
-        raise UsageError(f"there is no recipe or model {name!r}; {known}")
-    require_suffix(output, ".keras")
+
+def _write_run(
+    weights: Path, name: str, map_: Path, output: Path, settings: dict[str, str], data: Path | None
+) -> str:
+    """Writes the run folder of a recipe with these weights; its accuracy, in words."""
+    from zoo.recipes import resolve_recipe
+    from zoo.runs.state_dicts import read_map
+    from zoo.training.importing import import_run
+
+    recipe, places = resolve_recipe(name, settings), read_map(map_)
+    run = import_run(recipe, weights, places, output, data=data, command=command_line("zoo"))
+    return accuracy_line(run.card)
+
+
+def _write_model(
+    weights: Path, name: str, map_: Path, output: Path, settings: dict[str, str], force: bool
+) -> str:
+    """Writes a model with these weights to a .keras file; both in words."""
     from zoo.factory import build
+    from zoo.recipes import model_options
+    from zoo.runs.state_dicts import load_state_dict, read_map
     from zoo.runs.tensor_files import read_tensors
 
+    require_suffix(output, ".keras")
+    if not is_empty(output):
+        refuse_foreign(output, force)
     places, tensors = read_map(map_), read_tensors(weights)
-    model = build(name, **model_options(name, dict(settings)))
+    model = build(name, **model_options(name, settings))
     load_state_dict(model, tensors, places, str(weights))
     with replacing(output) as temporary:
         model.save(temporary)
-    click.echo(f"{output}: {name} with the weights of {weights}")
+    return f"{name} with the weights of {weights}"

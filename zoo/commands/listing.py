@@ -2,7 +2,7 @@
 
 import click
 
-from onebit.cli import emit, format_option
+from onebit.cli import emit, format_option, working
 from onebit.imports import import_option
 
 
@@ -16,9 +16,10 @@ def list_(format_: str) -> None:
     Example:
       onebit zoo list --format json
     """
-    from zoo.catalogue import entries
+    with working():
+        from zoo.catalogue import entries
 
-    records = entries()
+        records = entries()
     if format_ != "table":
         emit(records, format_)
         return

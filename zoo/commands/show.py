@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from onebit.cli import emit_document, format_option, print_table
+from onebit.cli import emit_document, format_option, print_table, working
 from onebit.imports import import_option
 
 
@@ -19,9 +19,10 @@ def show(name: str, format_: str) -> None:
     Example:
       onebit zoo show binary_net_mlp
     """
-    from zoo.catalogue import describe
+    with working():
+        from zoo.catalogue import describe
 
-    document = describe(name)
+        document = describe(name)
     if format_ == "json":
         emit_document(document)
         return

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from onebit.cli import format_option, say
+from onebit.cli import format_option, say, working
 from onebit.errors import OnebitError, UsageError
 from onebit.files import require_writable
 from onebit.imports import import_option
@@ -110,7 +110,8 @@ def sweep(
     from zoo.runs.overview import find_trainings
     from zoo.runs.run import CONFIG
 
-    cells = plan(recipe, output, settings, seeds, smoke=smoke, data=data, strategy=strategy)
+    with working():
+        cells = plan(recipe, output, settings, seeds, smoke=smoke, data=data, strategy=strategy)
     if (output / CONFIG).exists():
         raise UsageError(f"{output} is a run folder; give the sweep a folder of its own")
     left = [cell for cell in cells if not cell.finished]

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from onebit.cli import working
 from onebit.errors import UsageError
 from onebit.imports import import_option
 from zoo.commands.training_options import (
@@ -84,16 +85,18 @@ def train(
     )
     if restart and extend:
         raise UsageError("--restart and --extend contradict each other")
-    resolved = resolve_recipe(recipe, dict(settings), seed=seed, smoke=smoke)
+    with working():
+        resolved = resolve_recipe(recipe, dict(settings), seed=seed, smoke=smoke)
     if is_finished(output, resolved) and not restart:
         card = load_card(output)
         click.echo(f"{output} is finished: {accuracy_line(card)}; --restart trains again")
         return
-    import zoo
-    from zoo.training.distribution import WorkerLostError
+    with working():
+        from zoo.training.distribution import WorkerLostError
+        from zoo.training.loop import train as train_recipe
 
     try:
-        run = zoo.train(
+        run = train_recipe(
             resolved,
             output,
             data=data,

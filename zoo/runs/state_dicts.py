@@ -43,7 +43,7 @@ PARTS = {
     "running_mean": ("moving_mean",),
     "running_var": ("moving_variance",),
 }
-"""What the tensors of a PyTorch module are called in Keras' layers."""
+"""Tensors of a PyTorch module → their names in Keras' layers."""
 
 COUNTER = "num_batches_tracked"
 """A tensor of PyTorch's batch normalisation that Keras has no use for."""
@@ -86,7 +86,7 @@ def read_map(path: Path) -> dict[str, Place]:
 
 
 def _fault_of(entry: Mapping[str, Any]) -> str | None:
-    """What is wrong with a value of the map, as the end of a message; None if nothing is."""
+    """The fault of a value of the map, as the end of a message; None if there is none."""
     unknown = entry.keys() - {"to", "flatten", "epsilon"}
     if unknown:
         return f"has unknown keys: {', '.join(sorted(unknown))}"

@@ -21,6 +21,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from onebit import files
+from onebit.cli import working
 from onebit.errors import OnebitError
 from onebit.keras import keras, tf
 from zoo.datasets import Dataset, Split, load_dataset
@@ -117,21 +118,22 @@ def _train(
     extend: str | None = None,
 ) -> None:
     """Trains into a folder that holds no finished run of the recipe."""
-    dataset = limited(load_dataset(recipe.dataset, data), recipe.samples)
-    options = options_of(recipe, dataset)
     new = False
-    if distribution.is_chief:
-        new = open_run_folder(
-            folder,
-            recipe,
-            options,
-            dataset,
-            command=command,
-            restart=restart,
-            done=_epochs_done(folder),
-            extend=extend,
-        )
-        log_hyperparameters(folder / LOGS, recipe, options)
+    with working(f"reading {recipe.dataset}"):
+        dataset = limited(load_dataset(recipe.dataset, data), recipe.samples)
+        options = options_of(recipe, dataset)
+        if distribution.is_chief:
+            new = open_run_folder(
+                folder,
+                recipe,
+                options,
+                dataset,
+                command=command,
+                restart=restart,
+                done=_epochs_done(folder),
+                extend=extend,
+            )
+            log_hyperparameters(folder / LOGS, recipe, options)
     distribution.barrier()
 
     def earlier(stage: Recipe | None, place: Path) -> keras.Model | None:
@@ -155,10 +157,10 @@ def _train(
     tf.config.optimizer.set_experimental_options(
         {"auto_mixed_precision_onednn_bfloat16": recipe.compute == "bfloat16"}
     )
-    preprocessor = fitted_preprocessor(recipe, dataset)
     if start is None and recipe.init_from_teacher:
         start = teacher
-    with distribution.scope():
+    with working(f"preparing {recipe.name}"), distribution.scope():
+        preprocessor = fitted_preprocessor(recipe, dataset)
         try:
             student = build(recipe.model, **options)
         except OnebitError:
