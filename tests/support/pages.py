@@ -86,7 +86,7 @@ class Block:
         ]
 
     def script(self, number: int) -> str:
-        """What bash runs: a mark, and then the commands."""
+        """The part of the bash script: a mark, and then the commands."""
         lines = [f'echo "@@@ {number}"']
         if self.kind == "console":
             lines += self.commands
