@@ -103,14 +103,15 @@ def with_metadata_of(graph: Graph, source: bytes, name: str) -> bytes:
     """The file of a graph that a file was changed to: its metadata stay, also those unknown here.
 
     Args:
-        graph: The graph, whose buffers still hold the source's metadata.
-        source: The file that it was read from.
+        graph: The graph, with the inputs and outputs of the source.
+        source: The file that it was made from.
         name: What error messages call that file.
     """
-    content = graph.to_bytes()
-    if metadata_buffer(source) is None:
-        return content
-    return with_files(content, associated_files(source, name))
+    buffer = metadata_buffer(source)
+    if buffer is None:
+        return graph.to_bytes()
+    _set_buffer(graph, buffer)
+    return with_files(graph.to_bytes(), associated_files(source, name))
 
 
 def _set_buffer(graph: Graph, content: bytes) -> None:

@@ -25,7 +25,7 @@ import numpy as np
 
 from edge.results.row import FAILED, INVALID, OK, CellKey, Row
 from edge.results.statistics import paired_ratio_of_medians, ratio_of_medians
-from edge.results.tables import backend_label, device_label
+from edge.results.tables import backend_label, counted_by, device_label
 from onebit.errors import UsageError, near_matches
 
 KEYS: dict[str, Callable[[Row], Any]] = {
@@ -287,7 +287,7 @@ def _accuracy(rows: Sequence[Row]) -> float | None:
 
 def _instructions(rows: Sequence[Row], side: str) -> dict[str, Any]:
     """The fewest instructions of the last row's counter, by the names of `Comparison`'s fields."""
-    known = [row.instructions for row in rows if row.instructions and row.instructions.counts]
+    known = [found for row in rows if (found := counted_by(row)) is not None]
     counter = known[-1].counter if known else None
     counts = [min(each.counts) for each in known if each.counter == counter]
     return {f"{side}_instructions": min(counts, default=None), f"{side}_counter": counter}

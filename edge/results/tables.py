@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from edge.results import units
-from edge.results.row import INVALID, OK, CellKey, Model, Profile, Row
+from edge.results.row import INVALID, OK, CellKey, Instructions, Model, Profile, Row
 
 BENCH_COLUMNS = {
     "model": "model",
@@ -110,8 +110,17 @@ def bench_line(row: Row) -> dict[str, Any]:
 
 def counted_instructions(row: Row) -> str | None:
     """The fewest instructions of an inference, with separators; None where none were counted."""
-    counts = row.instructions.counts if row.instructions else ()
-    return f"{min(counts):,}" if counts else None
+    counted = counted_by(row)
+    return f"{min(counted.counts):,}" if counted else None
+
+
+def counted_by(row: Row) -> Instructions | None:
+    """The row's counts with their counter, also of a microcontroller; None without any."""
+    if row.instructions is not None and row.instructions.counts:
+        return row.instructions
+    if row.firmware is not None and row.firmware.instructions:
+        return Instructions(row.firmware.instructions, row.firmware.emulator)
+    return None
 
 
 def microcontroller_line(row: Row) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from convert.__main__ import main
 from convert.errors import SourceError
 from convert.file_conversion import convert_file
+from convert.int8.settings import Int8
 from convert.metadata import metadata_of_card, with_metadata
 from convert.targets.c.facts import string_literal
 from convert.targets.c.project import project_files
@@ -58,6 +59,14 @@ def test_conversion_keeps_the_metadata_of_its_source():
     result = converted(source)
     assert read_metadata(result, "x") == FACTS
     assert result.count(b"a\nb\n") == 1
+
+
+def test_int8_file_keeps_the_metadata_of_its_source():
+    source = with_metadata(Graph.from_bytes(classifier(real=True)), FACTS)
+    images = np.random.default_rng(0).uniform(-1, 1, (40, 4, 4, 3)).astype(np.float32)
+    result = convert_file(source, verification=False, int8=Int8([images])).tflite
+    assert read_metadata(result, "x") == FACTS
+    assert result.count(b"TFLITE_METADATA") == 1
 
 
 def test_given_metadata_replace_those_of_the_source():

@@ -20,7 +20,7 @@ from edge.results.comparison import (
     compare,
     regressions,
 )
-from edge.results.row import Evaluation
+from edge.results.row import Evaluation, Firmware, Instructions
 from edge.results.row_json import to_json
 from edge.results.statistics import paired_ratio_of_medians, ratio_of_medians
 from onebit.errors import UsageError
@@ -427,6 +427,36 @@ def test_sizes_and_accuracies_have_limits(make_row, invoke, size, accuracy, opti
     result = invoke([old], [new], *options)
     assert (result.exit_code != 0) == (words is not None)
     assert (words or "") in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("new", "counter", "code", "words"),
+    [
+        (1_011_000, "perf_event", 1, "executes 1.10% more instructions: 1,000,000 → 1,011,000"),
+        (1_009_000, "perf_event", 0, "1.0090"),
+        (990_000, "perf_event", 0, "0.9900"),
+        (1_000_000, "qemu", 1, "were counted by perf_event and by qemu"),
+        (None, None, 1, "are unknown in the new rows; measure with"),
+    ],
+)
+def test_instructions_have_a_limit(change, invoke, new, counter, code, words):
+    """Also where noise leaves nothing else to compare."""
+    old = change(instructions=Instructions((1_000_000,), "perf_event"))
+    counted = None if new is None else Instructions((new,), counter)
+    disturbed = change(instructions=counted, status="invalid", reason="loud")
+    result = invoke([old], [disturbed], "--fail-if-more-instructions", "1%")
+    assert result.exit_code == code
+    assert words in " ".join(result.output.split())
+
+
+def test_instructions_of_microcontrollers_have_a_limit_too(change, invoke):
+    def board(count):
+        sizes = Firmware(1, 2, 3, 4, 5, (count, count), emulator="QEMU 7")
+        return change(firmware=sizes, samples_ns=(), summary=None)
+
+    result = invoke([board(1000)], [board(1020)], "--fail-if-more-instructions", "1%")
+    assert "executes 2.00% more instructions: 1,000 → 1,020" in " ".join(result.stderr.split())
+    assert invoke([board(1000)], [board(1005)], "--fail-if-more-instructions", "1%").exit_code == 0
 
 
 def test_accuracy_on_the_device_goes_before_that_of_the_conversion(change):
