@@ -5,6 +5,7 @@ device needs no sftp server and every file is checked by its hash.
 """
 
 import re
+import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -181,11 +182,16 @@ class SshDevice(AgentDevice):
         commands = f"python3 -m venv {venv} && {venv}/bin/pip install " + " ".join(
             f'"{package}"' if "<" in package else package for package in packages
         )
-        return f"use `edge bench --install`, or run: ssh {self.target} '{commands}'"
+        return f"use `edge bench --install`, or run: {self._typed()} '{commands}'"
+
+    def _typed(self) -> str:
+        """The beginning of a command that the user types."""
+        options = [f"-o {shlex.quote(option)}" for option in self._options]
+        return " ".join(["ssh", *options, str(self.target)])
 
     def explain(self, error: RunnerError) -> RunnerError:
         """The reason with a hint: ssh's messages have no codes, so its last line is looked at."""
-        command = f"ssh {self.target}"
+        command = self._typed()
         if error.reason == NO_PYTHON:
             return RunnerError(
                 f"{self.name} has no {self._python or 'python3'}",

@@ -65,6 +65,14 @@ def test_target_follows_the_end_of_options(fake):
     assert values == ["User=x", *OPTIONS]
 
 
+def test_hint_is_a_command_that_reaches_the_device():
+    device = SshDevice("ssh://pi@board:2222", options=["IdentityFile=~/a key"])
+    device._facts = {"machine": "aarch64", "bits": 64}
+    assert (
+        "run: ssh -o 'IdentityFile=~/a key' -p 2222 pi@board 'python3 -m" in device.install_hint()
+    )
+
+
 def test_hostile_names_reach_the_device_as_content_only(fake, device_folder, tmp_path):
     fake()
     file = tmp_path / HOSTILE
