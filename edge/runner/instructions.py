@@ -16,7 +16,7 @@ import numpy as np
 
 from .cores import pin
 from .errors import RequestError
-from .files import read_text
+from .files import read_number
 from .inputs import random_inputs
 from .runtimes import import_runtime
 
@@ -31,6 +31,9 @@ INHERIT, EXCLUDE_KERNEL, EXCLUDE_HV = 1 << 1, 1 << 5, 1 << 6
 ATTRIBUTES = struct.Struct("=IIQQQQQIIQ")  # the 64 bytes of its first version
 CALLS = {"x86_64": 298, "aarch64": 241, "arm": 364}
 """The number of perf_event_open."""
+
+LEAST_PARANOID = 2
+"""The highest perf_event_paranoid at which users may count in user space."""
 
 MARK = 0x4D41524B
 BEGIN, END = 1, 2
@@ -105,10 +108,12 @@ class Marks:
 def why_refused(number):
     """Why perf_event_open failed, and what would help."""
     if number in (errno.EACCES, errno.EPERM):
-        level = (read_text("/proc/sys/kernel/perf_event_paranoid") or "?").strip()
+        level = read_number("/proc/sys/kernel/perf_event_paranoid")
+        if level is not None and level <= LEAST_PARANOID:
+            return "a container forbids it: allow perf_event_open there (--cap-add PERFMON)"
         return (
-            f"the kernel lets users count no instructions (perf_event_paranoid is {level}): "
-            "sudo sysctl kernel.perf_event_paranoid=2"
+            "the kernel lets users count no instructions: "
+            f"sudo sysctl kernel.perf_event_paranoid={LEAST_PARANOID}"
         )
     if number in (errno.ENOENT, errno.EOPNOTSUPP, errno.ENODEV):
         return "the processor's counters are out of reach, as in most virtual machines"

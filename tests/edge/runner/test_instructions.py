@@ -70,18 +70,23 @@ def test_counter_that_others_share_is_refused(kernel):
 
 
 @pytest.mark.parametrize(
-    ("number", "words"),
+    ("number", "level", "words"),
     [
-        (errno.EACCES, r"perf_event_paranoid is 4\): sudo sysctl kernel.perf_event_paranoid=2"),
-        (errno.ENOENT, "out of reach, as in most virtual machines"),
-        (errno.ENOSYS, "counts no instructions: Function not implemented"),
+        (errno.EACCES, 4, "users count no instructions: sudo sysctl kernel.perf_event_paranoid=2"),
+        (
+            errno.EPERM,
+            2,
+            r"a container forbids it: allow perf_event_open there \(--cap-add PERFMON",
+        ),
+        (errno.ENOENT, 2, "out of reach, as in most virtual machines"),
+        (errno.ENOSYS, 2, "counts no instructions: Function not implemented"),
     ],
 )
-def test_refusal_says_what_would_help(kernel, monkeypatch, tmp_path, number, words):
+def test_refusal_says_what_would_help(kernel, monkeypatch, tmp_path, number, level, words):
     monkeypatch.setattr(files, "ROOT", str(tmp_path))
-    level = tmp_path / "proc/sys/kernel/perf_event_paranoid"
-    level.parent.mkdir(parents=True)
-    level.write_text("4\n")
+    path = tmp_path / "proc/sys/kernel/perf_event_paranoid"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"{level}\n")
     kernel(error=number)
     with pytest.raises(RequestError, match=words):
         instructions.KernelCounter()
