@@ -191,6 +191,7 @@ def run_cells(
     run, host = run or describe_run(command), device.probe()
     references = references or References()
     random = dict(references.random)
+    counted: dict[CellKey, Instructions] = {}
     for cell in cells:
         on_start(cell)
         row, outputs = _run_cell(cell, device, plan, run, host)
@@ -208,10 +209,12 @@ def run_cells(
         if samples is not None and row.summary is not None:
             known = references.data.get(cell.model.sha256)
             row = _evaluate(row, cell, device, plan, samples, known)
-        # Once a cell: the numbers are the same each time.
-        if plan.instructions and row.summary is not None and cell.repetition == 1:
-            counted = _instructions(cell, device, plan)
-            row = dataclasses.replace(row, instructions=counted)
+        if plan.instructions and row.summary is not None:
+            key = cell.key(host.device, plan)
+            # What the kernel refuses stays so, and an emulator's numbers are the same each time.
+            if key not in counted or counted[key].refused is None:
+                counted[key] = _instructions(cell, device, plan)
+            row = dataclasses.replace(row, instructions=counted[key])
         yield row
 
 
