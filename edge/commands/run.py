@@ -122,6 +122,11 @@ def run(
         pixels=pixels,
         facts=facts,
     )
+    if labels is not None and answer.scores is not None and len(names) != len(answer.scores):
+        raise UsageError(
+            f"{labels} has {len(names)} names, and the model {len(answer.scores)} classes",
+            hint="give a line for each class",
+        )
     classes = _top(answer, names, top)
     if output is not None:
         arrays = {f"output_{index}": array for index, array in enumerate(answer.outputs)}

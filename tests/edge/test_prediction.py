@@ -178,6 +178,11 @@ def test_metadata_in_the_file_come_before_the_report(invoke, tmp_path):
         (["--input", "nan.npy"], 1, "hold NaN or infinity"),
         (["--input", "good.npy", "--backend", "lcf"], 2, "'lcf'"),
         (["--input", "good.npy", "--sample", "1"], 2, "has 1 samples"),
+        (
+            ["--input", "good.npy", "--labels", "two.txt"],
+            2,
+            "two.txt has 2 names, and the model 10",
+        ),
         (["--input", "good.npy", "--offset", "1"], 2, "--offset needs --scale"),
         (["--input", "good.npy", "--scale", "1/0"], 2, "is not a number"),
         (["--input", "good.npy", "-o", "y.npy"], 2, "must end in .npz"),
@@ -188,6 +193,7 @@ def test_metadata_in_the_file_come_before_the_report(invoke, tmp_path):
 def test_wrong_input_is_one_line(invoke, mlp, tmp_path, monkeypatch, options, code, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.npy").write_text("no array")
+    (tmp_path / "two.txt").write_text("cat\ndog\n")
     np.save("short.npy", np.zeros((1, 783), np.float32))
     np.save("nan.npy", np.full((1, 784), np.nan, np.float32))
     np.save("good.npy", np.zeros((1, 784), np.float32))
