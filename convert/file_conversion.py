@@ -22,7 +22,7 @@ from convert.metadata import with_metadata, with_metadata_of
 from convert.passes import run_passes
 from convert.report import Layer, Report, Verification
 from convert.result import Conversion, Stage
-from convert.samples import Arrays, Expected, Input, Samples, checked
+from convert.samples import Arrays, Expected, Input, Samples, checked, class_output
 from convert.tflite.graph import DTYPES, FILTERED, INT8, Graph
 from convert.tflite.names import known_layer, sign_parts
 from convert.tflite.signature import input_names
@@ -238,8 +238,9 @@ def expected_of_file(graph: Graph) -> Expected:
                 f"input {name} has the type {graph.type_name(index)}, which NumPy does not have"
             )
         inputs.append(Input(name, graph.tensor_name(index), graph.shape(index)[1:], dtype))
-    output = graph.shape(int(graph.subgraph.outputs[0]))
-    return Expected(tuple(inputs), classes=output[-1] if len(output) == 2 else None)
+    shapes = [graph.shape(int(index)) for index in graph.subgraph.outputs]
+    labelled = class_output(shapes)
+    return Expected(tuple(inputs), classes=None if labelled is None else shapes[labelled][-1])
 
 
 def default_file_samples(graph: Graph, int8: Int8 | None) -> Samples:

@@ -337,6 +337,17 @@ def spread_samples(samples: Samples, most: int) -> list[NDArray[Any]]:
     return [array[chosen] for array in samples.arrays]
 
 
+def class_output(shapes: Sequence[Sequence[int | None]]) -> int | None:
+    """The number of the output `[N, classes]` that labels are about; None for none or several.
+
+    Args:
+        shapes: Those of all outputs, the batch in front.
+    """
+    alone = len(shapes) == 1
+    found = [i for i, s in enumerate(shapes) if len(s) == 2 and (alone or s[1] != 1)]
+    return found[0] if len(found) == 1 else None
+
+
 def filled(batch: NDArray[Any], size: int) -> NDArray[Any]:
     """A batch of `size` samples: `[n, …]` → `[size, …]`, its last sample repeated."""
     missing = size - len(batch)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from convert.keras_model.input_ranges import id_limits, rescales_its_inputs, smallest_table
 from convert.keras_model.signature import signature_of
-from convert.samples import Arrays, Expected, Input, Samples, checked, read
+from convert.samples import Arrays, Expected, Input, Samples, checked, class_output, read
 from onebit.keras import keras
 
 
@@ -29,7 +29,9 @@ def expected_of(model: keras.Model) -> Expected:
         )
         for spec, alias in zip(signature.specs, signature.aliases, strict=True)
     ]
-    classes = model.outputs[0].shape[-1] if model.outputs else None
+    shapes = [output.shape for output in model.outputs or []]
+    labelled = class_output(shapes)
+    classes = None if labelled is None else shapes[labelled][-1]
     return Expected(tuple(inputs), rescales_its_inputs(model), classes)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from convert.errors import ConversionError
 from convert.report import BitFlip, Comparison, Verdict
 from convert.runtimes.litert import running_on_litert, usable_delegate
-from convert.samples import Samples
+from convert.samples import Samples, class_output
 
 MAX_REPORTED_FLIPS = 20
 
@@ -174,8 +174,8 @@ class RuntimeComparison:
             "flipped_samples": int(flipped.sum()),
             "unexplained_samples": int(unexplained.sum()),
             "agreement": agreement(keras_outputs[0], file_outputs[0]),
-            "accuracy_keras": accuracy(keras_outputs[0], labels),
-            "accuracy_file": accuracy(file_outputs[0], labels),
+            "accuracy_keras": accuracy(keras_outputs, labels),
+            "accuracy_file": accuracy(file_outputs, labels),
             "max_abs_difference": None if whole else _finite(differences[output][sample]),
             "tolerance": tolerances[output],
             "compared_layers": [probe.name for probe in probes if probe.compared],
@@ -332,11 +332,19 @@ def agreement(left: NDArray[Any], right: NDArray[np.generic]) -> float | None:
     return float(np.mean(left.argmax(-1) == right.argmax(-1)))
 
 
-def accuracy(outputs: NDArray[np.generic], labels: NDArray[np.integer] | None) -> float | None:
-    """The share of outputs `[N, classes]` whose largest is the label; None without labels."""
-    if labels is None or outputs.ndim != 2 or outputs.shape[1] == 1:
+def accuracy(
+    outputs: Sequence[NDArray[np.generic]], labels: NDArray[np.integer] | None
+) -> float | None:
+    """The share of samples whose class is the label; None without labels, or one output of classes.
+
+    Args:
+        outputs: All outputs of a model.
+        labels: Class numbers `[N]`.
+    """
+    labelled = class_output([output.shape for output in outputs])
+    if labels is None or labelled is None or outputs[labelled].shape[1] == 1:
         return None
-    return float(np.mean(outputs.argmax(-1) == labels))
+    return float(np.mean(outputs[labelled].argmax(-1) == labels))
 
 
 def _finite(value: float) -> float | None:

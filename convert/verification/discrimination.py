@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.keras_model.input_ranges import normalises_first
-from convert.samples import Samples
+from convert.samples import Samples, class_output
 from convert.verification.probes import LevelProbe, Probe, StepProbe
 from onebit.keras import keras
 
@@ -37,8 +37,11 @@ def warnings_of(
     """
     found = _about_inputs(model, samples)
     found += _about_outputs(outputs, len(samples))
-    if accuracy is not None:
-        found += _about_accuracy(accuracy, len(samples), outputs[0].shape[-1])
+    labelled = class_output([output.shape for output in outputs])
+    if accuracy is not None and labelled is not None:
+        found += _about_accuracy(accuracy, len(samples), outputs[labelled].shape[-1])
+    elif samples.labels is not None:
+        found.append("the labels are not used: there is not one output [N, classes] to compare")
     found += [_constant_input(probe) for probe in probes if probe.is_constant]
     return found
 
@@ -64,12 +67,12 @@ def _about_inputs(model: keras.Model, samples: Samples) -> list[str]:
 
 
 def _about_outputs(outputs: Sequence[NDArray[Any]], count: int) -> list[str]:
-    first = outputs[0]
     if count > 1 and all((output == output[:1]).all() for output in outputs):
         return [f"Keras' outputs are the same for all {count} samples: they cannot show an error"]
-    if first.ndim == 2 and first.shape[1] > 1:
-        classes = first.argmax(-1)
-        if (classes == classes[0]).all() and first.shape[1] ** (count - 1) >= _CERTAINTY:
+    labelled = class_output([output.shape for output in outputs])
+    if labelled is not None and (size := outputs[labelled].shape[1]) > 1:
+        classes = outputs[labelled].argmax(-1)
+        if (classes == classes[0]).all() and size ** (count - 1) >= _CERTAINTY:
             return [f"Keras predicts class {classes[0]} for all {count} samples"]
     return []
 

@@ -98,7 +98,7 @@ def compare_int8(
         base,
         verdict="mismatch" if wrong else "quantised",
         agreement=agreement(original.outputs[0], outputs[0]),
-        accuracy_file=accuracy(outputs[0], original.labels),
+        accuracy_file=accuracy(outputs, original.labels),
         max_abs_difference=difference if np.isfinite(difference) else None,
         quantization=quantization,
         delegate_skipped="the file is int8",

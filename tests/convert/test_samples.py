@@ -166,6 +166,33 @@ def test_useful_samples_get_no_warning(model):
     assert warnings(model, Samples(inputs, model(inputs).numpy().argmax(1))) == ""
 
 
+@pytest.mark.parametrize(
+    ("heads", "used"),
+    [
+        ({"box": (4, 2), "cls": (10,)}, True),
+        ({"score": (1,), "cls": (10,)}, True),
+        ({"box": (4,), "cls": (10,)}, False),
+        ({"score": (1,)}, False),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, dict) else "",
+)
+def test_labels_count_for_the_one_output_of_classes(heads, used):
+    """Not for whichever comes first: its largest number is no class."""
+    x = keras.Input((32,))
+    outputs = []
+    for name, shape in heads.items():
+        y = keras.layers.Dense(int(np.prod(shape)))(x)
+        outputs.append(keras.layers.Reshape(shape, name=name)(y))
+    model = randomise(keras.Model(x, outputs))
+    inputs = images(60, (32,))
+    known = {"cls": model(inputs)[list(heads).index("cls")]} if "cls" in heads else {}
+    labels = known["cls"].numpy().argmax(1) if known else np.arange(60) % 2
+    report = convert_model(model, samples=Samples(inputs, labels), with_delegate=False).report
+    result = report.verification
+    assert (result.accuracy_keras, result.accuracy_file) == ((1, 1) if used else (None, None))
+    assert ("the labels are not used" in " ".join(result.warnings)) != used
+
+
 def test_one_class_and_the_accuracy_of_guessing_are_warned_about():
     x = keras.Input((32,))
     y = keras.layers.Dense(10, bias_initializer=lambda *_, **__: 99.0 * tf.one_hot(3, 10))(x)
