@@ -5,8 +5,21 @@ import re
 
 from convert.targets.own_files import HEADER_LINE, require_own_header
 from convert.targets.target import Export, Target
+from convert.tflite.graph import Graph
 
 _PER_LINE = 16
+
+_KEYWORDS = (
+    "alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t "
+    "char8_t class co_await co_return co_yield compl concept const const_cast consteval constexpr "
+    "constinit continue decltype default delete do double dynamic_cast else enum explicit export "
+    "extern false float for friend goto if inline int long mutable namespace new noexcept not "
+    "not_eq nullptr operator or or_eq private protected public register reinterpret_cast requires "
+    "restrict return short signed sizeof static static_assert static_cast struct switch template "
+    "this thread_local throw true try typedef typeid typename typeof typeof_unqual union unsigned "
+    "using virtual void volatile wchar_t while xor xor_eq"
+)
+"""Those of C23 and C++20."""
 
 
 def c_header(content: bytes, name: str) -> str:
@@ -49,12 +62,13 @@ def c_header(content: bytes, name: str) -> str:
 
 
 def c_identifier(name: str) -> str:
-    """A name as a C identifier: other characters become underscores."""
+    """A name as an identifier in C and C++: other characters become underscores."""
     stem = re.sub(r"\W", "_", name, flags=re.ASCII)
-    return f"model_{stem}" if not stem or stem[0].isdigit() else stem
+    return f"model_{stem}" if not stem or stem[0].isdigit() or stem in _KEYWORDS.split() else stem
 
 
 def _write(export: Export) -> str:
+    Graph.from_bytes(export.content, export.source)  # refuses a damaged file
     text = c_header(export.content, export.options.name or export.path.stem)
     export.path.write_text(text, encoding="utf-8")
     return f"{len(export.content):,} bytes as a C array"

@@ -113,7 +113,9 @@ def test_header_holds_the_bytes_the_size_and_the_hash():
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
-@pytest.mark.parametrize(("name", "identifier"), [("m", "m"), ("3x", "model_3x")])
+@pytest.mark.parametrize(
+    ("name", "identifier"), [("m", "m"), ("3x", "model_3x"), ("int", "model_int")]
+)
 def test_header_compiles_as_c(name, identifier, tmp_path):
     (tmp_path / "model.h").write_text(c_header(b"12345", name))
     (tmp_path / "main.c").write_text(

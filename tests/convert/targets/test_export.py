@@ -61,6 +61,17 @@ def test_wrong_usage_is_one_line(arguments, message, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("target", list(TARGETS))
+def test_damaged_file_is_refused_by_every_target(target, tmp_path):
+    damaged = tmp_path / "damaged.tflite"
+    damaged.write_bytes(MODEL.read_bytes()[:3000])
+    output = tmp_path / f"net{load_target(target).suffix or ''}"
+    done = run("export", damaged, "--to", target, "-o", output)
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert "is truncated or damaged" in done.stderr
+    assert list(tmp_path.iterdir()) == [damaged]
+
+
 def test_file_of_others_is_kept_unless_forced(tmp_path):
     path = tmp_path / "net.h"
     path.write_text("precious")
