@@ -14,6 +14,7 @@ from convert.__main__ import main
 from convert.report import Verification
 from convert.runtimes.lce import convert_with_lce
 from onebit.keras import keras, lq
+from onebit.metadata import Metadata, Normalization, read_metadata
 from tests.convert.models import BINARY, images, mlp
 
 
@@ -58,6 +59,16 @@ def test_saved_subclassed_model_is_converted_as_it_is(tmp_path):
     assert result.exit_code == 0, result.stderr
     assert "note: subclassed is a subclassed model" in result.stdout
     assert "against Keras on 16 random samples: exact" in result.stdout
+
+
+def test_file_of_a_keras_model_says_what_the_options_say(saved, tmp_path):
+    facts = ["--author", "Eve", "--normalize", "127.5,64"]
+    result = run("model", saved, "-o", tmp_path / "x.tflite", "--samples", 0, *facts)
+    assert "author: Eve\npixels: (pixel - 127.5) / 64\n" in result.stdout
+    found = read_metadata((tmp_path / "x.tflite").read_bytes(), "x")
+    assert found == Metadata(
+        mlp().name, author="Eve", normalization={0: Normalization((127.5,), (64,))}
+    )
 
 
 def test_samples_zero_skips_the_verification(saved, tmp_path):

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from edge.report.page import render_report
-from edge.results.row import Instructions
+from edge.results.row import Firmware, Instructions, NotBinary
 
 from .report_rows import emulated
 
@@ -69,17 +69,30 @@ def widest(row):
         row,
         status="invalid",
         reason="other processes kept 1.5 of 2 cores busy",
-        model=dataclasses.replace(row.model, name="float_mlp (main/runs/demo/float_mlp.tflite)"),
+        model=dataclasses.replace(
+            row.model,
+            name="float_mlp (main/runs/demo/float_mlp.tflite)",
+            binary_weight_macs=1_000_000,
+            int8_macs=1_000_000,
+            not_binary=(NotBinary("float", "a_reason_of_many_letters" * 3, ("a_layer" * 9,), 9),),
+        ),
         setup=dataclasses.replace(row.setup, name="lce:indirect_bgemm", mode="quick", threads=12),
         instructions=Instructions((123_456_789,), "qemu-x86_64 7.2.22 -cpu max"),
     )
+
+
+def microcontroller(row):
+    nothing = dict.fromkeys(["cold_start", "summary", "memory", "parity", "energy", "profile"])
+    sizes = Firmware(1 << 20, 1 << 24, 1 << 20, 1 << 16, 1 << 20, (123_456_789,), (), "gcc", "q")
+    host = dataclasses.replace(row.host, device="mps2-an385", board="mps2-an385", emulated=True)
+    return dataclasses.replace(row, host=host, firmware=sizes, samples_ns=(), **nothing)
 
 
 @pytest.mark.parametrize("width", [360, 420, 768, 941, 1201, 1300])
 def test_page_in_a_browser(browser, tmp_path, some_rows, full_row, width):
     model = dataclasses.replace(full_row.model, name="a_name_that_is_much_longer_than_any_phone_is")
     rows = [*some_rows, full_row, emulated(full_row), dataclasses.replace(full_row, model=model)]
-    rows.append(widest(full_row))
+    rows += [widest(full_row), microcontroller(full_row)]
     (tmp_path / "page.html").write_text(render_report(rows).replace("</body>", PROBE))
     frame = tmp_path / "frame.html"
     frame.write_text(FRAME % width)
