@@ -96,9 +96,8 @@ def test_page_does_what_it_says(page, prepared, tmp_path):
     last = blocks[max(printed)]
     ended = "\n".join(result.stdout.splitlines()[-20:])
     assert result.returncode == 0, f"{page.name}, line {last.line}:\n{ended}"
-    for number, lines in printed.items():
-        block = blocks[number]
-        assert missing(block, lines) == [], f"{page.name}, line {block.line}: {lines[-60:]}"
+    lacking = {blocks[number].line: missing(blocks[number], printed[number]) for number in printed}
+    assert {line: absent for line, absent in lacking.items() if absent} == {}, result.stdout
     new = {path.name for path in folder.iterdir()} - {path.name for path in prepared.iterdir()}
     assert new == set(), "what a page's commands write belongs below runs/"
 

@@ -11,8 +11,10 @@ import zoo
 from onebit.errors import OnebitError, UsageError
 from zoo.__main__ import main
 from zoo.runs.overview import find_trainings
-from zoo.runs.run import CARD, CHECKPOINTS, CONFIG
+from zoo.runs.run import CARD, CHECKPOINTS, CONFIG, HISTORY
+from zoo.training.checkpoints import open_run_folder
 from zoo.training.extension import extension, schedule_epochs
+from zoo.training.loop import limited
 
 NAME = "binary_net_mlp_mnist_5k"
 
@@ -127,6 +129,19 @@ def test_a_run_without_its_checkpoint_does_not_begin_again(run_of_two_epochs):
     with pytest.raises(OnebitError, match="has no checkpoint left to go on from"):
         zoo.train(_recipe(epochs=3), run_of_two_epochs, extend="hold")
     assert zoo.load_run(run_of_two_epochs).history
+
+
+def test_a_run_without_an_epoch_simply_has_more(run_of_two_epochs):
+    for path in (CARD, HISTORY):
+        (run_of_two_epochs / path).unlink()
+    config = json.loads((run_of_two_epochs / CONFIG).read_text())
+    dataset = limited(zoo.load_dataset("mnist_5k"), 128)
+    open_run_folder(
+        run_of_two_epochs, _recipe(epochs=5), config["options"], dataset, command="x", restart=False
+    )
+    config = json.loads((run_of_two_epochs / CONFIG).read_text())
+    assert (config["recipe"]["epochs"], config["extensions"]) == (5, [])
+    assert schedule_epochs(config) == 5
 
 
 def test_extend_needs_a_run(tmp_path):

@@ -59,6 +59,21 @@ def test_runs_are_found_with_their_changes_and_teachers_left_out(write_run, tmp_
     assert teacher.label == "bnn_digits"
 
 
+def test_changes_name_settings_of_teachers_and_extensions(write_run, tmp_path):
+    for name, epochs in (("one", 3), ("two", 4)):
+        folder = write_run(name)
+        config = json.loads((folder / CONFIG).read_text())
+        config["recipe"]["teacher"] = {"epochs": epochs, "options": {}}
+        config["options"]["input_shape"] = [epochs, epochs, 1]
+        made = {"after_epoch": 1, "learning_rates": "hold" if name == "two" else None}
+        config["extensions"] = [made]
+        (folder / CONFIG).write_text(json.dumps(config))
+    one, two = find_trainings([tmp_path])
+    assert one.changes == {"teacher.epochs": 3}
+    assert two.changes == {"teacher.epochs": 4, "extended": "hold@1"}
+    assert one.extended_after == two.extended_after == [1]
+
+
 def test_mean_has_the_standard_error_of_its_seeds(write_run, tmp_path):
     accuracies = (0.90, 0.92, 0.97)
     for seed, accuracy in enumerate(accuracies):

@@ -108,7 +108,10 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     made = [m for m in config.get("extensions", []) if m["learning_rates"]]
     ways = ",".join(f"{m['learning_rates']}@{m['after_epoch']}" for m in made)
     extended = {"extended": ways} if ways else {}
-    return {**_flat(own), **config.get("options", {}), **extended}
+    # The data set decides these two.
+    decided = ("input_shape", "classes")
+    options = {k: v for k, v in config.get("options", {}).items() if k not in decided}
+    return {**_flat(own), **options, **extended}
 
 
 def _flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

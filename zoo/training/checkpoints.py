@@ -137,11 +137,12 @@ def _extend(
     """Makes a run with fewer epochs one of `recipe`'s, which goes on after epoch `done`."""
     path = folder / CARD
     accuracy = files.read_json(path)["accuracy"]["value"] if path.is_file() else None
-    record = extension(folder, config, recipe, done=done, way=way, accuracy=accuracy)
+    made = list(config.get(EXTENSIONS, []))
+    # Before its first epoch is done, a training is just one with more epochs.
+    if done or accuracy is not None:
+        made.append(extension(folder, config, recipe, done=done, way=way, accuracy=accuracy))
     # The card goes first: with it and the new number of epochs the run would pass for finished.
     path.unlink(missing_ok=True)
-    # Before its first epoch is done, a training is just one with more epochs.
-    made = [*config.get(EXTENSIONS, []), *([record] if done else [])]
     extended = {**config, "recipe": _json(dataclasses.asdict(recipe)), "command": command}
     files.write_json(folder / CONFIG, extended | {EXTENSIONS: made})
 
