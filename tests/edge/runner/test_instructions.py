@@ -7,6 +7,8 @@ import os
 import struct
 import subprocess
 import sys
+import threading
+import time
 import types
 
 import pytest
@@ -61,6 +63,31 @@ def test_counter_asks_for_user_space_of_this_process_and_its_threads(kernel):
         made.extra += 5000
 
     assert counter.around(run) == 5100
+
+
+def use_processor():
+    start = time.process_time()
+    while time.process_time() - start < 0.02:
+        pass
+
+
+def in_a_thread():
+    thread = threading.Thread(target=use_processor)
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.parametrize("run", [use_processor, in_a_thread])
+def test_kernel_counts_what_this_process_and_new_threads_do(monkeypatch, run):
+    """With another event, the time on a processor in ns: virtual machines have that one too."""
+    monkeypatch.setattr(instructions, "PERF_TYPE_HARDWARE", 1)
+    monkeypatch.setattr(instructions, "PERF_COUNT_HW_INSTRUCTIONS", 1)
+    try:
+        counter = instructions.KernelCounter()
+    except RequestError as error:
+        pytest.skip(str(error))
+    # Time in the kernel is not counted, nor is that of other threads that run meanwhile.
+    assert counter.around(lambda: time.sleep(0.02)) < 0.01e9 < counter.around(run)
 
 
 def test_counter_that_others_share_is_refused(kernel):
