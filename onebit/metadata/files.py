@@ -30,6 +30,11 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 DAMAGE = (AttributeError, IndexError, TypeError, ValueError, struct.error)
 """Errors that the reader raises on damaged bytes; it checks nothing itself."""
 
+_ARCHIVE_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
+    *(NotImplementedError, RuntimeError),  # methods and encryption that an archive claims
+)
+
 
 def read_metadata(content: bytes, name: str) -> Metadata | None:
     """The metadata of a `.tflite` file; None where it has none.
@@ -92,7 +97,7 @@ def associated_files(content: bytes, name: str) -> dict[str, bytes]:
                 if entry.file_size > MOST_BYTES:
                     raise OnebitError(f"{entry.filename} in {name} is over {MOST_BYTES} bytes")
             return {entry.filename: archive.read(entry) for entry in archive.infolist()}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (*DAMAGE, *_ARCHIVE_DAMAGE) as error:
         raise OnebitError(f"the archive in {name} is damaged: {first_line(error)}") from error
 
 

@@ -22,7 +22,7 @@ from tests.support.classifier import classifier
 
 LABELS = ("cat", "dog", 'a "b" \\ c', "why??/", "Öl */")
 FACTS = Metadata(
-    "pets", "Pets, five of them */", "Eve", "MIT", LABELS, {0: Normalization((127.5,), (63.75,))}
+    "pets", "Pets /* five of them */", "Eve", "MIT", LABELS, {0: Normalization((127.5,), (63.75,))}
 )
 CARD = {
     "name": "net",
@@ -111,6 +111,21 @@ def test_damaged_metadata_are_one_line(file):
         read_metadata(file[: file.index(b"PK\x03\x04")], "x")
     with pytest.raises(OnebitError, match="x is truncated or damaged"):
         read_metadata(file[:30], "x")
+
+
+def test_scrambled_files_raise_nothing_else(file):
+    random = np.random.default_rng(3)
+    ends = [file.index(b"TFLITE_METADATA") - 200, len(file)]  # around the FlatBuffer and archive
+    refused = 0
+    for _ in range(3000):
+        content = bytearray(file)
+        for place in random.integers(*ends, random.integers(1, 4)):
+            content[place] = random.integers(256)
+        try:
+            read_metadata(bytes(content), "x")
+        except OnebitError:
+            refused += 1
+    assert refused > 100
 
 
 def test_card_gives_labels_and_normalisation():

@@ -23,7 +23,7 @@ def header_lines(metadata: Metadata, name: str) -> list[str]:
     if metadata.is_empty:
         return []
     lines = [
-        wrapped.replace("*/", "* /")
+        wrapped.replace("*/", "* /").replace("/*", "/ *")
         for line in metadata.lines()
         if not line.startswith("labels:")
         for wrapped in textwrap.wrap(line, 92, subsequent_indent="  ")
