@@ -113,8 +113,8 @@ def _phone(root: Path, runtime: str | None, port: int) -> Iterator[Board]:
     board = AdbBoard(root, build(recipes.ADBD), runtime=runtime)
     try:
         yield board.start_adbd(adb, port)
-        adb.adb("disconnect", board.serial)
     finally:
+        adb.adb("disconnect", f"{HOST}:{port}")
         board.stop()
 
 
