@@ -28,7 +28,7 @@ def metadata_of_card(card: Mapping[str, Any]) -> Metadata:
     """The facts in a trained model's card: name, data set, classes, and pixels as numbers.
 
     Whitening and normalisation of contrast, which metadata have no fields for, are described in
-    words, and then no normalisation is given.
+    words, and then no normalisation is given, nor is one for inputs other than images.
     """
     preprocessing = card.get("preprocessing") or {}
     description = f"{card['name']} trained on {card['dataset']['name']}"
@@ -43,7 +43,7 @@ def metadata_of_card(card: Mapping[str, Any]) -> Metadata:
     ]
     if fitted:
         description += f"; its images need {' and '.join(fitted)}"
-    elif preprocessing:
+    elif preprocessing and len(card["input_shape"]) == 3:
         scale, offset = (np.ravel(preprocessing[key]).tolist() for key in ("scale", "offset"))
         normalization[0] = Normalization.from_scale(scale, offset)
     labels = tuple(map(str, card.get("classes") or ()))

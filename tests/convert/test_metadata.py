@@ -27,6 +27,7 @@ FACTS = Metadata(
 CARD = {
     "name": "net",
     "dataset": {"name": "digits"},
+    "input_shape": [8, 8, 1],
     "classes": ["zero", 1],
     "preprocessing": {"scale": 1 / 127.5, "offset": -1.0, "contrast": "none", "whitening": False},
 }
@@ -142,6 +143,10 @@ def test_card_of_whitened_images_says_so_in_words():
     assert metadata.description.endswith(
         "its images need global contrast normalisation and whitening"
     )
+
+
+def test_card_of_signals_has_no_pixels():
+    assert metadata_of_card(CARD | {"input_shape": [40]}).normalization == {}
 
 
 def test_card_of_texts_has_labels_only():
