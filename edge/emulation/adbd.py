@@ -115,16 +115,19 @@ class AdbBoard(Board):
             adbd: The folder with adbd and its libraries.
             python: Whether the shell finds Python, which Android has not.
             options: As `Board` takes them.
-        """
-        super().__init__(root, **options)
-        self._python = python
-        (self.folder / "data/local/tmp").mkdir(parents=True)
-        self._build(adbd)
 
-    def _build(self, adbd: Path) -> None:
+        Raises:
+            UnavailableError: There is no C compiler.
+        """
         compiler = shutil.which("cc") or shutil.which("gcc")
         if compiler is None:
             raise UnavailableError("a C compiler is missing", hint="sudo apt-get install gcc")
+        super().__init__(root, **options)
+        self._python = python
+        (self.folder / "data/local/tmp").mkdir(parents=True)
+        self._build(adbd, compiler)
+
+    def _build(self, adbd: Path, compiler: str) -> None:
         program = "usr/lib/android-sdk/platform-tools/adbd"
         folder = self.folder / "run/adbd"
         loader, *rest = install(adbd, program, folder, "/run/adbd")

@@ -64,7 +64,14 @@ class SshBoard(Board):
             cpu: What the emulator emulates.
             client: A folder of keys that outlive the board; new ones with the board when absent.
             options: As `Board` takes them.
+
+        Raises:
+            UnavailableError: There is no ssh-keygen.
         """
+        if shutil.which("ssh-keygen") is None:
+            raise UnavailableError(
+                "ssh-keygen is missing", hint="sudo apt-get install openssh-client"
+            )
         super().__init__(root, **options)
         self.name, self._cpu = name, cpu
         self.client = client or self.folder / "client"
@@ -117,12 +124,6 @@ def write_client(folder: Path, boards: Iterable[SshBoard]) -> Path:
 
 
 def make_key(path: Path) -> None:
-    """Writes a new key pair to `path` and `path`.pub.
-
-    Raises:
-        UnavailableError: There is no ssh-keygen.
-    """
-    if shutil.which("ssh-keygen") is None:
-        raise UnavailableError("ssh-keygen is missing", hint="sudo apt-get install openssh-client")
+    """Writes a new key pair to `path` and `path`.pub."""
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)

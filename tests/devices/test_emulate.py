@@ -57,8 +57,11 @@ def test_missing_tools_are_named_with_debians_packages(tmp_path):
 @pytest.mark.usefixtures("empty_path")
 def test_missing_adb_and_emulator_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(fleet, "build", lambda recipe: tmp_path)
+    monkeypatch.setattr(board.tempfile, "mkdtemp", lambda **_: pytest.fail("a board was made"))
     assert "adb is missing; sudo apt-get install adb" in emulate(tmp_path, "phone").stderr
     assert "sudo apt-get install openssh-client" in emulate(tmp_path, "pi").stderr
+    monkeypatch.setattr(fleet, "UsersAdb", lambda: None)
+    assert "sudo apt-get install gcc" in emulate(tmp_path, "phone").stderr
     monkeypatch.setattr(board, "BINFMT", tmp_path)
     with pytest.raises(userland.UnavailableError, match="install qemu-user-static"):
         board.interpreters()
