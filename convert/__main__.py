@@ -464,10 +464,11 @@ def _export(file: Path, name: str, output: Path, force: bool, options: ExportOpt
     if target.suffix is not None:
         require_suffix(output, target.suffix)
     require_writable(output)
-    from convert.tflite.graph import read_file
+    from convert.tflite.graph import Graph, read_file
 
     target.require_own(output, force)
     content = read_file(file)
+    Graph.from_bytes(content, str(file))  # refuses a damaged file by its name
     with replacing(output) as temporary:
         summary = target.write(Export(content, str(file), temporary, options))
     click.echo(summary)

@@ -5,7 +5,6 @@ import re
 
 from convert.targets.own_files import HEADER_LINE, require_own_header
 from convert.targets.target import Export, Target
-from convert.tflite.graph import Graph
 
 _PER_LINE = 16
 
@@ -68,7 +67,6 @@ def c_identifier(name: str) -> str:
 
 
 def _write(export: Export) -> str:
-    Graph.from_bytes(export.content, export.source)  # refuses a damaged file
     text = c_header(export.content, export.options.name or export.path.stem)
     export.path.write_text(text, encoding="utf-8")
     return f"{len(export.content):,} bytes as a C array"

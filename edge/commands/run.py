@@ -28,7 +28,7 @@ def _number(ctx: click.Context, parameter: click.Parameter, value: str | None) -
     over, _, under = value.partition("/")
     try:
         number = float(Fraction(over) / Fraction(under or "1"))
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError, OverflowError):
         raise click.BadParameter(f"{value!r} is not a number such as 0.5 or 1/127.5") from None
     return number
 

@@ -27,6 +27,11 @@ class RowWriter:
     def __init__(self, path: PathLike, append: bool = True) -> None:
         self._path, self._replace = Path(path), not append
         existed = self._path.exists()
+        if existed and not self._path.is_file() and not self._path.is_dir():
+            # Reading what a device holds may never end.
+            raise UsageError(
+                f"{path} is not a file", hint="--format jsonl prints rows to standard output"
+            )
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[str] = open(self._path, "a", encoding="utf-8")  # noqa: SIM115

@@ -185,6 +185,7 @@ def test_metadata_in_the_file_come_before_the_report(invoke, tmp_path):
         ),
         (["--input", "good.npy", "--offset", "1"], 2, "--offset needs --scale"),
         (["--input", "good.npy", "--scale", "1/0"], 2, "is not a number"),
+        (["--input", "good.npy", "--scale", "1e999"], 2, "is not a number"),
         (["--input", "good.npy", "-o", "y.npy"], 2, "must end in .npz"),
         (["--input", "good.npy", "--labels", "absent.txt"], 1, "cannot read absent.txt"),
         (["--input", "x.png"], 2, "takes [1, 784], not images"),

@@ -51,6 +51,13 @@ def test_unwritable_output_is_known_at_once(tmp_path):
             RowWriter(path)
 
 
+@pytest.mark.parametrize("device", ["/dev/full", "/dev/null"])
+def test_device_takes_no_rows(device):
+    """Reading /dev/full, as a file of earlier rows, never ends."""
+    with pytest.raises(UsageError, match=f"{device} is not a file.*--format jsonl"):
+        RowWriter(device)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_write_protected_folder_is_known_at_once(tmp_path):
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)

@@ -68,7 +68,7 @@ def test_damaged_file_is_refused_by_every_target(target, tmp_path):
     output = tmp_path / f"net{load_target(target).suffix or ''}"
     done = run("export", damaged, "--to", target, "-o", output)
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
-    assert "is truncated or damaged" in done.stderr
+    assert f"{damaged} is truncated or damaged" in done.stderr
     assert list(tmp_path.iterdir()) == [damaged]
 
 
