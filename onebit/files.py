@@ -95,7 +95,7 @@ def refuse_foreign(path: Path, force: bool = False, cause: Exception | None = No
     """Raises for a file that Onebit did not write, unless forced."""
     if not force:
         raise OnebitError(
-            f"{path} exists, and Onebit did not write it",
+            f"{path} exists, and is not an earlier output",
             hint="give another path, or pass --force (force=True) to overwrite it",
             reason="not-ours",
         ) from cause

@@ -50,7 +50,7 @@ def test_file_of_others_is_kept_unless_forced(saved, tmp_path, name, option):
         arguments += ["--header", tmp_path / "x.h"]
     result = run(*arguments)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert f"{name} exists, and Onebit did not write it" in result.stderr
+    assert f"{name} exists, and is not an earlier output" in result.stderr
     assert "--force" in result.stderr
     assert [p.name for p in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_bytes() == b"precious"
@@ -62,7 +62,7 @@ def test_file_that_was_changed_since_is_kept(conversion, tmp_path):
     conversion.save(tmp_path / "x.tflite")
     conversion.save(tmp_path / "x.tflite")
     (tmp_path / "x.tflite").write_bytes(conversion.tflite + b"more")
-    with pytest.raises(OnebitError, match="did not write it") as error:
+    with pytest.raises(OnebitError, match="not an earlier output") as error:
         conversion.save(tmp_path / "x.tflite")
     assert error.value.reason == "not-ours"
     conversion.save(tmp_path / "x.tflite", force=True)

@@ -96,7 +96,7 @@ def test_output_replaces_earlier_outputs_and_nothing_else(invoke, mlp, tmp_path)
     before = data.read_bytes()
     refused = invoke(mlp[0], "--input", data, "-o", data)
     assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
-    assert "Onebit did not write it" in refused.stderr
+    assert "is not an earlier output" in refused.stderr
     assert "--force" in refused.stderr
     assert data.read_bytes() == before
     for _ in range(2):

@@ -129,7 +129,7 @@ def test_export_replaces_exported_weights_and_nothing_else(finished_run, exporte
     zoo.export(run, exported)
     for name in ("card.npz", "samples.npz"):  # the run's own card and samples
         before = [(finished_run / file).read_bytes() for file in ("card.json", "samples.npz")]
-        with pytest.raises(OnebitError, match=r"Onebit did not write it.*--force"):
+        with pytest.raises(OnebitError, match=r"is not an earlier output.*--force"):
             zoo.export(run, finished_run / name)
         after = [(finished_run / file).read_bytes() for file in ("card.json", "samples.npz")]
         assert before == after

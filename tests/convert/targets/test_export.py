@@ -78,7 +78,7 @@ def test_file_of_others_is_kept_unless_forced(tmp_path):
     arguments = ["export", MODEL, "--to", "c-array", "-o", path]
     done = run(*arguments)
     assert (done.exit_code, path.read_text()) == (1, "precious")
-    assert "Onebit did not write it" in done.stderr
+    assert "is not an earlier output" in done.stderr
     assert run(*arguments, "--force").exit_code == 0
     assert run(*arguments).exit_code == 0
 
@@ -90,7 +90,7 @@ def test_folder_with_other_or_changed_files_is_kept(tmp_path):
     assert (folder / "src/b.c").read_bytes() == b"2"
     require_own_folder(folder)
     (folder / "a.c").write_text("changed")
-    with pytest.raises(OnebitError, match=r"a\.c exists, and Onebit did not write it"):
+    with pytest.raises(OnebitError, match=r"a\.c exists, and is not an earlier output"):
         require_own_folder(folder)
     require_own_folder(folder, force=True)
     write_folder(folder, {"a.c": "1", "src/b.c": b"2"})

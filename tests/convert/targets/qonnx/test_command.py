@@ -90,7 +90,7 @@ def test_only_files_of_our_own_are_overwritten(tmp_path):
     path.write_bytes(b"something else")
     done = export("sign_cnn", path)
     assert done.exit_code == 1
-    assert "Onebit did not write it" in done.stderr
+    assert "is not an earlier output" in done.stderr
     assert path.read_bytes() == b"something else"
     assert export("sign_cnn", path, "--force").exit_code == 0
     assert export("sign_cnn", path).exit_code == 0

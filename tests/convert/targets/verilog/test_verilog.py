@@ -139,7 +139,7 @@ def test_the_command_writes_a_folder_of_its_own(tmp_path):
     (folder / "mine.v").write_text("module mine; endmodule\n")
     done = export(folder)
     assert done.exit_code == 1
-    assert "Onebit did not write it" in done.stderr
+    assert "is not an earlier output" in done.stderr
 
 
 def test_wrong_usage_and_refusals_leave_nothing(tmp_path):
