@@ -3,11 +3,12 @@
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,21 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Writes `content` to `path`, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def write_arrays(
+    path: str | os.PathLike[str], arrays: Mapping[str, Any], *, compressed: bool = False
+) -> None:
+    """Writes arrays to an `.npz` file, whole or not at all.
+
+    The archive is made in memory: one that a full disk cut would complain again when it is freed.
+    """
+    import numpy as np
+
+    archive = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(archive, **arrays)
+    with replacing(path) as temporary:
+        temporary.write_bytes(archive.getbuffer())
 
 
 def write_text(path: str | os.PathLike[str], content: str) -> None:

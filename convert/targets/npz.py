@@ -19,7 +19,7 @@ from convert.targets.target import Export, Target
 from convert.tflite.filters import binary_filter_shape, filter_signs, stored_filter
 from convert.tflite.graph import Graph
 from onebit import bits
-from onebit.files import replacing
+from onebit.files import write_arrays
 
 LAYOUT_VERSION = 1
 
@@ -61,8 +61,7 @@ def packed_weights(content: bytes, name: str = "the file") -> dict[str, NDArray[
 
 def write_packed_weights(path: str | os.PathLike[str], arrays: dict[str, NDArray[Any]]) -> None:
     """Writes the arrays to an `.npz` file, whole or not at all."""
-    with replacing(path) as temporary:
-        np.savez(temporary, **arrays)
+    write_arrays(path, arrays)
 
 
 def _unused(label: str, arrays: dict[str, NDArray[Any]]) -> str:

@@ -12,7 +12,7 @@ from edge.bench.prediction import Prediction, predict, read_facts
 from edge.results.units import milliseconds
 from onebit.cli import emit, emit_document, force_option, format_option, require_suffix, say
 from onebit.errors import UsageError
-from onebit.files import replacing, require_own, require_writable
+from onebit.files import require_own, require_writable, write_arrays
 from onebit.metadata import Normalization, read_labels
 
 MOST_VALUES = 8
@@ -130,8 +130,7 @@ def run(
     classes = _top(answer, names, top)
     if output is not None:
         arrays = {f"output_{index}": array for index, array in enumerate(answer.outputs)}
-        with replacing(output) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, **arrays)
+        write_arrays(output, arrays)
     if format_ == "json":
         emit_document(_document(answer, classes))
         return

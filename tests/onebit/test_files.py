@@ -66,6 +66,25 @@ def test_killed_writer_leaves_the_old_content(tmp_path):
     assert (tmp_path / "file").read_text() == "old"
 
 
+def test_arrays_on_a_full_disk_are_one_line(tmp_path):
+    """A limit of the file's size stands for the disk's; nothing may complain at exit, either."""
+    code = (
+        "import resource, signal, sys, numpy as np\n"
+        "from onebit import files\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try:\n"
+        "    files.write_arrays(sys.argv[1], {'a': np.zeros(1000)})\n"
+        "except files.OnebitError as error:\n"
+        "    print(error)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "a.npz")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"cannot write {tmp_path / 'a.npz'}: ")
+    assert done.stderr == ""
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_place_under_a_file_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OnebitError, match="cannot write") as error:

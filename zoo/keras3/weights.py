@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from onebit.errors import OnebitError
-from onebit.files import replacing
+from onebit.files import write_arrays
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
@@ -25,8 +25,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         for number, layer in enumerate(_layers(model))
         for index, value in enumerate(layer.get_weights())
     }
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+    write_arrays(path, arrays)
 
 
 def load(model: Any, path: str | os.PathLike[str]) -> None:

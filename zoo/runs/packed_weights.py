@@ -81,8 +81,7 @@ def export(run: Run, path: Path, *, force: bool = False) -> None:
     kind = "images" if run.samples.images.dtype == np.uint8 else "tokens"
     arrays |= {kind: run.samples.images[:SAMPLES], "labels": run.samples.labels[:SAMPLES]}
     # The card goes last: weights without one are never taken for whole.
-    with files.replacing(path) as temporary:
-        np.savez_compressed(temporary, **arrays)
+    files.write_arrays(path, arrays, compressed=True)
     kept = {key: value for key, value in run.card.items() if not key.endswith("_sha256")}
     shapes = {name: list(weight.shape) for name, weight in named_weights(run.model).items()}
     files.write_json(

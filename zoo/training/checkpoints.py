@@ -246,11 +246,9 @@ def finish(
         model.save(temporary)
     _write_samples(folder / SAMPLES, dataset.test)
     if preprocessor and preprocessor.arrays:
-        with files.replacing(folder / PREPROCESSING) as temporary:
-            np.savez(temporary, **preprocessor.arrays)
+        files.write_arrays(folder / PREPROCESSING, preprocessor.arrays)
     if latent_moments is not None:
-        with files.replacing(folder / LATENT_MOMENTS) as temporary:
-            np.savez(temporary, **latent_moments)
+        files.write_arrays(folder / LATENT_MOMENTS, latent_moments)
     if dataset.tokenizer is not None:
         files.write_bytes(folder / TOKENIZER, dataset.tokenizer)
     files.write_json(
@@ -297,9 +295,8 @@ def finish(
 
 def _write_samples(path: Path, split: Split | RecordSplit) -> None:
     kept = split.first(MAX_SAMPLES)
-    with files.replacing(path) as temporary:
-        kind = "images" if kept.images.dtype == np.uint8 else "tokens"
-        np.savez_compressed(temporary, **{kind: kept.images, "labels": kept.labels})
+    kind = "images" if kept.images.dtype == np.uint8 else "tokens"
+    files.write_arrays(path, {kind: kept.images, "labels": kept.labels}, compressed=True)
 
 
 def _json(value: Any) -> Any:
