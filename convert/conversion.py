@@ -5,6 +5,7 @@ from typing import Any
 
 from convert.auditing.diagnosis import Remedies
 from convert.auditing.layers import audit_of, audited_layers
+from convert.binariser import binarise
 from convert.errors import ConversionError
 from convert.int8.quantize import left_float, quantize
 from convert.int8.settings import Int8
@@ -85,13 +86,17 @@ def convert_model(
     rewritten, graph = convert_plainly(model, rewrites, on_stage)
     if rewritten.skipped is not None:
         notes.append(f"{rewritten.skipped}: it was converted as it is; {rewritten.hint}")
-    reference = graph
     fired: dict[str, list[str]] = {}
+    if passes:
+        on_stage("finding binary layers")
+        fired = binarise(graph)
+    reference = graph
     if int8 is not None:
         on_stage(f"calibrating on {len(int8.inputs[0])} samples")
         reference = Graph.from_bytes(graph.to_bytes())
         quantized = quantize(graph, int8)
-        graph, fired = quantized.graph, quantized.fired
+        graph = quantized.graph
+        fired |= quantized.fired
         notes += quantized.warnings
     if passes:
         on_stage("packing")
@@ -212,6 +217,7 @@ def verify_file(
     reference = None
     if is_quantized(graph):
         converted = convert_plainly(model, True, on_stage)[1]
+        binarise(converted)
         # A model that was trained with fake quantization has no float file.
         reference = None if is_quantized(converted) else converted
     on_stage(f"comparing with Keras on {len(samples)} samples")

@@ -277,7 +277,7 @@ def _audited(graph: Graph, names: Sequence[str]) -> list[Layer]:
     Where the output has another name, as one of the whole model, that of its input's sign says it.
     """
     found = []
-    for subgraph, op, layer in audited_layers(graph, Remedies(rewrite=None, pack=None)):
+    for subgraph, op, layer in audited_layers(graph, Remedies(rewrite=None, passes=None)):
         texts = [subgraph.tensor_name(i) for i in subgraph.outputs(op)]
         for index in subgraph.inputs(op):
             texts += sign_parts(subgraph.tensor_name(index)) if index >= 0 else []

@@ -45,11 +45,11 @@ class Remedies:
 
     Attributes:
         rewrite: How to have its rewrites change the model.
-        pack: How to have its passes pack filters.
+        passes: How to have its passes find binary layers and pack filters.
     """
 
     rewrite: str | None = "convert the Keras model, built with the functional API, with Onebit"
-    pack: str | None = "convert the Keras model with Onebit"
+    passes: str | None = "convert the Keras model with Onebit"
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,8 @@ def diagnose(graph: Graph, op: Any, remedies: Remedies) -> Diagnosis:
         reason = f"binary weights, stored as float32: {reason}"
         # Packing is the smaller change than other inputs.
         if code == Reason.REAL_INPUTS:
-            fix = remedies.pack or fix
-        return Diagnosis("float", Reason.NOT_PACKED, reason, fix or remedies.pack)
+            fix = remedies.passes or fix
+        return Diagnosis("float", Reason.NOT_PACKED, reason, fix or remedies.passes)
     return Diagnosis("float", *_real_weights(name, rows, origin))
 
 
@@ -204,7 +204,7 @@ def diagnose_table(graph: Graph, index: int, remedies: Remedies) -> Diagnosis:
     table = graph.constant(index)
     if table is not None and table.dtype == np.float32 and has_binary_rows(table):
         return Diagnosis(
-            "float", Reason.NOT_PACKED, "binary rows, stored as float32", remedies.pack
+            "float", Reason.NOT_PACKED, "binary rows, stored as float32", remedies.passes
         )
     if graph.type_name(index) in INTEGERS:
         reason = f"its rows are {INTEGERS[graph.type_name(index)]} numbers"
@@ -300,7 +300,7 @@ def _broken_rule(
         reason = f"padded with {origin.pad:g}: LCE knows 0 and 1"
         return Reason.PADDING_VALUE, reason, "pad_values=1"
     if name == "FULLY_CONNECTED":
-        fix = remedies.rewrite or _OWN_SIGN_DENSE
+        fix = remedies.passes or _OWN_SIGN_DENSE
         return Reason.DENSE, "LCE leaves dense layers float", fix
     group_channels = graph.shape(graph.inputs(op)[1])[-1]
     if group_channels != graph.shape(graph.data_input(op))[-1] and group_channels % 32:
@@ -312,7 +312,7 @@ def _broken_rule(
         return Reason.ZEROS_BETWEEN, reason, _PAD_ONES
     if origin.moved is not None:
         reason = f"a {origin.moved} stands between its sign and it"
-        return Reason.MOVED, reason, remedies.rewrite if _is_1d(graph, op) else _OWN_SIGN
+        return Reason.MOVED, reason, remedies.passes or _OWN_SIGN
     return Reason.NOT_TAKEN, "its inputs are binary, but LCE did not take it", None
 
 
@@ -320,16 +320,6 @@ def _pads_itself(graph: Graph, op: Any) -> bool:
     """Whether a CONV_2D adds zeros at its border."""
     taps = graph.shape(graph.inputs(op)[1])[1:3]
     return op.builtinOptions.padding == schema.Padding.SAME and taps != [1, 1]
-
-
-def _is_1d(graph: Graph, op: Any) -> bool:
-    """Whether a CONV_2D computes a Keras Conv1D, which Onebit's rewrites turn into a Conv2D."""
-    above = graph.producer(graph.data_input(op))
-    return (
-        above is not None
-        and graph.op_name(above) in ("RESHAPE", "EXPAND_DIMS")
-        and len(graph.shape(graph.inputs(above)[0])) == 3
-    )
 
 
 def _real_weights(

@@ -21,7 +21,6 @@ from convert.int8.ranges import Histogram, choose_range
 from convert.int8.select_ops import select
 from convert.int8.settings import Int8, check_choice, check_inputs
 from convert.int8.values import is_quantized
-from convert.passes.cancel_quantize_pairs import cancel_quantize_pairs
 from convert.passes.pack_binary_weights import pack_binary_weights
 from convert.report import Layer, Reason
 from convert.tflite.graph import Graph, schema
@@ -73,11 +72,11 @@ def quantize(graph: Graph, settings: Int8) -> Quantized:
             "time",
             hint="build it so that it takes any batch size",
         )
-    fired = {"cancel_quantize_pairs": cancel_quantize_pairs(graph)}
     # To the quantizer, weights that are packed before are not constants, and it leaves them.
-    fired["pack_binary_weights"] = pack_binary_weights(
+    packed = pack_binary_weights(
         graph, only_if=None if settings.scope == "layers" else lambda s: not s.fits_int8
     )
+    fired = {"pack_binary_weights": packed}
     selection = select(graph, settings)
     groups = selection.groups
     if groups:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.keras_model.layer_graph import gives_signs
+from convert.keras_model.layer_graph import gives_signs, input_channels
 from onebit.keras import keras, lq
 
 
@@ -12,14 +12,6 @@ def is_input_binary(layer: keras.layers.Layer) -> bool:
     return layer.input_quantizer is not None and gives_signs(
         layer.input_quantizer, input_channels(layer)
     )
-
-
-def input_channels(layer: keras.layers.Layer) -> int | None:
-    """The channels of a layer's inputs; None where its filter does not show them."""
-    kernel = getattr(layer, "kernel", None)
-    if kernel is None or len(kernel.shape) < 2 or kernel.shape[-2] is None:
-        return None
-    return int(kernel.shape[-2]) * getattr(layer, "groups", 1)
 
 
 def has_one_scale(kernel: NDArray[np.float32]) -> bool:

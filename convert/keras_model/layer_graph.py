@@ -1,4 +1,4 @@
-"""The layers of a Keras model as a graph, and what a rewrite may conclude from it."""
+"""The layers of a Keras model as a graph, and which of them are signs."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -53,7 +53,6 @@ class LayerGraph:
         self._parents: dict[int, list[keras.layers.Layer]] = defaultdict(list)
         self._children: dict[int, list[keras.layers.Layer]] = defaultdict(list)
         self._uses: dict[int, int] = defaultdict(int)
-        self._outputs = {id(tensor.node.layer) for tensor in model.outputs or []}
         # A layer's own list of nodes has those of other models that share it too.
         for nodes in getattr(model, "_nodes_by_depth", {}).values():
             for node in nodes:
@@ -75,11 +74,6 @@ class LayerGraph:
         parents = self.parents(layer)
         return parents[0] if len(parents) == 1 and self._uses[id(layer)] == 1 else None
 
-    def feeds_only(self, layer: keras.layers.Layer, consumer: keras.layers.Layer) -> bool:
-        """Whether one consumer, and nothing else, reads what a layer computes."""
-        children = self._children[id(layer)]
-        return len(children) == 1 and children[0] is consumer and id(layer) not in self._outputs
-
     def sign_behind(
         self, layer: keras.layers.Layer
     ) -> tuple[keras.layers.Layer, list[keras.layers.Layer]] | None:
@@ -94,6 +88,14 @@ class LayerGraph:
             between.insert(0, parent)
             parent = self.only_parent(parent)
         return (parent, between) if parent is not None and is_sign(parent) else None
+
+
+def input_channels(layer: keras.layers.Layer) -> int | None:
+    """The channels of a layer's inputs; None where its filter does not show them."""
+    kernel = getattr(layer, "kernel", None)
+    if kernel is None or len(kernel.shape) < 2 or kernel.shape[-2] is None:
+        return None
+    return int(kernel.shape[-2]) * getattr(layer, "groups", 1)
 
 
 def is_sign(layer: keras.layers.Layer) -> bool:

@@ -1,4 +1,4 @@
-"""Passes over the flatbuffer that Larq Compute Engine wrote.
+"""Passes that make a file smaller once its binary layers are found, by LCE or the binariser.
 
 A pass changes a `Graph` in place and returns the names of the tensors whose operators it changed.
 The file stays within LCE's op set: its own interpreter runs the result of every pass.
@@ -6,7 +6,6 @@ The file stays within LCE's op set: its own interpreter runs the result of every
 
 from collections.abc import Callable
 
-from convert.passes.cancel_quantize_pairs import cancel_quantize_pairs
 from convert.passes.drop_unused import drop_unused
 from convert.passes.merge_equal_constants import merge_equal_constants
 from convert.passes.pack_binary_tables import pack_binary_tables
@@ -16,8 +15,6 @@ from convert.tflite.graph import Graph
 Pass = Callable[[Graph], list[str]]
 
 PASSES: list[Pass] = [
-    # First: it knows LceDequantize as what LCE puts behind bits, not in front of packed filters.
-    cancel_quantize_pairs,
     # Works on what LCE folded (batch normalisation into the filter), so it comes after LCE.
     pack_binary_weights,
     pack_binary_tables,

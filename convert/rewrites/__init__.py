@@ -1,5 +1,6 @@
-"""Rewrites of the Keras model before Larq Compute Engine sees it.
+"""Rewrites of the Keras model, for what cannot be put right in Larq Compute Engine's file.
 
+Whatever can is done there, where every source profits: `convert/binariser`.
 A rewrite takes a model and returns one that computes the same, together with the names of the
 layers that it changed. `REWRITES` lists them in the order in which they are applied.
 """
@@ -9,22 +10,13 @@ from dataclasses import dataclass, field
 
 from convert.keras_model.rebuild import CannotRebuildError
 from convert.rewrites.conv1d_to_conv2d import conv1d_to_conv2d
-from convert.rewrites.dense_to_pointwise_conv import dense_to_pointwise_conv
 from convert.rewrites.fix_large_kernels import fix_large_kernels
-from convert.rewrites.norm_before_pool import norm_before_pool
-from convert.rewrites.repeat_sign import repeat_sign
 from onebit.keras import keras
 
 Rewrite = Callable[[keras.Model], tuple[keras.Model, list[str]]]
 
 REWRITES: list[Rewrite] = [
-    # First: it looks for Larq convolutions, which the rewrites below may replace.
-    norm_before_pool,
-    # Before those that ask a layer for its own sign.
-    repeat_sign,
-    # Larq Compute Engine leaves every dense layer float; as a 1×1 convolution it becomes binary,
-    # and so does a one-dimensional convolution as a two-dimensional one.
-    dense_to_pointwise_conv,
+    # Padding with ones and dilation stand behind a reshape in the file, where LCE has no operator.
     conv1d_to_conv2d,
     # Last: the layers made above hold quantized kernels already, whatever their size.
     fix_large_kernels,

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.keras_model.kernels import input_channels
-from convert.keras_model.layer_graph import flat_layers, gives_signs
+from convert.keras_model.layer_graph import flat_layers, gives_signs, input_channels
 from convert.keras_model.signature import Signature, run_keras
 from convert.keras_model.two_levels import levels_of
 from convert.tflite.graph import Graph

@@ -19,6 +19,7 @@ from convert.keras_model.layer_graph import POOLS, LayerGraph, nested_models
 from convert.keras_model.two_levels import levels_of
 from convert.tflite.filters import binary_filter_shape
 from convert.tflite.graph import Graph
+from convert.tflite.moves import PADS
 from convert.verification.layer_matching import fingerprint, layers_by_filter, signs_of
 from onebit import bits
 from onebit.keras import keras, lq, tf
@@ -173,11 +174,25 @@ def _binary_probes(
     for key, ops in binary.items():
         if key in layers:
             layer, sign, between = layers[key]
-            tensors = [graph.inputs(op)[0] for op in ops]
+            tensors = [_bits_before_padding(graph, graph.inputs(op)[0]) for op in ops]
             last = binary_filter_shape(graph, ops[0])[-1]
             channels = int(graph.custom_options(ops[0]).get("channels_in", last))
             result.append(Probe(layer, tensors, channels, sign, between))
     return result
+
+
+def _bits_before_padding(graph: Graph, words: int) -> int:
+    """A sign's bits, where they are unpacked, padded, and packed again for their layer."""
+    index, padded = words, False
+    while (op := graph.producer(index)) is not None:
+        name = graph.op_name(op)
+        if name == "LceDequantize":
+            return graph.inputs(op)[0] if padded else words
+        if name not in ("LceQuantize", "RESHAPE", "EXPAND_DIMS", *PADS):
+            break
+        padded |= name in PADS
+        index = graph.data_input(op)
+    return words
 
 
 def _other_probes(

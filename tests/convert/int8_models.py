@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 import convert
+from convert.binariser import binarise
 from convert.conversion import convert_model, convert_plainly
 from convert.int8.settings import Int8
 from convert.samples import Samples
@@ -76,7 +77,9 @@ def converted(build, **settings) -> convert.Conversion:
 @functools.cache
 def reference(build) -> Graph:
     """The float file that LCE makes of a model."""
-    return convert_plainly(build())[1]
+    graph = convert_plainly(build())[1]
+    binarise(graph)
+    return graph
 
 
 def zero_padded_net():

@@ -8,6 +8,7 @@ from convert.__main__ import main
 from convert.auditing.layers import audit
 from convert.conversion import convert_model
 from convert.report import Reason
+from convert.runtimes.lce import convert_with_lce
 from convert.targets.npz import packed_weights
 from convert.tflite.graph import Graph
 from onebit.keras import keras, lq, tf
@@ -224,25 +225,10 @@ def zero_padding():
     return keras.Model(image, lq.layers.QuantConv2D(32, 3, **BINARY)(x))
 
 
-def moved():
-    image = keras.Input((8, 8, 8))
-    x = tf.nn.space_to_depth(SIGNS()(image), 2)
-    return keras.Model(image, lq.layers.QuantConv2D(32, 3, **BINARY)(x))
-
-
-def joined():
-    image = keras.Input((8, 8, 32))
-    x = L.Concatenate()([SIGNS()(image), SIGNS()(-image)])
-    return keras.Model(image, lq.layers.QuantConv2D(32, 3, **BINARY)(x))
-
-
 @pytest.mark.parametrize(
     ("build", "code"),
     [
         (causal, Reason.ZEROS_BETWEEN),
-        (zero_padding, Reason.ZEROS_BETWEEN),
-        (moved, Reason.MOVED),
-        (joined, Reason.MOVED),
     ],
 )
 def test_reason_for_what_stands_between_sign_and_layer_is_true(build, code):
@@ -260,20 +246,13 @@ def test_fix_for_a_moved_sign_makes_the_layer_binary():
 
 
 def test_fix_is_not_what_was_just_done():
-    class Net(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.dense = lq.layers.QuantDense(64, **BOTH)
-
-        def call(self, x):
-            return self.dense(x)
-
-    model = Net()
-    model(np.zeros((1, 64), np.float32))
-    (layer,) = convert_model(model, verification=False).report.layers
-    assert layer.reason_code == Reason.DENSE
-    assert "functional API" in layer.fix
-    assert "Onebit" not in layer.fix
+    image = keras.Input((64,))
+    model = randomise(keras.Model(image, lq.layers.QuantDense(64, **BOTH)(image)))
+    (layer,) = convert_model(model, passes=False, verification=False).report.layers
+    assert (layer.reason_code, layer.fix) == (Reason.NOT_PACKED, "convert with Onebit's passes")
+    (layer,) = audit(convert_with_lce(model)).layers
+    fix = "convert the Keras model with Onebit"
+    assert (layer.reason_code, layer.fix) == (Reason.NOT_PACKED, fix)
 
 
 def test_allowed_layers_may_be_float(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from convert.conversion import convert_model
 from convert.errors import ConversionError
+from convert.rewrites.fix_large_kernels import fix_large_kernels
 from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.verification import verify
 from onebit.keras import keras, lq, tf
@@ -267,15 +268,17 @@ def with_containers():
     ("build", "shape"),
     [(with_state, (8, 8, 32)), (with_replaced_activation, (32,)), (with_containers, (32,))],
 )
-def test_rewrites_keep_what_a_layer_holds_beside_its_arguments(build, shape):
+def test_rewrites_keep_what_a_layer_holds_beside_its_arguments(build, shape, monkeypatch):
+    monkeypatch.setattr(sys.modules[fix_large_kernels.__module__], "MAX_FOLDED_WEIGHTS", 10)
     model, x = build(), images(12, shape)
     conversion = convert_model(model, samples=x, with_delegate=False)
-    assert "dense_to_pointwise_conv" in conversion.report.rewrites
+    assert "fix_large_kernels" in conversion.report.rewrites
     assert conversion.report.verification.verdict == "exact"
     np.testing.assert_allclose(LceInterpreter(conversion.tflite).run([x])[0], model(x), atol=1e-4)
 
 
-def test_state_that_cannot_be_copied_keeps_the_model_as_it_is():
+def test_state_that_cannot_be_copied_keeps_the_model_as_it_is(monkeypatch):
+    monkeypatch.setattr(sys.modules[fix_large_kernels.__module__], "MAX_FOLDED_WEIGHTS", 10)
     image = keras.Input((32,))
     layer = Scaled(name="scaled")
     model = randomise(keras.Model(image, layer(lq.layers.QuantDense(8, **BOTH)(image))))

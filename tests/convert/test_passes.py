@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from convert.binariser.passes.binarise_layers import binarise_layers
+from convert.binariser.passes.cancel_quantize_pairs import cancel_quantize_pairs
 from convert.passes import PASSES, run_passes
-from convert.passes.cancel_quantize_pairs import cancel_quantize_pairs
 from convert.passes.drop_unused import drop_unused
 from convert.passes.merge_equal_constants import merge_equal_constants
-from convert.rewrites import rewrite
 from convert.runtimes.lce import convert_with_lce
 from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.tflite.graph import Graph
@@ -40,26 +40,29 @@ def flattened_signs(channels, pooled=False, binary_conv=False):
     [
         (
             {"channels": 64},
-            ["LceQuantize", "LceDequantize", "RESHAPE", "LceQuantize", "LceBconv2d", "RESHAPE"],
+            ["LceQuantize", "LceDequantize", "RESHAPE", "RESHAPE", "LceQuantize", "LceBconv2d",
+             "RESHAPE"],
             ["LceQuantize", "RESHAPE", "LceBconv2d", "RESHAPE"],
         ),
         (
             {"channels": 20},
-            ["LceQuantize", "LceDequantize", "RESHAPE", "LceQuantize", "LceBconv2d", "RESHAPE"],
+            ["LceQuantize", "LceDequantize", "RESHAPE", "RESHAPE", "LceQuantize", "LceBconv2d",
+             "RESHAPE"],
             ["RESHAPE", "LceQuantize", "LceBconv2d", "RESHAPE"],
         ),
         (
             {"channels": 32, "binary_conv": True},
-            ["LceQuantize", "LceBconv2d", "LceDequantize", "RESHAPE", "LceQuantize", "LceBconv2d",
-             "RESHAPE"],
+            ["LceQuantize", "LceBconv2d", "LceDequantize", "RESHAPE", "RESHAPE", "LceQuantize",
+             "LceBconv2d", "RESHAPE"],
             ["LceQuantize", "LceBconv2d", "RESHAPE", "LceBconv2d", "RESHAPE"],
         ),
     ],
     ids=["whole words", "split words", "packed output"],
 )  # fmt: skip
 def test_pairs_around_a_reshape_are_cancelled(options, before, after):
-    content = convert_with_lce(rewrite(flattened_signs(**options)).model)
-    graph = Graph.from_bytes(content)
+    graph = Graph.from_bytes(convert_with_lce(flattened_signs(**options)))
+    binarise_layers(graph)
+    content = graph.to_bytes()
     assert op_names(graph) == before
     assert len(cancel_quantize_pairs(graph)) == 1
     assert op_names(graph) == after
@@ -90,7 +93,7 @@ def test_bare_pair_is_removed():
 
 
 def test_split_words_of_a_packed_output_stay():
-    graph = Graph.from_bytes(convert_with_lce(rewrite(flattened_signs(20, binary_conv=True)).model))
+    graph = Graph.from_bytes(convert_with_lce(flattened_signs(20, binary_conv=True)))
     before = op_names(graph)
     assert cancel_quantize_pairs(graph) == []
     assert op_names(graph) == before
@@ -102,8 +105,9 @@ def test_signs_that_others_read_too_stay_unpacked_for_them():
     flat = keras.layers.Flatten()(signs)
     x = lq.layers.QuantDense(12, name="dense", **BINARY)(flat)
     model = randomise(keras.Model(image, [x, flat]))
-    content = convert_with_lce(rewrite(model).model)
-    graph = Graph.from_bytes(content)
+    graph = Graph.from_bytes(convert_with_lce(model))
+    binarise_layers(graph)
+    content = graph.to_bytes()
     assert len(cancel_quantize_pairs(graph)) == 1
     assert "LceDequantize" in op_names(graph)
     inputs = images(5, (4, 4, 64))
@@ -136,7 +140,7 @@ def shared_layer():
 
 
 def test_equal_constants_are_stored_once():
-    content = convert_with_lce(rewrite(shared_layer()).model)
+    content = convert_with_lce(shared_layer())
     graph = Graph.from_bytes(content)
     assert duplicated(graph) > 0
     longer = graph.to_bytes()
@@ -176,14 +180,14 @@ def test_unused_tensors_buffers_and_codes_are_dropped():
 
 
 def test_all_passes_twice_change_no_more_than_once():
-    graph = Graph.from_bytes(convert_with_lce(rewrite(flattened_signs(64)).model))
+    graph = Graph.from_bytes(convert_with_lce(flattened_signs(64)))
     run_passes(graph)
     assert run_passes(graph) == {}
 
 
 def test_index_of_a_graph_follows_every_change():
     """Producers and consumers are those that a search through all operators finds."""
-    graph = Graph.from_bytes(convert_with_lce(rewrite(shared_layer()).model))
+    graph = Graph.from_bytes(convert_with_lce(shared_layer()))
     for step in PASSES:
         for index in range(len(graph.subgraph.tensors)):
             readers = [op for op in graph.operators if index in graph.inputs(op)]

@@ -1,4 +1,4 @@
-"""The rewrites apart from that of dense layers, which has a file of its own."""
+"""The rewrites, and how models are rebuilt."""
 
 import sys
 
@@ -9,17 +9,8 @@ from convert.conversion import convert_model
 from convert.rewrites import rewrite
 from convert.rewrites.conv1d_to_conv2d import conv1d_to_conv2d, is_binary_conv1d
 from convert.rewrites.fix_large_kernels import fix_large_kernels
-from convert.rewrites.norm_before_pool import norm_before_pool
-from convert.rewrites.repeat_sign import repeat_sign
-from convert.tflite.graph import Graph
-from onebit.keras import keras, lq
-from tests.convert.models import BINARY, images, randomise
-
-
-def op_names(content):
-    graph = Graph.from_bytes(content)
-    return [graph.op_name(op) for op in graph.operators]
-
+from onebit.keras import keras, lq, tf
+from tests.convert.models import BINARY, images, mlp, randomise
 
 # --- conv1d_to_conv2d
 
@@ -78,184 +69,28 @@ def test_other_conv1d_layers_do_not_fire(layer):
     assert not is_binary_conv1d(layer)
 
 
-# --- norm_before_pool
-
-
-def pooled_net(pool=None, *, gammas="positive", activation=None, conv=None, tap=False):
-    """conv → (activation) → MaxPool → BN → conv, as BinaryNet has it."""
-    x = image = keras.Input((8, 8, 32))
-    conv = conv or lq.layers.QuantConv2D(
-        32, 3, padding="same", pad_values=1.0, input_quantizer="ste_sign", name="conv", **BINARY
-    )
-    x = conv(x)
-    if activation:
-        x = keras.layers.Activation(activation)(x)
-    pooled = (pool or keras.layers.MaxPooling2D(2, name="pool"))(x)
-    x = keras.layers.BatchNormalization(name="bn")(pooled)
-    x = lq.layers.QuantConv2D(8, 3, input_quantizer="ste_sign", name="next", **BINARY)(x)
-    model = randomise(keras.Model(image, [x, pooled] if tap else x))
-    norm = model.get_layer("bn")
-    gamma, *rest = norm.get_weights()
-    if gammas == "positive":
-        gamma = np.abs(gamma)
-    elif gammas == "one zero":
-        gamma = np.abs(gamma) * (np.arange(32) != 5)
-    norm.set_weights([gamma, *rest])
-    return model
-
-
-@pytest.mark.parametrize("activation", [None, "relu"])
-@pytest.mark.parametrize(
-    "pool",
-    [
-        keras.layers.MaxPooling2D(2),
-        keras.layers.MaxPooling2D(3, strides=2),
-        keras.layers.MaxPooling2D(3, strides=2, padding="same"),
-    ],
-)
-def test_norm_before_pool_equals_original(pool, activation):
-    model = pooled_net(pool.__class__.from_config(pool.get_config()), activation=activation)
-    rewritten, layers = norm_before_pool(model)
-    assert layers == ["bn"]
-    assert [layer.name for layer in rewritten.layers] == [layer.name for layer in model.layers]
-    x = images(7, (8, 8, 32))
-    np.testing.assert_array_equal(rewritten(x), model(x))
-
-
-def test_norm_before_pool_lets_the_file_pool_bits():
-    conversion = convert_model(pooled_net())
-    assert conversion.report.rewrites == {"norm_before_pool": ["bn"]}
-    assert op_names(conversion.tflite) == [
-        "LceQuantize", "LceBconv2d", "LceBMaxPool2d", "LceBconv2d",
-    ]  # fmt: skip
-    assert "MAX_POOL_2D" in op_names(convert_model(pooled_net(), rewrites=False).tflite)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"gammas": "both signs"},
-        {"gammas": "one zero"},
-        {"tap": True},
-        {"pool": keras.layers.AveragePooling2D(2)},
-        {"activation": "tanh"},
-        {"conv": keras.layers.DepthwiseConv2D(3)},
-    ],
-    ids=["negative gamma", "zero gamma", "pool is an output", "average", "tanh", "no Larq layer"],
-)
-def test_other_poolings_do_not_fire(options):
-    model = pooled_net(**options)
-    assert norm_before_pool(model) == (model, [])
-
-
-def test_norm_before_pool_in_sequential_and_nested_models():
-    layers = [keras.layers.deserialize(keras.layers.serialize(layer))
-              for layer in pooled_net().layers[1:]]  # fmt: skip
-    image = keras.Input((8, 8, 32))
-    sequential = keras.Sequential([keras.Input((8, 8, 32)), *layers], name="inner")
-    model = randomise(keras.Model(image, keras.layers.ReLU()(sequential(image))))
-    norm = sequential.get_layer("bn")
-    gamma, *rest = norm.get_weights()
-    norm.set_weights([np.abs(gamma), *rest])
-    x = images(3, (8, 8, 32))
-    for original in (sequential, model):
-        rewritten, moved = norm_before_pool(original)
-        assert moved == ["bn"]
-        np.testing.assert_array_equal(rewritten(x), original(x))
-
-
-# --- repeat_sign
-
-
-def separate_sign(between, layer, sign=None, shape=(4, 4, 32)):
-    x = image = keras.Input(shape)
-    x = (sign or keras.layers.Activation(lq.math.sign, name="sign"))(x)
-    for step in between:
-        x = step(x)
-    return randomise(keras.Model(image, layer(x)))
-
-
-def weights_only(units=12, **options):
-    return lq.layers.QuantDense(units, name="dense", **{**BINARY, **options})
-
-
-@pytest.mark.parametrize(
-    ("between", "sign"),
-    [
-        ([], None),
-        ([keras.layers.Flatten()], lq.quantizers.SteSign()),
-        (
-            [keras.layers.Dropout(0.3), keras.layers.Reshape((-1,)), keras.layers.Dropout(0.2)],
-            lq.quantizers.SwishSign(),
-        ),
-        (
-            [keras.layers.Permute((3, 1, 2)), keras.layers.MaxPooling2D(2), keras.layers.Flatten()],
-            None,
-        ),
-    ],
-    ids=["nothing", "flatten", "dropout", "pool"],
-)
-def test_separate_sign_before_dense_is_repeated_and_the_layer_becomes_binary(between, sign):
-    between = [step.__class__.from_config(step.get_config()) for step in between]
-    sign = sign and sign.__class__.from_config(sign.get_config())
-    model = separate_sign(between, weights_only(), sign)
-    result = rewrite(model)
-    assert result.fired == {"repeat_sign": ["dense"], "dense_to_pointwise_conv": ["dense"]}
-    x = images(5, (4, 4, 32))
-    np.testing.assert_array_equal(result.model(x), model(x))
-    assert [layer.kind for layer in convert_model(model).report.layers] == ["binary"]
-
-
-def test_separate_sign_behind_a_reshape_is_repeated_in_a_convolution():
-    layer = lq.layers.QuantConv2D(8, 3, name="conv", **BINARY)
-    model = separate_sign([keras.layers.Reshape((8, 8, 32))], layer, shape=(16, 4, 32))
-    rewritten, layers = repeat_sign(model)
-    assert layers == ["conv"]
-    x = images(5, (16, 4, 32))
-    np.testing.assert_array_equal(rewritten(x), model(x))
-    assert [layer.kind for layer in convert_model(model).report.layers] == ["binary"]
-
-
-@pytest.mark.parametrize(
-    ("between", "layer", "sign"),
-    [
-        ([], weights_only(input_quantizer="ste_sign"), None),
-        ([keras.layers.BatchNormalization()], weights_only(), None),
-        ([keras.layers.ZeroPadding2D(1)], weights_only(), None),
-        ([], lq.layers.QuantConv2D(8, 3, **BINARY), None),
-        ([], keras.layers.Dense(8), None),
-        ([], weights_only(), keras.layers.Activation(lq.quantizers.SteTern())),
-        ([], weights_only(), keras.layers.Activation("relu")),
-    ],
-    ids=["has its own", "normalisation", "zeros", "LCE sees it", "plain", "ternary", "relu"],
-)
-def test_other_layers_get_no_sign(between, layer, sign):
-    model = separate_sign(between, layer, sign)
-    assert repeat_sign(model) == (model, [])
-
-
-def test_layer_used_on_signs_and_on_numbers_gets_no_sign():
-    layer = weights_only()
-    image = keras.Input((32,))
-    signs = keras.layers.Activation(lq.quantizers.SteSign())(image)
-    model = randomise(keras.Model(image, keras.layers.Add()([layer(signs), layer(image)])))
-    assert repeat_sign(model) == (model, [])
-
-
 # --- fix_large_kernels
+
+
+@pytest.fixture
+def small_limit(monkeypatch):
+    """Kernels of over 1,000 weights are large."""
+    monkeypatch.setattr(sys.modules[fix_large_kernels.__module__], "MAX_FOLDED_WEIGHTS", 1000)
+
+
+def dense(units=12, **options):
+    return lq.layers.QuantDense(units, **{**BINARY, "name": "dense", **options})
 
 
 def test_kernel_within_the_limit_does_not_fire():
     image = keras.Input((32,))
-    model = randomise(keras.Model(image, weights_only()(image)))
+    model = randomise(keras.Model(image, dense()(image)))
     assert fix_large_kernels(model) == (model, [])
 
 
-def test_large_kernels_hold_what_their_quantizers_make_of_them(monkeypatch):
-    module = sys.modules[fix_large_kernels.__module__]
-    monkeypatch.setattr(module, "MAX_FOLDED_WEIGHTS", 1000)
+def test_large_kernels_hold_what_their_quantizers_make_of_them(small_limit):
     x = image = keras.Input((32,))
-    x = weights_only(40, kernel_quantizer="magnitude_aware_sign", use_bias=True)(x)
+    x = dense(40, kernel_quantizer="magnitude_aware_sign", use_bias=True)(x)
     x = lq.layers.QuantDense(20, name="small", **BINARY)(x)
     model = randomise(keras.Model(image, x))
     rewritten, layers = fix_large_kernels(model)
@@ -275,21 +110,41 @@ def test_dense_beyond_the_converters_limit_converts_to_one_bit_a_weight(inputs):
     assert conversion.report.layers[0].kind == ("binary" if inputs else "binary_weights")
 
 
-class Thresholds(lq.quantizers.Quantizer):
-    """sign(x − β) with one threshold for each of the 32 channels, which are not weights."""
+def test_nested_shared_and_sequential_models_keep_names_and_weights(small_limit):
+    shared = dense(33, name="shared", input_quantizer="ste_sign")
+    inner = keras.Sequential([keras.Input((33,)), dense(32, name="inner_dense")], name="inner")
+    image = keras.Input((33,))
+    x = inner(shared(shared(image)))
+    model = randomise(keras.Model(image, keras.layers.Dense(3, name="head")(x)))
+    rewritten, layers = fix_large_kernels(model)
+    assert sorted(layers) == ["inner_dense", "shared"]
+    assert [layer.name for layer in rewritten.layers] == [layer.name for layer in model.layers]
+    assert len(rewritten.get_layer("shared").inbound_nodes) == 2
+    x = images(5, (33,))
+    np.testing.assert_array_equal(rewritten(x), model(x))
 
-    precision = 1
 
-    def call(self, inputs):
-        return super().call(lq.math.sign(inputs - np.linspace(-1, 1, 32, dtype=np.float32)))
+def test_given_model_is_not_changed(small_limit):
+    model = mlp()
+    weights = [w.copy() for w in model.get_weights()]
+    nodes = [len(layer.inbound_nodes) for layer in model.layers]
+    assert rewrite(model).fired
+    assert [len(layer.inbound_nodes) for layer in model.layers] == nodes
+    for before, after in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
 
 
-@pytest.mark.parametrize("flattened", [False, True])
-def test_quantizer_with_thresholds_per_channel_is_a_sign_where_its_channels_fit(flattened):
-    image = keras.Input((4, 32))
-    x = keras.layers.Dense(32)(keras.layers.Flatten()(image)) if flattened else image
-    layer = weights_only(input_quantizer=Thresholds())
-    model = randomise(keras.Model(image, layer(x)))
-    conversion = convert_model(model, samples=images(9, (4, 32)), with_delegate=False)
-    assert conversion.report.verification.verdict != "mismatch"
-    assert conversion.report.rewrites == {"dense_to_pointwise_conv": ["dense"]}
+def test_subclassed_model_is_left_with_a_reason(small_limit):
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = dense(40)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    model = Subclassed()
+    model(tf.zeros((1, 32)))
+    result = rewrite(model)
+    assert result.model is model
+    assert "subclassed" in (result.skipped or "")

@@ -6,6 +6,7 @@ Each changes a `Graph` in place and returns the names of the tensors whose opera
 from collections.abc import Callable
 
 from convert.binariser.passes.binarise_layers import binarise_layers
+from convert.binariser.passes.cancel_quantize_pairs import cancel_quantize_pairs
 from convert.binariser.passes.cancel_straight_through import cancel_straight_through
 from convert.binariser.passes.find_signs import find_signs
 from convert.binariser.passes.fold_constants import fold_constants
@@ -16,7 +17,6 @@ from convert.binariser.passes.pool_bits import pool_bits
 from convert.binariser.passes.scale_before_pool import scale_before_pool
 from convert.binariser.passes.sink_transposes import sink_transposes
 from convert.binariser.passes.write_thresholds import write_thresholds
-from convert.passes.cancel_quantize_pairs import cancel_quantize_pairs
 from convert.tflite.graph import Graph
 
 STEPS: list[Callable[[Graph], list[str]]] = [

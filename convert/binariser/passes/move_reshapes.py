@@ -7,7 +7,7 @@ A binary dense layer gives an image and is reshaped to rows, of which the next o
 again: without reshapes between its sign and it, a convolution can write bits itself.
 """
 
-from convert.passes.cancel_quantize_pairs import words_move_whole
+from convert.binariser.passes.cancel_quantize_pairs import words_move_whole
 from convert.tflite.graph import FLOAT32, Graph
 from convert.tflite.make_ops import make_reshape
 from convert.tflite.names import hand_on
