@@ -4,7 +4,7 @@
     python -m benchmarks.keras3 --table
 
 Both forms have the same layers, losses, optimizers and batches; their initial weights and the order
-of images are drawn anew in each run, since the two draw random numbers differently. So their
+of images are drawn in each run, since the two draw random numbers in their own ways. So their
 accuracies on the whole test set agree to within what seeds make. Each run is a process of its own,
 for TensorFlow has one Keras per process. Rows that results/keras3.jsonl has are not made again.
 """
@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks import RESULTS
@@ -35,22 +36,12 @@ def train(form: str, name: str, epochs: int, seed: int) -> float:
     """Trains a network in this process; returns its accuracy on the 10,000 test images."""
     import numpy as np
 
-    keras: Any
-    if form == "larq":
-        from onebit.keras import keras
-        from zoo.factory import build
-
-        make = functools.partial(build, name)
-    else:
-        import keras
-
-        from zoo.keras3 import models
-
-        make = getattr(models, name)
+    keras, make = _keras_and_model(form, name)
     from zoo.datasets import load_dataset
 
     dataset = load_dataset("fashion_mnist")
-    train_set, test_set = dataset.train, dataset.test
+    train_set: Any = dataset.train
+    test_set: Any = dataset.test
     keras.utils.set_random_seed(seed)
     model = make()
     # With ±1 for every class, Keras' squared hinge is the zoo's: one class against the rest.
@@ -59,6 +50,20 @@ def train(form: str, name: str, epochs: int, seed: int) -> float:
     model.fit(_numbers(train_set.images), targets, BATCH, epochs, verbose=0)
     outputs = model.predict(_numbers(test_set.images), 1000, verbose=0)
     return float((outputs.argmax(-1) == test_set.labels).mean())
+
+
+def _keras_and_model(form: str, name: str) -> tuple[Any, Callable[[], Any]]:
+    """Keras 2 or 3, and what builds a network in it."""
+    if form == "larq":
+        from onebit.keras import keras as keras2
+        from zoo.factory import build
+
+        return keras2, functools.partial(build, name)
+    import keras
+
+    from zoo.keras3 import models
+
+    return keras, getattr(models, name)
 
 
 def _numbers(images: Any) -> Any:

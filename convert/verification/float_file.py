@@ -230,7 +230,7 @@ def _threshold(graph: Graph, steps: Steps) -> NDArray[np.float32]:
 def _terms(graph: Graph) -> int:
     """How many products one output of each layer adds up, over all layers of a file.
 
-    Weights may be quantized in the file, and then are no constants of it.
+    Weights may be quantized in the file, and then are not constants of it.
     """
     terms = 0
     for op in graph.operators:

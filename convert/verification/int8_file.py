@@ -31,7 +31,7 @@ _BATCH = 16
 
 @dataclasses.dataclass(frozen=True)
 class Original:
-    """What an int8 file is compared with.
+    """The model that an int8 file is compared with, run on the samples.
 
     Attributes:
         outputs: The model's outputs for all samples, one array `[N, …]` each.

@@ -177,7 +177,7 @@ def test_useful_samples_get_no_warning(model):
     ids=lambda value: "+".join(value) if isinstance(value, dict) else "",
 )
 def test_labels_count_for_the_one_output_of_classes(heads, used):
-    """Not for whichever comes first: its largest number is no class."""
+    """Not for whichever comes first: its largest number is not a class."""
     x = keras.Input((32,))
     outputs = []
     for name, shape in heads.items():
