@@ -1,13 +1,13 @@
 """Metadata of converted files: what a model card and the command line say, checked and written."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from convert.errors import SourceError
-from convert.options import Describing
 from convert.tflite.graph import DTYPES, Graph, schema
 from convert.tflite.signature import input_names, output_names
 from onebit.metadata import (
@@ -22,6 +22,22 @@ from onebit.metadata import (
     with_files,
 )
 from onebit.metadata.files import BUFFER_NAME
+
+
+@dataclass(frozen=True)
+class Describing:
+    """Facts for the file's metadata; None leaves those that are known."""
+
+    labels: Path | None = None
+    normalize: Normalization | None = None
+    author: str | None = None
+    license: str | None = None
+    description: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no option was given."""
+        return self == Describing()
 
 
 def metadata_of_card(card: Mapping[str, Any]) -> Metadata:

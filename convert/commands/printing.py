@@ -11,6 +11,7 @@ import click
 
 from convert.report import Comparison, Layer, Quantization, Reason, Totals, Verification
 from onebit.cli import emit
+from onebit.metadata import read_metadata
 
 MAX_PRINTED_FLIPS = 3
 
@@ -113,6 +114,13 @@ def print_totals(totals: Totals, file_bytes: int) -> None:
             f"weights: {totals.weight_bytes:,} bytes, {totals.compression:.1f} times smaller than "
             f"float32; file: {file_bytes:,} bytes"
         )
+
+
+def print_metadata(content: bytes, file: Path) -> None:
+    """Prints what a file says about itself, if anything."""
+    metadata = read_metadata(content, str(file))
+    for line in metadata.lines() if metadata else []:
+        click.echo(line)
 
 
 def print_verification(verification: Verification, with_report: bool = True) -> None:

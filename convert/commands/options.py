@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from convert.metadata import Describing
 from convert.targets.target import ExportOptions
 from onebit.cli import grouped, options
 from onebit.errors import UsageError
@@ -57,22 +58,6 @@ class Quantizing:
         given = [option for option, is_given in changed.items() if is_given]
         if not self.int8 and given:
             raise UsageError(f"{given[0]} needs --int8")
-
-
-@dataclass(frozen=True)
-class Describing:
-    """Facts for the file's metadata; None leaves those that are known."""
-
-    labels: Path | None = None
-    normalize: Normalization | None = None
-    author: str | None = None
-    license: str | None = None
-    description: str | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no option was given."""
-        return self == Describing()
 
 
 REPRESENTATIVE_SAMPLES = 200
