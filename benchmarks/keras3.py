@@ -3,10 +3,10 @@
     python -m benchmarks.keras3 [--epochs 1] [--seeds 3] [NAME …]
     python -m benchmarks.keras3 --table
 
-Both forms have the same layers, losses, optimizers and batches; their initial weights and the order
-of images are drawn in each run, since the two draw random numbers in their own ways. So their
-accuracies on the whole test set agree to within what seeds make. Each run is a process of its own,
-for TensorFlow has one Keras per process. Rows that results/keras3.jsonl has are not made again.
+Both forms have the same layers, losses, optimizers and batches. With one seed, both versions of
+Keras draw the same initial weights and the same order of images, so that a difference is one of the
+layers, of the quantizers' gradients or of rounding. Each run is a process of its own, for
+TensorFlow has one Keras per process. Rows that results/keras3.jsonl has are not made again.
 """
 
 import argparse

@@ -7,7 +7,10 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from tests.support.float_graphs import FloatGraph, binary_weights
 
 ROOT = Path(__file__).parent.parent
 MODEL = Path(__file__).parent / "written_before" / "model.tflite"
@@ -75,6 +78,14 @@ def test_wheel_holds_the_delegate_its_sources_templates_weights_and_types(wheel)
     assert not [name for name in names if "/native/build/" in name]
 
 
+def float_file():
+    """A float file with Larq's sign in front of a dense layer of ±1."""
+    g = FloatGraph()
+    x = g.tensor((1, 64))
+    weights = g.constant(binary_weights(np.random.default_rng(0), (48, 64), scales=False))
+    return g.build([x], [g.dense(g.sign(x), weights)])
+
+
 @pytest.mark.parametrize(
     "version",
     [
@@ -102,6 +113,10 @@ def test_base_installation_audits_measures_and_reports(version, wheel, tmp_path)
     )  # fmt: skip
     assert "litert:delegate" in bench.stdout
     assert '"failed"' not in bench.stdout
+    (folder / "float.tflite").write_bytes(float_file())
+    converted = run(onebit, "convert", "model", "float.tflite", "-o", "binary.tflite", cwd=folder)
+    assert "100.0% binary" in converted.stdout
+    assert "against the float file on 16 random samples: exact" in converted.stdout
     run(onebit, "edge", "report", "rows.jsonl", "-o", "report.html", cwd=folder)
     assert "</html>" in (folder / "report.html").read_text()
     assert "local" in run(onebit, "edge", "devices", cwd=folder).stdout
