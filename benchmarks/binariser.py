@@ -3,9 +3,10 @@
     python -m benchmarks.binariser [NAME …]
     python -m benchmarks.binariser --table
 
-Each model goes both ways: through Onebit's rewrites and LCE's converter, and through TensorFlow
-Lite's converter and the binariser. Both files are compared with Keras on the same samples, bit by
-bit, and with each other. Rows that results/binariser.jsonl has already are not made again.
+Each model goes both ways: as `convert model` takes it, through LCE's converter, whose file the
+binariser completes, and through TensorFlow Lite's converter and the binariser alone. Both files are
+compared with Keras on the same samples, bit by bit, and with each other. Rows that
+results/binariser.jsonl has already are not made again.
 
 Weights, processes and CPU seconds are as in `benchmarks.conversions`.
 """
