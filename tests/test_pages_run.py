@@ -121,6 +121,11 @@ def test_notebook_runs(tmp_path, request):
         NOTEBOOK.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
     committed = json.loads(NOTEBOOK.read_text())
     for cell, ran in zip(code_cells(committed), code_cells(notebook), strict=True):
-        shown = [plain(line) for output in cell["outputs"] for line in output["text"]]
-        assert shown == [plain(line) for output in ran["outputs"] for line in output["text"]]
+        assert shown(cell) == shown(ran)
     assert (tmp_path / "first_model" / "report.html").exists()
+
+
+def shown(cell):
+    """The lines of a cell's output, but for numbers and the delegate, which may not be built."""
+    lines = [plain(line) for output in cell["outputs"] for line in output["text"]]
+    return [line for line in lines if not line.startswith("with the delegate")]

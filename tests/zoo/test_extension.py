@@ -14,7 +14,7 @@ from zoo.runs.overview import find_trainings
 from zoo.runs.run import CARD, CHECKPOINTS, CONFIG, HISTORY
 from zoo.training.checkpoints import open_run_folder
 from zoo.training.extension import extension, schedule_epochs
-from zoo.training.loop import limited
+from zoo.training.inputs import limited
 
 NAME = "binary_net_mlp_mnist_5k"
 

@@ -16,7 +16,7 @@ from zoo.runs.state_dicts import Place, load_state_dict
 from zoo.runs.tensor_files import read_tensors
 from zoo.training.checkpoints import finish
 from zoo.training.evaluation import accuracy
-from zoo.training.loop import fitted_preprocessor, limited, options_of
+from zoo.training.inputs import fitted_preprocessor, limited, options_of
 
 
 def import_run(

@@ -28,7 +28,6 @@ from zoo.datasets import Dataset, Split, load_dataset
 from zoo.datasets._tfrecords import RecordSplit
 from zoo.datasets.preprocessing import Preprocessor
 from zoo.factory import build
-from zoo.models import models
 from zoo.recipes import STAGES, Recipe, resolve_recipe
 from zoo.runs.run import (
     CHECKPOINTS,
@@ -55,10 +54,11 @@ from zoo.training.distribution import Distribution, make_distribution
 from zoo.training.evaluation import BATCH_SIZE, accuracy, latent_weights_accuracy
 from zoo.training.extension import EXTENSIONS, schedule_epochs
 from zoo.training.flip_ratio import LatentMonitor
-from zoo.training.hyperparameters import log_hyperparameters
+from zoo.training.inputs import fitted_preprocessor, limited, options_of
 from zoo.training.losses import make_loss
 from zoo.training.optimizers import make_optimizer
 from zoo.training.progress import Progress
+from zoo.training.tensorboard import log_epoch, log_hyperparameters
 
 
 def train(
@@ -206,36 +206,6 @@ def _epochs_done(folder: Path) -> int:
     return int(newest.rpartition("-")[2]) if newest else 0
 
 
-def options_of(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
-    """Every option of the recipe's model, the defaults too."""
-    return {
-        **models.get(recipe.model).options,
-        **recipe.options,
-        "input_shape": dataset.input_shape,
-        "classes": len(dataset.classes),
-    }
-
-
-def fitted_preprocessor(recipe: Recipe, dataset: Dataset) -> Preprocessor | None:
-    """The recipe's preprocessing, fitted to the training images; None for token ids."""
-    if recipe.preprocessing is None:
-        return None
-    seen = len(dataset.train) if recipe.preprocessing.whitening else 1
-    return recipe.preprocessing.fit(dataset.train.first(seen).images)
-
-
-def limited(dataset: Dataset, samples: int | None) -> Dataset:
-    """The data set cut to the first `samples` of each split."""
-    if samples is None:
-        return dataset
-    return dataclasses.replace(
-        dataset,
-        train=dataset.train[:samples],
-        validation=dataset.validation and dataset.validation[:samples],
-        test=dataset.test[:samples],
-    )
-
-
 class _Training:
     """One training: the model, its optimizer and how far both have come.
 
@@ -328,7 +298,7 @@ class _Training:
                 record = self._epoch(epoch, stepper)
                 with writer.as_default(step=epoch):
                     self._latent.log()
-                    _log(record, seconds=time.perf_counter() - begin)
+                    log_epoch(record, seconds=time.perf_counter() - begin)
                 self._save(record)
                 progress.epoch_done(record)
         writer.close()
@@ -423,14 +393,6 @@ def _random_states(model: keras.Model) -> Iterator[tf.random.Generator]:
         for generator in (hidden, getattr(layer, "generator", None)):
             if isinstance(generator, tf.random.Generator):
                 yield generator
-
-
-def _log(record: Mapping[str, Any], *, seconds: float) -> None:
-    """Writes an epoch's scalars for TensorBoard."""
-    for key, value in {**record, "seconds": seconds}.items():
-        if key != "epoch" and value is not None:
-            tf.summary.scalar(key, value)
-    tf.summary.flush()
 
 
 def _finite(value: float) -> float | None:

@@ -5,7 +5,7 @@ import dataclasses
 import zoo
 from onebit.keras import tf
 from zoo.runs.run import LOGS
-from zoo.training.hyperparameters import SUFFIX, hyperparameters, log_hyperparameters
+from zoo.training.tensorboard import SUFFIX, hyperparameters, log_hyperparameters
 
 
 def logged(folder):

@@ -1,4 +1,4 @@
-"""Hyperparameters for TensorBoard, whose HPARAMS tab then compares runs."""
+"""Figures of a training for TensorBoard: hyperparameters, by which runs compare, and epochs."""
 
 from __future__ import annotations
 
@@ -43,3 +43,11 @@ def log_hyperparameters(folder: Path, recipe: Recipe, options: Mapping[str, Any]
     with writer.as_default(step=0):
         api.hparams(hyperparameters(recipe, options))
     writer.close()
+
+
+def log_epoch(record: Mapping[str, Any], *, seconds: float) -> None:
+    """Writes an epoch's scalars to the current writer."""
+    for key, value in {**record, "seconds": seconds}.items():
+        if key != "epoch" and value is not None:
+            tf.summary.scalar(key, value)
+    tf.summary.flush()

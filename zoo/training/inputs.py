@@ -1,0 +1,41 @@
+"""The inputs of a training, as its recipe and data set decide them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from zoo.datasets import Dataset
+from zoo.datasets.preprocessing import Preprocessor
+from zoo.models import models
+from zoo.recipes import Recipe
+
+
+def options_of(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
+    """Every option of the recipe's model, the defaults too."""
+    return {
+        **models.get(recipe.model).options,
+        **recipe.options,
+        "input_shape": dataset.input_shape,
+        "classes": len(dataset.classes),
+    }
+
+
+def fitted_preprocessor(recipe: Recipe, dataset: Dataset) -> Preprocessor | None:
+    """The recipe's preprocessing, fitted to the training images; None for token ids."""
+    if recipe.preprocessing is None:
+        return None
+    seen = len(dataset.train) if recipe.preprocessing.whitening else 1
+    return recipe.preprocessing.fit(dataset.train.first(seen).images)
+
+
+def limited(dataset: Dataset, samples: int | None) -> Dataset:
+    """The data set cut to the first `samples` of each split."""
+    if samples is None:
+        return dataset
+    return dataclasses.replace(
+        dataset,
+        train=dataset.train[:samples],
+        validation=dataset.validation and dataset.validation[:samples],
+        test=dataset.test[:samples],
+    )
