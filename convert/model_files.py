@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from convert.errors import SourceError
 from onebit.errors import OnebitError, first_line
+from onebit.files import is_endless
 from onebit.imports import run_file
 from onebit.model_code import has_lambda_layer
 
@@ -51,6 +52,8 @@ def kind_of(path: Path, allow_code: bool = False) -> Kind:
         raise SourceError(
             f"{path} does not exist", hint="give a model file, a run folder or zoo:NAME"
         )
+    if is_endless(path):
+        raise SourceError(f"{path} is a device, not a model file")
     kind = _kind(path)
     if not allow_code and has_lambda_layer(stored_descriptions(path)):
         raise SourceError(

@@ -15,7 +15,8 @@ from convert.file_conversion import convert_file
 from convert.keras3.process import keras3_process
 from convert.model_files import kind_of
 from convert.result import Conversion
-from convert.tflite.graph import IDENTIFIER, read_file
+from convert.tflite.graph import read_file
+from onebit.files import TFLITE_IDENTIFIER
 
 if TYPE_CHECKING:
     from convert.keras3.served import Reader, Served
@@ -111,7 +112,7 @@ def is_tflite(path: Path) -> bool:
     if path.suffix == ".tflite" or not path.is_file():
         return path.suffix == ".tflite"
     with path.open("rb") as file:
-        return file.read(8)[4:] == IDENTIFIER
+        return file.read(8)[4:] == TFLITE_IDENTIFIER
 
 
 @contextlib.contextmanager

@@ -144,6 +144,11 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
+def is_endless(path: Path) -> bool:
+    """Whether reading a path may never end: a character device, such as /dev/zero."""
+    return path.is_char_device() and not os.path.samefile(path, os.devnull)
+
+
 def read_json(path: str | os.PathLike[str]) -> Any:
     """The content of a JSON file.
 
@@ -190,3 +195,20 @@ def sha256(path: str | os.PathLike[str]) -> str:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
     return digest.hexdigest()
+
+
+TFLITE_IDENTIFIER = b"TFL3"
+"""Bytes 4 to 8 of every `.tflite` file."""
+
+
+def read_tflite(path: Path) -> bytes | None:
+    """The content of a `.tflite` file; None of any other file.
+
+    Of others only the first bytes are read: they may be large, or devices without an end.
+
+    Raises:
+        OSError: It is missing or unreadable.
+    """
+    with path.open("rb") as file:
+        head = file.read(8)
+        return head + file.read() if head[4:] == TFLITE_IDENTIFIER else None

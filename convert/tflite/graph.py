@@ -19,8 +19,8 @@ from flatbuffers import flexbuffers
 from numpy.typing import NDArray
 
 from convert.errors import FlatbufferError
+from onebit.files import TFLITE_IDENTIFIER, read_tflite
 
-IDENTIFIER = b"TFL3"
 FLOAT32 = schema.TensorType.FLOAT32
 INT32 = schema.TensorType.INT32
 INT8 = schema.TensorType.INT8
@@ -78,12 +78,12 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         FlatbufferError: It is missing, unreadable, or something else than a `.tflite` file.
     """
     try:
-        content = Path(path).read_bytes()
+        content = read_tflite(Path(path))
     except OSError as error:
         raise FlatbufferError(f"cannot read {path}: {error.strerror or error}") from error
-    if content[4:8] != IDENTIFIER:
+    if content is None:
         raise FlatbufferError(
-            f"{path} is not a .tflite file (no {IDENTIFIER.decode()} identifier): "
+            f"{path} is not a .tflite file (no {TFLITE_IDENTIFIER.decode()} identifier): "
             "give a file written by a TensorFlow Lite or Larq converter"
         )
     return content
@@ -114,7 +114,7 @@ class Graph:
         Raises:
             FlatbufferError: The content is truncated, damaged or not a `.tflite` file.
         """
-        if content[4:8] != IDENTIFIER:
+        if content[4:8] != TFLITE_IDENTIFIER:
             raise FlatbufferError(f"{name} is not a .tflite file")
         try:
             graph = cls(schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)))
@@ -144,7 +144,7 @@ class Graph:
     def to_bytes(self) -> bytes:
         """The `.tflite` file of the graph."""
         builder = flatbuffers.Builder(1 << 20)
-        builder.Finish(self.model.Pack(builder), file_identifier=IDENTIFIER)
+        builder.Finish(self.model.Pack(builder), file_identifier=TFLITE_IDENTIFIER)
         return bytes(builder.Output())
 
     # --- questions

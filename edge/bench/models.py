@@ -9,11 +9,8 @@ from typing import Any
 from edge.results.row import Model, NotBinary, Verification
 from onebit.cli import say
 from onebit.errors import OnebitError, UsageError
-from onebit.files import read_json, sha256
+from onebit.files import read_json, read_tflite, sha256
 from onebit.metadata import read_metadata
-
-IDENTIFIER = b"TFL3"
-"""Bytes 4 to 8 of every TensorFlow Lite FlatBuffer."""
 
 
 def describe(path: str | os.PathLike[str]) -> Model:
@@ -83,12 +80,12 @@ def read_model(path: Path) -> bytes:
     if path.is_dir():
         raise UsageError(f"{path} is a folder", hint="give the .tflite files in it")
     try:
-        content = path.read_bytes()
+        if path.is_file() and path.stat().st_size == 0:
+            raise UsageError(f"{path} is empty", hint="convert the model again")
+        content = read_tflite(path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    if not content:
-        raise UsageError(f"{path} is empty", hint="convert the model again")
-    if content[4:8] != IDENTIFIER:
+    if content is None:
         raise UsageError(
             f"{path} is not a TensorFlow Lite file",
             hint="convert a Keras model with onebit convert model",

@@ -8,6 +8,7 @@ from typing import IO
 from edge.results.row import Row
 from edge.results.row_json import from_json, to_json
 from onebit.errors import OnebitError, UsageError
+from onebit.files import is_endless
 
 ROW_START = b'{"run": {'
 PathLike = str | os.PathLike[str]
@@ -117,6 +118,8 @@ def read_rows(paths: PathLike | Iterable[PathLike]) -> list[Row]:
     """
     rows = []
     for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
+        if is_endless(Path(path)):
+            raise UsageError(f"{path} is a device, not a file of result rows")
         try:
             text = Path(path).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:

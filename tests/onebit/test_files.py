@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -120,4 +121,25 @@ def test_read_json_names_a_damaged_file(tmp_path, content):
 def test_write_json_refuses_nan(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         files.write_json(tmp_path / "x.json", {"value": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_the_first_bytes_of_other_files_are_read():
+    """A device without an end is another file."""
+    assert files.read_tflite(Path("/dev/zero")) is None
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["convert audit", "convert model -o x.tflite", "edge report -o x.html", "edge compare"],
+)
+def test_device_without_an_end_is_refused_in_one_line(command, tmp_path):
+    words = command.split()
+    ended = subprocess.run(
+        [sys.executable, "-m", "onebit", *words[:2], "/dev/zero", *words[2:],
+         *(["/dev/zero"] if words[1] == "compare" else [])],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode in (1, 2)
+    assert ended.stderr.startswith("error: /dev/zero is ")
     assert list(tmp_path.iterdir()) == []
