@@ -22,13 +22,18 @@ _CLASS = r"_?[A-Z]\w*"
 """Names of classes in the trusted packages; those of functions are in lower case."""
 
 _CALLS_NOTHING_ELSE = re.compile(
-    r"(compat\.v1\.)?(__operators__|math|nn|image|linalg|signal|bitwise|ragged|sparse|random"
-    r"|strings|quantization|dtypes|debugging|audio)\.\w+(\.\w+)?"
+    r"(compat\.v1\.)?(__operators__|math|image|signal|bitwise|ragged|sparse|strings|quantization"
+    r"|dtypes|audio|(nn|linalg|random)(\.experimental)?)\.\w+"
+    r"|(compat\.v1\.)?debugging\.(assert_\w+|check_numerics)"
     r"|keras\.(backend|activations|losses|metrics)\.\w+"
     r"|(compat\.v1\.)?(?!load_|read_file|write_file|matching_files|py_func|numpy_function"
-    r"|import_graph_def)\w+"
+    r"|import_graph_def|[Pp]rint$|enable_|disable_|register_|reset_|rpc_|wrap_function)\w+"
 )
-"""TensorFlow's functions of numbers, by their public names without `tf.`."""
+"""TensorFlow's functions of numbers, by their public names without `tf.`.
+
+Not among them is `print`, whose `output_stream` may be a file, nor what writes whole folders, as
+`debugging.experimental.enable_dump_debug_info` and `quantization.experimental` do.
+"""
 
 
 def has_lambda_layer(description: Any) -> bool:

@@ -177,8 +177,9 @@ def tensorflow_call(function, *arguments, **options):
         (lambda mark: call_of("builtins", "open", mark, mode="w"), "open of builtins"),
         (lambda mark: tensorflow_call("io.write_file", mark, contents="x"), r"tf\.io\.write_file"),
         (lambda mark: tensorflow_call("compat.v1.write_file", mark, contents="x"), "write_file"),
+        (lambda mark: tensorflow_call("print", "x", output_stream=f"file://{mark}"), r"tf\.print"),
     ],
-    ids=["module", "in Keras", "builtin", "tensorflow", "old tensorflow"],
+    ids=["module", "in Keras", "builtin", "tensorflow", "old tensorflow", "print"],
 )
 def test_functions_that_a_description_names_are_not_called(name, layer, message, tmp_path):
     mark = tmp_path / "mark"
