@@ -150,7 +150,10 @@ def _check_labels(graph: Graph, metadata: Metadata) -> None:
     shapes = [graph.shape(int(index)) for index in graph.subgraph.outputs]
     if len(shapes) != 1 or len(shapes[0]) != 2:
         listed = ", ".join(map(str, shapes))
-        raise SourceError(f"labels name the classes of one output [1, classes], not of {listed}")
+        raise SourceError(
+            f"labels name the classes of one output [1, classes], not of {listed}",
+            hint="leave --labels (labels) out",
+        )
     if len(metadata.labels) != shapes[0][1]:
         raise SourceError(
             f"there are {len(metadata.labels)} labels, and the model has {shapes[0][1]} classes",
@@ -169,7 +172,10 @@ def _check_pixels(
             f"and this one takes {inputs} inputs, {name} as {shape}"
         )
     if dtype == np.uint8:
-        raise SourceError(f"input {name} takes the pixels themselves, as uint8: leave --normalize")
+        raise SourceError(
+            f"input {name} takes the pixels themselves, as uint8",
+            hint="leave --normalize (normalization) out",
+        )
     if normalization.channels not in (1, shape[3]):
         raise SourceError(
             f"the normalisation has {normalization.channels} channels, input {name} {shape[3]}"

@@ -276,4 +276,7 @@ def _normalization_of_card(file: Path, card: Mapping[str, Any]) -> Normalization
     if found.get("whitening") or found.get("contrast") not in (None, "none"):
         raise OnebitError(f"{file} wants images that are whitened or normalised", hint=hint)
     scale, offset = (np.ravel(found.get(key, 0.0)).tolist() for key in ("scale", "offset"))
-    return Normalization.from_scale(scale, offset)
+    try:
+        return Normalization.from_scale(scale, offset)
+    except (TypeError, ValueError) as error:
+        raise OnebitError(f"the model card of {file} is damaged: {error}", hint=hint) from error

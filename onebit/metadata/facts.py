@@ -28,6 +28,8 @@ class Normalization:
         numbers = (*self.mean, *self.std)
         if not self.mean or not self.std or not all(map(math.isfinite, numbers)):
             raise ValueError("mean and deviation are finite numbers")
+        if 1 not in (len(self.mean), len(self.std)) and len(self.mean) != len(self.std):
+            raise ValueError(f"{len(self.mean)} means have {len(self.std)} deviations")
         if 0 in self.std:
             raise ValueError("a deviation of 0 would divide by 0")
 

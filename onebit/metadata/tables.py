@@ -4,8 +4,8 @@ A field's number is its place in the schema's table, from 0; a union takes two, 
 value. https://flatbuffers.dev/internals/
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Union
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import flatbuffers
 from flatbuffers import number_types
@@ -24,12 +24,6 @@ def byte(value: int) -> Number:
     return Number(value, number_types.Int8Flags)
 
 
-def uint(value: int) -> Number:
-    """A uint32."""
-    return Number(value, number_types.Uint32Flags)
-
-
-Field = Union[str, Number, Sequence[float], Sequence["Fields"], "Fields"]
 Fields = Mapping[int, Any]
 """Number → text, number, vector of floats, table, or vector of tables; None is left out."""
 

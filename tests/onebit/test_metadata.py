@@ -62,7 +62,11 @@ def test_normalization_to_the_range_of_minus_one_to_one_is_that_of_training_to_t
 
 
 @pytest.mark.parametrize(
-    ("mean", "std"), [((), (1,)), ((0,), ()), ((0,), (0,)), ((np.nan,), (1,)), ((0,), (np.inf,))]
+    ("mean", "std"),
+    [
+        *(((), (1,)), ((0,), ()), ((0,), (0,)), ((np.nan,), (1,)), ((0,), (np.inf,))),
+        ((0, 0), (1, 1, 1)),
+    ],
 )
 def test_numbers_that_normalise_nothing_are_refused(mean, std):
     with pytest.raises(ValueError, match="deviation"):
