@@ -20,12 +20,15 @@ RUNS = 5
 """Inferences that are counted; all numbers of one thread are almost equal."""
 
 EMULATION_SECONDS = 900.0
+"""A time limit under QEMU, which takes some tens of times as long as the processor."""
 
 
 def count_instructions(
     device: PythonDevice, request: Mapping[str, Any], seconds: float
 ) -> Instructions:
-    """The instructions of a cell's inferences, and why the kernel or nobody counts them.
+    """The instructions of a cell's inferences, counted by the kernel, else under QEMU.
+
+    Where the kernel refuses, `refused` says why, and where nobody counts, why QEMU doesn't either.
 
     Args:
         device: Where the cell was measured.
@@ -61,8 +64,8 @@ def _under_qemu(request: Mapping[str, Any]) -> Instructions:
     if answer["status"] != "ok":
         raise RunnerError(str(answer.get("reason") or "no reason given"))
     empty = answer["empty_runs"]
+    counted = done.spent[empty:]
+    if len(counted) != RUNS:
+        raise RunnerError(f"{len(counted)} of {RUNS} inferences were counted")
     overhead = min(done.spent[:empty])
-    counts = tuple(spent - overhead for spent in done.spent[empty:])
-    if len(counts) != RUNS:
-        raise RunnerError(f"{len(counts)} of {RUNS} inferences were counted")
-    return Instructions(counts, done.emulator)
+    return Instructions(tuple(spent - overhead for spent in counted), done.emulator)

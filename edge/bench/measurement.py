@@ -59,8 +59,8 @@ class Plan:
     """How much to measure: at least `min_runs` and `min_seconds`, after a bounded warm-up.
 
     `max_samples` bounds the size of a row: of more inferences, an even selection is kept. With
-    `profile_ops` a backend with the delegate reports the time of each op too, with `instructions`
-    they are counted, in a separate process. `affinity` is `big`,
+    `profile_ops` a backend with the delegate reports the time of each op too; with `instructions`
+    those that an inference executes are counted, in a separate process. `affinity` is `big`,
     `little`, or a list of cores such as `0,2`. `energy_seconds` are spent only where there is a
     meter. `patience` is how many times `min_seconds` sampling may take on a virtual machine until
     enough of it was undisturbed by other guests (`edge.runner.timing.take_samples`); None keeps

@@ -1,8 +1,8 @@
 """Instructions that inferences execute: a figure that other processes and clocks don't move.
 
 The kernel counts them in user space (perf_event_open). Where it doesn't, the whole runner may run
-under an emulator that counts, `edge/emulation/count_instructions.py`: it is shown by marks, calls
-of prctl that mean nothing to Linux, where inferences begin and end.
+under an emulator that counts (`edge/emulation/counting.py`): marks show it where inferences begin
+and end, calls of prctl that mean nothing to Linux.
 """
 
 import ctypes

@@ -68,6 +68,7 @@ def test_qemu_counts_less_what_marks_take(qemu):
     [
         ({"error": UnavailableError("a compiler is missing")}, "nor does QEMU: a compiler is"),
         ({"spent": [1, 1, 100]}, "nor does QEMU: 1 of 5 inferences were counted"),
+        ({"spent": []}, "nor does QEMU: 0 of 5 inferences were counted"),
         ({"answer": {"status": "failed", "reason": "no lce"}}, "nor does QEMU: no lce"),
     ],
 )
