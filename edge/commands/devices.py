@@ -103,7 +103,9 @@ def devices(
 def _emulate(names: Sequence[str], bare: bool, output: Path) -> None:
     """Keeps emulated boards up until Ctrl-C, or until the process is asked to end."""
     if output.exists() and not output.read_text(errors="replace").startswith(FLEET_HEAD):
-        raise OnebitError(f"{output} is not of --emulate; give another output")
+        raise OnebitError(
+            f"{output} exists, and --emulate did not write it", hint="give another path after -o"
+        )
     require_writable(output)
     with (
         _ending_as_by_ctrl_c(),

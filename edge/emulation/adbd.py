@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.emulation.board import Board, BoardError
+from edge.emulation.compiling import c_compiler, compile_library
 from edge.emulation.foreign import install
 from edge.emulation.ports import HOST, free_port, listens
 from edge.emulation.userland import UnavailableError
@@ -117,23 +118,20 @@ class AdbBoard(Board):
             options: As `Board` takes them.
 
         Raises:
-            UnavailableError: There is no C compiler.
+            UnavailableError: There is no C compiler, or it fails.
         """
-        compiler = shutil.which("cc") or shutil.which("gcc")
-        if compiler is None:
-            raise UnavailableError("a C compiler is missing", hint="sudo apt-get install gcc")
+        c_compiler()  # before files are made
         super().__init__(root, **options)
         self._python = python
         (self.folder / "data/local/tmp").mkdir(parents=True)
-        self._build(adbd, compiler)
+        self._build(adbd)
 
-    def _build(self, adbd: Path, compiler: str) -> None:
+    def _build(self, adbd: Path) -> None:
         program = "usr/lib/android-sdk/platform-tools/adbd"
         folder = self.folder / "run/adbd"
         loader, *rest = install(adbd, program, folder, "/run/adbd")
         self._command = [loader, "--preload", "/run/adbd/loopback_only.so", *rest]
-        shim = str(folder / "loopback_only.so")
-        subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", shim, str(SHIM)], check=True)
+        compile_library(SHIM, folder / "loopback_only.so")
 
     def start_adbd(self, server: "AdbServer | UsersAdb", port: int | None = None) -> "AdbBoard":
         """Starts adbd on a port that nobody but this machine reaches, and connects to it.

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edge.emulation import hardware, namespace
@@ -225,12 +225,3 @@ def interpreters() -> list[str]:
             )
         lines.append(path.read_text().strip())
     return lines
-
-
-@contextlib.contextmanager
-def running(board: Board) -> Iterator[Board]:
-    """Stops a board at the end of the block."""
-    try:
-        yield board
-    finally:
-        board.stop()

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.emulation.board import Board
+from edge.emulation.compiling import compile_library
 from edge.emulation.foreign import install
 from edge.emulation.sshd import CPUS
-from edge.emulation.userland import UnavailableError
 
 BENCH = Path(__file__).resolve().parents[2] / "edge" / "native" / "bench"
 CPU = CPUS["aarch64"]
@@ -40,17 +40,13 @@ class Counts:
 
 
 def compile_plugin(path: Path) -> None:
-    """Compiles the plugin.
+    """Compiles QEMU's plugin that counts to a shared library.
 
     Raises:
-        UnavailableError: There is no C compiler.
+        UnavailableError: There is no C compiler, or it fails.
     """
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        raise UnavailableError("a C compiler is missing", hint="sudo apt-get install gcc")
-    source = str(BENCH / "count_instructions.c")
-    flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden"]
-    subprocess.run([compiler, *flags, "-o", str(path), source], check=True)
+    flags = ["-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"]
+    compile_library(BENCH / "count_instructions.c", path, flags)
 
 
 def count(root: Path, qemu: Path, wheel: Path, model: bytes, runs: int = 3) -> Counts:

@@ -76,7 +76,7 @@ def _end_with_parent(parent: int) -> None:
 
 
 def _register(interpreters: list[str], folder: str) -> None:
-    """Tells the kernel how this namespace runs foreign programs (Linux 6.7 and later)."""
+    """Registers the emulators for programs of other processors (Linux 6.7 and later)."""
     _mount("binfmt_misc", folder, "binfmt_misc")
     for line in interpreters:
         try:

@@ -103,7 +103,7 @@ def test_file_of_ones_own_devices_is_kept(tmp_path):
     (tmp_path / "emulated.toml").write_text("[[device]]\naddress = 'local'\n")
     result = emulate(tmp_path, "pi")
     assert result.exit_code == 1
-    assert "is not of --emulate" in result.stderr
+    assert "exists, and --emulate did not write it; give another path after -o" in result.stderr
 
 
 def edge(*arguments, **options):
