@@ -113,9 +113,10 @@ def test_one_error_names_everything_that_does_not_fit(model, tensors):
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_order_of_flattened_values_must_be_said():
+@pytest.mark.parametrize("flatten", [keras.layers.Flatten(), keras.layers.Reshape((-1,))])
+def test_order_of_flattened_values_must_be_said(flatten):
     inputs = keras.Input((2, 2, 3))
-    x = keras.layers.BatchNormalization(name="bn")(keras.layers.Flatten()(inputs))
+    x = keras.layers.BatchNormalization(name="bn")(flatten(inputs))
     network = keras.Model(inputs, keras.layers.Dense(2, name="fc")(x))
     rng = np.random.default_rng(0)
     parts = ("weight", "bias", "running_mean", "running_var")

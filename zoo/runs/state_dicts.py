@@ -50,6 +50,8 @@ COUNTER = "num_batches_tracked"
 
 ORDERS = ("CHW", "HWC")
 
+_FLATTENING = (keras.layers.Flatten, keras.layers.Reshape)
+
 
 @dataclass(frozen=True)
 class Place:
@@ -235,16 +237,17 @@ def _in_keras_layout(
 
 
 def _flattened(layer: keras.layers.Layer) -> tuple[int, ...] | None:
-    """The shape that a Flatten before the layer takes apart, `[H, W, C]`, where order matters.
+    """The shape `[H, W, C]` that is flattened before the layer, where the order matters.
 
-    It does not with a single channel or a single pixel, nor behind a layer that mixes the values.
+    By a Flatten, or a Reshape to one dimension. The order does not matter with a single channel or
+    a single pixel, nor behind a layer that mixes the values.
     """
     while layer.inbound_nodes:
         before = tf.nest.flatten(layer.inbound_nodes[0].inbound_layers)
         if len(before) != 1:
             return None
         (layer,) = before
-        if isinstance(layer, keras.layers.Flatten):
+        if isinstance(layer, _FLATTENING) and len(layer.output_shape) == 2:
             shape = tuple(layer.input_shape[1:])
             matters = shape and shape[-1] > 1 and math.prod(shape[:-1]) > 1
             return shape if matters else None
