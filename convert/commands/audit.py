@@ -1,10 +1,12 @@
 """`onebit convert audit`: the layers of a file, and what keeps them from being binary."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from convert.report import Layer
 from onebit.cli import Share, emit, emit_document, format_option
 from onebit.errors import OnebitError, UsageError, near_matches
 
@@ -47,17 +49,12 @@ def audit(
     if allow and not fail_if_float and most_float is None:
         raise UsageError("--allow needs --fail-if-float or --fail-if-float-above")
     from convert.auditing.layers import audit as audit_content
-    from convert.commands.printing import listed, print_layers, print_metadata, print_totals
+    from convert.commands.printing import print_layers, print_metadata, print_totals
     from convert.tflite.graph import read_file
 
     content = read_file(file)
     result = audit_content(content, str(file))
-    names = [layer.name for layer in result.layers]
-    for name in allow:
-        if not any(_is_of(layer, name) for layer in names):
-            raise UsageError(
-                f"--allow {name}: {file} has no such layer; {near_matches(name, names)}"
-            )
+    _check_allowed(allow, [layer.name for layer in result.layers], file)
     if format_ == "table":
         print_layers(result.layers, str(file))
         print_totals(result.totals, result.file.size_bytes)
@@ -66,16 +63,40 @@ def audit(
         emit_document(asdict(result))
     else:
         emit([asdict(layer) for layer in result.layers], format_)
-    floats = [layer for layer in result.layers if layer.kind == "float"]
+    _require_binary(result.layers, allow, fail_if_float, most_float)
+
+
+def _check_allowed(allow: Sequence[str], names: Sequence[str], file: Path) -> None:
+    """Refuses names of `--allow` that no layer has."""
+    for name in allow:
+        if not any(_is_of(layer, name) for layer in names):
+            raise UsageError(
+                f"--allow {name}: {file} has no such layer; {near_matches(name, names)}"
+            )
+
+
+def _require_binary(
+    layers: Sequence[Layer], allow: Sequence[str], fail_if_float: bool, most_float: float | None
+) -> None:
+    """Raises where float layers that are not allowed break a limit of the command line.
+
+    Args:
+        layers: All layers of the file.
+        allow: Names of layers that may be float.
+        fail_if_float: Whether no other may be.
+        most_float: The largest share of multiply-accumulates that the others may have.
+    """
+    from convert.commands.printing import listed
+
+    floats = [layer for layer in layers if layer.kind == "float"]
     left = [layer for layer in floats if not any(_is_of(layer.name, name) for name in allow)]
-    left_names = listed([layer.name for layer in left])
+    names = listed([layer.name for layer in left])
     if fail_if_float and left:
-        raise OnebitError(f"{len(left)} of {len(names)} layers are float: {left_names}")
-    share = sum(layer.macs for layer in left) / max(1, sum(layer.macs for layer in result.layers))
+        raise OnebitError(f"{len(left)} of {len(layers)} layers are float: {names}")
+    share = sum(layer.macs for layer in left) / max(1, sum(layer.macs for layer in layers))
     if most_float is not None and share > most_float:
         raise OnebitError(
-            f"{share:.1%} of the multiply-accumulates are float, over {most_float:.1%}: "
-            f"{left_names}"
+            f"{share:.1%} of the multiply-accumulates are float, over {most_float:.1%}: {names}"
         )
 
 

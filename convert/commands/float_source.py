@@ -44,12 +44,9 @@ def samples_for(
     content: bytes, source: str, verifying: Verifying, int8: "Int8 | None" = None
 ) -> "Samples":
     """The first samples of the user's data, else those of int8, else a few random ones."""
-    from convert.file_conversion import default_file_samples, float_graph
+    from convert.file_conversion import default_file_samples, expected_of_file, float_graph
 
     graph = float_graph(content, source)
     return verification_samples(
-        verifying,
-        expected_samples(content, source),
-        None,
-        lambda: default_file_samples(graph, int8),
+        verifying, expected_of_file(graph), None, lambda: default_file_samples(graph, int8)
     )
