@@ -43,7 +43,7 @@ def advice(rows: Sequence[Row]) -> list[str]:
     if any(row.status == FAILED for row in rows):
         found.append("Run what failed again, once its cause is gone, with `--resume`.")
     if any(row.status == SKIPPED for row in rows):
-        found.append("Skipped cells need nothing: another backend runs their files.")
+        found.append("Skipped cells need nothing where another backend ran their files.")
     return found
 
 

@@ -19,7 +19,7 @@ class ModelCosts:
         model: The file, with its share of multiply-accumulates by kind.
         shares: Kind → share of the multiply-accumulates as text, the kinds that there are.
         reasons: Why the rest is not binary, the costliest first, a sentence each.
-        arena_bytes: The delegate's memory for values, at least of all rows.
+        arena_bytes: The delegate's memory for values, the least of all rows.
         line: Its fastest row, if it has one.
     """
 
