@@ -28,7 +28,7 @@ def header_lines(metadata: Metadata, name: str) -> list[str]:
         if not line.startswith("labels:")
         for wrapped in textwrap.wrap(line, 92, subsequent_indent="  ")
     ]
-    found = [*(f"{' *' if i else '/*'} {line}" for i, line in enumerate(lines))]
+    found = [f"{' *' if i else '/*'} {line}" for i, line in enumerate(lines)]
     if found:
         found[-1] += " */"
         found.append("")

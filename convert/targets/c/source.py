@@ -149,7 +149,8 @@ def _member(value: Value, field: str) -> str:
 def source(program: Program, arena: Arena, names: Names, metadata: Metadata) -> str:
     """`NAME.c`: weights, layers, and the calls in order; names of classes behind them."""
     text = with_prefix(_Writer(program, arena, names).text(), names.prefix)
-    return text + "\n".join(["", *source_lines(metadata, names.prefix)] if metadata.labels else [])
+    labels = source_lines(metadata, names.prefix)
+    return "\n".join([text, *labels]) if labels else text
 
 
 class _Writer:

@@ -6,7 +6,7 @@ p = (K + s)/2, and compares with T = ⌈(K + t)/2⌉.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,12 +36,6 @@ def hexadecimal(bits: NDArray[np.bool_]) -> str:
     """A literal of bits, the first being the lowest."""
     octets = np.packbits(np.asarray(bits, bool), bitorder="little").tobytes()
     return f"{len(bits)}'h{int.from_bytes(octets, 'little'):x}"
-
-
-def concatenation(literals: Sequence[str], indent: str = "    ") -> str:
-    """Literals in one vector, the first in the lowest bits; a line for each."""
-    lines = f",\n{indent}".join(reversed(literals))
-    return f"{{\n{indent}{lines}\n  }}"
 
 
 def numbers(values: Iterable[int], width: int) -> list[str]:
