@@ -125,7 +125,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path):
     command += ["--set", "units=8", "--set", "learning_rate=1e-3,1e38,1e-2"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True)
     first, failed, last = (
-        folder / f"learning_rate={rate}_units=8_seed=1" for rate in ("0.001", "1e+38", "0.01")
+        folder / f"units=8_learning_rate={rate}_seed=1" for rate in ("0.001", "1e+38", "0.01")
     )
     deadline = time.monotonic() + 200
     while not (first / CARD).exists():
@@ -141,7 +141,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path):
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 1
     assert "the loss is no longer a number" in ended.stderr
-    assert "1 of 3 runs failed, as said above: learning_rate=1e+38_units=8_seed=1" in ended.stderr
+    assert "1 of 3 runs failed, as said above: units=8_learning_rate=1e+38_seed=1" in ended.stderr
     assert (first / CARD).stat().st_mtime_ns == before
     assert (last / CARD).exists()
     assert not (failed / CARD).exists()
