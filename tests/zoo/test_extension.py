@@ -144,6 +144,14 @@ def test_a_run_without_an_epoch_simply_has_more(run_of_two_epochs):
     assert schedule_epochs(config) == 5
 
 
+@pytest.mark.parametrize("content", ["[]", '{"recipe": null, "options": {}}', '{"recipe": {}}'])
+def test_a_damaged_configuration_is_one_line(tmp_path, content):
+    (tmp_path / CONFIG).write_text(content)
+    with pytest.raises(UsageError, match=r"config\.json is damaged; give another"):
+        zoo.train(_recipe(epochs=3), tmp_path)
+    assert (tmp_path / CONFIG).read_text() == content
+
+
 def test_extend_needs_a_run(tmp_path):
     with pytest.raises(UsageError, match="holds no run to extend"):
         zoo.train(_recipe(epochs=3), tmp_path / "absent", extend="hold")

@@ -80,22 +80,8 @@ def open_run_folder(
     path = folder / CONFIG
     _sweep(folder)
     if path.is_file() and not restart:
-        config = _mapping(files.read_json(path))
-        # Options that the model has got since then had no other value.
-        defaults = _json(dict(models.get(recipe.model).options))
-        config = {**config, "options": defaults | config.get("options", {})}
-        grown = is_longer(config["recipe"], training["recipe"])
-        # More epochs are an extension, unless something else differs, which is then named.
-        same_epochs = {**training["recipe"], "epochs": (config["recipe"] or {}).get("epochs")}
-        difference = _difference(config, {**training, "recipe": same_epochs})
-        if not grown:
-            difference = difference or _difference(config, training)
-        if difference:
-            raise UsageError(
-                f"{folder} holds a run with {difference}; give another folder, or --restart to "
-                "train again"
-            )
-        if grown:
+        config = _stored_config(path, recipe)
+        if _is_shorter(folder, config, training):
             _extend(folder, config, recipe, command=command, done=done, way=extend)
         return False
     if extend and not restart:
@@ -116,6 +102,41 @@ def open_run_folder(
         },
     )
     return True
+
+
+def _stored_config(path: Path, recipe: Recipe) -> dict[str, Any]:
+    """The configuration in a run folder in today's terms, with every option of the model.
+
+    Raises:
+        UsageError: It is damaged.
+    """
+    config = _mapping(files.read_json(path))
+    if not all(isinstance(config.get(key), dict) for key in ("recipe", "options")):
+        raise UsageError(f"{path} is damaged; give another folder, or --restart to train again")
+    # Options that the model has got since then had no other value.
+    defaults = _json(dict(models.get(recipe.model).options))
+    return {**config, "options": defaults | config["options"]}
+
+
+def _is_shorter(folder: Path, config: Mapping[str, Any], training: Mapping[str, Any]) -> bool:
+    """Whether the run in a folder is this training with fewer epochs.
+
+    Raises:
+        UsageError: It differs in something else, which is named before the epochs.
+    """
+    epochs = config["recipe"].get("epochs")
+    shorter = is_longer(config["recipe"], training["recipe"])
+    difference = _difference(
+        config, {**training, "recipe": {**training["recipe"], "epochs": epochs}}
+    )
+    if not shorter:
+        difference = difference or _difference(config, training)
+    if difference:
+        raise UsageError(
+            f"{folder} holds a run with {difference}; give another folder, or --restart to train "
+            "again"
+        )
+    return shorter
 
 
 def discard(folder: Path) -> None:
@@ -301,4 +322,4 @@ def _write_samples(path: Path, split: Split | RecordSplit) -> None:
 
 def _json(value: Any) -> Any:
     """`value` as reading it back from JSON gives it, so that both can be compared."""
-    return json.loads(json.dumps(value, allow_nan=False))
+    return json.loads(json.dumps(value, allow_nan=False, default=dataclasses.asdict))

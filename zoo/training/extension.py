@@ -54,7 +54,7 @@ def extension(
         folder: The run folder, for messages.
         config: What the folder holds now.
         recipe: The same recipe with more epochs.
-        done: How many epochs have been trained and can be gone on from.
+        done: How many epochs the newest checkpoint has behind it.
         way: One of `WAYS`; None where the learning rates do not depend on the number of epochs.
         accuracy: Of the finished run, on the test split; None for one that was stopped.
 
