@@ -109,13 +109,15 @@ def read_labels(path: Path) -> list[str]:
     """The classes' names of a text file, a line each; empty lines at the end don't count.
 
     Raises:
-        OnebitError: The file cannot be read, or a line among others is empty.
+        OnebitError: The file cannot be read or is empty, or a line among others is.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise OnebitError(f"cannot read {path}: {first_line(error)}") from error
     labels = [line.strip() for line in lines]
+    if not labels:
+        raise OnebitError(f"{path} is empty", hint="write the name of a class on each line")
     if not all(labels):
         raise OnebitError(f"line {labels.index('') + 1} of {path} is empty, not a class's name")
     return labels

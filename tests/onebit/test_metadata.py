@@ -97,7 +97,12 @@ def test_archive_that_claims_to_be_huge_is_not_unpacked(monkeypatch):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a\n\nb\n", "line 2 of .* is empty"), (b"\xff\xfe", "cannot read"), (None, "cannot read")],
+    [
+        ("a\n\nb\n", "line 2 of .* is empty"),
+        ("\n", r"labels\.txt is empty; write"),
+        (b"\xff\xfe", "cannot read"),
+        (None, "cannot read"),
+    ],
 )
 def test_labels_that_cannot_be_read_are_one_line(tmp_path, text, message):
     path = tmp_path / "labels.txt"
