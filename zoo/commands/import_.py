@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from onebit.cli import command_line, force_option, require_suffix, working
-from onebit.errors import UsageError, near_matches
-from onebit.files import is_empty, refuse_foreign, replacing
+from onebit.errors import OnebitError, UsageError, near_matches
+from onebit.files import is_empty, replacing, require_writable
 from onebit.imports import import_option
 from zoo.commands.train import accuracy_line
 from zoo.commands.training_options import data_option, read_settings
@@ -99,8 +99,9 @@ def _write_model(
     from zoo.runs.tensor_files import read_tensors
 
     require_suffix(output, ".keras")
-    if not is_empty(output):
-        refuse_foreign(output, force)
+    require_writable(output)
+    if not force and not is_empty(output):
+        raise OnebitError(f"{output} exists", hint="give another path, or pass --force")
     places, tensors = read_map(map_), read_tensors(weights)
     model = build(name, **model_options(name, settings))
     load_state_dict(model, tensors, places, str(weights))
