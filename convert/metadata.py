@@ -89,7 +89,7 @@ def described(metadata: Metadata, given: Describing) -> Metadata:
 
 
 def with_metadata(graph: Graph, metadata: Metadata | None) -> bytes:
-    """The `.tflite` file of a graph, with metadata that fit it; without where all is unknown.
+    """The `.tflite` file of a graph with metadata, if they say more than a name.
 
     Raises:
         SourceError: The labels are not as many as the classes, there is no single output of

@@ -54,7 +54,7 @@ def foreign_object(description: Any, is_known: Callable[[str], bool]) -> str | N
 
 
 def foreign_call(description: Any) -> str | None:
-    """The first TensorFlow function that a layer calls and that is not one of numbers alone."""
+    """The first TensorFlow function that a layer calls and that does more than compute."""
     for entry in _entries(description):
         config = entry.get("config")
         calls = entry.get("class_name") in ("TFOpLambda", "ClassMethod")

@@ -27,6 +27,7 @@ TENSOR_SAMPLES = 64
 """The most samples on which the tensors are compared."""
 
 _BATCH = 16
+"""The number of samples that the model runs at once."""
 
 
 @dataclasses.dataclass(frozen=True)

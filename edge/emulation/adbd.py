@@ -50,7 +50,7 @@ class AdbServer:
         wrapper.write_text(WRAPPER.format(home=self.folder, port=self.port, program=program))
         wrapper.chmod(0o755)
         libc = ctypes.CDLL(None)
-        # In the foreground: `adb start-server` would leave a daemon behind if the tests are killed.
+        # In the foreground: `adb start-server` would outlive this process if it is killed.
         with (self.folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 [str(wrapper), "nodaemon", "server"],

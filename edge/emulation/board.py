@@ -189,7 +189,7 @@ class Board:
         """The files in the board's temporary folders and home, also when the board is down."""
         found = set()
         for place in PLACES:
-            # A small disk exists in the namespace alone.
+            # A small disk exists in the namespace only.
             top = self.folder / place[1:]
             if self._disk_bytes is not None:
                 top = Path(f"/proc/{self._init()}/root{self.folder}/mount{place}")

@@ -1,5 +1,5 @@
 /* Preloaded into adbd, which would listen on all addresses without asking who connects: it gets
- * loopback addresses alone, and no sockets of virtual machines.
+ * loopback addresses only, and no sockets of virtual machines.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

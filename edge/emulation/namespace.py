@@ -5,7 +5,7 @@
 The specification is a JSON file:
 
     root         the folder with the userland, which stays read-only
-    mount_point  an empty folder; the userland appears there, in this namespace alone
+    mount_point  an empty folder; the userland appears there, in this namespace only
     mounts       pairs of a path in the userland and what is mounted there: a file or folder, or
                  {"tmpfs": bytes}
     interpreters lines for the kernel's binfmt_misc that register the emulators

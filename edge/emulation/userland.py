@@ -130,7 +130,7 @@ def _require_tools() -> None:
 def unpack_packages(recipe: Recipe, root: Path, state: Path) -> None:
     """Unpacks packages and what they depend on into `root`; runs none of their scripts.
 
-    apt gets a state of its own in the folder `state`: it checks the release's signature and the
+    apt gets a separate state, in the folder `state`: it checks the release's signature and the
     packages' hashes, needs no root and leaves the machine's packages alone.
 
     Raises:
@@ -173,7 +173,7 @@ def _unpack_wheels(recipe: Recipe, requirements: dict[str, str], folder: Path) -
 def _compile(root: Path) -> None:
     """Compiles Python's files, for which the emulator takes seconds at each import.
 
-    Byte code depends on Python's version alone. Another Python than the userland's leaves it out.
+    Byte code depends on Python's version only. Another Python than the userland's leaves it out.
     """
     if sys.version_info[:2] == PYTHON and (root / "usr/lib/python3.11").is_dir():
         folders = ("usr/lib/python3", "usr/lib/python3.11", "opt/runtimes")

@@ -114,7 +114,7 @@ def test_finished_runs_are_skipped_and_failed_ones_do_not_stop_the_others(traine
 def test_a_run_folder_is_not_a_folder_of_runs(finished_run, trained):
     result = _invoke("-o", finished_run)
     assert result.exit_code == 2
-    assert "is a run folder; give the sweep a folder of its own" in result.stderr
+    assert "is a run folder; give the sweep another folder" in result.stderr
     assert trained == []
 
 

@@ -98,7 +98,7 @@ def sweep(
 ) -> None:
     """Train RECIPE with every combination of settings and seeds, a run folder each.
 
-    Runs go one after the other, each in a process of its own. One that fails does not stop the
+    Runs go one after the other, each in a separate process. One that fails does not stop the
     others. The same command goes on where an earlier one was interrupted, and skips what is
     finished.
 
@@ -113,7 +113,7 @@ def sweep(
     with working():
         cells = plan(recipe, output, settings, seeds, smoke=smoke, data=data, strategy=strategy)
     if (output / CONFIG).exists():
-        raise UsageError(f"{output} is a run folder; give the sweep a folder of its own")
+        raise UsageError(f"{output} is a run folder; give the sweep another folder")
     left = [cell for cell in cells if not cell.finished]
     if dry_run:
         for cell in left:
@@ -207,7 +207,7 @@ def _name(recipe: Recipe, chosen: typing.Iterable[str]) -> str:
 
 
 def _train(cell: Cell) -> bool:
-    """Trains a cell in a process of its own; whether that went well.
+    """Trains a cell in a separate process; whether that went well.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, after the process has ended.
