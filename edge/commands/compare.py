@@ -356,14 +356,14 @@ def _cells(line: Comparison) -> dict[str, str | None]:
         "ratio": f"{line.ratio:.3f}" if measured else None,
         "interval": f"{line.ratio_low:.3f}–{line.ratio_high:.3f}" if measured else None,
         "fastest": None if line.min_ratio is None else f"{line.min_ratio:.3f}",
-        "instructions": _ratio(line.more_instructions),
+        "instructions": _instruction_ratio(line.more_instructions),
         "rows": _counted(line) if measured else None,
         "verdict": line.verdict + (", other outputs" if line.same_outputs is False else ""),
         "reason": line.reason,
     }
 
 
-def _ratio(more: float | None) -> str | None:
+def _instruction_ratio(more: float | None) -> str | None:
     return None if more is None else f"{1 + more:.4f}"
 
 
