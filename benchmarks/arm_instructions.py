@@ -80,13 +80,13 @@ def rows() -> list[dict[str, Any]]:
         UnavailableError: This machine has no emulated boards.
     """
     import onebit.keras  # noqa: F401  (before LCE, which imports TensorFlow)
-    from edge.emulation import instructions, recipes, userland
+    from edge.emulation import board_counting, recipes, userland
 
     root, qemu = userland.build(recipes.AARCH64), userland.build(recipes.QEMU)
     found = []
     with tempfile.TemporaryDirectory() as folder:
         wheel = build_wheel(Path(folder))
-        count = functools.partial(instructions.count, root, qemu, wheel)
+        count = functools.partial(board_counting.count, root, qemu, wheel)
         one, three = count(chain(1)), count(chain(3))
         macs = (SIZE * SIZE * CHANNELS) * (KERNEL * KERNEL * CHANNELS)
         spent = (three.delegate - one.delegate) / 2
@@ -115,7 +115,7 @@ def rows() -> list[dict[str, Any]]:
             "loop": {
                 "instructions": len(one.hottest),
                 "assembly": list(one.hottest),
-                "llvm_mca": instructions.estimate_cycles(one.hottest),
+                "llvm_mca": board_counting.estimate_cycles(one.hottest),
             },
         })  # fmt: skip
         for name in MODELS:

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.emulation import recipes
+from edge.emulation.compiling import compile_library
 from edge.emulation.foreign import install
-from edge.emulation.instructions import compile_plugin
 from edge.emulation.userland import UnavailableError, build
+
+BENCH = Path(__file__).parents[1] / "native" / "bench"
+"""The folder of QEMU's plugin, and of what marks inferences for it."""
 
 CPU = "max"
 """All that QEMU emulates: AVX2, but not AVX-512."""
@@ -43,6 +46,16 @@ class Counted:
     errors: str
     spent: tuple[int, ...]
     emulator: str
+
+
+def compile_plugin(path: Path) -> None:
+    """Compiles QEMU's plugin that counts to a shared library.
+
+    Raises:
+        UnavailableError: There is no C compiler, or it fails.
+    """
+    flags = ["-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"]
+    compile_library(BENCH / "count_instructions.c", path, flags)
 
 
 def run_counted(command: Sequence[str], given: bytes, seconds: float) -> Counted:

@@ -3,7 +3,7 @@
 import pytest
 
 from edge.emulation import recipes, userland
-from edge.emulation.instructions import count, estimate_cycles
+from edge.emulation.board_counting import count, estimate_cycles
 from tests.devices.fixtures import skipping
 
 pytestmark = pytest.mark.emulated

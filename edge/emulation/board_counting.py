@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.emulation.board import Board
-from edge.emulation.compiling import compile_library
+from edge.emulation.counting import BENCH, compile_plugin
 from edge.emulation.foreign import install
 from edge.emulation.sshd import CPUS
 
-BENCH = Path(__file__).resolve().parents[2] / "edge" / "native" / "bench"
 CPU = CPUS["aarch64"]
 RUNTIME = "ai-edge-litert-2.3"
 MCA_ITERATIONS = 100
@@ -37,16 +36,6 @@ class Counts:
     hottest: tuple[str, ...]
     runtime: str
     emulator: str
-
-
-def compile_plugin(path: Path) -> None:
-    """Compiles QEMU's plugin that counts to a shared library.
-
-    Raises:
-        UnavailableError: There is no C compiler, or it fails.
-    """
-    flags = ["-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"]
-    compile_library(BENCH / "count_instructions.c", path, flags)
 
 
 def count(root: Path, qemu: Path, wheel: Path, model: bytes, runs: int = 3) -> Counts:
