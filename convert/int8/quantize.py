@@ -32,6 +32,13 @@ from onebit.streams import held_stderr
 _MARK = "#"
 """Ends the names of tensors while the quantizer works, which appends numbers to them."""
 
+OUTPUT_MARGIN = 0.25
+"""How much wider than the samples' an output's range is on each side that is not 0, of its width.
+
+The samples are those that a network was trained on, whose outputs lie nearer to their targets than
+those of others do. Two steps become three, which costs 0.6 bits.
+"""
+
 # The bits ±1 need both ends in int8: ±127 times this scale, and no offset.
 _BIT_SCALE = 1 / 127
 
@@ -137,6 +144,9 @@ def _range_of(
     # Outputs are compared with each other: of two that are cut off, none is the larger.
     leaves = set(group) & {int(i) for i in graph.subgraph.outputs}
     low, high = choose_range(histogram, "minmax" if leaves else settings.ranges)
+    if leaves:
+        margin = OUTPUT_MARGIN * (high - low)
+        low, high = (end + np.sign(end) * margin for end in (low, high))
     # A tensor that is always zero still needs a scale.
     return (low, high) if high > low else (-1.0, 1.0)
 

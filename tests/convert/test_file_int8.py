@@ -84,4 +84,5 @@ def test_command_quantizes_and_verifies(tmp_path):
     report = json.loads((tmp_path / "int8.report.json").read_text())
     assert report["verification"]["verdict"] == "quantised"
     assert is_quantized(Graph.from_bytes(output.read_bytes()))
-    assert run("verify", source, output).exit_code == 0
+    verified = run("verify", source, output, "--verify-data", tmp_path / "samples.npz")
+    assert verified.exit_code == 0, verified.output

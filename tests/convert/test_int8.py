@@ -4,7 +4,7 @@ import pytest
 from convert.conversion import convert_model, verify_file
 from convert.errors import ConversionError, SourceError
 from convert.int8.settings import Int8, check_inputs
-from convert.int8.values import from_file, to_file
+from convert.int8.values import from_file, representable_range, to_file
 from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.samples import Samples
 from convert.tflite.graph import FLOAT32, INT8, Graph
@@ -17,6 +17,7 @@ from tests.convert.int8_models import (
     kinds,
     mixed_net,
     noise_db,
+    reference,
     zero_padded_net,
 )
 from tests.convert.models import BINARY, images, randomise
@@ -222,3 +223,12 @@ def test_pooling_of_floats_stays_float():
     (pool,) = (op for op in graph.operators if graph.op_name(op) in ("AVERAGE_POOL_2D", "MEAN"))
     assert graph.subgraph.tensors[graph.inputs(pool)[0]].type == FLOAT32
     assert conversion.report.verification.verdict == "quantised"
+
+
+def test_outputs_have_room_beyond_those_of_the_samples():
+    graph = Graph.from_bytes(converted(float_net, io="int8").tflite)
+    low, high, _ = representable_range(graph, int(graph.subgraph.outputs[0]))
+    (outputs,) = LceInterpreter(reference(float_net).to_bytes()).run([images(64, SHAPE, 7)])
+    width = outputs.max() - outputs.min()
+    assert low == pytest.approx(outputs.min() - width / 4, rel=0.02)
+    assert high == pytest.approx(outputs.max() + width / 4, rel=0.02)
