@@ -182,6 +182,7 @@ def test_int8_file_of_another_converter():
     assert (layer.kind, layer.macs) == ("int8", 6 * 6 * 4 * 27)
 
 
+@pytest.mark.slow
 def test_recurrent_layer_of_another_converter_is_counted():
     image = keras.Input((5, 3), batch_size=1)
     layer = keras.layers.LSTM(7, return_sequences=True)

@@ -60,6 +60,7 @@ def large_network(seed):
     return model
 
 
+@pytest.mark.slow
 def test_rounding_flips_in_front_of_a_packed_depthwise_layer_are_no_mismatch():
     # Of this seed, pre-activations of dw are within 1e-6 of 0 in four of the thousand digits.
     inputs, labels = digits(1000)

@@ -6,6 +6,7 @@ order it adds.
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -549,12 +550,26 @@ class Drawing:
             return []
 
 
+def _shares_memory(case: Case) -> bool:
+    """Whether another operator reads what a RESHAPE does."""
+    operators = case.graph.graph.operators
+    readers = Counter(int(index) for op in operators for index in op.inputs)
+    return any(
+        case.graph.model.operatorCodes[op.opcodeIndex].builtinCode == schema.BuiltinOperator.RESHAPE
+        and readers[int(op.inputs[0])] > 1
+        for op in operators
+    )
+
+
 def lce_options(case: Case) -> dict[str, bool] | None:
     """With what LCE's own interpreter runs the graph in the shapes of the file, or None.
 
     It refuses zero padding with a fused activation or another output than floats, and its default
     kernel refuses groups. Its correction of the padding is wrong for windows as large as the image.
+    Behind a RESHAPE it writes sums over products that others still read (`run_cases.run_options`).
     """
+    if _shares_memory(case):
+        return None
     grouped = padded = False
     for op in case.graph.graph.operators:
         if case.graph.model.operatorCodes[op.opcodeIndex].customCode != "LceBconv2d":
