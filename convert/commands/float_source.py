@@ -11,6 +11,7 @@ from convert.commands.options import Loading, Verifying
 if TYPE_CHECKING:
     from convert.int8.settings import Int8
     from convert.samples import Expected, Samples
+    from convert.tflite.graph import Graph
 
 
 def goes_by_float_file(source: str, loading: Loading) -> bool:
@@ -33,20 +34,12 @@ def opened(source: str, loading: Loading) -> Iterator[tuple[bytes, dict[str, Any
         yield found
 
 
-def expected_samples(content: bytes, source: str) -> "Expected":
-    """The samples that a float file takes."""
-    from convert.file_conversion import expected_of_file, float_graph
-
-    return expected_of_file(float_graph(content, source))
-
-
 def samples_for(
-    content: bytes, source: str, verifying: Verifying, int8: "Int8 | None" = None
+    graph: "Graph", expected: "Expected", verifying: Verifying, int8: "Int8 | None" = None
 ) -> "Samples":
     """The first samples of the user's data, else those of int8, else a few random ones."""
-    from convert.file_conversion import default_file_samples, expected_of_file, float_graph
+    from convert.file_conversion import default_file_samples
 
-    graph = float_graph(content, source)
     return verification_samples(
-        verifying, expected_of_file(graph), None, lambda: default_file_samples(graph, int8)
+        verifying, expected, None, lambda: default_file_samples(graph, int8)
     )

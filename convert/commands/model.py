@@ -23,7 +23,6 @@ from onebit.cli import (
     format_option,
     require_suffix,
     say,
-    stderr_console,
     working,
 )
 from onebit.errors import UsageError
@@ -118,16 +117,18 @@ def _by_float_file(
     path = Path(source)
     if path.absolute() == output.absolute():
         raise UsageError(f"{output} is the file to convert; give another output")
-    from convert.file_conversion import convert_file
+    from convert.file_conversion import convert_file, expected_of_file, float_graph
 
     with (
-        stderr_console.status("reading the model") as status,
+        working("reading the model") as status,
         float_source.opened(source, loading) as (content, options),
     ):
-        int8 = int8_settings(quantizing, float_source.expected_samples(content, source))
+        graph = float_graph(content, source)
+        expected = expected_of_file(graph)
+        int8 = int8_settings(quantizing, expected)
         samples = None
         if verifying.sample_count:
-            samples = float_source.samples_for(content, source, verifying, int8)
+            samples = float_source.samples_for(graph, expected, verifying, int8)
         return convert_file(
             content,
             metadata=_file_metadata(content, path, describing),

@@ -9,7 +9,7 @@ import click
 from convert.commands import float_source
 from convert.commands.data import verification_samples
 from convert.commands.options import Loading, Verifying, loading_options, verifying_options
-from onebit.cli import emit_document, format_option, stderr_console, working
+from onebit.cli import emit_document, format_option, working
 from onebit.errors import OnebitError, UsageError
 
 if TYPE_CHECKING:
@@ -76,15 +76,15 @@ def _by_keras(
 def _by_float_file(
     source: str, content: bytes, name: str, verifying: Verifying, loading: Loading
 ) -> "Verification":
-    from convert.file_conversion import float_graph, verify_converted_file
+    from convert.file_conversion import expected_of_file, float_graph, verify_converted_file
     from convert.tflite.graph import Graph
 
-    with stderr_console.status("comparing"), float_source.opened(source, loading) as found:
-        original, options = found
+    with working("comparing"), float_source.opened(source, loading) as (float_content, options):
+        original = float_graph(float_content, source)
         result = verify_converted_file(
-            float_graph(original, source),
+            original,
             Graph.from_bytes(content, name),
-            float_source.samples_for(original, source, verifying),
+            float_source.samples_for(original, expected_of_file(original), verifying),
             verifying.with_delegate,
             **options,
         )
