@@ -77,6 +77,27 @@ def held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextlib.contextmanager
+def as_by_ctrl_c(*numbers: signal.Signals) -> Iterator[None]:
+    """Has other signals, such as SIGTERM, raise `KeyboardInterrupt` in the block, as Ctrl-C does.
+
+    Only the main thread gets signals: in others nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def interrupted() -> bool:
     """Whether Ctrl-C was pressed, even if a library made another exception of it."""
     return _State.interrupted

@@ -1,6 +1,5 @@
 """One call of the benchmark on any number of devices, which run in parallel."""
 
-import contextlib
 import dataclasses
 import queue
 import signal
@@ -26,6 +25,7 @@ from edge.devices import InterruptedRunError, Offer, ProgramDevice, PythonDevice
 from edge.devices.fleet_file import Entry
 from edge.results.row import FAILED, CellKey, Host, Model, Row, Run
 from onebit.errors import OnebitError
+from onebit.interrupts import as_by_ctrl_c
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 40
@@ -117,7 +117,8 @@ def run_fleet(entries: Sequence[Entry], job: Job, command: str | None = None) ->
         threading.Thread(target=work, args=pair, daemon=True, name=pair[0].device.name)
         for pair in zip(ways, plans, strict=True)
     ]
-    with _signals_as_interrupts():
+    # So that devices are cleaned up.
+    with as_by_ctrl_c(signal.SIGTERM, signal.SIGHUP):
         try:
             for thread in threads:
                 thread.start()
@@ -230,23 +231,3 @@ def _measure(
     except OnebitError as error:
         for cell in open_cells(UNREACHED) if cells is None else cells:
             emit(Event(device.name, row=unmeasured_row(cell, run, host, plan, str(error))))
-
-
-@contextlib.contextmanager
-def _signals_as_interrupts() -> Iterator[None]:
-    """Has SIGTERM and SIGHUP end the block as Ctrl-C does, so that devices are cleaned up."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    for number in before:
-        signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,11 +1,10 @@
 """`edge devices` and `edge doctor`: devices that can be measured on, and checks of them."""
 
-import contextlib
 import dataclasses
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from edge.emulation.fleet import BOARDS, FLEET_HEAD, emulated, fleet_text
 from onebit.cli import emit, format_option, grouped, say, stderr_console
 from onebit.errors import OnebitError, UsageError
 from onebit.files import require_writable, write_text
+from onebit.interrupts import as_by_ctrl_c
 
 DEVICE_COLUMNS = {
     "device": "device",
@@ -108,7 +108,7 @@ def _emulate(names: Sequence[str], bare: bool, output: Path) -> None:
         )
     require_writable(output)
     with (
-        _ending_as_by_ctrl_c(),
+        as_by_ctrl_c(signal.SIGTERM),  # which ends what runs in the background
         stderr_console.status("starting") as status,
         emulated(names, not bare, status.update) as boards,
     ):
@@ -128,20 +128,6 @@ def _emulate(names: Sequence[str], bare: bool, output: Path) -> None:
             return
         ended = [name for name, board in zip(names, boards, strict=True) if not board.is_up]
         raise OnebitError(f"{', '.join(ended)} ended by itself")
-
-
-@contextlib.contextmanager
-def _ending_as_by_ctrl_c() -> Iterator[None]:
-    """Has SIGTERM raise `KeyboardInterrupt` in the block: what runs in the background gets that."""
-
-    def raise_interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, raise_interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _attached() -> list[Entry]:
