@@ -6,15 +6,15 @@ from typing import Any
 from convert.auditing.diagnosis import Remedies
 from convert.auditing.layers import audit_of, audited_layers
 from convert.binariser import binarise
+from convert.completion import complete
 from convert.errors import ConversionError
-from convert.int8.quantize import left_float, quantize
+from convert.int8.quantize import left_float
 from convert.int8.settings import Int8
 from convert.int8.values import is_quantized
 from convert.keras_model.checked_model import checked_model
 from convert.keras_model.layer_graph import flat_layers
 from convert.keras_model.samples import checked_samples, random_samples
 from convert.metadata import with_metadata
-from convert.passes import run_passes
 from convert.report import Layer, Report, Verification
 from convert.result import Conversion, Stage
 from convert.rewrites import Rewritten, rewrite
@@ -86,23 +86,9 @@ def convert_model(
     rewritten, graph = convert_plainly(model, rewrites, on_stage)
     if rewritten.skipped is not None:
         notes.append(f"{rewritten.skipped}: it was converted as it is; {rewritten.hint}")
-    fired: dict[str, list[str]] = {}
-    if passes:
-        on_stage("finding binary layers")
-        fired = binarise(graph)
-    reference = graph
-    if int8 is not None:
-        on_stage(f"calibrating on {len(int8.inputs[0])} samples")
-        reference = Graph.from_bytes(graph.to_bytes())
-        quantized = quantize(graph, int8)
-        graph = quantized.graph
-        fired |= quantized.fired
-        notes += quantized.warnings
-    if passes:
-        on_stage("packing")
-        # int8 has packed some layers before.
-        for step, changed in run_passes(graph).items():
-            fired[step] = [*fired.get(step, []), *changed]
+    completed = complete(graph, int8, on_stage, passes=passes)
+    graph = completed.graph
+    notes += completed.warnings
     content = with_metadata(graph, metadata)
     refusal = _refusal(content)
     if refusal is not None:
@@ -121,7 +107,7 @@ def convert_model(
         source=source,
         lce_version=VERSION,
         rewrites=rewritten.fired,
-        passes=fired,
+        passes=completed.fired,
         notes=notes,
         card=card,
     )
@@ -129,7 +115,7 @@ def convert_model(
         samples = samples or default_samples(model, int8)
         on_stage(f"comparing with Keras on {len(samples)} samples")
         if int8 is not None and is_quantized(graph):
-            result = verify_int8(model, reference, graph, samples)
+            result = verify_int8(model, completed.reference, graph, samples)
         else:
             result = verify(model, graph, samples, with_delegate=with_delegate)
         report = dataclasses.replace(report, verification=result)

@@ -14,12 +14,12 @@ import numpy as np
 from convert.auditing.diagnosis import Remedies
 from convert.auditing.layers import audit_of, audited_layers
 from convert.binariser import binarise
+from convert.completion import complete
 from convert.errors import ConversionError
-from convert.int8.quantize import left_float, quantize
+from convert.int8.quantize import left_float
 from convert.int8.settings import Int8
 from convert.int8.values import is_quantized
 from convert.metadata import with_metadata, with_metadata_of
-from convert.passes import run_passes
 from convert.report import Layer, Report, Verification
 from convert.result import Conversion, Stage
 from convert.samples import Arrays, Expected, Input, Samples, checked, class_output
@@ -80,23 +80,11 @@ def convert_file(
     original = float_graph(content, source or name)
     if samples is not None:
         samples = checked(samples, expected_of_file(original), "samples")
-    graph = Graph.from_bytes(original.to_bytes())
     if int8 is not None:
         calibration = checked(Samples(int8.inputs), expected_of_file(original), "int8.inputs")
         int8 = dataclasses.replace(int8, inputs=calibration.arrays)
-    on_stage("finding binary layers")
-    fired = binarise(graph)
-    notes = []
-    reference_graph = graph
-    if int8 is not None:
-        on_stage(f"calibrating on {len(int8.inputs[0])} samples")
-        reference_graph = Graph.from_bytes(graph.to_bytes())
-        quantized = quantize(graph, int8)
-        graph, notes = quantized.graph, quantized.warnings
-        fired |= quantized.fired
-    on_stage("packing")
-    for step, changed in run_passes(graph).items():
-        fired[step] = [*fired.get(step, []), *changed]
+    completed = complete(Graph.from_bytes(original.to_bytes()), int8, on_stage)
+    graph = completed.graph
     if metadata is None:
         converted = with_metadata_of(graph, content, source or name)
     else:
@@ -112,8 +100,8 @@ def convert_file(
         source=source,
         lce_version=None,
         rewrites={},
-        passes=fired,
-        notes=[*notes, *_notes(graph, layers, int8)],
+        passes=completed.fired,
+        notes=[*completed.warnings, *_notes(graph, layers, int8)],
     )
     if verification:
         samples = samples or default_file_samples(original, int8)
@@ -122,7 +110,7 @@ def convert_file(
         result: Verification | str
         if is_quantized(graph):
             result = verify_int8_file(
-                original, reference_graph, graph, samples, reference, layer_names
+                original, completed.reference, graph, samples, reference, layer_names
             )
         else:
             result = verify_float_file(original, graph, samples, with_delegate, reference)
