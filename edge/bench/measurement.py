@@ -194,7 +194,7 @@ def summarise(
         p50_ns=p50,
         p90_ns=p90,
         p99_ns=p99,
-        spread=(p90 - p50) / p50 if p50 > 0 else 0.0,
+        spread=_spread(p50, p90),
         p50_low_ns=p50_low,
         p50_high_ns=p50_high,
         p90_low_ns=p90_low,
@@ -310,12 +310,17 @@ def why_invalid(
 
 def _steady_spread(samples_ns: Sequence[int]) -> float:
     """How far p90 is above the median, of the means of neighbouring samples that make 1 ms."""
-    together = max(1, math.ceil(STEADY_NS / max(1.0, float(np.median(samples_ns)))))
-    if len(samples_ns) < MIN_GROUPS * together:
-        return summarise(samples_ns).spread
-    whole = len(samples_ns) // together * together
-    means = np.asarray(samples_ns[:whole], dtype=np.float64).reshape(-1, together).mean(axis=1)
-    return summarise([round(mean) for mean in means]).spread
+    samples = np.asarray(samples_ns, dtype=np.float64)
+    together = max(1, math.ceil(STEADY_NS / max(1.0, float(np.median(samples)))))
+    if len(samples) >= MIN_GROUPS * together:
+        whole = len(samples) // together * together
+        samples = samples[:whole].reshape(-1, together).mean(axis=1)
+    return _spread(*np.percentile(samples, [50, 90]))
+
+
+def _spread(p50: float, p90: float) -> float:
+    """How far p90 is above the median, as a share of it."""
+    return float((p90 - p50) / p50) if p50 > 0 else 0.0
 
 
 def why_wrong(evaluation: Evaluation, only_device: int, only_host: int) -> str | None:
