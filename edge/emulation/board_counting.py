@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.emulation.board import Board
-from edge.emulation.counting import BENCH, compile_plugin
+from edge.emulation.counting import BENCH, compile_plugin, emulator_label
 from edge.emulation.foreign import install
 from edge.emulation.sshd import CPUS
 
@@ -71,13 +71,9 @@ def count(root: Path, qemu: Path, wheel: Path, model: bytes, runs: int = 3) -> C
         }
         printed = board.run([*command, *options, *guest, "/home/pi/model.tflite"], environment)
         counts = json.loads((board.folder / "run/counts.json").read_text())
-        version = [str(emulator / Path(part).name) for part in (command[0], command[-1])]
-        said = subprocess.run(
-            [version[0], "--library-path", str(emulator), version[1], "--version"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        loader, program = (str(emulator / Path(part).name) for part in (command[0], command[-1]))
+        here = [loader, "--library-path", str(emulator), program]
+        label = emulator_label(here, "qemu-aarch64", CPU)
     finally:
         board.stop()
     begins, ends = counts["marks"][::2], counts["marks"][1::2]
@@ -85,7 +81,6 @@ def count(root: Path, qemu: Path, wheel: Path, model: bytes, runs: int = 3) -> C
     if len({delegate for _, delegate in spent}) != 1:
         raise ValueError(f"inferences differ in their instructions: {sorted(spent)}")
     inference, delegate = min(spent)
-    emulated = re.search(r"version (\S+)", said.stdout)
     return Counts(
         inference=inference,
         delegate=delegate,
@@ -93,7 +88,7 @@ def count(root: Path, qemu: Path, wheel: Path, model: bytes, runs: int = 3) -> C
             re.sub(r"#?0x[0-9a-f]{6,}$", "0", line) for line in counts["hottest"]["instructions"]
         ),
         runtime=printed.strip().splitlines()[-1],
-        emulator=f"qemu-aarch64 {emulated[1] if emulated else '?'} -cpu {CPU}",
+        emulator=label,
     )
 
 

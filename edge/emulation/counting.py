@@ -58,6 +58,19 @@ def compile_plugin(path: Path) -> None:
     compile_library(BENCH / "count_instructions.c", path, flags)
 
 
+def emulator_label(command: Sequence[str], program: str, cpu: str) -> str:
+    """QEMU's program with its version and processor, as rows have it.
+
+    Args:
+        command: What starts the program on this machine.
+        program: Its name.
+        cpu: The processor that it is to emulate.
+    """
+    said = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+    version = re.search(r"version (\S+)", said.stdout)
+    return f"{program} {version[1] if version else '?'} -cpu {cpu}"
+
+
 def run_counted(command: Sequence[str], given: bytes, seconds: float) -> Counted:
     """Runs a command of one thread, which marks what to count (`edge/runner/instructions.py`).
 
@@ -89,13 +102,12 @@ def run_counted(command: Sequence[str], given: bytes, seconds: float) -> Counted
             )
         except subprocess.TimeoutExpired as error:
             raise UnavailableError(f"QEMU took over {seconds:.0f} s") from error
-        version = subprocess.run([*emulator, "--version"], capture_output=True, text=True)
+        label = emulator_label(emulator, "qemu-x86_64", CPU)
         marks = json.loads(counts.read_text())["marks"] if counts.exists() else []
-    found = re.search(r"version (\S+)", version.stdout)
     return Counted(
         done.returncode,
         done.stdout,
         done.stderr.decode(errors="replace"),
         tuple(end[1] - begin[1] for begin, end in zip(marks[::2], marks[1::2], strict=False)),
-        f"qemu-x86_64 {found[1] if found else '?'} -cpu {CPU}",
+        label,
     )
