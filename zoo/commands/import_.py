@@ -9,7 +9,7 @@ from onebit.errors import OnebitError, UsageError, near_matches
 from onebit.files import is_empty, replacing, require_writable
 from onebit.imports import import_option
 from zoo.commands.train import accuracy_line
-from zoo.commands.training_options import data_option, read_settings
+from zoo.commands.training_options import data_option, settings_option
 
 
 @click.command("import")
@@ -30,14 +30,7 @@ from zoo.commands.training_options import data_option, read_settings
     type=click.Path(path_type=Path),
     help="The run folder of a recipe, or the .keras file of a model.",
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    callback=read_settings,
-    help="Change an option of the model, or the recipe's data set; may be repeated.",
-)
+@settings_option("Change an option of the model, or the recipe's data set; may be repeated.")
 @data_option
 @force_option
 def import_(

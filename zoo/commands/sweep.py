@@ -23,7 +23,7 @@ from onebit.processes import worker_command
 from zoo.commands.runs import print_runs
 from zoo.commands.training_options import (
     data_option,
-    read_settings,
+    settings_option,
     smoke_option,
     strategy_option,
     train_command,
@@ -64,14 +64,10 @@ class Cell:
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="The folder of the runs."
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE[,VALUE]...",
-    callback=read_settings,
-    help="Values of a setting; those of several settings are combined. Repeat the option for "
-    "values that are lists themselves.",
+@settings_option(
+    "Values of a setting; those of several settings are combined. Repeat the option for values "
+    "that are lists themselves.",
+    "KEY=VALUE[,VALUE]...",
 )
 @click.option(
     "--seeds",

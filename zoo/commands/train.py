@@ -12,9 +12,10 @@ import click
 from onebit.cli import working
 from onebit.errors import UsageError
 from onebit.imports import import_option
+from onebit.interrupts import EXIT_CODE
 from zoo.commands.training_options import (
     data_option,
-    read_settings,
+    settings_option,
     smoke_option,
     strategy_option,
     train_command,
@@ -28,14 +29,7 @@ from zoo.training.extension import WAYS
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="The run folder."
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    callback=read_settings,
-    help="Change a setting of the recipe or an option of its model; may be repeated.",
-)
+@settings_option("Change a setting of the recipe or an option of its model; may be repeated.")
 @click.option("--seed", type=click.IntRange(min=0), help="In place of the recipe's seed.")
 @smoke_option
 @click.option("--restart", is_flag=True, help="Remove an earlier run in the folder first.")
@@ -112,7 +106,7 @@ def train(
         os.execv(sys.executable, [sys.executable, *again])  # noqa: S606
     except KeyboardInterrupt:
         click.echo(f"interrupted; resume with: {line}", err=True)
-        click.get_current_context().exit(130)
+        click.get_current_context().exit(EXIT_CODE)
     click.echo(f"{output}: {accuracy_line(run.card)}")
 
 

@@ -1,11 +1,14 @@
 """Options of the commands that train, and the command line of one training."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from onebit.imports import arguments
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def read_settings(
@@ -17,6 +20,13 @@ def read_settings(
         if not separator or not key:
             raise click.BadParameter(f"{pair!r} is not of the form key=value")
     return [(key, value) for key, _, value in (pair.partition("=") for pair in pairs)]
+
+
+def settings_option(help_: str, metavar: str = "KEY=VALUE") -> Callable[[Command], Command]:
+    """The repeatable option `--set`, as pairs in `settings`."""
+    return click.option(
+        "--set", "settings", multiple=True, metavar=metavar, callback=read_settings, help=help_
+    )
 
 
 def train_command(
