@@ -5,16 +5,13 @@
 The first run downloads JAX and TensorFlow (1.5 GB) into ~/.cache/onebit-test-envs.
 """
 
-import json
 import subprocess
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from convert.__main__ import main
-from convert.runtimes.lce_interpreter import LceInterpreter
 from tests.support import peers
+from tests.support.exported import convert_exported
 
 pytestmark = pytest.mark.slow
 
@@ -79,28 +76,17 @@ tf.saved_model.save(module, "saved_model", signatures=module.f)
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    try:
-        python = peers.python_of(JAX)
-    except peers.UnreachableError as error:
-        pytest.skip(f"JAX and TensorFlow cannot be installed: {error}")
+    python = peers.python_or_skip(JAX)
     folder = tmp_path_factory.mktemp("jax2tf")
     subprocess.run([python, "-c", TRAIN], check=True, cwd=folder, capture_output=True)
     return folder
 
 
 def test_network_of_jax_becomes_binary_and_computes_what_jax_does(exported):
-    output = exported / "binary.tflite"
-    command = ["model", exported / "saved_model", "-o", output, "--no-delegate"]
-    result = CliRunner().invoke(
-        main, [str(part) for part in [*command, "--verify-data", exported / "data.npz"]]
-    )
-    assert result.exit_code == 0, result.output
-    report = json.loads((exported / "binary.report.json").read_text())
-    assert sorted(layer["kind"] for layer in report["layers"] if layer["macs"] > 2000) == [
+    layers, outputs, expected = convert_exported(exported, "saved_model")
+    assert sorted(layer["kind"] for layer in layers if layer["macs"] > 2000) == [
         "binary", "binary", "float",
     ]  # fmt: skip
-    (outputs,) = LceInterpreter(output.read_bytes()).run([np.load(exported / "data.npz")["inputs"]])
-    expected = np.load(exported / "outputs.npy")
     # A sum of the real stem that is rounded differently may turn a bit.
     assert (outputs.argmax(-1) == expected.argmax(-1)).mean() >= 0.95
     assert np.median(np.abs(outputs - expected)) <= 1e-5

@@ -49,10 +49,7 @@ assert "tensorflow" not in sys.modules and "larq" not in sys.modules
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    try:
-        python = peers.python_of(JAX)
-    except peers.UnreachableError as error:
-        pytest.skip(f"Keras 3 with JAX cannot be installed: {error}")
+    python = peers.python_or_skip(JAX)
     folder = tmp_path_factory.mktemp("jax")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"}
     subprocess.run([python, "-c", TRAIN], check=True, env=environment, cwd=folder)

@@ -5,16 +5,13 @@
 The first run downloads PyTorch and litert-torch (5 GB) into ~/.cache/onebit-test-envs.
 """
 
-import json
 import subprocess
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from convert.__main__ import main
-from convert.runtimes.lce_interpreter import LceInterpreter
 from tests.support import peers
+from tests.support.exported import convert_exported
 
 pytestmark = pytest.mark.slow
 
@@ -75,27 +72,16 @@ with torch.no_grad():
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    try:
-        python = peers.python_of(TORCH)
-    except peers.UnreachableError as error:
-        pytest.skip(f"litert-torch cannot be installed: {error}")
+    python = peers.python_or_skip(TORCH)
     folder = tmp_path_factory.mktemp("torch")
     subprocess.run([python, "-c", TRAIN], check=True, cwd=folder, capture_output=True)
     return folder
 
 
 def test_network_of_pytorch_becomes_binary_and_computes_what_pytorch_does(exported):
-    output = exported / "binary.tflite"
-    command = ["model", exported / "float.tflite", "-o", output, "--no-delegate"]
-    result = CliRunner().invoke(
-        main, [*map(str, command), "--verify-data", str(exported / "data.npz")]
-    )
-    assert result.exit_code == 0, result.output
-    report = json.loads((exported / "binary.report.json").read_text())
+    layers, outputs, expected = convert_exported(exported, "float.tflite")
     # The first layer is real in PyTorch too.
-    assert [layer["kind"] for layer in report["layers"]] == ["float"] + ["binary"] * 3
-    expected, inputs = np.load(exported / "outputs.npy"), np.load(exported / "data.npz")["inputs"]
-    (outputs,) = LceInterpreter(output.read_bytes()).run([inputs])
+    assert [layer["kind"] for layer in layers] == ["float"] + ["binary"] * 3
     # A number within rounding of its threshold is rare in three layers.
     same = np.abs(outputs - expected).max(1) <= 1e-4 * np.abs(expected).max()
     assert same.mean() >= 0.95

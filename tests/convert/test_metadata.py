@@ -256,10 +256,7 @@ writer_utils.save_file(writer.populate(), sys.argv[2])
 
 @pytest.fixture(scope="module")
 def support():
-    try:
-        return peers.python_of(SUPPORT)
-    except peers.UnreachableError as error:
-        pytest.skip(f"tflite-support cannot be installed: {error}")
+    return peers.python_or_skip(SUPPORT)
 
 
 @pytest.mark.slow

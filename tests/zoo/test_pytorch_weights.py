@@ -97,10 +97,7 @@ def onebit(*arguments):
 def test_trained_network_of_pytorch_is_imported_converted_and_gives_its_outputs(tmp_path):
     import zoo
 
-    try:
-        python = peers.python_of(TORCH)
-    except peers.UnreachableError as error:
-        pytest.skip(f"PyPI cannot be reached: {error}")
+    python = peers.python_or_skip(TORCH)
     test = zoo.load_dataset("mnist_5k").test
     images = (test.images / 127.5 - 1).astype(np.float32)
     np.save(tmp_path / "images.npy", images)

@@ -79,6 +79,16 @@ def python_of(environment: Environment) -> Path:
     return python
 
 
+def python_or_skip(environment: Environment) -> Path:
+    """The same for a test, which is skipped with the reason where it cannot be made."""
+    import pytest  # not for benchmarks, which use this file too
+
+    try:
+        return python_of(environment)
+    except UnreachableError as error:
+        pytest.skip(f"{', '.join(environment.packages)} cannot be installed: {error}")
+
+
 def run(
     environment: Environment, script: str, folder: Path, model: bytes, inputs: np.ndarray, *more
 ) -> tuple[dict[str, np.ndarray], dict]:
