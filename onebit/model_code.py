@@ -21,19 +21,57 @@ _USERS_FILES = ("onebit_imported_", "onebit_custom_objects_")
 _CLASS = r"_?[A-Z]\w*"
 """Names of classes in the trusted packages; those of functions are in lower case."""
 
-_CALLS_NOTHING_ELSE = re.compile(
-    r"(compat\.v1\.)?(__operators__|math|image|signal|bitwise|ragged|sparse|strings|quantization"
-    r"|dtypes|audio|(nn|linalg|random)(\.experimental)?)\.\w+"
-    r"|(compat\.v1\.)?debugging\.(assert_\w+|check_numerics)"
-    r"|keras\.(backend|activations|losses|metrics)\.\w+"
-    r"|(compat\.v1\.)?(?!load_|read_file|write_file|matching_files|py_func|numpy_function"
-    r"|import_graph_def|[Pp]rint$|enable_|disable_|register_|reset_|rpc_|wrap_function)\w+"
+_COMPUTING_MODULES = (
+    r"__operators__|audio|bitwise|dtypes|image|math|quantization|ragged|signal|sparse|strings"
+    r"|(nn|linalg|random)(\.experimental)?|keras\.(backend|activations|losses|metrics)"
 )
-"""TensorFlow's functions of numbers, by their public names without `tf.`.
+"""TensorFlow's modules, without `tf.`, whose functions compute and do nothing else."""
 
-Not among them is `print`, whose `output_stream` may be a file, nor what writes whole folders, as
-`debugging.experimental.enable_dump_debug_info` and `quantization.experimental` do.
+_COMPUTING_FUNCTIONS = """
+    abs acos acosh add add_n approx_top_k argmax argmin argsort as_string asin asinh atan atan2
+    atanh batch_gather batch_to_space batch_to_space_nd betainc bincount bitcast boolean_mask
+    broadcast_dynamic_shape broadcast_static_shape broadcast_to case cast ceil check_numerics
+    cholesky clip_by_average_norm clip_by_global_norm clip_by_norm clip_by_value complex concat
+    cond confusion_matrix conj constant convert_to_tensor cos cosh count_nonzero cross cumprod
+    cumsum depth_to_space dequantize diag diag_part digamma div div_no_nan divide
+    dynamic_partition dynamic_stitch edit_distance eig eigvals einsum ensure_shape equal erf erfc
+    exp expand_dims expm1 extract_image_patches extract_volume_patches eye fft fft2d fft3d fftnd
+    fill fingerprint floor floor_div floordiv floormod foldl foldr gather gather_nd
+    get_static_value greater greater_equal group guarantee_const histogram_fixed_width
+    histogram_fixed_width_bins identity identity_n ifft ifft2d ifft3d ifftnd igamma igammac imag
+    invert_permutation irfftnd is_finite is_inf is_nan is_symbolic_tensor is_tensor lbeta less
+    less_equal lgamma lin_space linspace log log1p log_sigmoid logical_and logical_not logical_or
+    logical_xor map_fn matmul matrix_band_part matrix_determinant matrix_diag matrix_diag_part
+    matrix_inverse matrix_set_diag matrix_solve matrix_square_root matrix_transpose
+    matrix_triangular_solve maximum meshgrid minimum mod multinomial multiply negative no_op norm
+    not_equal one_hot ones ones_like pad parallel_stack polygamma pow qr quantize quantize_v2
+    quantized_concat random_crop random_gamma random_index_shuffle random_normal random_poisson
+    random_shuffle random_uniform range rank real realdiv reciprocal reduce_all reduce_any
+    reduce_logsumexp reduce_max reduce_mean reduce_min reduce_prod reduce_sum
+    required_space_to_batch_paddings repeat reshape reverse reverse_sequence reverse_v2 rfftnd
+    rint roll round rsqrt saturate_cast scalar_mul scan scatter_nd searchsorted segment_max
+    segment_mean segment_min segment_prod segment_sum self_adjoint_eig self_adjoint_eigvals
+    sequence_mask setdiff1d shape shape_n sigmoid sign sin sinh size slice sort space_to_batch
+    space_to_batch_nd space_to_depth split sqrt square squared_difference squeeze stack
+    stop_gradient strided_slice subtract svd switch_case tan tanh tensor_scatter_add
+    tensor_scatter_nd_add tensor_scatter_nd_max tensor_scatter_nd_min tensor_scatter_nd_sub
+    tensor_scatter_nd_update tensor_scatter_sub tensor_scatter_update tensordot tile to_bfloat16
+    to_complex128 to_complex64 to_double to_float to_int32 to_int64 trace transpose truediv
+    truncated_normal truncatediv truncatemod tuple unique unique_with_counts unravel_index
+    unsorted_segment_max unsorted_segment_mean unsorted_segment_min unsorted_segment_prod
+    unsorted_segment_sqrt_n unsorted_segment_sum unstack vectorized_map
+    verify_tensor_all_finite where where_v2 while_loop zeros zeros_like zeta
 """
+"""TensorFlow's functions outside of modules that compute and do nothing else, those of its first
+version (`compat.v1`) among them.
+
+Not `print`, for one, whose `output_stream` may be a file.
+"""
+
+_COMPUTES = re.compile(
+    rf"(compat\.v1\.)?(({_COMPUTING_MODULES})\.\w+|debugging\.(assert_\w+|check_numerics)"
+    r"|(?P<function>\w+))"
+)
 
 
 def has_lambda_layer(description: Any) -> bool:
@@ -54,16 +92,25 @@ def foreign_object(description: Any, is_known: Callable[[str], bool]) -> str | N
 
 
 def foreign_call(description: Any) -> str | None:
-    """The first TensorFlow function that a layer calls and that does more than compute."""
+    """The first function that a layer calls and that is not known only to compute."""
     for entry in _entries(description):
         config = entry.get("config")
         calls = entry.get("class_name") in ("TFOpLambda", "ClassMethod")
         if not calls or not isinstance(config, dict):
             continue
-        symbol = str(config.get("function", config.get("cls_symbol")))
-        if not _CALLS_NOTHING_ELSE.fullmatch(symbol):
+        symbol = config.get("function", config.get("cls_symbol"))
+        if symbol is not None and not _computes(str(symbol)):
             return f"tf.{symbol}"
     return None
+
+
+def _computes(symbol: str) -> bool:
+    match = _COMPUTES.fullmatch(symbol)
+    if match is None or match["function"] is None:
+        return match is not None
+    return match["function"] in _COMPUTING_FUNCTIONS.split() or match["function"].startswith(
+        "assert_"
+    )
 
 
 def _entries(description: Any) -> Iterator[dict[str, Any]]:

@@ -65,7 +65,7 @@ def _check_code(path: Path, descriptions: list[Any]) -> None:
     called = foreign_call(descriptions)
     if called is not None:
         raise SourceError(
-            f"{path} calls {called}, which does more than compute",
+            f"{path} calls {called}, which may do more than compute",
             hint="if you trust the file, pass --allow-code",
         )
 
