@@ -123,7 +123,7 @@ def table(rows: list[dict]) -> str:
 
     What is reported has a separate column: another data set, and longer trainings.
     """
-    from onebit.cli import markdown_table
+    from onebit.console import markdown_table
 
     def percent(values: list[float | None]) -> str:
         known = [100 * value for value in values if value is not None]

@@ -110,7 +110,7 @@ def difference(left: bytes, right: bytes, samples: Any) -> float | None:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as a Markdown table: sizes in MB of 10^6 bytes, CPU times in seconds."""
-    from onebit.cli import markdown_table
+    from onebit.console import markdown_table
 
     headings = ["architecture", "layers, LCE", "layers, binariser", "size, LCE", "size, binariser"]
     headings += ["s, LCE", "s, float file + binariser", "verdict, LCE", "verdict, binariser"]

@@ -86,7 +86,7 @@ def row_of(folder: Path) -> dict[str, Any]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as Markdown, a recipe and seed a line."""
-    from onebit.cli import markdown_table
+    from onebit.console import markdown_table
 
     headings = ["network", "trained", "epochs", "seed", "test accuracy", "file", "Keras and file"]
     lines = []

@@ -212,7 +212,7 @@ def seconds_of(name: str, rounds: int = 4) -> dict:
 
 def table(rows: list[dict]) -> str:
     """The rows as a Markdown table: sizes in MB of 10^6 bytes, times in seconds."""
-    from onebit.cli import markdown_table
+    from onebit.console import markdown_table
 
     def number(value: float | None, form: str) -> str:
         return "–" if value is None else format(value, form)

@@ -207,7 +207,7 @@ def version(program: str, option: str) -> str:
 
 def table(rows: list[dict], kind: str) -> str:
     """The rows of a kind as a Markdown table."""
-    from onebit.cli import markdown_table
+    from onebit.console import markdown_table
 
     chosen = [row for row in rows if row["kind"] == kind]
     if kind == "finn":

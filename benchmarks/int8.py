@@ -147,7 +147,7 @@ def rows_of(name: str, most: int, known: set[tuple]) -> list[dict]:
 
 def table(rows: list[dict]) -> str:
     """The rows as Markdown: sizes in kB of 1000 bytes, median times in ms, float → int8."""
-    from onebit.cli import markdown_table
+    from onebit.console import markdown_table
 
     headings = ["model", "data", "scope", "ranges", "layers", "file, kB", "accuracy, %"]
     headings += ["argmax agrees", "bits turned round", "LCE, ms", "delegate, ms"]

@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks import RESULTS
 from onebit import provenance
-from onebit.cli import markdown_table
+from onebit.console import markdown_table
 from onebit.errors import OnebitError
 from onebit.files import read_json_lines
 

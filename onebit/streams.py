@@ -6,14 +6,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 
-from onebit.cli import stderr_console
+from onebit.console import stderr_console
 
 
 @contextlib.contextmanager
 def held_stderr() -> Iterator[Callable[[], str]]:
     """Holds back what is written to file descriptor 2, by native code too.
 
-    On a terminal `cli.stderr_console` goes on showing what it shows: spinners must not stand still.
+    On a terminal `console.stderr_console` goes on showing what it shows, so that spinners move.
 
     Yields a function that gives the text held so far; it may still be called after the block.
     """

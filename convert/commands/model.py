@@ -17,14 +17,8 @@ from convert.commands.options import (
     verifying_options,
 )
 from convert.metadata import Describing, described, metadata_of_card
-from onebit.cli import (
-    emit_document,
-    force_option,
-    format_option,
-    require_suffix,
-    say,
-    working,
-)
+from onebit.cli import emit_document, force_option, format_option, require_suffix
+from onebit.console import say, working
 from onebit.errors import UsageError
 from onebit.files import replacing, require_writable
 from onebit.metadata import Metadata, read_metadata

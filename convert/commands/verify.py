@@ -9,7 +9,8 @@ import click
 from convert.commands import float_source
 from convert.commands.data import verification_samples
 from convert.commands.options import Loading, Verifying, loading_options, verifying_options
-from onebit.cli import emit_document, format_option, working
+from onebit.cli import emit_document, format_option
+from onebit.console import working
 from onebit.errors import OnebitError, UsageError
 
 if TYPE_CHECKING:

@@ -43,7 +43,7 @@ from edge.results.row import (
     Setup,
 )
 from onebit import __version__, provenance
-from onebit.cli import say
+from onebit.console import say
 from onebit.delegate import HINT
 from onebit.errors import OnebitError, UsageError
 from onebit.secrets import without_passwords

@@ -13,7 +13,7 @@ from edge.devices.runner_archive import write_runner
 from edge.emulation.counting import run_counted
 from edge.emulation.userland import UnavailableError
 from edge.results.row import Instructions
-from onebit.cli import say
+from onebit.console import say
 from onebit.errors import first_line
 
 RUNS = 5

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.results.row import Model, NotBinary, Verification
-from onebit.cli import say
+from onebit.console import say
 from onebit.errors import OnebitError, UsageError
 from onebit.files import read_json, read_tflite, sha256
 from onebit.metadata import read_metadata

@@ -15,7 +15,7 @@ from edge.bench.signature import read_signature
 from edge.devices import Offer, PythonDevice, RunnerError
 from edge.devices.local import LocalDevice
 from edge.results.row import Evaluation, Model, Parity
-from onebit.cli import say
+from onebit.console import say
 from onebit.errors import OnebitError
 
 DATA_FILE, OUTPUTS_FILE = "data.npz", "outputs.npz"

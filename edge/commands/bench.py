@@ -31,7 +31,8 @@ from edge.results.tables import (
     profile_lines,
     typical,
 )
-from onebit.cli import command_line, emit, format_option, grouped, say
+from onebit.cli import command_line, emit, format_option, grouped
+from onebit.console import say
 from onebit.errors import OnebitError, UsageError
 
 

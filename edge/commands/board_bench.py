@@ -10,7 +10,8 @@ from edge.boards.exports import is_export, read_export
 from edge.boards.measurement import TIMEOUT_SECONDS, cell_key, measure
 from edge.results.row import CellKey, Row
 from edge.results.tables import microcontroller_line
-from onebit.cli import emit, say
+from onebit.cli import emit
+from onebit.console import say
 from onebit.errors import UsageError
 
 OPTIONAL = ("input", "stack")

@@ -18,7 +18,8 @@ from edge.results.comparison import (
 from edge.results.row import Row
 from edge.results.row_files import read_rows
 from edge.results.units import milliseconds
-from onebit.cli import emit, format_option, grouped, say
+from onebit.cli import emit, format_option, grouped
+from onebit.console import say
 from onebit.errors import OnebitError, UsageError, near_matches
 
 COLUMNS = {

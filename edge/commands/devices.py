@@ -18,7 +18,8 @@ from edge.devices.adb import adb
 from edge.devices.doctor import ERROR, WARNING, Check, examine, examine_software
 from edge.devices.fleet_file import LOCAL, Entry, entries_of
 from edge.emulation.fleet import BOARDS, FLEET_HEAD, emulated, fleet_text
-from onebit.cli import emit, format_option, grouped, say, stderr_console
+from onebit.cli import emit, format_option, grouped
+from onebit.console import say, stderr_console
 from onebit.errors import OnebitError, UsageError
 from onebit.files import require_writable, write_text
 from onebit.interrupts import as_by_ctrl_c

@@ -8,7 +8,7 @@ from edge.bench.fleet_run import Event
 from edge.devices.fleet_file import Entry
 from edge.results.tables import backend_label
 from edge.results.units import milliseconds
-from onebit.cli import say, stderr_console
+from onebit.console import say, stderr_console
 
 
 class DeviceProgress:

@@ -8,7 +8,8 @@ from edge.report.headline import OPTIONAL, headline, headline_columns
 from edge.report.page import check_report_path, write_report
 from edge.results.row_files import read_rows
 from edge.results.tables import distinctly_named, latest
-from onebit.cli import emit, force_option, format_option, say
+from onebit.cli import emit, force_option, format_option
+from onebit.console import say
 from onebit.errors import OnebitError, UsageError
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from edge.bench.backends import BACKENDS
 from edge.bench.prediction import Prediction, predict, read_facts
 from edge.results.units import milliseconds
-from onebit.cli import emit, emit_document, force_option, format_option, require_suffix, say
+from onebit.cli import emit, emit_document, force_option, format_option, require_suffix
+from onebit.console import say
 from onebit.errors import UsageError
 from onebit.files import require_own, require_writable, write_arrays
 from onebit.metadata import Normalization, read_labels

@@ -18,7 +18,7 @@ from edge.devices.channel import ConnectionLostError, last_line
 from edge.devices.delegate_builds import target_of, wheel_for
 from edge.devices.remote import AgentDevice, runtime_packages
 from edge.devices.shell import INCOMPLETE
-from onebit.cli import say
+from onebit.console import say
 from onebit.errors import OnebitError
 
 INSTALL_SECONDS = 1800

@@ -12,7 +12,7 @@ from edge.results import units
 from edge.results.row import OK, Row
 from edge.results.tables import aggregated, backend_label, host_label, measured, timed
 from onebit import __version__
-from onebit.cli import markdown_table
+from onebit.console import markdown_table
 
 COSTS = ("model", "multiplications", "file", "weights", "delegate's arena")
 TIMES = ("model", "backend", "device", "p50", "95% interval", "p90", "p99", "per s", "cold start")

@@ -14,8 +14,8 @@ from onebit.cli import (
     format_option,
     grouped,
     options,
-    say,
 )
+from onebit.console import say
 from onebit.errors import OnebitError, UsageError, near_matches
 
 RECORDS = [{"name": "[bold]a", "count": 1}, {"name": "b", "count": None}]

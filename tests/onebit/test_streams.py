@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 CODE = """
 import os, time
-from onebit.cli import working
+from onebit.console import working
 from onebit.streams import held_stderr
 
 with working("loading"), held_stderr() as held:

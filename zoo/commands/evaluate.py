@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from onebit.cli import emit, format_option, working
+from onebit.cli import emit, format_option
+from onebit.console import working
 from onebit.imports import import_option
 
 

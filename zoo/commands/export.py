@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from onebit.cli import force_option, require_suffix, working
+from onebit.cli import force_option, require_suffix
+from onebit.console import working
 from onebit.files import require_writable
 from onebit.imports import import_option
 

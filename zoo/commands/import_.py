@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from onebit.cli import command_line, force_option, require_suffix, working
+from onebit.cli import command_line, force_option, require_suffix
+from onebit.console import working
 from onebit.errors import OnebitError, UsageError, near_matches
 from onebit.files import is_empty, replacing, require_writable
 from onebit.imports import import_option

@@ -2,7 +2,8 @@
 
 import click
 
-from onebit.cli import emit, format_option, working
+from onebit.cli import emit, format_option
+from onebit.console import working
 from onebit.imports import import_option
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from onebit.cli import emit_document, format_option, print_table, working
+from onebit.cli import emit_document, format_option
+from onebit.console import print_table, working
 from onebit.imports import import_option
 
 

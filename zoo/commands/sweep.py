@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from onebit.cli import format_option, say, working
+from onebit.cli import format_option
+from onebit.console import say, working
 from onebit.errors import OnebitError, UsageError
 from onebit.files import require_writable
 from onebit.imports import import_option

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from onebit.cli import working
+from onebit.console import working
 from onebit.errors import UsageError
 from onebit.imports import import_option
 from onebit.interrupts import EXIT_CODE

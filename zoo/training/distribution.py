@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from onebit import cli
+from onebit import console
 from onebit.errors import OnebitError, UsageError, first_line
 from onebit.keras import tf
 
@@ -121,7 +121,7 @@ def _multi_worker() -> Distribution:
     index, addresses = parse_tf_config(os.environ.get("TF_CONFIG", ""))
     if len(addresses) == 1:
         return Distribution(tf.distribute.get_strategy())
-    cli.say(f"worker {index} of {len(addresses)}, {addresses[index]}")
+    console.say(f"worker {index} of {len(addresses)}, {addresses[index]}")
     options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=FAILURE_TIMEOUT_S)
     strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     return Distribution(strategy, is_chief=index == 0, workers=len(addresses))

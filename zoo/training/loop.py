@@ -21,7 +21,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from onebit import files
-from onebit.cli import working
+from onebit.console import working
 from onebit.errors import OnebitError
 from onebit.keras import keras, tf
 from zoo.datasets import Dataset, Split, load_dataset

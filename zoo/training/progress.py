@@ -9,7 +9,7 @@ from typing import Any
 
 from rich import progress as rich_progress
 
-from onebit import cli
+from onebit import console
 
 LINE_INTERVAL_S = 5.0
 """How often a plain line is written at most; the last epoch's always is."""
@@ -39,8 +39,8 @@ class Progress:
             rich_progress.TextColumn("epoch {task.fields[epoch]}"),
             rich_progress.TextColumn("{task.fields[figures]}"),
             rich_progress.TimeRemainingColumn(),
-            console=cli.stderr_console,
-            disable=not (shown and cli.stderr_console.is_terminal),
+            console=console.stderr_console,
+            disable=not (shown and console.stderr_console.is_terminal),
         )
         self._task = self._live.add_task(
             name, total=epochs * steps, completed=done * steps, epoch=f"{done}/{epochs}", figures=""
@@ -48,7 +48,7 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self._shown and self._done:
-            cli.say(f"{self._name}: resuming after epoch {self._done}/{self._epochs}")
+            console.say(f"{self._name}: resuming after epoch {self._done}/{self._epochs}")
         self._live.start()
         return self
 
@@ -82,4 +82,4 @@ class Progress:
         due = now - self._last_line >= LINE_INTERVAL_S or epoch == self._epochs
         if self._shown and self._live.disable and due:
             self._last_line = now
-            cli.say(f"{self._name}: epoch {epoch}/{self._epochs}: {figures}")
+            console.say(f"{self._name}: epoch {epoch}/{self._epochs}: {figures}")

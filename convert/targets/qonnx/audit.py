@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from convert.errors import ConversionError
 from convert.targets.network import Network
 from convert.targets.thresholds.network import InputSigns, Layer, Stage, ThresholdNetwork
-from onebit.cli import print_table
+from onebit.console import print_table
 
 HEADINGS = ("layer", "sums of", "hardware", "note")
 
