@@ -1,11 +1,12 @@
 """Resources of the zoo's FPGA networks: FINN's estimates, and Yosys' and nextpnr's counts.
 
-    python -m benchmarks.fpga [finn|verilog] [--table finn|verilog]
+    python -m benchmarks.fpga [finn|reported|verilog] [--table finn|verilog]
 
 Rows that results/fpga.jsonl has already are not made again. FINN runs in an environment that the
 program makes (tests/support/peers). Nothing is built for a board: FINN's figures are its own
 models' estimates, Yosys counts the cells of a netlist, nextpnr places and routes it for a chip
-that is not here. Weights are untrained, which changes none of these figures by much.
+that is not here. Weights are untrained, which changes none of these figures by much. What others
+report of boards stands in rows of its own, with its source.
 """
 
 import argparse
@@ -15,10 +16,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks import RESULTS
+from benchmarks.fpga_reported import REPORTED
 from onebit import provenance
 from onebit.errors import OnebitError
 from onebit.files import read_json_lines
@@ -205,26 +208,39 @@ def version(program: str, option: str) -> str:
     return (done.stdout or done.stderr).strip().splitlines()[0]
 
 
-def table(rows: list[dict], kind: str) -> str:
-    """The rows of a kind as a Markdown table."""
+def finn_table(rows: list[dict]) -> str:
+    """FINN's estimates, and below those of a network what boards reached, as a Markdown table."""
     from onebit.console import markdown_table
 
-    chosen = [row for row in rows if row["kind"] == kind]
-    if kind == "finn":
-        headings = ["network", "input", "LUT", "BRAM 18K", "cycles", "frames/s at 100 MHz"]
-        lines = [
-            [
-                row["network"],
-                row["input_type"],
-                f"{row['lut']:,}",
-                row["bram_18k"],
-                f"{row['max_cycles']:,}",
-                f"{row['frames_per_s']:,.0f}",
-            ]
-            for row in chosen
+    def number(row: dict, key: str) -> str | None:
+        return None if row.get(key) is None else f"{row[key]:,.0f}"
+
+    headings = ["network", "figures", "part", "input", "LUT", "BRAM 18K", "cycles"]
+    headings += ["MHz", "frames/s"]
+    kinds = ("finn", "reported")
+    order = list(NETWORKS)
+    chosen = [row for row in rows if row["kind"] in kinds]
+    chosen.sort(key=lambda row: (order.index(row["network"]), kinds.index(row["kind"])))
+    lines = [
+        [
+            row["network"],
+            "estimated" if row["kind"] == "finn" else f"[{row['title']}]({row['source']})",
+            row["part"].removesuffix("clg400-1"),
+            row.get("input_type"),
+            *(number(row, key) for key in ("lut", "bram_18k", "max_cycles")),
+            *(number(row, key) for key in ("clock_mhz", "frames_per_s")),
         ]
-        return markdown_table(lines, headings)
+        for row in chosen
+    ]
+    return markdown_table(lines, headings)
+
+
+def verilog_table(rows: list[dict]) -> str:
+    """Cells of the designs as a Markdown table."""
+    from onebit.console import markdown_table
+
     headings = ["network", "style", "cycles", "family", "LUT", "FF", "memories", *CHIPS]
+    chosen = [row for row in rows if row["kind"] == "verilog"]
     return markdown_table(
         [
             [
@@ -269,17 +285,25 @@ def _append(rows: list[dict]) -> None:
 def main() -> None:
     """Makes the rows that are missing, or prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("kind", nargs="?", choices=["finn", "verilog"], help="these rows only")
-    parser.add_argument("--table", choices=["finn", "verilog"], help="print the rows instead")
+    parser.add_argument("kind", nargs="?", choices=list(MAKERS), help="these rows only")
+    parser.add_argument("--table", choices=list(TABLES), help="print the rows instead")
     arguments = parser.parse_args()
     rows = read_json_lines(OUTPUT)
     if arguments.table:
-        print(table(rows, arguments.table), end="")
+        print(TABLES[arguments.table](rows), end="")
         return
-    if arguments.kind != "finn":
-        _make_verilog_rows(rows)
-    if arguments.kind != "verilog":
-        _make_finn_rows(rows)
+    for kind, make in MAKERS.items():
+        if arguments.kind in (None, kind):
+            make(rows)
+
+
+def _make_reported_rows(rows: list[dict]) -> None:
+    missing = [
+        {"kind": "reported", **reported}
+        for reported in REPORTED
+        if not _done(rows, kind="reported", **reported)
+    ]
+    _append(missing)
 
 
 def _make_verilog_rows(rows: list[dict]) -> None:
@@ -300,6 +324,14 @@ def _make_finn_rows(rows: list[dict]) -> None:
         ]
         if missing:
             _append(finn_rows(network, input_type, missing))
+
+
+MAKERS: dict[str, Callable[[list[dict]], None]] = {
+    "verilog": _make_verilog_rows,
+    "reported": _make_reported_rows,
+    "finn": _make_finn_rows,
+}
+TABLES: dict[str, Callable[[list[dict]], str]] = {"finn": finn_table, "verilog": verilog_table}
 
 
 if __name__ == "__main__":
