@@ -73,6 +73,28 @@ def test_operations_are_those_of_the_papers_table(name):
         assert reported is None or abs(value - reported) <= 0.025 * reported
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters", "macs"),
+    [
+        # What Keras counts of the programs in https://github.com/mlcommons/tiny, with biases and
+        # averages, and the multiply-accumulates that are quoted for them.
+        ("ds_cnn", 24_908, 2.66e6),
+        ("mobilenet", 221_794, 7.49e6),
+        ("resnet8", 78_666, 12.50e6),
+        ("autoencoder", 269_992, 0.264e6),
+    ],
+)
+def test_mlperf_tiny_networks_have_the_references_parameters(name, parameters, macs):
+    for kind in ("float", "binary"):
+        model = zoo.build(f"{kind}_{name}")
+        norms = [n for n in model.layers if isinstance(n, keras.layers.BatchNormalization)]
+        # The references have a bias in front of each batch normalisation.
+        biases = sum(norm.moving_mean.shape[0] for norm in norms)
+        assert model.count_params() + biases == parameters
+        # Half of the last printed digit.
+        assert abs(totals(layer_records(model))["macs"] - macs) <= 5e3
+
+
 def test_reactnet_a_has_the_parameters_counted_by_hand():
     count = 9 * 3 * 32 + 4 * 32
     channels = 32

@@ -15,6 +15,8 @@ IMAGE_MODELS = [name for name in zoo.names() if not models.get(name).takes_text]
 # Small enough that a model trains a step in a second or two.
 TINY = {"units": 16, "width": 4, "input_shape": (8, 8, 1), "classes": 3}
 RESIDUAL = {**TINY, "input_shape": (40, 40, 3)}
+SPECTRUM = {**TINY, "input_shape": (40,)}
+MOBILENET = {**RESIDUAL, "width": 8}
 ALEXNET = {**TINY, "input_shape": (72, 72, 3)}
 QUICKNET = {"input_shape": (40, 40, 3), "classes": 3, "blocks": (1,) * 4, "widths": (8, 8, 16, 16)}
 # What is not listed cannot be made narrow, or is deep: it takes too long for every run.
@@ -24,11 +26,15 @@ SMALL = {
     **dict.fromkeys(("binary_alexnet", "xnor_net_alexnet", "bwn_alexnet"), ALEXNET),
     **dict.fromkeys(("xnor_net_resnet18", "bwn_resnet18", "float_resnet18"), RESIDUAL),
     **dict.fromkeys(("bi_real_net18", "react_resnet18", "reactnet_a"), RESIDUAL),
+    **dict.fromkeys(("binary_autoencoder", "float_autoencoder"), SPECTRUM),
     "quicknet": QUICKNET,
 }
 BIG = {**TINY, "input_shape": (96, 96, 3), "growth": 8}
-# Its pooling without padding leaves nothing of smaller images.
-WIDE = {"larq_xnor_net": {**BIG, "input_shape": (224, 224, 3)}}
+# Its pooling without padding leaves nothing of smaller images; narrower, MobileNet has dead filters.
+WIDE = {
+    "larq_xnor_net": {**BIG, "input_shape": (224, 224, 3)},
+    **dict.fromkeys(("binary_mobilenet", "float_mobilenet"), MOBILENET),
+}
 # A model of small images, registered since, needs no entry here.
 SMALL |= {
     name: TINY
@@ -108,7 +114,9 @@ def test_model_has_the_shape_and_classes_that_it_was_asked_for(name):
     model = _tiny(name)
     assert model.name == name
     assert model.input_shape == (None, *OPTIONS[name]["input_shape"])
-    assert model.output_shape == (None, 3)
+    # An autoencoder has as many outputs as inputs.
+    classes = "classes" in models.get(name).options
+    assert model.output_shape == ((None, 3) if classes else model.input_shape)
     # Code in a file is refused when it is loaded.
     assert not any(isinstance(layer, keras.layers.Lambda) for layer in model.layers)
     assert '"module": "larq_zoo' not in model.to_json()
@@ -172,7 +180,7 @@ def test_model_converts_with_its_binary_layers_binary(name):
     from convert.verification import verify
 
     tiny = OPTIONS[name]
-    if tiny != TINY and tiny["input_shape"][0] < 72:
+    if tiny != TINY and len(tiny["input_shape"]) == 3 and tiny["input_shape"][0] < 72:
         # LCE pads images smaller than the filter wrongly: 72 pixels leave 3×3 after five halvings.
         tiny = {**tiny, "input_shape": (72, 72, 3)}
     keras.utils.set_random_seed(11)

@@ -51,21 +51,24 @@ def conv(
     filters: int,
     *,
     name: str,
+    size: int | tuple[int, int] = 3,
+    strides: int = 1,
     kernel: Quantizer = None,
     inputs: Quantizer = None,
     initializer: Initializer = "glorot_uniform",
     padding: str = "same",
 ) -> keras.layers.Layer:
-    """A 3×3 convolution without bias: `[N, H, W, C]` → `[N, H, W, filters]`.
+    """A convolution without bias, 3×3 unless `size` differs: `[N, H, W, C]` → `[N, H, W, filters]`.
 
     Binary inputs are padded with +1, because a zero is not a bit: only then does Larq Compute
     Engine fuse the layer with what follows. Real inputs are padded with 0. With "valid" padding
-    height and width shrink by 2.
+    height and width shrink by `size` − 1.
     """
     if kernel is None and inputs is None:
         return keras.layers.Conv2D(
             filters,
-            3,
+            size,
+            strides=strides,
             padding=padding,
             use_bias=False,
             kernel_initializer=initializer,
@@ -73,7 +76,8 @@ def conv(
         )
     return lq.layers.QuantConv2D(
         filters,
-        3,
+        size,
+        strides=strides,
         padding=padding,
         pad_values=0.0 if inputs is None else 1.0,
         use_bias=False,
