@@ -30,7 +30,7 @@ SMALL = {
     "quicknet": QUICKNET,
 }
 BIG = {**TINY, "input_shape": (96, 96, 3), "growth": 8}
-# Its pooling without padding leaves nothing of smaller images; narrower, MobileNet has dead filters.
+# Pooling without padding leaves nothing of smaller images; narrower, MobileNet has dead filters.
 WIDE = {
     "larq_xnor_net": {**BIG, "input_shape": (224, 224, 3)},
     **dict.fromkeys(("binary_mobilenet", "float_mobilenet"), MOBILENET),
