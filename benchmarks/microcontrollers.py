@@ -90,13 +90,13 @@ NETWORKS: dict[str, Callable[[], tuple[bytes, Any]]] = {
 def measure(name: str, done: set[tuple[str, str]], output: Path) -> None:
     """Appends the rows of a network that the file lacks."""
     from convert.targets.c.project import project_files
-    from convert.targets.own_files import write_folder
     from edge.bench.cells import describe_run
     from edge.bench.samples import read_samples
     from edge.boards.catalogue import BOARDS as KNOWN
     from edge.boards.exports import read_export
     from edge.boards.measurement import measure as measure_on_board
     from edge.results.row_json import to_json
+    from onebit.own_folders import write_folder
 
     missing = [board for board in BOARDS if (name, board) not in done]
     if not missing:

@@ -10,6 +10,7 @@ import click
 from edge.commands.bench import bench
 from edge.commands.compare import compare_command
 from edge.commands.devices import devices, doctor
+from edge.commands.harness import harness
 from edge.commands.report import report
 from onebit import __version__
 from onebit.cli import CommandGroup
@@ -21,7 +22,7 @@ def main() -> None:
     """Measures .tflite files and reports what was measured."""
 
 
-for _command in (devices, doctor, bench, compare_command, report):
+for _command in (devices, doctor, bench, compare_command, report, harness):
     main.add_command(_command)
 
 

@@ -14,6 +14,8 @@ import pytest
 import convert.__main__
 import edge.__main__
 import zoo.__main__
+from convert.targets.c.project import project_files
+from onebit.own_folders import write_folder
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "tests" / "written_before"
@@ -44,6 +46,7 @@ COMMANDS = {
         str(ROOT / "results" / "compare_once.jsonl"),
         str(ROOT / "results" / "compare_again.jsonl"),
     ),
+    "edge harness": ("EXPORTED", "-o", "bnn_board"),
     "edge report": (str(FOLDER / "rows.jsonl"), "-o", "report.html"),
 }
 
@@ -71,7 +74,16 @@ def test_every_command_is_listed():
     assert set(COMMANDS) == known
 
 
-def interrupted(command, seconds, folder):
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """The folder that EXPORTED stands for: a model as C."""
+    folder = tmp_path_factory.mktemp("exported") / "bnn_c"
+    files, about = project_files((FOLDER / "model.tflite").read_bytes(), "model.tflite", "bnn_c")
+    write_folder(folder, files, target="c", network=about)
+    return folder
+
+
+def interrupted(command, arguments, seconds, folder):
     """Standard error and exit code of a command that is interrupted after some seconds.
 
     The signal goes to the whole group of processes, as a terminal's does.
@@ -79,7 +91,7 @@ def interrupted(command, seconds, folder):
     module, name = command.split()
     ready, signalled = os.pipe()
     with subprocess.Popen(
-        [sys.executable, "-c", START, module, str(signalled), name, *COMMANDS[command]],
+        [sys.executable, "-c", START, module, str(signalled), name, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -99,7 +111,8 @@ def interrupted(command, seconds, folder):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_interrupt_at_any_moment_is_one_line_and_130(command, tmp_path):
+def test_interrupt_at_any_moment_is_one_line_and_130(command, exported, tmp_path):
+    arguments = [str(exported) if a == "EXPORTED" else a for a in COMMANDS[command]]
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")
     moments = random.Random(seed)
@@ -107,7 +120,7 @@ def test_interrupt_at_any_moment_is_one_line_and_130(command, tmp_path):
         folder = tmp_path / str(index)
         folder.mkdir()
         seconds = moments.uniform(low, high)
-        errors, code = interrupted(command, seconds, folder)
+        errors, code = interrupted(command, arguments, seconds, folder)
         about = f"seed {seed}, after {seconds:.3f} s: code {code}: {errors}"
         assert "Traceback" not in errors, about
         last = errors.splitlines()[-1:] or [""]

@@ -68,6 +68,11 @@ class Board:
     ram: Memory
     toolchain: Toolchain = ARM
 
+    @property
+    def address(self) -> str:
+        """As the command line takes it."""
+        return f"{PREFIX}{self.name}"
+
 
 def _cortex_m(core: str, *more: str) -> tuple[str, ...]:
     return (f"-mcpu=cortex-{core}", "-mthumb", *more)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from onebit.errors import UsageError
 from onebit.files import read_json
-
-MANIFEST = "onebit-export.json"
+from onebit.own_folders import MANIFEST
 
 
 @dataclass(frozen=True)

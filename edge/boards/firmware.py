@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +57,19 @@ def install_hint(board: Board) -> str:
     return f"apt-get install {' '.join(board.toolchain.packages)}"
 
 
-def build_firmware(network: ExportedNetwork, board: Board, folder: Path) -> Firmware:
+def build_firmware(
+    network: ExportedNetwork,
+    board: Board,
+    folder: Path,
+    port: Sequence[Path] = (PACKAGE / "semihosting.c",),
+) -> Firmware:
     """Builds for a board.
+
+    Args:
+        network: What to build.
+        board: For which board.
+        folder: Where.
+        port: The sources through which the harness reads and writes.
 
     Raises:
         OnebitError: Programs are missing, the network does not fit, or it does not compile.
@@ -80,8 +92,8 @@ def build_firmware(network: ExportedNetwork, board: Board, folder: Path) -> Firm
         script = script.replace(f"@{key}@", str(value))
     (folder / "board.ld").write_text(script, encoding="utf-8")
     compiler = f"{board.toolchain.prefix}gcc"
-    flags = [*_STRICT, *_SECTIONS, *board.flags]
-    sources = [PACKAGE / board.toolchain.start, PACKAGE / "semihosting.c"]
+    flags = [*_STRICT, *_SECTIONS, *board.flags, "-DBOARD_HAS_LIMITS"]
+    sources = [PACKAGE / board.toolchain.start, *port]
     objects = _compile(compiler, flags, network, sources, folder)
     program, map_file = folder / "firmware.elf", folder / "firmware.map"
     link = [
@@ -105,23 +117,28 @@ def build_for_host(network: ExportedNetwork, folder: Path) -> Firmware:
     compiler = shutil.which("cc")
     if compiler is None:
         raise OnebitError("there is no C compiler (cc)", hint="apt-get install gcc")
-    flags = [*_STRICT, "-DON_HOST"]
-    objects = _compile(compiler, flags, network, [PACKAGE / "host.c"], folder)
+    objects = _compile(compiler, list(_STRICT), network, [PACKAGE / "host.c"], folder)
     program = folder / "host"
     subprocess.run([compiler, *map(str, objects), "-o", str(program)], check=True)
     return Firmware(program, compiler=_version(compiler))
+
+
+def name_lines(network: ExportedNetwork) -> str:
+    """The harness's `network.h`: what the network's symbols begin with."""
+    return f"#define NETWORK {network.name}\n#define NETWORK_UPPER {network.name.upper()}\n"
 
 
 def _compile(
     compiler: str, flags: list[str], network: ExportedNetwork, package: list[Path], folder: Path
 ) -> list[Path]:
     objects = []
-    named = [f"-DNETWORK={network.name}", f"-DNETWORK_UPPER={network.name.upper()}"]
-    includes = [f"-I{network.folder}", f"-I{network.folder / 'src'}", f"-I{PACKAGE}"]
+    (folder / "network.h").write_text(name_lines(network), encoding="utf-8")
+    folders = (folder, network.folder, network.folder / "src", PACKAGE)
+    includes = [f"-I{path}" for path in folders]
     for source in [*network.sources, PACKAGE / "harness.c", *package]:
-        own = source.parent == PACKAGE
-        target = folder / f"{'board' if own else 'network'}-{source.stem}.o"
-        command = [compiler, *flags, *named, *includes, "-c", str(source), "-o", str(target)]
+        kind = "network" if source in network.sources else "board"
+        target = folder / f"{kind}-{source.stem}.o"
+        command = [compiler, *flags, *includes, "-c", str(source), "-o", str(target)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if "error:" in line.lower()]

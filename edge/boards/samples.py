@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bench.samples import INPUTS, EvalSamples
-from edge.boards.emulator import Answers
+from edge.boards.answers import Answers
 from edge.boards.exports import ExportedNetwork, Field
 from edge.results.row import Evaluation
 from onebit import bits
@@ -40,6 +40,18 @@ def packed_samples(network: ExportedNetwork, samples: EvalSamples) -> bytes:
         offset += -offset % size + data.shape[1]
     columns.append(np.zeros((len(samples), -offset % largest), np.uint8))
     return np.concatenate(columns, axis=1).tobytes()
+
+
+def input_bytes(network: ExportedNetwork) -> int:
+    """The size of the network's input structure."""
+    size = largest = 0
+    for field in network.inputs:
+        item = _TYPES[field.dtype].itemsize
+        largest = max(largest, item)
+        *shape, channels = field.shape or (1,)
+        count = bits.packed_length(channels) if field.dtype == "bits" else channels
+        size += -size % item + item * count * int(np.prod(shape))
+    return size + -size % largest
 
 
 def _stored(values: NDArray[np.generic], field: Field, source: str) -> NDArray[np.uint8]:

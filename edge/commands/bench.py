@@ -71,13 +71,15 @@ def bench(
     a table of them goes to standard output. Exits with 1 if a measurement failed.
 
     A FILE may be a folder of `convert export --to c` with --device mcu:BOARD: it is built for that
-    microcontroller and runs under QEMU, which counts instructions.
+    microcontroller and runs under QEMU, which counts instructions. With --device
+    serial:/dev/ttyACM0[@BAUD] it is a real board that runs what `edge harness` wrote.
 
     \b
     Example:
       onebit edge bench mlp.tflite -o rows.jsonl --runtime lce,litert --threads 1,2
       onebit edge bench mlp.tflite -o rows.jsonl --device ssh://pi@raspberrypi --device local
       onebit edge bench mlp_c/ -o rows.jsonl --device mcu:mps2-an500
+      onebit edge bench mlp_c/ -o rows.jsonl --device serial:/dev/ttyACM0
       onebit edge bench a.tflite b.tflite --as old --as new -r 5 -o rows.jsonl
     """
     rows.check()

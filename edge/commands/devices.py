@@ -10,8 +10,11 @@ from typing import Any
 
 import click
 
-from edge.boards.catalogue import PREFIX, find_board
-from edge.boards.doctor import examine_board
+from edge.boards.catalogue import PREFIX as MCU
+from edge.boards.catalogue import find_board
+from edge.boards.doctor import examine_board, examine_boards, examine_serial_board
+from edge.boards.serial_board import PREFIX as SERIAL
+from edge.boards.serial_board import parse_serial_board
 from edge.commands.device_options import DeviceChoice, device_options
 from edge.devices import NO_PYTHON, RunnerError
 from edge.devices.adb import adb
@@ -195,15 +198,22 @@ class _Look:
 def doctor(address: str, fleet: Path | None, format_: str) -> None:
     """Check a device for what would make measurements invalid, and say how to fix it.
 
-    It changes nothing there and builds nothing. Exits with 1 if a check fails.
+    It changes nothing there and builds nothing. Exits with 1 if a check fails. `mcu:` lists what
+    each emulated microcontroller needs; `serial:` asks a real one.
 
     \b
     Example:
       onebit edge doctor ssh://pi@raspberrypi
+      onebit edge doctor mcu:
       onebit edge doctor mcu:mps2-an500
+      onebit edge doctor serial:/dev/ttyACM0
     """
-    if address.startswith(PREFIX):
+    if address == MCU:
+        name, checks = "these boards", list(examine_boards())
+    elif address.startswith(MCU):
         name, checks = address, list(examine_board(find_board(address)))
+    elif address.startswith(SERIAL):
+        name, checks = address, list(examine_serial_board(parse_serial_board(address)))
     else:
         named = {entry.name: entry for entry in entries_of((), None, fleet)} if fleet else {}
         (entry,) = [named[address]] if address in named else entries_of((address,), None, None)

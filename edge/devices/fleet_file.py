@@ -105,7 +105,7 @@ def parse_address(address: str) -> str:
         return SshTarget.parse(address).host
     if address.startswith("adb:"):
         return parse_serial(address)
-    if address.startswith("mcu:"):
+    if address.startswith(("mcu:", "serial:")):
         raise UsageError(
             f"{address} is a microcontroller, which takes exported networks only",
             hint="see `onebit edge bench --help`",

@@ -18,7 +18,6 @@ from edge.report.png import SOFTWARE, render_png
 from edge.results import units
 from edge.results.row import OK, Host, Row
 from edge.results.tables import (
-    MICROCONTROLLER_COLUMNS,
     aggregated,
     backend_label,
     counted_instructions,
@@ -27,6 +26,7 @@ from edge.results.tables import (
     host_label,
     latest,
     measured,
+    microcontroller_columns,
     microcontroller_line,
     models_of,
     timed,
@@ -94,6 +94,7 @@ def render_report(rows: Sequence[Row], title: str | None = None) -> str:
 
     short = {device.label: device.short for device in devices}
     fastest = fastest_lines(shown)
+    boards = [microcontroller_line(row) for row in shown if row.firmware is not None]
 
     def label_of(row: Row) -> str:
         return backend_label(row) + (f" on {short[host_label(row)]}" if len(devices) > 1 else "")
@@ -115,8 +116,8 @@ def render_report(rows: Sequence[Row], title: str | None = None) -> str:
             fastest=list(fastest.values()),
             findings=findings(shown),
             costs=model_costs(shown, list(fastest.values())),
-            boards=[microcontroller_line(row) for row in shown if row.firmware is not None],
-            board_columns=MICROCONTROLLER_COLUMNS,
+            boards=boards,
+            board_columns=microcontroller_columns(boards),
             advice=advice(shown),
             legend=figures.legend_of(series),
             label_of=label_of,

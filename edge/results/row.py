@@ -38,9 +38,9 @@ class Cluster:
 class Host:
     """The machine that ran the model.
 
-    `device` is the user's name for it, without an address; `kind` is how it was reached: local, ssh
-    or adb. `clusters` has the most powerful cores first. Times and memory of an `emulated` host say
-    nothing about a real one: its rows are never `ok`.
+    `device` is the user's name for it, without an address; `kind` is how it was reached: local,
+    ssh, adb, mcu (emulated) or serial. `clusters` has the most powerful cores first. Times and
+    memory of an `emulated` host say nothing about a real one: its rows are never `ok`.
     """
 
     device: str
@@ -319,13 +319,14 @@ class Firmware:
     `code_bytes` and `constant_bytes` are flash, those of the network, its kernels and what they
     need of the compiler's library; the harness is left out. `stack_bytes` is how deep one inference
     was measured to go. `instructions` are those that each inference executed under the emulator;
-    they are exact, and are not times. `cycles` come from a real board's counter.
+    they are exact, and are not times. `cycles` come from a real board's counter; flash and stack
+    are not known there.
     """
 
-    code_bytes: int
-    constant_bytes: int
+    code_bytes: int | None
+    constant_bytes: int | None
     arena_bytes: int
-    stack_bytes: int
+    stack_bytes: int | None
     input_bytes: int
     instructions: tuple[int, ...] = ()
     cycles: tuple[int, ...] = ()

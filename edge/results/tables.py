@@ -3,7 +3,7 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -43,6 +43,7 @@ MICROCONTROLLER_COLUMNS = {
     "board": "board",
     "processor": "processor",
     "instructions": "instructions",
+    "cycles": "cycles",
     "flash": "flash, bytes",
     "arena": "arena, bytes",
     "stack": "stack, bytes",
@@ -124,24 +125,43 @@ def counted_by(row: Row) -> Instructions | None:
 
 
 def microcontroller_line(row: Row) -> dict[str, Any]:
-    """The cells of a row of a network in C: instructions, flash and RAM."""
+    """The cells of a row of a network in C: instructions or cycles, flash and RAM."""
     figures = row.firmware
-    line: dict[str, Any] = {"network": row.model.name, "board": row.host.board}
-    line["processor"] = row.host.cpu
+    line: dict[str, Any] = dict.fromkeys(MICROCONTROLLER_COLUMNS)
+    line |= {
+        "network": row.model.name,
+        "board": row.host.board or row.host.device,
+        "processor": row.host.cpu,
+    }
     if figures is None:
-        keys = ("instructions", "flash", "arena", "stack", "input", "accuracy", "answers")
-        return line | dict.fromkeys(keys) | {"answers": row.status}
-    counts = figures.instructions
+        return line | {"answers": row.status}
+    flash = None
+    if figures.code_bytes is not None and figures.constant_bytes is not None:
+        flash = figures.code_bytes + figures.constant_bytes
     same = "the host's" if figures.same_as_host else "WRONG"
     return line | {
-        "instructions": f"{max(counts):,}" if counts else None,
-        "flash": f"{figures.code_bytes + figures.constant_bytes:,}",
-        "arena": f"{figures.arena_bytes:,}",
-        "stack": f"{figures.stack_bytes:,}",
-        "input": f"{figures.input_bytes:,}",
+        "instructions": _count(max(figures.instructions, default=None)),
+        "cycles": _count(max(figures.cycles, default=None)),
+        "flash": _count(flash),
+        "arena": _count(figures.arena_bytes),
+        "stack": _count(figures.stack_bytes),
+        "input": _count(figures.input_bytes),
         "accuracy": row.evaluation and _known(units.percent(row.evaluation.accuracy)),
         "answers": same,
     }
+
+
+def microcontroller_columns(lines: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The columns of such lines; a board counts either instructions or cycles."""
+    return {
+        key: heading
+        for key, heading in MICROCONTROLLER_COLUMNS.items()
+        if key not in ("instructions", "cycles") or any(line[key] for line in lines)
+    }
+
+
+def _count(number: int | None) -> str | None:
+    return None if number is None else f"{number:,}"
 
 
 def _known(text: str) -> str | None:

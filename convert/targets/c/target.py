@@ -2,8 +2,8 @@
 
 from convert.targets.c.project import project_files
 from convert.targets.c_array import c_identifier
-from convert.targets.own_files import require_own_folder, write_folder
 from convert.targets.target import Export, Target
+from onebit.own_folders import require_own_folder, write_folder
 
 
 def _write(export: Export) -> str:

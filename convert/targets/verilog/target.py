@@ -1,6 +1,5 @@
 """`convert export --to verilog`: a folder with a design, its test bench and a page about both."""
 
-from convert.targets.own_files import require_own_folder, write_folder
 from convert.targets.qonnx.onnx_writer import identifier
 from convert.targets.qonnx.target import grid_of
 from convert.targets.reading import read_network
@@ -12,6 +11,7 @@ from convert.targets.verilog.combinational import combinational_module
 from convert.targets.verilog.folded import PE, SIMD, Folding, cycles, folded_module
 from convert.targets.verilog.testbench import files_of
 from onebit.errors import UsageError
+from onebit.own_folders import require_own_folder, write_folder
 
 
 def verilog_files(

@@ -51,3 +51,4 @@ void board_exit(int code) {
 }
 
 uint32_t board_cycles(void) { return 0; } /* QEMU has no cycles */
+uint32_t board_core(void) { return 0; }

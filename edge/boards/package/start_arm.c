@@ -20,6 +20,8 @@ __attribute__((used)) static void report_fault(const uint32_t* frame) {
 #endif
   board_write("}\n");
   board_exit(2);
+  for (;;) {
+  }
 }
 
 __attribute__((naked)) static void fault(void) {
@@ -40,9 +42,10 @@ __attribute__((noreturn)) void reset(void) {
   const uint32_t* from = _data_from;
   for (uint32_t* to = _data_begin; to < _data_end; ++to) *to = *from++;
   for (uint32_t* to = _bss_begin; to < _bss_end; ++to) *to = 0;
-  board_start();
-  board_exit(main());
   for (;;) {
+    board_start();
+    harness_run();
+    board_exit(0);
   }
 }
 

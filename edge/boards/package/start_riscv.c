@@ -7,9 +7,10 @@ __attribute__((used, noreturn)) static void start(void) {
   const uint32_t* from = _data_from;
   for (uint32_t* to = _data_begin; to < _data_end; ++to) *to = *from++;
   for (uint32_t* to = _bss_begin; to < _bss_end; ++to) *to = 0;
-  board_start();
-  board_exit(main());
   for (;;) {
+    board_start();
+    harness_run();
+    board_exit(0);
   }
 }
 

@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from convert.__main__ import main
-from convert.targets.own_files import require_own_folder, write_folder
 from convert.targets.registry import TARGETS, load_target
 from onebit.errors import OnebitError
+from onebit.own_folders import require_own_folder, write_folder
 
 MODEL = Path(__file__).parents[2] / "written_before" / "model.tflite"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from convert.targets.c.project import project_files
-from convert.targets.own_files import write_folder
 from edge.boards.catalogue import BOARDS
 from edge.boards.exports import read_export
 from edge.boards.firmware import install_hint, missing_programs
+from onebit.own_folders import write_folder
 
 MODEL = Path(__file__).parents[2] / "written_before" / "model.tflite"
 

@@ -11,8 +11,9 @@ from convert.errors import ConversionError
 from convert.runtimes.lce_interpreter import LceInterpreter
 from edge.__main__ import main
 from edge.boards import measurement
+from edge.boards.answers import GARBLED, HANG, HARD_FAULT, parse_answers
 from edge.boards.catalogue import BOARDS, Memory
-from edge.boards.emulator import GARBLED, HANG, HARD_FAULT, Running, parse_answers, run_on_board
+from edge.boards.emulator import Running, run_on_board
 from edge.boards.firmware import build_firmware
 from edge.boards.measurement import measure
 from edge.results.row import FAILED, INVALID, Run
@@ -134,7 +135,7 @@ def test_missing_toolchain_says_how_to_install_it(exported, monkeypatch):
     assert "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm" in row.reason
 
 
-START = '{"kind": "start", "arena_bytes": 4, "input_bytes": 4}\n'
+START = '{"kind": "start", "sha256": "0", "arena_bytes": 4, "input_bytes": 4, "core": 0}\n'
 
 
 @pytest.mark.parametrize(
@@ -212,3 +213,13 @@ def test_doctor_says_what_a_board_needs(monkeypatch):
     assert done.exit_code == 1
     (check, *_) = [c for c in json.loads(done.stdout) if c["state"] == "error"]
     assert check["fix"].startswith("apt-get install gcc-arm-none-eabi")
+
+
+def test_doctor_says_what_every_board_needs(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    done = run("doctor", "mcu:", "--format", "json")
+    assert done.exit_code == 1
+    checks = {check["check"]: check for check in json.loads(done.stdout)}
+    assert {*BOARDS} <= {*checks}
+    assert checks["mps2-an385"]["fix"].endswith("qemu-system-arm")
+    assert checks["riscv32"]["fix"].endswith("qemu-system-misc")
