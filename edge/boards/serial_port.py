@@ -127,7 +127,7 @@ class SerialPort:
         return line.decode("utf-8", "replace").rstrip("\r")
 
     def rest(self) -> str:
-        """What came since the last whole line."""
+        """The text that came since the last whole line."""
         return bytes(self._read).decode("utf-8", "replace")
 
     def _unplugged(self) -> OnebitError:
