@@ -201,9 +201,9 @@ class _Reader:
             return False
         constant = source.constant
         if kind == "LceDequantize":
-            constant = _sign_values(bits.unpack(constant, output.shape[-1]), output)
+            constant = sign_values(bits.unpack(constant, output.shape[-1]), output)
         elif kind == "DEQUANTIZE":
-            constant = _real(constant, source.quantization)
+            constant = real_values(constant, source.quantization)
         self.values[output.index] = dataclasses.replace(
             output, constant=constant.reshape(output.shape)
         )
@@ -271,7 +271,7 @@ def _quantization(tensor: Any) -> Quantization | None:
     return Quantization(scale, zero, int(found.quantizedDimension))
 
 
-def _sign_values(signs: NDArray[np.float32], output: Value) -> NDArray[Any]:
+def sign_values(signs: NDArray[np.float32], output: Value) -> NDArray[Any]:
     """±1 as LceDequantize gives it in a type."""
     if output.dtype == "bool":
         return signs > 0
@@ -284,12 +284,13 @@ def _sign_values(signs: NDArray[np.float32], output: Value) -> NDArray[Any]:
     return signs
 
 
-def _real(values: NDArray[Any], quantization: Quantization | None) -> NDArray[np.float32]:
+def real_values(values: NDArray[Any], quantization: Quantization | None) -> NDArray[np.float32]:
     """The real numbers of quantized ones; those of float16 as they are."""
     if quantization is None:
         return values.astype(np.float32)
     shape = [1] * values.ndim
-    shape[quantization.axis] = len(quantization.scale)
+    if len(quantization.scale) > 1:
+        shape[quantization.axis] = len(quantization.scale)
     centred = values.astype(np.int64) - quantization.zero_point.reshape(shape)
     return centred.astype(np.float32) * quantization.scale.reshape(shape)
 

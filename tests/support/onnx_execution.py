@@ -18,13 +18,14 @@ def execute(model, images, outside=0.0):
         images: `[N, …]` in the order of the graph's input.
         outside: What convolutions of ±1 pad with; −1 is what FINN's hardware does.
     """
-    return np.concatenate([_once(model, image[np.newaxis], outside) for image in images])
+    return np.concatenate([execute_once(model, [image[np.newaxis]], outside) for image in images])
 
 
-def _once(model, image, outside):
+def execute_once(model, inputs, outside=0.0):
+    """The output of a graph for one array for each of its inputs."""
     graph = model.graph
     values = {c.name: numpy_helper.to_array(c) for c in graph.initializer}
-    values[graph.input[0].name] = image
+    values |= {value.name: array for value, array in zip(graph.input, inputs, strict=True)}
     bits = set()
     for node in graph.node:
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
@@ -86,17 +87,35 @@ def max_pool(x, *, kernel_shape, strides, pads):
     return _views(x, kernel_shape, strides, pads, -np.inf).max((-2, -1))
 
 
+def average_pool(x, *, kernel_shape, strides, pads, count_include_pad):
+    assert count_include_pad == 0
+    return np.nanmean(_views(x, kernel_shape, strides, pads, np.nan), (-2, -1), np.float32)
+
+
 def quant(x, scale, zero_point, bits, *, signed, narrow, rounding_mode):
-    assert (signed, rounding_mode, float(zero_point)) == (1, b"ROUND", 0.0)
+    assert (signed, rounding_mode) == (1, b"ROUND")
     most = 2 ** (int(bits) - 1) - 1
     least = -most - (0 if narrow else 1)
-    return (np.clip(np.rint(x / scale), least, most) * scale).astype(np.float32)
+    steps = np.clip(np.rint(x / scale + zero_point), least, most) - zero_point
+    return (steps * scale).astype(np.float32)
 
 
 def quantize_linear(x, scale, zero_point):
     limits = np.iinfo(zero_point.dtype)
     rounded = np.rint(x / scale) + zero_point
     return np.clip(rounded, limits.min, limits.max).astype(zero_point.dtype)
+
+
+def dequantize_linear(x, scale, zero_point, axis=0):
+    column = [1] * x.ndim
+    column[axis] = -1 if scale.ndim else 1
+    centred = x.astype(np.float32) - zero_point.astype(np.float32).reshape(column)
+    return centred * scale.reshape(column)
+
+
+def softmax(x, *, axis):
+    powers = np.exp(x - x.max(axis, keepdims=True))
+    return powers / powers.sum(axis, keepdims=True)
 
 
 def pad(x, pads, value, *, mode):
@@ -107,23 +126,31 @@ def pad(x, pads, value, *, mode):
 
 OPERATORS = {
     "Add": np.add,
+    "AveragePool": average_pool,
     "BatchNormalization": batch_normalization,
     "BipolarQuant": lambda x, scale: np.where(x >= 0, scale, -scale).astype(np.float32),
     "Conv": conv,
     "Clip": lambda x, low, high: np.clip(x, low, high),
-    "DequantizeLinear": lambda x, scale, zero: (x.astype(np.float32) - zero) * scale,
+    "Concat": lambda *parts, axis: np.concatenate(parts, axis),
+    "DequantizeLinear": dequantize_linear,
     "Flatten": lambda x, axis: x.reshape(len(x), -1),
     "GreaterOrEqual": np.greater_equal,
     "Identity": lambda x: x,
     "MatMul": np.matmul,
     "MaxPool": max_pool,
     "Mul": np.multiply,
+    "LeakyRelu": lambda x, alpha: np.where(x >= 0, x, x * np.float32(alpha)),
+    "PRelu": lambda x, slopes: np.where(x >= 0, x, x * slopes),
     "Pad": pad,
     "Quant": quant,
     "QuantizeLinear": quantize_linear,
+    "ReduceMean": lambda x, axes, keepdims: x.mean(tuple(axes), keepdims=bool(keepdims)),
     "Relu": lambda x: np.maximum(x, 0),
     "Reshape": lambda x, shape: x.reshape(shape),
+    "Sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "Softmax": softmax,
     "Sub": np.subtract,
+    "Tanh": np.tanh,
     "Transpose": lambda x, perm: x.transpose(perm),
     "Where": np.where,
 }

@@ -5,19 +5,35 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.targets.network import Quantization
 from convert.targets.qonnx.onnx_writer import QONNX, OnnxWriter
 
 Shape = tuple[int, ...]
 
 
 class Quantizers(Protocol):
-    """How signs are written; both functions return the name of a ±1 tensor."""
+    """How signs and integers are written; each function returns the name of a float tensor."""
 
     def sign(self, writer: OnnxWriter, tensor: str, name: str, shape: Shape) -> str:
         """+1 where a computed tensor is at least 0, else −1."""
 
     def weights(self, writer: OnnxWriter, name: str, weights: NDArray[np.float32]) -> str:
         """Constant ±1 weights."""
+
+    def integers(
+        self, writer: OnnxWriter, tensor: str, name: str, shape: Shape, steps: Quantization
+    ) -> str:
+        """A computed tensor rounded to 8-bit integers: the real numbers that these stand for."""
+
+    def int8_weights(
+        self,
+        writer: OnnxWriter,
+        name: str,
+        weights: NDArray[np.int8],
+        scales: NDArray[np.float32],
+        axis: int,
+    ) -> str:
+        """Constant 8-bit weights times their scales: one, or one per slice along the axis."""
 
 
 def bipolar_quant(writer: OnnxWriter, tensor: str, name: str, shape: Shape) -> str:
@@ -32,8 +48,9 @@ def quant(
     name: str,
     shape: Shape,
     *,
-    scale: float,
+    scale: float | NDArray[np.float32],
     bits: int,
+    zero_point: int = 0,
     narrow: bool = False,
 ) -> str:
     """Signed integers times a scale, rounded to the nearest, ties to even, and saturated.
@@ -43,8 +60,9 @@ def quant(
         tensor: What is rounded.
         name: Of the result.
         shape: Of both.
-        scale: The step.
+        scale: The step, or one for each slice, broadcast to the tensor.
         bits: Of the integers.
+        zero_point: The integer that stands for 0.
         narrow: Whether the smallest integer is left out, so that 2 bits hold −1, 0 and 1.
     """
     return writer.node(
@@ -52,7 +70,7 @@ def quant(
         [
             tensor,
             writer.constant(f"{name}_scale", scale),
-            writer.constant(f"{name}_zero_point", 0.0),
+            writer.constant(f"{name}_zero_point", float(zero_point)),
             writer.constant(f"{name}_bits", float(bits)),
         ],
         name,
@@ -65,7 +83,7 @@ def quant(
 
 
 class Bipolar:
-    """BipolarQuant for both, as FINN and QONNX's own tools have it."""
+    """BipolarQuant for signs, as FINN and QONNX's own tools have it, and Quant for integers."""
 
     def sign(self, writer: OnnxWriter, tensor: str, name: str, shape: Shape) -> str:
         """One BipolarQuant."""
@@ -75,6 +93,36 @@ class Bipolar:
         """A float32 constant behind BipolarQuant."""
         stored = writer.constant(f"{name}_weights", weights)
         return bipolar_quant(writer, stored, f"{name}_weights_quant", weights.shape)
+
+    def integers(
+        self, writer: OnnxWriter, tensor: str, name: str, shape: Shape, steps: Quantization
+    ) -> str:
+        """One Quant of 8 bits."""
+        scale, zero_point = float(steps.scale[0]), int(steps.zero_point[0])
+        return quant(writer, tensor, name, shape, scale=scale, bits=8, zero_point=zero_point)
+
+    def int8_weights(
+        self,
+        writer: OnnxWriter,
+        name: str,
+        weights: NDArray[np.int8],
+        scales: NDArray[np.float32],
+        axis: int,
+    ) -> str:
+        """Real numbers behind a Quant of 8 bits, which gives the same ones."""
+        column = [1] * weights.ndim
+        column[axis] = -1
+        steps = scales.reshape(column) if len(scales) > 1 else scales[0]
+        stored = writer.constant(f"{name}_weights", weights * steps)
+        return quant(
+            writer,
+            stored,
+            f"{name}_weights_quant",
+            weights.shape,
+            scale=steps,
+            bits=8,
+            narrow=bool(weights.min() > -128),
+        )
 
 
 class NarrowWeights(Bipolar):
@@ -122,11 +170,41 @@ class Qcdq:
             "DequantizeLinear", [stored, *_step(writer, result)], result, weights.shape
         )
 
+    def integers(
+        self, writer: OnnxWriter, tensor: str, name: str, shape: Shape, steps: Quantization
+    ) -> str:
+        """QuantizeLinear and DequantizeLinear with the same scale and zero point."""
+        scale, zero_point = steps.scale[0], int(steps.zero_point[0])
+        quantize = f"{name}_quantize"
+        step = _step(writer, quantize, scale, zero_point)
+        stored = writer.node("QuantizeLinear", [tensor, *step], quantize, shape, dtype=np.int8)
+        step = _step(writer, name, scale, zero_point)
+        return writer.node("DequantizeLinear", [stored, *step], name, shape)
+
+    def int8_weights(
+        self,
+        writer: OnnxWriter,
+        name: str,
+        weights: NDArray[np.int8],
+        scales: NDArray[np.float32],
+        axis: int,
+    ) -> str:
+        """An int8 constant behind DequantizeLinear."""
+        stored = writer.constant(f"{name}_weights", weights, np.int8)
+        result = f"{name}_weights_dequantize"
+        step = _step(writer, result, scales[0] if len(scales) == 1 else scales)
+        # ONNX ignores the axis where there is one scale.
+        return writer.node("DequantizeLinear", [stored, *step], result, weights.shape, axis=axis)
+
 
 _LEVELS = {"plus": 1.0, "minus": -1.0}
 
 
-def _step(writer: OnnxWriter, name: str) -> list[str]:
-    """The scale 1 and the zero point 0 of int8."""
-    scale = writer.constant(f"{name}_scale", 1.0)
-    return [scale, writer.constant(f"{name}_zero_point", 0, np.int8)]
+def _step(
+    writer: OnnxWriter, name: str, scale: float | NDArray[np.float32] = 1.0, zero_point: int = 0
+) -> list[str]:
+    """The scale or scales, and the zero point of int8 for each."""
+    return [
+        writer.constant(f"{name}_scale", scale),
+        writer.constant(f"{name}_zero_point", np.full(np.shape(scale), zero_point), np.int8),
+    ]

@@ -8,6 +8,7 @@ from convert.targets.qonnx.hardware import FINN, HLS4ML, refused_stages, write_c
 from convert.targets.qonnx.onnx_writer import PRODUCER, OnnxWriter
 from convert.targets.qonnx.quantizers import Bipolar, Quantizers
 from convert.targets.reading import read_network
+from convert.targets.refusals import require_images
 from convert.targets.target import Export, Target
 from convert.targets.thresholds.network import InputGrid
 from convert.targets.thresholds.reading import refused_operators, threshold_network
@@ -100,6 +101,7 @@ def _write(export: Export) -> str:
         return f"{len(content):,} bytes of QONNX"
     title = f"{export.source} for {tool}"
     network, grid = read_network(export.content, export.source), grid_of(export)
+    require_images(network)  # before a table of layers that are not the reason
     refused = refused_operators(network)
     if refused:
         print_rows(refused_rows(network, refused), title)

@@ -27,7 +27,7 @@ from convert.targets.network import (
     Unary,
     Window,
 )
-from convert.targets.refusals import refusal
+from convert.targets.refusals import refusal, require_images
 from convert.targets.thresholds.network import (
     FloatStep,
     InputGrid,
@@ -80,6 +80,7 @@ class _Walk:
 
     def result(self) -> ThresholdNetwork:
         network = self.network
+        require_images(network)
         if len(network.inputs) != 1 or len(network.outputs) != 1 or not network.operators:
             first = network.operators[0] if network.operators else None
             raise refusal(first, "the network needs one input and one output")
@@ -117,13 +118,13 @@ class _Walk:
 
     def _check_input(self, first: Operator) -> None:
         value = self.network.values[self.network.inputs[0]]
+        if value.dtype == "int8":
+            raise _int8_refusal(first)
         if value.dtype != "float32" or value.shape[:1] != (1,):
             raise refusal(
                 first,
-                f"it reads {value.dtype} {list(value.shape)}, not float images or vectors",
-                "convert the model without --io int8"
-                if value.dtype == "int8"
-                else "sequences of tokens have no FPGA form here",
+                f"it reads {value.dtype} {list(value.shape)}, not a float image or vector",
+                "export a network of one image or vector at a time",
             )
 
     def _check_chain(self, operator: Operator) -> None:
@@ -136,6 +137,9 @@ class _Walk:
             )
 
     def _step(self, operator: Operator) -> None:
+        ends = (*operator.inputs, operator.output)
+        if any(self.network.values[index].dtype == "int8" for index in ends):
+            raise _int8_refusal(operator)
         match operator:
             case Reshape():
                 pass
@@ -324,6 +328,15 @@ class _Walk:
         if self.pending is not None:
             self.stages.append(self.pending)
             self.pending = None
+
+
+def _int8_refusal(operator: Operator) -> ConversionError:
+    return refusal(
+        operator,
+        "it computes in int8, and hardware here has layers of ±1 weights only",
+        "give layers of real weights a kernel_quantizer and convert without --int8; "
+        "--to qonnx --for generic and --to qcdq take int8 layers",
+    )
 
 
 _WORDS = {

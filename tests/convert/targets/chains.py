@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+import zoo
 from convert.conversion import convert_model
+from convert.int8.settings import Int8
 from convert.runtimes.lce_interpreter import LceInterpreter
 from onebit.keras import keras, lq
-from tests.convert.models import BINARY, mlp, randomise
+from tests.convert.models import BINARY, images, mlp, randomise
 
 SIDE = 9
 
@@ -112,10 +114,33 @@ def floats():
     return randomise(keras.Model(image, x, name="floats"))
 
 
+def tokens():
+    """A transformer of one layer on eight words."""
+    options = {"layers": 1, "units": 32, "vocabulary": 20, "input_shape": (8,)}
+    return randomise(zoo.build("binary_bert_tiny", **options), seed=3)
+
+
+def int8():
+    """Layers with real weights around a binary one, a shortcut, and an average."""
+    x = image = _images()
+    x = keras.layers.Conv2D(8, 3, activation="relu", padding="same", name="first")(x)
+    x = keras.layers.MaxPooling2D(2, name="pool")(x)
+    x = shortcut = keras.layers.Conv2D(16, 3, padding="same", name="second")(x)
+    x = _norm(_conv(16, "binary", padding="same")(x), "binary")
+    x = keras.layers.Add(name="add")([x, shortcut])
+    x = keras.layers.DepthwiseConv2D(3, padding="same", name="depthwise")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="mean")(x)
+    x = keras.layers.Dense(5, name="logits")(x)
+    return randomise(keras.Model(image, x, name="int8"), seed=3)
+
+
 REFUSED = {function.__name__: function for function in (pooled_padding, residual, zero_padded)}
 
 
-BUILDERS = {**CHAINS, **REFUSED, "floats": floats}
+INT8 = {f"int8_{scope}": (int8, scope) for scope in ("layers", "all")}
+"""Name → network and scope of int8."""
+
+BUILDERS = {**CHAINS, **REFUSED, "floats": floats, "tokens": tokens}
 FILES = Path(__file__).parents[1] / "golden" / "chains"
 
 
@@ -126,8 +151,16 @@ def converted(name):
 
 def convert(name):
     """Converts one of the networks; `python -m tests.convert.targets.chains` stores all files."""
-    model = BUILDERS[name]()
-    return convert_model(model, samples=None, verification=False, name=name).tflite
+    settings = None
+    if name in INT8:
+        builder, scope = INT8[name]
+        settings = Int8([images(32, (SIDE, SIDE, 3), seed=2)], "mse", "float", scope)
+    else:
+        builder = BUILDERS[name]
+    conversion = convert_model(
+        builder(), samples=None, verification=False, name=name, int8=settings
+    )
+    return conversion.tflite
 
 
 def integers(shape, count=24, seed=11):
@@ -143,7 +176,13 @@ def lce_outputs(content, inputs):
     return outputs
 
 
+def in_steps(network, differences):
+    """Differences of a network's float outputs in steps of the int8 numbers that they were."""
+    (last,) = [o for o in network.operators if o.output == network.outputs[0]]
+    return differences / network.input_of(last).quantization.scale
+
+
 if __name__ == "__main__":
     FILES.mkdir(parents=True, exist_ok=True)
-    for file in BUILDERS:
+    for file in [*BUILDERS, *INT8]:
         (FILES / f"{file}.tflite").write_bytes(convert(file))

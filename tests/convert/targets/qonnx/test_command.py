@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from convert.__main__ import main
 from convert.targets.qonnx import audit
-from tests.convert.targets.chains import FILES
+from tests.convert.targets.chains import FILES, INT8
 
 onnx = pytest.importorskip("onnx", reason="needs the extra fpga")
 
@@ -30,6 +30,54 @@ def test_a_table_names_the_hardware_of_every_layer(tool, tmp_path):
     assert onnx.load(tmp_path / "net.onnx").producer_name == "onebit"
 
 
+TARGETS = {
+    "generic": ("qonnx", []),
+    "finn": ("qonnx", ["--for", "finn"]),
+    "hls4ml": ("qonnx", ["--for", "hls4ml"]),
+    "qcdq": ("qcdq", []),
+    "verilog": ("verilog", []),
+}
+
+
+def is_refused_in_one_line(done, folder, *words):
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert all(word in done.stderr for word in words)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_network_of_tokens_is_refused_before_its_layers_are_listed(target, tmp_path):
+    to, options = TARGETS[target]
+    suffix = "" if to == "verilog" else ".onnx"
+    done = export("tokens", tmp_path / f"net{suffix}", *options, to=to)
+    is_refused_in_one_line(done, tmp_path, "tokens is int32 [1, 8]", "onebit run")
+    assert done.stdout == ""
+
+
+@pytest.mark.slow  # 30 s: converts the shipped BERT
+def test_the_shipped_bert_is_refused_by_every_target(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bert")
+    source = ["model", "zoo:binary_bert_tiny@debian_sections", "-o", folder / "bert.tflite"]
+    assert CliRunner().invoke(main, [str(a) for a in source]).exit_code == 0
+    for target, (to, options) in TARGETS.items():
+        output = tmp_path_factory.mktemp(target)
+        path = output / ("net" if to == "verilog" else "net.onnx")
+        arguments = ["export", folder / "bert.tflite", "--to", to, "-o", path, *options]
+        done = CliRunner().invoke(main, [str(a) for a in arguments])
+        is_refused_in_one_line(done, output, "tokens is int32 [1, 32]", "onebit run")
+
+
+@pytest.mark.parametrize("target", ["finn", "hls4ml", "verilog"])
+@pytest.mark.parametrize("name", INT8)
+def test_int8_layers_are_refused_where_only_signs_become_hardware(name, target, tmp_path):
+    to, options = TARGETS[target]
+    suffix = "" if to == "verilog" else ".onnx"
+    done = export(name, tmp_path / f"net{suffix}", *options, to=to)
+    is_refused_in_one_line(done, tmp_path, "computes in int8", "without --int8", "--for generic")
+
+
 @pytest.mark.parametrize("to", ["qonnx", "qcdq"])
 def test_any_network_can_be_written_without_a_tool(to, tmp_path):
     assert export("residual", tmp_path / "net.onnx", to=to).exit_code == 0
@@ -47,12 +95,8 @@ def test_any_network_can_be_written_without_a_tool(to, tmp_path):
 )
 def test_a_refusal_is_a_row_and_one_line_and_leaves_nothing(name, row, error, tmp_path):
     done = export(name, tmp_path / "net.onnx", "--for", "finn")
-    assert done.exit_code == 1
+    is_refused_in_one_line(done, tmp_path, error)
     assert row in done.stdout
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert error in done.stderr
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

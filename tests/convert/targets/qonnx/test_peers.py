@@ -17,7 +17,15 @@ from convert.targets.qonnx.target import qonnx
 from convert.targets.reading import read_network
 from convert.targets.thresholds.reading import threshold_network
 from tests.convert.models import randomise
-from tests.convert.targets.chains import CHAINS, REFUSED, converted, integers, lce_outputs
+from tests.convert.targets.chains import (
+    CHAINS,
+    INT8,
+    REFUSED,
+    converted,
+    in_steps,
+    integers,
+    lce_outputs,
+)
 from tests.support import peers
 
 pytestmark = pytest.mark.slow
@@ -33,7 +41,7 @@ SAMPLES = 8
 def files():
     import zoo
 
-    made = {name: converted(name) for name in [*CHAINS, *REFUSED]}
+    made = {name: converted(name) for name in [*CHAINS, *REFUSED, *INT8]}
     for name, options in ZOO.items():
         model = randomise(zoo.build(name, **options), seed=7)
         norm = model.get_layer("logits_norm")
@@ -104,6 +112,22 @@ def test_onnxruntime_executes_qcdq_as_lce_does(files, name, tmp_path):
         # ONNX Runtime may fuse the last Mul and Add: a rounding of each.
         atol=2 * 2**-23 * np.abs(case.expected).max() * 4,
     )
+
+
+@pytest.mark.parametrize("dialect", ["generic", "qcdq"])
+@pytest.mark.parametrize("name", INT8)
+def test_int8_networks_stay_within_steps_of_lces_output(files, name, dialect, tmp_path):
+    """Rounding of halves differs, by a step in a layer; behind a sign that may be a bit."""
+    case = Case(files[name])
+    script = "qonnx_peer.py" if dialect == "generic" else "onnxruntime_peer.py"
+    content = (
+        qonnx(case.content, dialect, name) if dialect == "generic" else qcdq(case.content, name)
+    )
+    found, _ = judged(peers.HLS4ML, script, tmp_path, content, case.values.transpose(0, 3, 1, 2))
+    network = read_network(case.content)
+    for outputs in found.values():
+        differences = in_steps(network, outputs.reshape(SAMPLES, -1) - case.expected)
+        assert np.abs(differences).max() <= 2
 
 
 @pytest.mark.parametrize("name", [*CHAINS, *ZOO])

@@ -105,7 +105,7 @@ def test_an_input_of_another_type_is_refused():
     network = read_network(converted("real_mlp"), "m")
     index = network.inputs[0]
     value = dataclasses.replace(network.values[index], dtype="int32")
-    tokens = Network(
+    integers_of_images = Network(
         {**network.values, index: value},
         network.operators,
         network.inputs,
@@ -114,5 +114,5 @@ def test_an_input_of_another_type_is_refused():
         network.output_names,
     )
     with pytest.raises(ConversionError, match="reads int32") as caught:
-        threshold_network(tokens)
-    assert "sequences" in caught.value.hint
+        threshold_network(integers_of_images)
+    assert "image or vector" in caught.value.hint

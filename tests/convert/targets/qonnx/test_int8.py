@@ -1,0 +1,60 @@
+"""ONNX files of int8 networks, executed in NumPy, against LCE's interpreter."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="needs the extra fpga")
+
+import onnx
+
+from convert.runtimes.lce_interpreter import LceInterpreter
+from convert.targets.qonnx.qcdq_target import qcdq
+from convert.targets.qonnx.target import qonnx
+from convert.targets.reading import read_network, real_values
+from tests.convert.targets.chains import INT8, converted, in_steps, integers, lce_outputs
+from tests.support.int8_graphs import CASES, int8_case
+from tests.support.onnx_execution import execute, execute_once
+
+SAMPLES = 12
+DIALECTS = {"generic": lambda c: qonnx(c, "generic", "net"), "qcdq": lambda c: qcdq(c, "net")}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("name", CASES)
+def test_an_operator_gives_the_numbers_of_the_integers(name, dialect):
+    content, arrays = int8_case(name)
+    network = read_network(content)
+    model = onnx.load_from_string(DIALECTS[dialect](content))
+    inputs = []
+    for index, array in zip(network.inputs, arrays, strict=True):
+        real = real_values(array, network.values[index].quantization)
+        inputs.append(real.transpose(0, 3, 1, 2) if real.ndim == 4 else real)
+    found = execute_once(model, inputs)
+    found = found.transpose(0, 2, 3, 1) if found.ndim == 4 else found
+    (codes,) = LceInterpreter(content).run_once(arrays)
+    steps = network.values[network.outputs[0]].quantization
+    differences = np.abs(np.rint(found / steps.scale + steps.zero_point) - codes)
+    assert differences.max() <= 1
+    assert np.mean(differences > 0) <= _most(name)
+
+
+def _most(name):
+    """The share of integers that may be rounded to the other side.
+
+    TensorFlow Lite rounds a sum twice, to an integer and then to a power of two of steps; averages
+    of an even count, and scales whose ratio is a small fraction, are often halfway.
+    """
+    if name.startswith(("MAX", "concat", "dense")) or name in ("RELU", "QUANTIZE", "TANH"):
+        return 0
+    return 0.002 if name.startswith(("conv", "depthwise")) else 0.1
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("name", INT8)
+def test_a_converted_network_stays_within_steps_of_its_output(name, dialect):
+    content = converted(name)
+    network = read_network(content)
+    values = integers(network.values[network.inputs[0]].shape, SAMPLES) / 128
+    model = onnx.load_from_string(DIALECTS[dialect](content))
+    found = execute(model, values.transpose(0, 3, 1, 2).astype(np.float32))
+    assert np.abs(in_steps(network, found - lce_outputs(content, values))).max() <= 2
