@@ -75,6 +75,21 @@ class Int8Graph:
         self.g.operator(getattr(OPS, code), [a, b], [y], builtin=(kind, options))
         return y
 
+    def all_pairs(self, code):
+        """Every pair of integers at scales whose sums come close to halves."""
+        a, b = self.input([1, 256, 256, 1], 0.05, 3), self.input([1, 256, 256, 1], 0.031, -20)
+        y = self.value([1, 256, 256, 1], 0.08 if code != "MUL" else 0.16, 5)
+        kind = getattr(KINDS, f"{code.title()}Options")
+        options = getattr(schema, f"{code.title()}OptionsT")()
+        options.fusedActivationFunction = 0
+        self.g.operator(getattr(OPS, code), [a, b], [y], builtin=(kind, options))
+        values = np.arange(-128, 128, dtype=np.int8).reshape(1, 256, 1, 1)
+        arrays = [
+            np.tile(values, (1, 1, 256, 1)),
+            np.tile(values.reshape(1, 1, 256, 1), (1, 256, 1, 1)),
+        ]
+        return self.g.build(self.inputs, [y]), arrays
+
     def pool(self, kind, same):
         x = self.input([1, 9, 8, 20])
         y = self.value([1, *windows((9, 8), (3, 2), (2, 2), (1, 1), same), 20], 0.05, 3)

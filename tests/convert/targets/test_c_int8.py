@@ -9,15 +9,23 @@ from convert.runtimes.lce_interpreter import LceInterpreter
 from onebit.keras import keras, lq
 from tests.convert.models import BINARY, images, randomise
 from tests.support.c_networks import CNetwork
-from tests.support.int8_graphs import CASES, int8_case
+from tests.support.int8_graphs import CASES, Int8Graph, int8_case
+
+
+def computes_what_lce_computes(content, arrays, folder):
+    (expected,) = LceInterpreter(content).run_once(arrays)
+    (result,) = CNetwork(content, folder).build().run(arrays)
+    np.testing.assert_array_equal(result, expected)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_operator(name, tmp_path):
-    content, arrays = int8_case(name)
-    (expected,) = LceInterpreter(content).run_once(arrays)
-    (result,) = CNetwork(content, tmp_path).build().run(arrays)
-    np.testing.assert_array_equal(result, expected)
+    computes_what_lce_computes(*int8_case(name), tmp_path)
+
+
+@pytest.mark.parametrize("code", ["ADD", "SUB", "MUL"])
+def test_all_pairs_of_integers(code, tmp_path):
+    computes_what_lce_computes(*Int8Graph().all_pairs(code), tmp_path)
 
 
 @pytest.mark.parametrize("scope", [pytest.param("layers", marks=pytest.mark.slow), "all"])

@@ -112,10 +112,14 @@ static int8_t combined(const onebit_elementwise_s8_layer* l, int32_t a, int32_t 
   b -= l->zero_point_b;
   if (l->kind == ONEBIT_MUL) {
     v = onebit_rescaled_away(a * b, l->factor_out);
+  } else if (l->kind == ONEBIT_ADD) {
+    a = onebit_rescaled_once(a * (1 << 20), l->factor_a);
+    b = onebit_rescaled_once(b * (1 << 20), l->factor_b);
+    v = onebit_rescaled_away(a + b, l->factor_out);
   } else {
     a = onebit_rescaled_away(a * (1 << 20), l->factor_a);
     b = onebit_rescaled_away(b * (1 << 20), l->factor_b);
-    v = onebit_rescaled_away(l->kind == ONEBIT_ADD ? a + b : a - b, l->factor_out);
+    v = onebit_rescaled_away(a - b, l->factor_out);
   }
   return (int8_t)onebit_clamp_s32(v + l->zero_point_out, l->clamp_min, l->clamp_max);
 }

@@ -29,4 +29,10 @@ static inline int32_t onebit_rescaled_away(int32_t v, onebit_factor f) {
   return (int32_t)(((int64_t)high + half - (high < 0)) >> -f.shift);
 }
 
+/* The same rounded once, halves up, for shifts up to 0: the operands of LCE's sums. */
+static inline int32_t onebit_rescaled_once(int32_t v, onebit_factor f) {
+  const int64_t half = (int64_t)1 << (30 - f.shift);
+  return (int32_t)(((int64_t)v * f.multiplier + half) >> (31 - f.shift));
+}
+
 #endif /* ONEBIT_S8_H_ */
