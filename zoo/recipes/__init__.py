@@ -35,6 +35,7 @@ SCHEDULES = ("exponential", "linear", "cosine", "steps")
 LOSSES = ("squared_hinge", "cross_entropy")
 OPTIMIZERS = ("adam", "sgd", "bop")
 COMPUTE = ("float32", "bfloat16")
+SELECTIONS = ("last", "best", "best_latent")
 
 own_losses: Registry[Callable[[], Any]] = Registry("loss")
 """Losses beside `LOSSES`, which users' files register."""
@@ -83,7 +84,7 @@ class Recipe:
 
     The optimizer minimises the loss; its learning rate goes, step by step, from `learning_rate`
     towards `final_learning_rate`, which the step after the last would have. The model of the last
-    epoch is the result.
+    epoch is the result, unless `selection` says otherwise.
 
     Attributes:
         model: Registry name of the model.
@@ -126,6 +127,12 @@ class Recipe:
             every evaluation in float32, and is faster where the processor has AMX or AVX-512 BF16.
         seed: Of the initial weights, each epoch's order, dropout and stochastic signs.
         samples: How many images of each split are used; None for all.
+        train_samples: How many of the training split; the others stay whole.
+        selection: Which epoch's model is the result, one of `SELECTIONS`: the last, or that with
+            the best validation accuracy, of the signs or of the latent weights
+            (`zoo.training.selection`).
+        estimate_moments: Estimate batch normalisation's moments again before each test, even where
+            the tested network is the trained one (`zoo.training.batch_norm`).
         preprocessing: From raw pixels to the model's input; None for token ids.
         smoke_options: What `options` become in a smoke run.
         smoke_dataset: What takes the data set's place in a smoke run; None for itself.
@@ -163,6 +170,9 @@ class Recipe:
     compute: str = _setting("float32", choices=COMPUTE)
     seed: int = _setting(1, at_least=0)
     samples: int | None = _setting(None, above=0)
+    train_samples: int | None = _setting(None, above=0)
+    selection: str = _setting("last", choices=SELECTIONS)
+    estimate_moments: bool = _setting(False)
     preprocessing: Preprocessing | None = MINUS_ONE_TO_ONE
     smoke_options: Mapping[str, Any] = field(default_factory=dict)
     smoke_dataset: str | None = None

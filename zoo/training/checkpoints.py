@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ from zoo.runs.run import (
 from zoo.training.extension import EXTENSIONS, extension, is_longer
 
 if TYPE_CHECKING:
-    from onebit.keras import keras
+    from onebit.keras import keras, tf
     from zoo.datasets._tfrecords import RecordSplit
 
 
@@ -232,6 +232,26 @@ def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
     """Rewrites history.jsonl."""
     lines = (json.dumps(epoch, allow_nan=False) + "\n" for epoch in history)
     files.write_text(folder / HISTORY, "".join(lines))
+
+
+def epochs_done(folder: Path) -> int:
+    """The number of the newest checkpoint, of which each epoch writes one; 0 without any."""
+    from onebit.keras import tf
+
+    newest = tf.train.latest_checkpoint(str(folder / CHECKPOINTS))
+    return int(newest.rpartition("-")[2]) if newest else 0
+
+
+def random_states(model: keras.Model) -> Iterator[tf.random.Generator]:
+    """The generators that the model draws from in training, in the order of its layers."""
+    from onebit.keras import tf
+
+    for layer in model.submodules:
+        # Keras keeps dropout's generator out of checkpoints, though a resumed run needs it.
+        hidden = getattr(getattr(layer, "_random_generator", None), "_generator", None)
+        for generator in (hidden, getattr(layer, "generator", None)):
+            if isinstance(generator, tf.random.Generator):
+                yield generator
 
 
 def finish(

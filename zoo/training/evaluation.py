@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from zoo.datasets import Split
 from zoo.datasets.preprocessing import Preprocessor
 from zoo.runs.run import Run
-from zoo.training.batch_norm import latent_weights, with_moments
+from zoo.training.batch_norm import Moments, estimate_moments, latent_weights, with_moments
+from zoo.training.selection import LATENT_ACCURACY
 
 if TYPE_CHECKING:
-    from onebit.keras import keras
+    from onebit.keras import keras, tf
     from zoo.datasets._tfrecords import RecordSplit
 
 BATCH_SIZE = 500
@@ -102,3 +103,49 @@ def latent_weights_accuracy(
     """
     with latent_weights(model), with_moments(model, moments):
         return accuracy(model, split, preprocessing)
+
+
+def validation_figures(
+    trainer: keras.Model,
+    batches: tf.data.Dataset,
+    validation: Split | RecordSplit,
+    preprocessing: Preprocessor | None,
+    inputs: Callable[[], Iterable[NDArray[Any]]],
+    *,
+    latent: bool,
+) -> dict[str, list[float]]:
+    """Figures of the validation split with the moments of the tested network, as `fit` names them.
+
+    Args:
+        trainer: The compiled model; its weights are the tested ones.
+        batches: The split, preprocessed.
+        validation: The split.
+        preprocessing: What its images go through.
+        inputs: Gives the training inputs that moments are estimated on.
+        latent: Measure the accuracy of the latent weights too.
+    """
+    with with_moments(trainer, estimate_moments(trainer, inputs())):
+        tested = trainer.evaluate(batches, return_dict=True, verbose=0)
+    figures = {f"val_{key}": [value] for key, value in tested.items()}
+    if latent:
+        figures[LATENT_ACCURACY] = [latent_figures(trainer, validation, preprocessing, inputs())[1]]
+    return figures
+
+
+def latent_figures(
+    model: keras.Model,
+    split: Split | RecordSplit,
+    preprocessing: Preprocessor | None,
+    inputs: Iterable[NDArray[Any]],
+) -> tuple[Moments, float]:
+    """Batch normalisation's moments with latent weights, and the split's accuracy with both.
+
+    Args:
+        model: A network with drawn weights.
+        split: What it is tested on.
+        preprocessing: What its images go through.
+        inputs: The training inputs that moments are estimated on.
+    """
+    with latent_weights(model):
+        moments = estimate_moments(model, inputs)
+    return moments, latent_weights_accuracy(model, split, preprocessing, moments)

@@ -29,8 +29,10 @@ def fitted_preprocessor(recipe: Recipe, dataset: Dataset) -> Preprocessor | None
     return recipe.preprocessing.fit(dataset.train.first(seen).images)
 
 
-def limited(dataset: Dataset, samples: int | None) -> Dataset:
-    """The data set cut to the first `samples` of each split."""
+def limited(dataset: Dataset, samples: int | None, train_samples: int | None = None) -> Dataset:
+    """The data set cut to the first `samples` of each split, and `train_samples` to train on."""
+    if train_samples is not None:
+        dataset = dataclasses.replace(dataset, train=dataset.train[:train_samples])
     if samples is None:
         return dataset
     return dataclasses.replace(

@@ -14,7 +14,7 @@ import os
 import shlex
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,20 +44,27 @@ from zoo.training.batch_norm import (
     differs_when_tested,
     draws_weights,
     estimate_moments,
-    latent_weights,
     set_moments,
-    with_moments,
 )
-from zoo.training.checkpoints import discard, finish, is_finished, open_run_folder, write_history
+from zoo.training.checkpoints import (
+    discard,
+    epochs_done,
+    finish,
+    is_finished,
+    open_run_folder,
+    random_states,
+    write_history,
+)
 from zoo.training.distillation import Distiller, start_from
 from zoo.training.distribution import Distribution, make_distribution
-from zoo.training.evaluation import BATCH_SIZE, accuracy, latent_weights_accuracy
+from zoo.training.evaluation import BATCH_SIZE, accuracy, latent_figures, validation_figures
 from zoo.training.extension import EXTENSIONS, schedule_epochs
 from zoo.training.flip_ratio import LatentMonitor
 from zoo.training.inputs import fitted_preprocessor, limited, options_of
 from zoo.training.losses import make_loss
 from zoo.training.optimizers import make_optimizer
-from zoo.training.progress import Progress
+from zoo.training.progress import Progress, Stepper
+from zoo.training.selection import BestEpoch, require_selectable
 from zoo.training.tensorboard import log_epoch, log_hyperparameters
 
 
@@ -120,7 +127,8 @@ def _train(
     """Trains into a folder that holds no finished run of the recipe."""
     new = False
     with working(f"reading {recipe.dataset}"):
-        dataset = limited(load_dataset(recipe.dataset, data), recipe.samples)
+        dataset = load_dataset(recipe.dataset, data)
+        dataset = limited(dataset, recipe.samples, recipe.train_samples)
         options = options_of(recipe, dataset)
         if distribution.is_chief:
             new = open_run_folder(
@@ -130,7 +138,7 @@ def _train(
                 dataset,
                 command=command,
                 restart=restart,
-                done=_epochs_done(folder),
+                done=epochs_done(folder),
                 extend=extend,
             )
             log_hyperparameters(folder / LOGS, recipe, options)
@@ -163,6 +171,7 @@ def _train(
         preprocessor = fitted_preprocessor(recipe, dataset)
         try:
             student = build(recipe.model, **options)
+            require_selectable(recipe, dataset, student, distribution.replicas)
         except OnebitError:
             if new and not any(getattr(recipe, stage) for stage in STAGES):
                 discard(folder)
@@ -178,12 +187,12 @@ def _train(
         model.set_weights(weights)
     if distribution.is_chief:
         moments = latent_accuracy = None
-        if differs_when_tested(model):
+        if recipe.estimate_moments or differs_when_tested(model):
             set_moments(model, estimate_moments(model, training.tested_inputs()))
         if draws_weights(model):
-            with latent_weights(model):
-                moments = estimate_moments(model, training.tested_inputs())
-            latent_accuracy = latent_weights_accuracy(model, dataset.test, preprocessor, moments)
+            moments, latent_accuracy = latent_figures(
+                model, dataset.test, preprocessor, training.tested_inputs()
+            )
         finish(
             folder,
             model,
@@ -195,15 +204,12 @@ def _train(
             latent_weights_accuracy=latent_accuracy,
             latent_moments=moments,
             command=command,
-            more={EXTENSIONS: files.read_json(folder / CONFIG).get(EXTENSIONS, [])},
+            more={
+                EXTENSIONS: files.read_json(folder / CONFIG).get(EXTENSIONS, []),
+                "epoch": training.chosen_epoch,
+            },
         )
     distribution.barrier()
-
-
-def _epochs_done(folder: Path) -> int:
-    """The number of the newest checkpoint, of which each epoch writes one; 0 without any."""
-    newest = tf.train.latest_checkpoint(str(folder / CHECKPOINTS))
-    return int(newest.rpartition("-")[2]) if newest else 0
 
 
 class _Training:
@@ -265,8 +271,11 @@ class _Training:
             model=model,
             optimizer=self._optimizer,
             epochs_done=self._done,
-            random_states=list(_random_states(model)),
+            random_states=list(random_states(model)),
         )
+        self._best = None if recipe.selection == "last" else BestEpoch(model, recipe.selection)
+        if self._best:
+            checkpoint.best = self._best.state
         # Every worker takes part in saving; what the others write is of no use.
         self._scratch = None if distribution.is_chief else tempfile.TemporaryDirectory()
         self._checkpoints = tf.train.CheckpointManager(
@@ -285,14 +294,19 @@ class _Training:
                 ) from error
         self._history = read_history(folder)[: int(self._done.numpy())]
 
+    @property
+    def chosen_epoch(self) -> int:
+        """The epoch whose weights `run` gave, counted from 1."""
+        return self._best.epoch if self._best else self._recipe.epochs
+
     def run(self) -> keras.Model:
-        """The model after the last epoch."""
+        """The model after the last epoch, or that of the best."""
         recipe, done = self._recipe, int(self._done.numpy())
         chief = self._distribution.is_chief
         logs = str(self._folder / LOGS)
         writer = tf.summary.create_file_writer(logs) if chief else tf.summary.create_noop_writer()
         with Progress(recipe.name, recipe.epochs, self._steps, done, shown=chief) as progress:
-            stepper = _Stepper(progress)
+            stepper = Stepper(progress)
             for epoch in range(done + 1, recipe.epochs + 1):
                 begin = time.perf_counter()
                 record = self._epoch(epoch, stepper)
@@ -302,6 +316,8 @@ class _Training:
                 self._save(record)
                 progress.epoch_done(record)
         writer.close()
+        if self._best:
+            self._best.restore()
         return self._model
 
     def _epoch(self, epoch: int, callback: keras.callbacks.Callback) -> dict[str, Any]:
@@ -309,7 +325,9 @@ class _Training:
         validation = self._dataset.validation
         self._latent.begin()
         # Several replicas keep their moving averages: the estimate runs in one process.
-        estimated = self._distribution.replicas == 1 and differs_when_tested(self._model)
+        estimated = self._distribution.replicas == 1 and (
+            self._recipe.estimate_moments or differs_when_tested(self._model)
+        )
         # One call of fit per epoch: its own shuffling could not resume in the middle.
         figures = self._trainer.fit(
             self._batches(self._dataset.train, epoch),
@@ -318,12 +336,14 @@ class _Training:
             verbose=0,
         ).history
         if estimated and validation is not None:
-            moments = estimate_moments(self._model, self.tested_inputs())
-            with with_moments(self._model, moments):
-                tested = self._trainer.evaluate(
-                    self._batches(validation), return_dict=True, verbose=0
-                )
-            figures |= {f"val_{key}": [value] for key, value in tested.items()}
+            figures |= validation_figures(
+                self._trainer,
+                self._batches(validation),
+                validation,
+                self._preprocessor,
+                self.tested_inputs,
+                latent=self._recipe.selection == "best_latent",
+            )
         return {
             "epoch": epoch,
             "learning_rate": float(self._optimizer.learning_rate.numpy()),
@@ -369,30 +389,10 @@ class _Training:
                 f"the loss is no longer a number in epoch {record['epoch']}; "
                 "set a lower learning_rate and train with --restart"
             )
+        if self._best:
+            self._best.offer(record)
         self._done.assign(record["epoch"])
         self._checkpoints.save()
-
-
-class _Stepper(keras.callbacks.Callback):
-    """Tells the progress line about each step."""
-
-    def __init__(self, progress: Progress):
-        super().__init__()
-        self._progress = progress
-
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Called by Keras after each step."""
-        self._progress.step()
-
-
-def _random_states(model: keras.Model) -> Iterator[tf.random.Generator]:
-    """The generators that the model draws from in training, in the order of its layers."""
-    for layer in model.submodules:
-        # Keras keeps dropout's generator out of checkpoints, though a resumed run needs it.
-        hidden = getattr(getattr(layer, "_random_generator", None), "_generator", None)
-        for generator in (hidden, getattr(layer, "generator", None)):
-            if isinstance(generator, tf.random.Generator):
-                yield generator
 
 
 def _finite(value: float) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any
 from rich import progress as rich_progress
 
 from onebit import console
+from onebit.keras import keras
 
 LINE_INTERVAL_S = 5.0
 """How often a plain line is written at most; the last epoch's always is."""
@@ -83,3 +84,15 @@ class Progress:
         if self._shown and self._live.disable and due:
             self._last_line = now
             console.say(f"{self._name}: epoch {epoch}/{self._epochs}: {figures}")
+
+
+class Stepper(keras.callbacks.Callback):
+    """Moves the progress line on with each step of Keras' `fit`."""
+
+    def __init__(self, progress: Progress):
+        super().__init__()
+        self._progress = progress
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Called by Keras after each step."""
+        self._progress.step()

@@ -1,0 +1,219 @@
+"""BinaryConnect's table 2 on Fashion-MNIST: none, dropout, deterministic and stochastic.
+
+    python -m benchmarks.paper_order [--train-images 10000] [--epochs 300] [--seeds 5]
+    python -m benchmarks.paper_order --table
+
+Trains the recipes `*_paper_fashion_mnist`, the first seed of all four, then the second and so on,
+and appends a row after each to results/paper_order.jsonl. Rows that are there are not made again,
+and an interrupted training resumes: a later session goes on where this one ended. Runs lie in
+runs/paper_order. A seed fixes the order of the images, so differences to "none" are paired.
+
+A row holds which of the 10,000 test images were wrong (a bit each, the first image's in the highest
+bit). The table has two standard errors of a difference: over seeds, which is that of another
+training, and over test images, which is that of other images, known with one seed too.
+"""
+
+import argparse
+import base64
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import RESULTS, ROOT, RUNS
+from onebit.cli import markdown_table
+from onebit.files import read_json_lines
+
+OUTPUT = RESULTS / "paper_order.jsonl"
+FOLDER = RUNS / "paper_order"
+DATASET = "fashion_mnist"
+VARIANTS = {
+    "float_mlp": "none",
+    "float_mlp_dropout": "50 % dropout",
+    "binary_connect_mlp": "BinaryConnect, deterministic",
+    "binary_connect_mlp_stochastic": "BinaryConnect, stochastic",
+}
+"""Recipe without its ending → what the paper calls it, in the paper's order."""
+
+CURVE_EPOCHS = 20
+"""A row's curve has every epoch of this multiple, and the last."""
+
+
+def row_of(variant: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Trains a variant, or finishes its training, and returns its row."""
+    recipe = f"{variant}_paper_{DATASET}"
+    settings = {
+        "epochs": options.epochs,
+        "train_samples": options.train_images,
+        "compute": options.compute,
+    }
+    name = f"{variant}-{options.train_images}-{options.epochs}-{options.compute}-seed{seed}"
+    folder = FOLDER / name
+    command = ["python", "-m", "zoo", "train", recipe, "-o", str(folder.relative_to(ROOT))]
+    command += ["--seed", str(seed)]
+    for key, value in settings.items():
+        command += ["--set", f"{key}={value}"]
+    threads = {key: str(options.threads) for key in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")}
+    subprocess.run(
+        [sys.executable, *command[1:]], cwd=ROOT, check=True, env={**os.environ, **threads}
+    )
+    return {**_figures(folder), "variant": variant, "recipe": recipe, "seed": seed, **settings} | {
+        "command": " ".join(command)
+    }
+
+
+def _figures(folder: Path) -> dict[str, Any]:
+    """What a finished run measured."""
+    import zoo
+    from zoo.datasets import load_dataset
+    from zoo.training.batch_norm import latent_weights, with_moments
+
+    run = zoo.load_run(folder)
+    test = load_dataset(DATASET).test
+    config = json.loads((folder / "config.json").read_text())
+    epoch, last = run.card["epoch"], len(run.history)
+    latent = None
+    if run.latent_moments is not None:
+        with latent_weights(run.model), with_moments(run.model, run.latent_moments):
+            latent = _wrong(run, test)
+    return {
+        "schema_version": 1,
+        "dataset": DATASET,
+        "train_images": run.card["dataset"]["train_samples"],
+        "test_images": len(test),
+        "accuracy": run.card["accuracy"]["value"],
+        "latent_weights_accuracy": run.card["latent_weights_accuracy"],
+        "wrong": _packed(_wrong(run, test)),
+        "latent_weights_wrong": None if latent is None else _packed(latent),
+        "epoch": epoch,
+        "curve": {
+            key: {
+                line["epoch"]: round(line[key], 5)
+                for line in run.history
+                if line["epoch"] % CURVE_EPOCHS == 0 or line["epoch"] in (epoch, last)
+            }
+            for key in ("accuracy", "val_accuracy", "val_latent_weights_accuracy")
+            if key in run.history[0]
+        },
+        "commit": config["commit"],
+        "finished_by_commit": run.card["commit"],
+        "versions": config["versions"],
+        "date": run.card["created"],
+    }
+
+
+def _wrong(run: Any, test: Any) -> NDArray[np.bool_]:
+    """Whether each test image is classified wrongly."""
+    found = [
+        np.argmax(run.model(run.preprocessing(images), training=False), -1) != labels
+        for images, labels in test.batches(500).as_numpy_iterator()
+    ]
+    return np.concatenate(found)
+
+
+def _packed(wrong: NDArray[np.bool_]) -> str:
+    return base64.b64encode(np.packbits(wrong).tobytes()).decode()
+
+
+def unpacked(row: dict[str, Any], key: str) -> NDArray[np.bool_]:
+    """The images that a row has as wrong, `[test_images]`."""
+    bits = np.frombuffer(base64.b64decode(row[key]), np.uint8)
+    return np.unpackbits(bits, count=row["test_images"]).astype(bool)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Test errors and paired differences to "none", each with its standard errors, in percent."""
+    lines = []
+    for setting in dict.fromkeys(_setting(row) for row in rows):
+        alike = [row for row in rows if _setting(row) == setting]
+        base = {row["seed"]: row for row in alike if row["variant"] == "float_mlp"}
+        for variant, label in VARIANTS.items():
+            own = {row["seed"]: row for row in alike if row["variant"] == variant}
+            cases = {"wrong": label}
+            if variant.endswith("stochastic"):
+                cases = {
+                    "latent_weights_wrong": f"{label}, real weights at test",
+                    "wrong": f"{label}, signs at test",
+                }
+            for key, text in cases.items():
+                if own:
+                    lines.append([*setting[:2], text, *_cells(own, key, base, variant)])
+    headings = [
+        *("training images", "epochs", "regularizer", "seeds", "training accuracy, last epoch"),
+        *("test error", "minus none", "s.e. over seeds", "s.e. over images"),
+    ]
+    return markdown_table(lines, headings)
+
+
+def _setting(row: dict[str, Any]) -> tuple[str, str, str]:
+    return f"{row['train_images']:,}", str(row["epochs"]), row["compute"]
+
+
+def _cells(
+    own: dict[int, dict[str, Any]], key: str, base: dict[int, dict[str, Any]], variant: str
+) -> list[str]:
+    """The last six columns of a line."""
+    wrong = {seed: 100.0 * unpacked(row, key) for seed, row in own.items()}
+    errors = np.array([images.mean() for images in wrong.values()])
+    fits = [list(row["curve"]["accuracy"].values())[-1] for row in own.values()]
+    cells = [
+        str(len(own)),
+        f"{100 * np.mean(fits):.2f}",
+        f"{errors.mean():.2f}{_spread(errors)}",
+    ]
+    pairs = [seed for seed in own if seed in base]
+    if variant == "float_mlp" or not pairs:
+        return [*cells, "–", "–", "–"]
+    # [seeds, images]
+    differences = np.array([wrong[seed] - 100.0 * unpacked(base[seed], "wrong") for seed in pairs])
+    per_seed, per_image = differences.mean(1), differences.mean(0)
+    return [
+        *cells,
+        f"{per_seed.mean():+.2f}",
+        f"{_error(per_seed):.2f} ({len(pairs)})" if len(pairs) > 1 else "– (1)",
+        f"{_error(per_image):.2f}",
+    ]
+
+
+def _error(values: NDArray[np.float64]) -> float:
+    """The standard error of the mean."""
+    return float(values.std(ddof=1) / len(values) ** 0.5)
+
+
+def _spread(errors: NDArray[np.float64]) -> str:
+    return f" ± {_error(errors):.2f}" if len(errors) > 1 else ""
+
+
+def main() -> None:
+    """Trains what has no row yet, or prints the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--train-images", type=int, default=10_000, help="at most 50,000")
+    parser.add_argument("--epochs", type=int, default=300)
+    parser.add_argument("--seeds", type=int, default=5, help="seeds 1 to this number")
+    parser.add_argument("--compute", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--table", action="store_true", help="print the rows as Markdown")
+    options = parser.parse_args()
+    rows = read_json_lines(OUTPUT) if OUTPUT.exists() else []
+    if options.table:
+        print(table(rows))
+        return
+    keys = ("variant", "seed", "train_samples", "epochs", "compute")
+    done = {tuple(row[key] for key in keys) for row in rows}
+    for seed in range(1, options.seeds + 1):
+        for variant in VARIANTS:
+            if (variant, seed, options.train_images, options.epochs, options.compute) in done:
+                continue
+            row = row_of(variant, seed, options)
+            with OUTPUT.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            print(f"{variant} seed {seed}: {row['accuracy']:.2%}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
