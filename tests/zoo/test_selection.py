@@ -5,11 +5,12 @@ import pytest
 
 import zoo
 from onebit.errors import UsageError
+from zoo.runs.overview import draw_curves, find_trainings, summary_lines
 from zoo.training import loop
 
 # A constant rate, with which a training of fewer epochs is the beginning of a longer one.
 SETTINGS = {"dataset": "mnist", "lr": "2", "final_learning_rate": "2", "epochs": "4"}
-SETTINGS |= {"layers": "1"}
+SETTINGS |= {"layers": "1", "validate_every": "1"}
 DETERMINISTIC = "binary_connect_mlp_paper_fashion_mnist"
 STOCHASTIC = "binary_connect_mlp_stochastic_paper_fashion_mnist"
 
@@ -136,3 +137,13 @@ def test_train_samples_leave_the_other_splits_whole(digits, tmp_path):
     )
     assert run.card["dataset"]["train_samples"] == 50
     assert run.card["dataset"]["test_samples"] == 40
+
+
+def test_validation_is_measured_every_few_epochs_and_after_the_last(digits, tmp_path):
+    run = zoo.train(recipe(validate_every="2", epochs="3"), tmp_path / "run", data=digits)
+    assert ["val_accuracy" in line for line in run.history] == [False, True, True]
+    assert run.card["epoch"] in (2, 3)
+    (training,) = find_trainings([tmp_path])
+    assert summary_lines([training])[0]["val_accuracy"] == run.history[-1]["val_accuracy"]
+    draw_curves([training], tmp_path / "curves.svg")
+    assert "validation, 1 seed" in (tmp_path / "curves.svg").read_text()

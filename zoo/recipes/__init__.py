@@ -131,6 +131,8 @@ class Recipe:
         selection: Which epoch's model is the result, one of `SELECTIONS`: the last, or that with
             the best validation accuracy, of the signs or of the latent weights
             (`zoo.training.selection`).
+        validate_every: After how many epochs each the validation split is measured; after the last
+            in any case. The best is the best of these epochs.
         estimate_moments: Estimate batch normalisation's moments again before each test, even where
             the tested network is the trained one (`zoo.training.batch_norm`).
         preprocessing: From raw pixels to the model's input; None for token ids.
@@ -172,6 +174,7 @@ class Recipe:
     samples: int | None = _setting(None, above=0)
     train_samples: int | None = _setting(None, above=0)
     selection: str = _setting("last", choices=SELECTIONS)
+    validate_every: int = _setting(1, above=0)
     estimate_moments: bool = _setting(False)
     preprocessing: Preprocessing | None = MINUS_ONE_TO_ONE
     smoke_options: Mapping[str, Any] = field(default_factory=dict)

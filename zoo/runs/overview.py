@@ -136,7 +136,10 @@ def summary_lines(trainings: Sequence[Training]) -> list[dict[str, Any]]:
             "epochs": run.epochs,
             "planned_epochs": run.planned_epochs,
             "extended_after": ",".join(map(str, run.extended_after)) or None,
-            "val_accuracy": run.history[-1].get("val_accuracy") if run.history else None,
+            "val_accuracy": next(
+                (line["val_accuracy"] for line in reversed(run.history) if "val_accuracy" in line),
+                None,
+            ),
             "accuracy": run.accuracy,
             "latent_weights_accuracy": run.latent_weights_accuracy,
         }
@@ -191,10 +194,15 @@ def draw_curves(trainings: Sequence[Training], path: Path) -> None:
     drawn = figure.Figure(figsize=(8, 4.5), layout="constrained")
     axes = drawn.add_subplot()
     for label, runs in _by_label([run for run in trainings if run.history]).items():
-        key = next(key for key in CURVES if all(key in run.history[-1] for run in runs))
-        epochs = min(run.epochs for run in runs)
-        curves = [[100 * epoch[key] for epoch in run.history[:epochs]] for run in runs]
-        steps = range(1, epochs + 1)
+        epochs = list(zip(*(run.history for run in runs), strict=False))
+        # A recipe may validate every few epochs only.
+        key, epochs = next(
+            (key, found)
+            for key in CURVES
+            if (found := [lines for lines in epochs if all(key in line for line in lines)])
+        )
+        curves = [[100 * line[key] for line in lines] for lines in zip(*epochs, strict=True)]
+        steps = [lines[0]["epoch"] for lines in epochs]
         seeds = f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
         which = "validation" if key == "val_accuracy" else "training"
         axes.plot(

@@ -322,7 +322,8 @@ class _Training:
 
     def _epoch(self, epoch: int, callback: keras.callbacks.Callback) -> dict[str, Any]:
         """Trains one epoch, counted from 1; its line of the history."""
-        validation = self._dataset.validation
+        due = epoch % self._recipe.validate_every == 0 or epoch == self._recipe.epochs
+        validation = self._dataset.validation if due else None
         self._latent.begin()
         # Several replicas keep their moving averages: the estimate runs in one process.
         estimated = self._distribution.replicas == 1 and (

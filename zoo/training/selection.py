@@ -67,8 +67,8 @@ class BestEpoch:
         return int(self.state.epoch.numpy())
 
     def offer(self, record: Mapping[str, Any]) -> None:
-        """Keeps the model's weights if that epoch's accuracy is the best, or as good."""
-        value = record[self._key]
+        """Keeps the model's weights if that epoch was validated, and none was better."""
+        value = record.get(self._key)
         if value is None or value < self.state.accuracy.numpy():
             return
         self.state.accuracy.assign(value)
