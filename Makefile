@@ -60,7 +60,7 @@ bench: $(STAMP) delegate ## measure the delegate beside LCE and LiteRT; appends 
 arm-instructions: $(STAMP) delegate ## count the delegate's instructions on aarch64 (emulated); writes results/
 	@$(RUN) -m benchmarks.arm_instructions
 
-NATIVE_SOURCES = $(shell git ls-files 'edge/native/*.cc' 'edge/native/*.h' 'edge/native/*.c' 'tests/edge/native/unit/*.cc' 'tests/edge/native/unit/*.h' 'convert/targets/c/runtime/*.c' 'convert/targets/c/runtime/*.h' 'edge/boards/package/*.c' 'edge/boards/package/*.h')
+NATIVE_SOURCES = $(shell git ls-files 'edge/native/*.cc' 'edge/native/*.h' 'edge/native/*.c' 'tests/edge/native/unit/*.cc' 'tests/edge/native/unit/*.h' 'convert/targets/c/runtime/*.c' 'convert/targets/c/runtime/*.h' 'convert/targets/tflm/templates/*.cc' 'tests/support/*.cc' 'tests/support/*.h' 'tests/edge/boards/*.c' 'edge/boards/package/*.c' 'edge/boards/package/*.h')
 SPELLED = $(shell git ls-files '*.py' '*.md' '*.cc' '*.h' '*.inc' '*.j2' '*.css' '*.toml' '*.yml' Makefile scripts)
 
 lint: $(STAMP)  ## ruff, mypy, codespell, retired words, clang-format, clang-tidy

@@ -6,6 +6,7 @@ from convert.targets.target import Target
 
 TARGETS = {
     "c": ("convert.targets.c.target", "C99 sources for microcontrollers (a folder)"),
+    "tflm": ("convert.targets.tflm.target", "a model for TensorFlow Lite Micro (a folder)"),
     "c-array": ("convert.targets.c_array", "the file as a C header (.h)"),
     "qonnx": ("convert.targets.qonnx.target", "a QONNX file for FINN, hls4ml or others (.onnx)"),
     "qcdq": ("convert.targets.qonnx.qcdq_target", "an ONNX file for any ONNX runtime (.onnx)"),

@@ -282,6 +282,14 @@ class Graph:
             name, value.shape, types[value.dtype], buffer=len(self.model.buffers) - 1
         )
 
+    def add_bytes(self, name: str, value: NDArray[np.uint8]) -> int:
+        """Stores bytes in the file and returns the index of their tensor (uint8)."""
+        buffer = schema.BufferT()
+        buffer.data = value
+        self.model.buffers.append(buffer)
+        number = len(self.model.buffers) - 1
+        return self._add_tensor(name, value.shape, schema.TensorType.UINT8, buffer=number)
+
     def add_tensor(self, name: str, shape: Sequence[int]) -> int:
         """Adds a computed float32 tensor and returns its index."""
         return self._add_tensor(name, shape, FLOAT32, buffer=0)  # buffer 0 is the empty one
@@ -394,6 +402,11 @@ class Graph:
         self.set_inputs(op, [between, *others])
         self.set_outputs(op, [output])
         self.replace_op(op, [reader, op])
+
+    def set_operators(self, operators: Sequence[Any]) -> None:
+        """Has the graph these operators, in this order."""
+        self.subgraph.operators = list(operators)
+        self._links = None
 
     def replace_op(self, old: Any, new: Iterable[Any]) -> None:
         """Puts operators in the place of one."""

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -126,10 +126,17 @@ def program_files(
         f"{prefix}.c": source(program, arena, names, metadata),
     }
     kernels = {call.file for call in program.calls}
-    kernels |= {file for kernel in kernels for file in _CALLED.get(kernel, ())}
-    for file in (*sorted(kernels), *_included(sorted(kernels))):
-        files[file.replace("onebit", prefix, 1)] = with_prefix(_runtime_source(file), prefix)
-    return files
+    return files | kernel_files(kernels, prefix)
+
+
+def kernel_files(kernels: Iterable[str], prefix: str) -> dict[str, str]:
+    """Kernel files with those that they call and include, by file name."""
+    needed = set(kernels)
+    needed |= {file for kernel in needed for file in _CALLED.get(kernel, ())}
+    return {
+        file.replace("onebit", prefix, 1): with_prefix(_runtime_source(file), prefix)
+        for file in (*sorted(needed), *_included(sorted(needed)))
+    }
 
 
 def _runtime_source(name: str) -> str:
