@@ -2,19 +2,19 @@
  * have its own. */
 #include "board.h"
 
-#define REGISTER(address) (*(volatile uint32_t *)(address))
+#define REGISTER(address) (*(volatile uint32_t*)(address))
 
 #if defined(__riscv) /* a 16550 */
 
 void board_put_byte(uint8_t byte) {
-  volatile uint8_t *const uart = (volatile uint8_t *)0x10000000u;
+  volatile uint8_t* const uart = (volatile uint8_t*)0x10000000u;
   while (!(uart[5] & 0x20)) {
   }
   uart[0] = byte;
 }
 
 uint8_t board_get_byte(void) {
-  volatile uint8_t *const uart = (volatile uint8_t *)0x10000000u;
+  volatile uint8_t* const uart = (volatile uint8_t*)0x10000000u;
   while (!(uart[5] & 1)) {
   }
   return uart[0];
@@ -22,8 +22,8 @@ uint8_t board_get_byte(void) {
 
 #else /* the CMSDK's of the MPS2 boards */
 
-static volatile uint32_t *uart(void) {
-  volatile uint32_t *const registers = (volatile uint32_t *)0x40004000u;
+static volatile uint32_t* uart(void) {
+  volatile uint32_t* const registers = (volatile uint32_t*)0x40004000u;
   if (registers[2] == 0) {
     registers[4] = 16; /* the divider of the clock */
     registers[2] = 3;  /* send and receive */
