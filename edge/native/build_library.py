@@ -77,7 +77,11 @@ def zig_compilers(folder: Path, triple: str, flags: list[str]) -> list[str]:
     for tool, variable in (("cc", "C_COMPILER"), ("c++", "CXX_COMPILER"), ("ar", "AR")):
         wrapper = folder / f"zig-{tool}"
         target = "" if tool == "ar" else f"-target {triple} {' '.join(flags)} "
-        wrapper.write_text(f'#!/bin/sh\nexec {zig} {tool} {target}"$@"\n')
+        # CMake links a program to learn about the compiler. With libc++, which the library does not
+        # need, Zig would build that first, for a minute or two.
+        link = 'case " $* " in *" -c "*) ;; *) set -- -nostdlib++ "$@" ;; esac\n'
+        lines = f'{link if tool == "c++" else ""}exec {zig} {tool} {target}"$@"\n'
+        wrapper.write_text(f"#!/bin/sh\n{lines}")
         wrapper.chmod(0o755)
         options.append(f"-DCMAKE_{variable}={wrapper}")
     return options
