@@ -25,10 +25,10 @@ demo: $(STAMP)  ## train, convert, verify and measure on real digits; writes run
 	@$(MAKE) --no-print-directory delegate >/dev/null || echo "Going on without the delegate." >&2
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" scripts/demo runs/demo
 
-# A file's tests stay in one process, since they share what takes seconds to make. There is a process
-# more than processors, since those of emulated boards mostly wait.
+# A file's tests stay in one process, since they share what takes seconds to make. There are two
+# processes more than processors, since those of builds and emulated boards mostly wait.
 test: $(STAMP)  ## the offline test suite (make test-slow: the long tests)
-	@$(RUN) -m pytest -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder $(PYTEST)
+	@$(RUN) -m pytest -n $$(($$(nproc) + 2)) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-wheels: $(STAMP) ## build the wheel and use it in environments without the checkout (needs PyPI)
 	@$(RUN) -m pytest -m wheels

@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 
-import onebit.keras  # noqa: F401  (before LCE, which imports TensorFlow)
 from benchmarks import ROOT, RUNS
 from benchmarks.delegate_models import MODELS, STACKS, files_of
 from benchmarks.without_amx import Worker
@@ -53,6 +52,7 @@ def litert(file: bytes, x: np.ndarray, threads: int, delegates: list[Any]) -> Ca
 
 def lce(file: bytes, x: np.ndarray, threads: int, **options: bool) -> Callable[[], Any]:
     """A call that predicts with LCE's interpreter; it copies the input and the output too."""
+    import onebit.keras  # noqa: F401, I001  (before LCE, which imports TensorFlow)
     import larq_compute_engine
 
     interpreter = larq_compute_engine.testing.Interpreter(file, threads, **options).interpreter

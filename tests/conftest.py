@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 
 # A machine with other work may take a second for an example.
-hypothesis.settings.register_profile("onebit", deadline=None)
+hypothesis.settings.register_profile("onebit", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("onebit")
 
 # A job in the background of a script ignores Ctrl-C, and so would the processes that tests start

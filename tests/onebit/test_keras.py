@@ -21,6 +21,7 @@ def test_tensorflow_imported_first_gives_one_clear_line():
     assert "TF_USE_LEGACY_KERAS=1" in last
 
 
+@pytest.mark.slow
 def test_tensorflow_imported_first_with_the_flag_works():
     result = python(
         "import os; os.environ['TF_USE_LEGACY_KERAS'] = '1'\n"
@@ -34,7 +35,7 @@ def test_import_is_silent():
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("package", ["zoo", "convert"])
+@pytest.mark.parametrize("package", ["zoo", pytest.param("convert", marks=pytest.mark.slow)])
 def test_package_imported_before_tensorflow_needs_no_flag(package):
     result = python(f"import {package}\nimport tensorflow\nfrom onebit.keras import lq")
     assert result.returncode == 0, result.stderr

@@ -29,6 +29,7 @@ def _stages(**fields):
     return dataclasses.replace(first, name="last", start=first, epochs=1, **fields)
 
 
+@pytest.mark.slow
 def test_a_training_starts_from_an_earlier_one_and_shares_its_teacher(tmp_path):
     # Adam moves a weight by at most about the learning rate a step; 64 images are one step.
     rate = 1e-6
