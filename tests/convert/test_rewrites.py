@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+import zoo
 from convert.conversion import convert_model
 from convert.rewrites import rewrite
 from convert.rewrites.conv1d_to_conv2d import conv1d_to_conv2d, is_binary_conv1d
@@ -122,6 +123,17 @@ def test_nested_shared_and_sequential_models_keep_names_and_weights(small_limit)
     assert len(rewritten.get_layer("shared").inbound_nodes) == 2
     x = images(5, (33,))
     np.testing.assert_array_equal(rewritten(x), model(x))
+
+
+def test_tables_half_as_large_hold_what_their_quantizers_make_of_them(small_limit):
+    # 20·32 numbers in float64 are more than 1,000 in float32.
+    options = {"layers": 1, "units": 32, "heads": 2, "vocabulary": 20, "input_shape": (8,)}
+    model = zoo.build("binary_bert_tiny", **options)
+    rewritten, layers = fix_large_kernels(model)
+    assert "token_embedding" in layers
+    assert rewritten.get_layer("token_embedding").embeddings_quantizer is None
+    tokens = np.arange(16, dtype=np.int32).reshape(2, 8)
+    np.testing.assert_array_equal(rewritten(tokens), model(tokens))
 
 
 def test_given_model_is_not_changed(small_limit):

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 import zoo
+from onebit.errors import OnebitError
 from onebit.keras import keras, lq, tf
 from zoo.models import models
 from zoo.runs.packed_weights import pack, unpack
-from zoo.summary import layer_records
+from zoo.summary import layer_records, totals
 from zoo.training.losses import make_loss
 
 BERT_BASE = 109_482_240
@@ -170,3 +171,32 @@ def test_summary_counts_the_tables_bits_and_attentions_products():
     plain = {record["layer"]: record for record in layer_records(tiny("bert_tiny"))}
     assert (plain["layer_1_attention"]["macs"], plain["layer_1_attention"]["bits"]) == (4096, 0)
     assert plain["token_embedding"]["weight_bits"] == 32
+
+
+def test_positions_of_one_bit_take_a_bit_and_load_again(tmp_path):
+    model = zoo.build("binary_bert_tiny", **TINY, position_bits=1)
+    records = {record["layer"]: record for record in layer_records(model)}
+    assert records["add_positions"]["bits"] == 8 * 32
+    tokens, _ = batch()
+    model(tokens, training=True)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(loaded(tokens), model(tokens))
+    assert sum(key.endswith(".bits") for key in pack(model)) == 9
+    with pytest.raises(OnebitError, match="position_bits is 1 or 32, not 8"):
+        zoo.build("binary_bert_tiny", **TINY, position_bits=8)
+
+
+def test_probabilities_have_a_trained_threshold_where_an_option_says_so():
+    for trained in (True, False):
+        model = zoo.build("binary_bert_tiny", **TINY, probability_threshold=trained)
+        names = {weight.name for weight in model.trainable_weights}
+        assert any("probabilities/threshold" in name for name in names) == trained
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("bits", "size"), [(32, 15.39), (1, 13.93)])
+def test_binary_bert_base_has_the_size_that_its_page_states(bits, size):
+    records = layer_records(zoo.build("binary_bert_base", position_bits=bits))
+    # MiB, to the printed digits.
+    assert round(totals(records)["bits"] / 8 / 2**20, 2) == size

@@ -60,6 +60,8 @@ def test_a_student_starts_from_its_teachers_weights_but_not_its_scales():
     np.testing.assert_array_equal(again.threshold, quantizer.threshold)
     assert quantizer.scale.numpy() != 1
     assert (again.scale.numpy(), again.calibrated.numpy()) == (1, 0)
+    start_from(student, teacher, keep_scales=True)
+    assert (again.scale.numpy(), again.calibrated.numpy()) == (quantizer.scale.numpy(), 1)
 
 
 def test_a_float_teacher_and_a_loaded_one_hand_on_the_same_weights(tmp_path):

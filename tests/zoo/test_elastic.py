@@ -179,3 +179,52 @@ def test_scale_below_its_bound_keeps_its_gradient(bits, signed):
     # Every output is below its input: the scale has to grow.
     assert gradient < 0
     assert np.isfinite(outputs).all()
+
+
+def test_unsigned_levels_count_from_the_minimum_where_asked():
+    # z = (x − β − m) / α with m = −3·α: steps of 1/6 up, as the closed form without a minimum.
+    x = values()[4:] + np.float32(0.25)
+    least = (x - THRESHOLD).min()
+    upstream = np.random.default_rng(3).normal(size=x.shape).astype(np.float32)
+    variables = [tf.Variable(v) for v in (x, SCALE, THRESHOLD)]
+    with tf.GradientTape() as tape:
+        y = elastic(*variables, bits=2, signed=False, from_minimum=True)
+        loss = tf.reduce_sum(y * upstream)
+    by_x, by_scale, by_threshold = tape.gradient(loss, variables)
+    expected, inside, slope = oracle(x - least, 2, False)
+    # Sums of a few quarters of 0.75 are exact; so is the shift by the minimum.
+    np.testing.assert_array_equal(y, (expected + least).astype(np.float32))
+    np.testing.assert_array_equal(by_x, upstream * inside.astype(np.float32))
+    np.testing.assert_allclose(by_threshold, -(upstream * inside).sum(0), rtol=1e-5, atol=1e-5)
+    scaled = (upstream * slope).sum() / np.sqrt(upstream.size * 3)
+    np.testing.assert_allclose(by_scale, scaled, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("from_minimum", [False, True])
+def test_zeros_behind_a_raised_threshold_lose_their_gradient_without_the_minimum(from_minimum):
+    quantizer = Elastic(2, signed=False, from_minimum=from_minimum)
+    x = tf.Variable(np.array([[0.0], [0.0], [0.9]], np.float32))
+    quantizer(x)
+    quantizer.scale.assign(0.5)
+    quantizer.threshold.assign([0.2])
+    with tf.GradientTape() as tape:
+        y = tf.reduce_sum(quantizer(x, training=False))
+    assert (tape.gradient(y, x).numpy()[:2] == 1).all() == from_minimum
+
+
+@pytest.mark.parametrize(("bits", "signed"), [(1, True), (1, False), (2, True)])
+def test_the_minimum_is_of_several_unsigned_bits_only(bits, signed):
+    x = values()
+    result = elastic(x, SCALE, THRESHOLD, bits=bits, signed=signed, from_minimum=True)
+    np.testing.assert_array_equal(result, elastic(x, SCALE, THRESHOLD, bits=bits, signed=signed))
+
+
+def test_a_threshold_that_is_not_trained_stays_in_the_configuration():
+    quantizer = Elastic(1, False, trained_threshold=False, from_minimum=True)
+    quantizer(np.ones((2, 3), np.float32))
+    assert [w.name.split("/")[-1] for w in quantizer.trainable_weights] == ["scale:0"]
+    again = Elastic.from_config(quantizer.get_config())
+    assert (again.trained_threshold, again.from_minimum) == (False, True)
+    # What an older version saved has neither, and counts from the threshold.
+    old = {"name": "q", "bits": 2, "signed": False, "per_channel": True}
+    assert not Elastic.from_config(old).from_minimum

@@ -216,6 +216,14 @@ def test_the_convolutional_network_has_the_papers_size():
     assert zoo.build("binary_net_cnn").count_params() == convolutions + dense + norms
 
 
+def test_dense_units_and_the_range_of_latent_weights_are_options():
+    model = zoo.build("binary_net_cnn", **{**TINY, "units": 24}, initial_range=1.0)
+    assert model.get_layer("hidden_2").kernel.shape == (24, 24)
+    latent = np.abs(model.get_layer("hidden_2").kernel.numpy())
+    # Of 576 uniform draws; Glorot's range ends at 0.35.
+    assert 0.9 < latent.max() <= 1
+
+
 def test_a_saved_model_loads_in_a_process_that_only_imports_zoo(tmp_path):
     _tiny("binary_connect_mlp", stochastic=True).save(tmp_path / "model.keras")
     code = (

@@ -3,12 +3,14 @@ import math
 import numpy as np
 import pytest
 
+import zoo
 from onebit.keras import keras, lq, tf
-from zoo.recipes import Recipe
+from zoo.recipes import Recipe, resolve_recipe
 from zoo.training.optimizers import (
     GlorotScaledAdam,
     GlorotScaledSGD,
     glorot_coefficient,
+    is_decayed,
     make_optimizer,
 )
 
@@ -134,3 +136,24 @@ def test_fan_in_scaled_sgd_multiplies_gradients_of_latent_weights_by_their_fan_i
 def test_adam_takes_its_epsilon_from_the_recipe():
     assert make_optimizer(Recipe("float_mlp", "mnist"), 10).epsilon == 1e-7
     assert make_optimizer(Recipe("dorefanet", "imagenet", adam_epsilon=1e-5), 10).epsilon == 1e-5
+
+
+def test_reactnets_decay_is_of_convolutions_and_shifts():
+    options = {"input_shape": (40, 40, 3), "classes": 3, "width": 4, "binary_weights": False}
+    weights = zoo.build("react_resnet18", **options).trainable_weights
+    kinds = {}
+    for weight in weights:
+        kind = weight.name.split("/")[-1].split(":")[0]
+        kind = "dense" if kind == "kernel" and weight.shape.rank == 2 else kind
+        kinds.setdefault(kind, set()).add(is_decayed(weight, "convolutions"))
+    decayed = {kind for kind, found in kinds.items() if found == {True}}
+    assert decayed == {"kernel", "threshold", "shift_in", "shift_out"}
+    assert set(kinds) - decayed == {"gamma", "beta", "slope", "bias", "dense"}
+    assert {is_decayed(w, "kernels") for w in weights if w.shape.rank == 1} == {False}
+
+
+def test_a_recipe_says_what_is_decayed():
+    recipe = resolve_recipe("reactnet_a_binary_activations_imagenet")
+    optimizer = make_optimizer(recipe, 10)
+    assert (optimizer.coupled_decay, optimizer.decayed) == (1e-5, "convolutions")
+    assert make_optimizer(resolve_recipe("xnor_net_alexnet_imagenet"), 10).decayed == "kernels"

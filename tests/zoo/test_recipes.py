@@ -104,7 +104,7 @@ def test_a_setting_leaves_the_registered_recipe_alone():
     ("key", "value", "message"),
     [
         ("epoch", "3", "no setting 'epoch'; did you mean epochs"),
-        ("colour", "red", "no setting 'colour'; known: .*epochs.*units"),
+        ("colour", "red", "no setting 'colour'; known: .*epochs.*samples"),
         ("input_shape", "3", "no setting 'input_shape'"),
         ("model", "float_mlp", "no setting 'model'"),
         ("epochs", "many", "epochs must be of type int, not 'many'"),

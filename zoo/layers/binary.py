@@ -112,13 +112,18 @@ def seeded_dropout(rate: float, *, name: str) -> keras.layers.Layer:
     return keras.layers.Dropout(rate, force_generator=True, name=name)
 
 
-def latent_uniform() -> Initializer:
-    """Uniform over [-1, 1], the range of latent weights, as BinaryConnect's authors' code has it.
+def latent_uniform(limit: float | None = 1.0) -> Initializer:
+    """Uniform within ±1, the range of latent weights, as BinaryConnect's authors' code has it.
+
+    Args:
+        limit: Uniform within ± this instead; None for Glorot's uniform range.
 
     Near 0 every draw of a stochastic sign would be a coin toss, which three layers in a row turn
     into pure noise. An initialiser is for one layer: a shared one repeats its values.
     """
-    return keras.initializers.RandomUniform(-1.0, 1.0)
+    if limit is None:
+        return "glorot_uniform"
+    return keras.initializers.RandomUniform(-limit, limit)
 
 
 def _clip(kernel: Quantizer) -> keras.constraints.Constraint | None:

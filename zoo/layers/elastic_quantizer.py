@@ -30,15 +30,21 @@ def level_range(bits: int, signed: bool) -> tuple[int, int]:
 
 
 def elastic(
-    x: tf.Tensor, scale: tf.Tensor, threshold: tf.Tensor, *, bits: int = 1, signed: bool = True
+    x: tf.Tensor,
+    scale: tf.Tensor,
+    threshold: tf.Tensor,
+    *,
+    bits: int = 1,
+    signed: bool = True,
+    from_minimum: bool = False,
 ) -> tf.Tensor:
     """A few levels, a learned scale α apart, counted from a learned threshold β.
 
-    With z = (x − β) / α and levels L to H (`level_range`):
+    With z = (x − β − m) / α and levels L to H (`level_range`), m = 0 unless `from_minimum`:
 
     Forward, one signed bit:    q(x) = α·sign(x − β), sign(±0) = +1
     Forward, one unsigned bit:  q(x) = α if x ≥ β + α/2, else 0
-    Forward, more bits:         q(x) = α·clip(round(z), L, H)
+    Forward, more bits:         q(x) = α·clip(round(z), L, H) + m
     Gradient: ∂q/∂x = 1 if L ≤ z ≤ H, else 0
               ∂q/∂β = −∂q/∂x, summed over what shares a threshold
               ∂q/∂α = g·Σ s, g = 1 / √(n·max(H, 1)) for n elements of x, with
@@ -54,20 +60,24 @@ def elastic(
         threshold: β, a scalar or one per last dimension of `x`.
         bits: Of a level.
         signed: Whether there are levels below the threshold; without, `x` should not be negative.
+        from_minimum: With several unsigned bits, count levels from m, the least x − β of the batch,
+            a constant to the gradient.
     """
     low, high = level_range(bits, signed)
+    from_minimum = from_minimum and bits > 1 and not signed
 
     @tf.custom_gradient
     def call(x: tf.Tensor, scale: tf.Tensor, threshold: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        least = tf.reduce_min(x - threshold) if from_minimum else 0.0
         if bits == 1 and signed:
             levels = lq.math.sign(x - threshold)
         elif bits == 1:
             levels = (lq.math.sign(x - (threshold + scale / 2)) + 1.0) / 2.0
         else:
-            levels = tf.clip_by_value(tf.round((x - threshold) / scale), low, high)
+            levels = tf.clip_by_value(tf.round((x - threshold - least) / scale), low, high)
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            z = (x - threshold) / scale
+            z = (x - threshold - least) / scale
             inside = tf.cast((z >= low) & (z <= high), x.dtype)
             slopes = levels if bits == 1 and signed else levels - inside * z
             by_x = upstream * inside
@@ -75,7 +85,7 @@ def elastic(
             g = tf.math.rsqrt(tf.cast(tf.size(x), x.dtype) * max(high, 1))
             return by_x, g * tf.reduce_sum(upstream * slopes), -tf.reduce_sum(by_x, shared)
 
-        return levels * scale, gradient
+        return levels * scale + least, gradient
 
     return call(x, scale, threshold)
 
@@ -88,16 +98,17 @@ class Elastic(lq.quantizers.Quantizer):
     4·mean|x − β|/√H (unsigned), as in the paper's code; untrained it is 1. The thresholds β start
     at 0. A scale below `SMALLEST_SCALE` counts as that and still has its gradient.
 
-    Differs from the paper's code: each training sets α by its first batch, where the code keeps the
-    α of the stage before; unsigned levels of several bits start at the threshold, where the code
-    subtracts the batch's minimum and adds it back, so that ReLU's zeros keep their gradient when
-    the threshold has risen above them.
+    With several unsigned bits the paper's code subtracts the batch's minimum and adds it back
+    (`from_minimum`): else ReLU's zeros lose their gradient once their threshold is above 0. One bit
+    knows no minimum, and so a network of one bit depends on no batch.
 
     Args:
         bits: 1 for {−α, α} or {0, α}; more for the stages of a distillation.
         signed: False for non-negative inputs, such as probabilities and ReLU's outputs.
         per_channel: Whether each index of the last dimension has its own threshold.
         name: The layer's name.
+        from_minimum: Whether several unsigned bits count from the batch's minimum.
+        trained_threshold: Whether the thresholds are trained; else they stay 0.
     """
 
     def __init__(
@@ -106,11 +117,15 @@ class Elastic(lq.quantizers.Quantizer):
         signed: bool = True,
         per_channel: bool = True,
         name: str | None = None,
+        *,
+        from_minimum: bool = False,
+        trained_threshold: bool = True,
     ):
         super().__init__(name=name)
         if bits < 1:
             raise ValueError(f"bits must be at least 1, not {bits}")
         self.bits, self.signed, self.per_channel = bits, signed, per_channel
+        self.from_minimum, self.trained_threshold = from_minimum, trained_threshold
         self.precision = bits
 
     def build(self, input_shape: tf.TensorShape) -> None:
@@ -120,7 +135,9 @@ class Elastic(lq.quantizers.Quantizer):
         self.scale = self.add_weight(
             "scale", [], initializer="ones", aggregation=tf.VariableAggregation.MEAN
         )
-        self.threshold = self.add_weight("threshold", channels, initializer="zeros")
+        self.threshold = self.add_weight(
+            "threshold", channels, initializer="zeros", trainable=self.trained_threshold
+        )
         self.calibrated = self.add_weight(
             "calibrated",
             [],
@@ -139,7 +156,14 @@ class Elastic(lq.quantizers.Quantizer):
         # The bound passes the gradient on, so that a scale which fell below it can rise again.
         bound = tf.stop_gradient(tf.maximum(self.scale, SMALLEST_SCALE))
         scale = bound + (self.scale - tf.stop_gradient(self.scale))
-        return elastic(inputs, scale, self.threshold, bits=self.bits, signed=self.signed)
+        return elastic(
+            inputs,
+            scale,
+            self.threshold,
+            bits=self.bits,
+            signed=self.signed,
+            from_minimum=self.from_minimum,
+        )
 
     def _calibrate(self, inputs: tf.Tensor, training: tf.Tensor) -> None:
         """Sets α by the first batch of a training."""
@@ -169,6 +193,8 @@ class Elastic(lq.quantizers.Quantizer):
             "bits": self.bits,
             "signed": self.signed,
             "per_channel": self.per_channel,
+            "from_minimum": self.from_minimum,
+            "trained_threshold": self.trained_threshold,
         }
 
 

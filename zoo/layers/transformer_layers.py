@@ -71,13 +71,14 @@ class TokenEmbedding(lq.layers_base.BaseLayer):
 
 
 @keras.utils.register_keras_serializable(package="onebit")
-class AddPositions(keras.layers.Layer):
+class AddPositions(lq.layers_base.BaseLayer):
     """Adds a learned vector to each position: `[N, S, C]` → `[N, S, C]`.
 
     Args:
         initializer: Of the vectors.
         positions: How many there are; at least S, and S when None.
         name: The layer's name.
+        embeddings_quantizer: What the vectors go through; None leaves them real.
     """
 
     def __init__(
@@ -85,11 +86,13 @@ class AddPositions(keras.layers.Layer):
         initializer: Any = "uniform",
         positions: int | None = None,
         name: str | None = None,
+        embeddings_quantizer: Any = None,
         **options: Any,
     ):
         super().__init__(name=name, **options)
         self.initializer = keras.initializers.get(initializer)
         self.positions = positions
+        self.embeddings_quantizer = lq.quantizers.get(embeddings_quantizer)
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Creates the vectors `[positions, C]`."""
@@ -104,7 +107,12 @@ class AddPositions(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """The inputs plus the first S vectors."""
-        return inputs + self.embeddings[: inputs.shape[1]]
+        with lq.context.quantized_scope(True):
+            return inputs + tf.convert_to_tensor(self.embeddings)[: inputs.shape[1]]
+
+    def _get_quantizer(self, name: str) -> Any:
+        """The quantizer that Larq applies to a weight of that name when it is read."""
+        return self.embeddings_quantizer if name == "embeddings" else None
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal layer."""
@@ -112,6 +120,7 @@ class AddPositions(keras.layers.Layer):
             **super().get_config(),
             "initializer": keras.initializers.serialize(self.initializer),
             "positions": self.positions,
+            "embeddings_quantizer": lq.quantizers.serialize(self.embeddings_quantizer),
         }
 
 

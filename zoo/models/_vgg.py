@@ -17,6 +17,7 @@ def vgg(
     input_shape: tuple[int, int, int],
     classes: int,
     width: int,
+    units: int | None = None,
     *,
     kernel: Callable[[], Quantizer] = lambda: None,
     inputs: Callable[[], Quantizer] = lambda: None,
@@ -29,7 +30,8 @@ def vgg(
         name: The model's name.
         input_shape: `[H, W, C]` of an image; H and W at least 8.
         classes: Outputs.
-        width: Filters of the first two convolutions; the next have 2× and 4×, the dense layers 8×.
+        width: Filters of the first two convolutions; the next have 2× and 4×.
+        units: Width of the two dense layers; 8·width when None.
         kernel: Makes the quantizer of a layer's weights, one object a layer.
         inputs: Makes the quantizer of a layer's inputs; the first layer's are real in any case.
         relu: Whether rectified linear units follow the normalisations.
@@ -56,8 +58,11 @@ def vgg(
             if relu:
                 x = keras.layers.ReLU(name=f"{layer}_relu")(x)
     x = keras.layers.Flatten(name="flatten")(x)
-    for layer, units in (("hidden_1", 8 * width), ("hidden_2", 8 * width), ("logits", classes)):
-        x = dense(units, name=layer, kernel=kernel(), inputs=inputs(), initializer=initializer())(x)
+    hidden = 8 * width if units is None else units
+    for layer, outputs in (("hidden_1", hidden), ("hidden_2", hidden), ("logits", classes)):
+        x = dense(outputs, name=layer, kernel=kernel(), inputs=inputs(), initializer=initializer())(
+            x
+        )
         x = batch_norm(name=f"{layer}_bn")(x)
         if relu and layer != "logits":
             x = keras.layers.ReLU(name=f"{layer}_relu")(x)

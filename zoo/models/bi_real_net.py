@@ -4,6 +4,11 @@ Bi-Real Net: Enhancing the Performance of 1-bit CNNs With Improved Representatio
 Advanced Training Algorithm, arXiv 1808.00278: a shortcut around every binary convolution
 (section 3.2), the polynomial ApproxSign for activations and the magnitude-aware sign for weights
 (section 3.3); the first convolution, those of the shortcuts and the last layer are real.
+
+Differs from the authors' program (https://github.com/liuzechun/Bi-Real-net): latent weights start
+Glorot-normal and are clipped to ±1, where the program starts them uniformly in [0, 0.001) and clips
+nothing; the magnitude-aware sign's gradient is multiplied by the magnitude, as the paper says;
+batch normalisation's epsilon is 1e-4 instead of 1e-5.
 """
 
 from collections.abc import Sequence

@@ -20,6 +20,7 @@ def binary_connect_cnn(
     classes: int = 10,
     *,
     width: int = 128,
+    units: int | None = None,
     stochastic: bool = False,
 ) -> keras.Model:
     """A VGG-like network with binary weights and real activations.
@@ -27,7 +28,8 @@ def binary_connect_cnn(
     Args:
         input_shape: `[H, W, C]` of an image; H and W at least 8.
         classes: Outputs.
-        width: Filters of the first two convolutions; the next have 2× and 4×, the dense layers 8×.
+        width: Filters of the first two convolutions; the next have 2× and 4×.
+        units: Width of the two dense layers; 8·width when None.
         stochastic: Draw the weights' signs in training (equation 2) instead of taking them
             (equation 1).
 
@@ -40,6 +42,7 @@ def binary_connect_cnn(
         input_shape,
         classes,
         width,
+        units,
         kernel=StochasticSign if stochastic else lq.quantizers.SteSign,
         initializer=latent_uniform,
     )

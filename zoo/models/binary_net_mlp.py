@@ -5,7 +5,7 @@ to +1 or -1, arXiv 1602.02830, section 2.1 and algorithm 1.
 """
 
 from onebit.keras import keras
-from zoo.layers.binary import batch_norm, dense, seeded_dropout
+from zoo.layers.binary import batch_norm, dense, latent_uniform, seeded_dropout
 from zoo.layers.quantizers import binary_quantizer
 from zoo.models import Paper, register_model
 
@@ -29,6 +29,7 @@ def binary_net_mlp(
     units: int = 1024,
     layers: int = 3,
     dropout: float = 0.0,
+    initial_range: float | None = None,
     kernel_quantizer: str = "ste_sign",
     input_quantizer: str = "ste_sign",
 ) -> keras.Model:
@@ -44,19 +45,27 @@ def binary_net_mlp(
         units: Width of each hidden layer; 4096 in the paper.
         layers: Number of hidden layers.
         dropout: Fraction of each hidden layer's outputs that training drops.
+        initial_range: Latent weights start uniformly within ± this; Glorot's range when None.
         kernel_quantizer: Name of the weights' quantizer (`zoo.layers.quantizers.binary_quantizer`).
         input_quantizer: Name of that of the binary layers' inputs.
 
     Differs from the paper: 1024 units instead of 4096, and no dropout, unless the options say
     otherwise; a dropped output becomes +1, not 0, because it is dropped before the sign; ordinary
-    instead of shift-based batch normalisation.
+    instead of shift-based batch normalisation; latent weights start in Glorot's range, where the
+    authors' programs start them in ±1, unless `initial_range` is 1.
     """
     x = image = keras.Input(input_shape, name="image")
     x = keras.layers.Flatten(name="flatten")(x)
     for index in range(1, layers + 1):
         inputs = None if index == 1 else binary_quantizer(input_quantizer)
         kernel = binary_quantizer(kernel_quantizer)
-        x = dense(units, name=f"hidden_{index}", kernel=kernel, inputs=inputs)(x)
+        x = dense(
+            units,
+            name=f"hidden_{index}",
+            kernel=kernel,
+            inputs=inputs,
+            initializer=latent_uniform(initial_range),
+        )(x)
         x = batch_norm(name=f"hidden_{index}_bn")(x)
         if dropout:
             x = seeded_dropout(dropout, name=f"hidden_{index}_dropout")(x)
@@ -65,6 +74,7 @@ def binary_net_mlp(
         name="logits",
         kernel=binary_quantizer(kernel_quantizer),
         inputs=binary_quantizer(input_quantizer),
+        initializer=latent_uniform(initial_range),
     )(x)
     x = batch_norm(name="logits_bn")(x)
     return keras.Model(image, x, name="binary_net_mlp")

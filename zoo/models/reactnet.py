@@ -5,6 +5,10 @@ arXiv 2003.03488, section 4: a MobileNet of binary convolutions with a shortcut 
 before and RPReLU behind it. Layer by layer as in the authors' program,
  https://github.com/liuzechun/ReActNet.
 
+Differs from the program: latent weights start Glorot-normal and are clipped to ±1, where the
+program starts them uniformly in [0, 0.001) and clips nothing; batch normalisation's epsilon is 1e-4
+instead of 1e-5.
+
 Both are trained twice: first with binary activations and real weights
 (`binary_weights=False`), then with both binary from the first training's weights.
 """

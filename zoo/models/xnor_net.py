@@ -8,7 +8,9 @@ layer, https://github.com/allenai/XNOR-Net (models/alexnet.lua, models/alexnetxn
 
 Differs from the paper: no scaling factors K of the inputs (equation 11); the authors' program has
 none either, and Larq Compute Engine no operator for them. Latent weights are clipped, not centred
-around their mean as well. Convolutions have no bias.
+around their mean as well. Convolutions have no bias. Batch normalisation's epsilon is 1e-4
+throughout, where the program has 1e-3 in BWN, and in XNOR-Net 1e-5 in the first, 1e-3 in the last
+but one.
 """
 
 from onebit.keras import keras, lq, tf

@@ -35,6 +35,7 @@ SCHEDULES = ("exponential", "linear", "cosine", "steps")
 LOSSES = ("squared_hinge", "cross_entropy")
 OPTIMIZERS = ("adam", "sgd", "bop")
 COMPUTE = ("float32", "bfloat16")
+DECAYED = ("kernels", "convolutions")
 SELECTIONS = ("last", "best", "best_latent")
 
 own_losses: Registry[Callable[[], Any]] = Registry("loss")
@@ -107,7 +108,10 @@ class Recipe:
         start: The training whose weights this one starts from, or None. It is trained first; where
             it has the same teacher, both share it.
         label_weight: With a teacher, the factor of the loss on labels.
-        logits_weight: The factor of the distributional loss, on the teacher's logits.
+        logits_weight: The factor of the distributional loss, on the teacher's logits, a sum over
+            classes; 1/classes makes it their mean.
+        keep_scales: Whether elastic quantizers keep the scales of the training that this one starts
+            from, instead of setting them by the first batch.
         attention_weight: The factor of the loss on where both pay attention.
         optimizer: One of `OPTIMIZERS`; "bop" flips the binary weights (`zoo.training.bop`),
             and Adam trains the others.
@@ -117,6 +121,7 @@ class Recipe:
         real_learning_rate: Of SGD, which then trains all weights that are not clipped to be binary,
             beside the optimizer for those that are; None for one optimizer.
         weight_decay: λ, whose product with each kernel is added to its gradient.
+        decayed: What `weight_decay` is for, one of `DECAYED` (`zoo.training.optimizers`).
         label_smoothing: ε of the cross-entropy: the label gets 1 − ε + ε/C, other classes ε/C.
         glorot_scaling: Scale the learning rates of latent weights by Glorot's coefficients
             (`zoo.training.optimizers`).
@@ -157,7 +162,8 @@ class Recipe:
     init_from_teacher: bool = True
     start: Recipe | None = None
     label_weight: float = field(default=0.0, metadata={"at_least": 0})
-    logits_weight: float = field(default=1.0, metadata={"at_least": 0})
+    logits_weight: float = _setting(1.0, at_least=0)
+    keep_scales: bool = _setting(False)
     attention_weight: float = field(default=0.0, metadata={"at_least": 0})
     optimizer: str = _setting("adam", choices=OPTIMIZERS)
     bop_gamma: float = _setting(1e-4, above=0)
@@ -165,6 +171,7 @@ class Recipe:
     momentum: float = _setting(0.0, at_least=0, below=1)
     real_learning_rate: float | None = _setting(None, above=0)
     weight_decay: float = _setting(0.0, at_least=0)
+    decayed: str = _setting("kernels", choices=DECAYED)
     label_smoothing: float = _setting(0.0, at_least=0, below=1)
     glorot_scaling: bool = _setting(False)
     fan_in_scaling: bool = _setting(False)

@@ -1,5 +1,7 @@
 """Settings that the recipes of Binarized Neural Networks share (arXiv 1602.02830, section 2)."""
 
+from typing import Any
+
 from zoo.datasets.preprocessing import MINUS_ONE_TO_ONE
 from zoo.recipes import Recipe
 
@@ -18,12 +20,14 @@ def small_cnn(model: str, dataset: str, *, width: int, epochs: int, learning_rat
     )
 
 
-def cnn(dataset: str, *, width: int, epochs: int, final_learning_rate: float) -> Recipe:
+def cnn(
+    dataset: str, *, width: int, epochs: int, final_learning_rate: float, **options: Any
+) -> Recipe:
     """The convolutional network on colour images."""
     return Recipe(
         model="binary_net_cnn",
         dataset=dataset,
-        options={"width": width},
+        options={"width": width, **options},
         epochs=epochs,
         batch_size=50,
         learning_rate=1e-3,

@@ -7,7 +7,10 @@ its logits and hidden states.
 Differs from the paper: a network of 2 layers that was not pretrained; Adam's rate falls
 exponentially from 1e-3 without warm-up, the same for scales and weights, without weight decay; the
 model of the last epoch instead of the best on the validation split. Differs from the program: the
-logits' loss is summed over classes, where its mean weighs 12 times less beside the hidden states.
+logits' loss is summed over classes, where its mean weighs 12 times less beside the hidden states
+(`--set logits_weight=0.08333`); scales are set by each training's first batch, where those of the
+2-bit stage are kept (`--set keep_scales=true`); attention probabilities have thresholds
+(`--set probability_threshold=false`).
 
 Nothing was tuned: the rate and the numbers of epochs are first guesses, shortened to what a busy
 machine allowed. Measured on 2026-11-21 with seed 1, x86-64 with AVX-512, two cores that eight other

@@ -1,7 +1,8 @@
 """BinaryConnect's convolutional network on SVHN, as in the paper but for what is said here.
 
 BinaryConnect: Training Deep Neural Networks with binary weights during propagations,
-arXiv 1511.00363, section 3.3: global and local contrast normalisation, half the units of CIFAR-10.
+arXiv 1511.00363, section 3.3: global and local contrast normalisation, half the units of CIFAR-10,
+which in the authors' program are half the filters and as many dense units.
 
 Differs from the paper: the model of the last epoch instead of the best by validation; batch
 normalisation before pooling.
@@ -58,6 +59,7 @@ _recipe = functools.partial(
     dataset="svhn",
     preprocessing=CONTRAST,
     width=64,
+    units=1024,
     epochs=200,
     learning_rate=1e-2,
     final_learning_rate=3e-6,

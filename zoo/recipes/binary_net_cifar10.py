@@ -5,7 +5,9 @@ to +1 or -1, arXiv 1602.02830, section 2.2.
 
 Differs from the paper: batch normalisation before pooling; binary inputs padded with +1; ordinary
 batch normalisation and Adam instead of the shift-based ones; learning rates that Glorot's
-coefficients don't scale; the model of the last epoch instead of the best by validation.
+coefficients don't scale; latent weights that start in Glorot's range; the model of the last epoch
+instead of the best by validation. The recipe is that of the Theano program; Torch7's accuracy is
+that of stochastic neurons.
 
 Not trained here: the data cannot be had offline. The accuracy is the paper's, table 1.
 """

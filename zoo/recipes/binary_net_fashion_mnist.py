@@ -5,7 +5,8 @@ to +1 or -1, arXiv 1602.02830, sections 2.1 and 2.2. The paper does not use this
 
 Differs from the paper: 1024 units instead of 4096, without dropout; a quarter of the filters;
 50 epochs (MLP) and 20 (convolutional networks) instead of 1000; learning rates that Glorot's
-coefficients don't scale; the model of the last epoch instead of the best by validation.
+coefficients don't scale, and latent weights that start in Glorot's range; the model of the last
+epoch instead of the best by validation.
 
 Nothing was tuned on this data set. The accuracies are in `results/accuracies.jsonl`, which
 `make accuracies` makes; durations are of two x86-64 cores.

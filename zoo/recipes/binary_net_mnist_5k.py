@@ -5,7 +5,8 @@ to +1 or -1, arXiv 1602.02830, section 2.1 (MLP) and 2.2 (the convolutional netw
 trains on CIFAR-10).
 
 Differs from the paper: 4,000 training images instead of 50,000; 1024 instead of 4096 units without
-dropout, a quarter of the filters; the model of the last epoch instead of the best by validation.
+dropout, a quarter of the filters; learning rates that Glorot's coefficients don't scale, and latent
+weights that start in Glorot's range; the model of the last epoch instead of the best by validation.
 
 The learning rates of the binary networks and the MLP's epochs were chosen on 800 of the 4,000
 training images; the convolutional networks' epochs and the float one's learning rate were not

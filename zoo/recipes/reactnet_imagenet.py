@@ -9,7 +9,9 @@ All three trainings run one after the other in one folder (RUN/start/teacher, RU
 teacher once.
 
 Differs from the paper: the teacher is trained here instead of taken from torchvision; no jitter of
-the lighting.
+the lighting. Differs from the program: the last training of ReActNet-A starts from all weights of
+the first, as the paper says, where the program's file of step 2 names convolutions otherwise and
+silently loads none of them; the rate falls by step, not by epoch.
 """
 
 import dataclasses
@@ -73,6 +75,7 @@ def _first(model: str, batch_size: int, learning_rate: float) -> Recipe:
         final_learning_rate=0.0,
         schedule="linear",
         weight_decay=1e-5,
+        decayed="convolutions",
         teacher=float_resnet34_imagenet(),
         init_from_teacher=False,
         smoke_options={"width": 4},

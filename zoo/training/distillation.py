@@ -23,8 +23,14 @@ OWN_WEIGHTS = ("scale", "calibrated")
 another thing with another number of bits, and is set by the first batch."""
 
 
-def start_from(student: keras.Model, teacher: keras.Model) -> None:
+def start_from(student: keras.Model, teacher: keras.Model, *, keep_scales: bool = False) -> None:
     """Copies the weights that layers of the same name share, but for elastic quantizers' scales.
+
+    Args:
+        student: What gets the weights.
+        teacher: What has them.
+        keep_scales: Copy the scales too, as BiT's program does: its check for a scale that has been
+            set, `alpha.item() == 1.0`, lets a loaded one stand.
 
     Raises:
         UsageError: A layer of the teacher is missing in the student, or has another shape.
@@ -42,7 +48,8 @@ def start_from(student: keras.Model, teacher: keras.Model) -> None:
                 ) from error
             known = _weights(mine)
             for name, weight in _weights(theirs).items():
-                if name.rpartition(".")[2] in OWN_WEIGHTS or name not in known:
+                own = name.rpartition(".")[2] in OWN_WEIGHTS and not keep_scales
+                if own or name not in known:
                     continue
                 if known[name].shape != weight.shape:
                     raise UsageError(

@@ -177,7 +177,7 @@ def _train(
                 discard(folder)
             raise
         if start is not None:
-            start_from(student, start)
+            start_from(student, start, keep_scales=recipe.keep_scales)
         training = _Training(recipe, student, dataset, preprocessor, folder, distribution, teacher)
     model = training.run()
     if distribution.replicas > 1:

@@ -29,7 +29,7 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
         optimizer = _sgd(recipe, rate)
     elif recipe.weight_decay:
         optimizer = DecayedAdam(rate, epsilon=recipe.adam_epsilon)
-        optimizer.coupled_decay = recipe.weight_decay
+        optimizer.coupled_decay, optimizer.decayed = recipe.weight_decay, recipe.decayed
     else:
         adam = GlorotScaledAdam if recipe.glorot_scaling else keras.optimizers.Adam
         optimizer = adam(rate, epsilon=recipe.adam_epsilon)
@@ -44,7 +44,7 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
 def _sgd(recipe: Recipe, rate: Any) -> keras.optimizers.Optimizer:
     if recipe.weight_decay:
         optimizer = DecayedSGD(rate, momentum=recipe.momentum)
-        optimizer.coupled_decay = recipe.weight_decay
+        optimizer.coupled_decay, optimizer.decayed = recipe.weight_decay, recipe.decayed
         return optimizer
     kind = keras.optimizers.SGD
     if recipe.glorot_scaling or recipe.fan_in_scaling:
@@ -131,17 +131,37 @@ class FanInScaledSGD(keras.optimizers.SGD):
         super().update_step(gradient, variable)
 
 
-class _Decayed:
-    """Adds λ·w to the gradient of each kernel w: the L2 penalty λ/2·‖w‖², as PyTorch's Adam has it.
+SHIFTS = ("threshold", "shift_in", "shift_out")
+"""Names of ReActNet's learned shifts (`zoo.layers.reactnet_layers`)."""
 
-    Keras' own `weight_decay` is that of AdamW, which does not pass through Adam's averages.
+
+def is_decayed(variable: tf.Variable, decayed: str) -> bool:
+    """Whether a recipe's weight decay is for a variable.
+
+    Args:
+        variable: A trained weight.
+        decayed: "kernels" for all that is not a vector, or "convolutions" for their kernels and
+            ReActNet's shifts, but no dense layer: its authors' program decays what has four
+            dimensions in PyTorch, where a shift is (1, C, 1, 1).
+    """
+    if decayed == "kernels":
+        return bool(variable.shape.rank > 1)
+    return variable.shape.rank == 4 or variable.name.split("/")[-1].split(":")[0] in SHIFTS
+
+
+class _Decayed:
+    """Adds λ·w to the gradient of each weight w that `is_decayed`: the L2 penalty λ/2·‖w‖².
+
+    As PyTorch's Adam has it. Keras' own `weight_decay` is that of AdamW, which does not pass
+    through Adam's averages.
     """
 
     coupled_decay = 0.0
+    decayed = "kernels"
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """One update of one variable, as Keras calls it."""
-        if self.coupled_decay and variable.shape.rank > 1:
+        if self.coupled_decay and is_decayed(variable, self.decayed):
             gradient = gradient + self.coupled_decay * variable
         super().update_step(gradient, variable)  # type: ignore[misc]
 
