@@ -185,7 +185,8 @@ def served_model(model: Any) -> Served:
         structure = get_input_signature(model)
     except ValueError as error:
         raise ConversionError(
-            f"{model.name} is not built", hint="call it on data once, or give its input"
+            f"{model.name}, a Keras 3 model, is not built",
+            hint="call it on data once, or give its input",
         ) from error
     leaves = keras.tree.flatten(structure)
     names = unique_names([leaf.name or f"input_{i + 1}" for i, leaf in enumerate(leaves)])

@@ -228,37 +228,45 @@ def _compared(
         side, row = ("old", "new")[index], (old, new)[index][-1]
         reason = f"the {side} row is {row.status}: {row.reason}"
         return Comparison(*names, BROKEN if broken else APART, reason, **files)
-    if not all(row.samples_ns for side in trusted for row in side):
-        reason = "summary statistics only: there are no samples to compare"
-        return Comparison(*names, APART, reason, **files)
-    for side, rows in zip(("old", "new"), trusted, strict=True):
+    apart = _why_apart(*trusted)
+    if apart:
+        return Comparison(*names, APART, apart, **files)
+    verdict, figures = _compared_samples(*trusted)
+    return Comparison(*names, verdict, **figures | files)
+
+
+def _why_apart(old: Sequence[Row], new: Sequence[Row]) -> str | None:
+    """Why the samples of rows that may be trusted cannot be compared; None if they can."""
+    if not all(row.samples_ns for row in (*old, *new)):
+        return "summary statistics only: there are no samples to compare"
+    for side, rows in (("old", old), ("new", new)):
         variants = {tuple(key(row) for key in KEYS.values()) for row in rows}
         if len(variants) > 1:
-            reason = f"the {side} rows have {len(variants)} different cells that would fit"
-            return Comparison(*names, APART, reason, **files)
-    before, after = ([row.samples_ns for row in side] for side in trusted)
-    pairs = _pairs(*trusted)
+            return f"the {side} rows have {len(variants)} different cells that would fit"
+    return None
+
+
+def _compared_samples(old: Sequence[Row], new: Sequence[Row]) -> tuple[str, dict[str, Any]]:
+    """The verdict, and those fields of a `Comparison` that come from samples and outputs."""
+    before, after = ([row.samples_ns for row in side] for side in (old, new))
+    pairs = _pairs(old, new)
     paired = len(pairs) > 1
     ratio, low, high = paired_ratio_of_medians(pairs) if paired else ratio_of_medians(before, after)
     fastest = [min(min(samples) for samples in side) for side in (before, after)]
-    verdict = SLOWER if low > 1 else FASTER if high < 1 else SAME
-    digests = {row.parity.output_sha256 for side in trusted for row in side if row.parity}
-    seeds = {(row.setup.seed, row.model.sha256) for side in trusted for row in side}
-    return Comparison(
-        *names,
-        verdict,
-        old_p50_ns=_typical(trusted[0]),
-        new_p50_ns=_typical(trusted[1]),
-        old_rows=len(trusted[0]),
-        new_rows=len(trusted[1]),
-        ratio=ratio,
-        ratio_low=low,
-        ratio_high=high,
-        same_outputs=len(digests) == 1 if len(seeds) == 1 and digests else None,
-        paired=paired,
-        min_ratio=fastest[1] / fastest[0],
-        **files,
-    )
+    digests = {row.parity.output_sha256 for row in (*old, *new) if row.parity}
+    seeds = {(row.setup.seed, row.model.sha256) for row in (*old, *new)}
+    return SLOWER if low > 1 else FASTER if high < 1 else SAME, {
+        "old_p50_ns": _typical(old),
+        "new_p50_ns": _typical(new),
+        "old_rows": len(old),
+        "new_rows": len(new),
+        "ratio": ratio,
+        "ratio_low": low,
+        "ratio_high": high,
+        "same_outputs": len(digests) == 1 if len(seeds) == 1 and digests else None,
+        "paired": paired,
+        "min_ratio": fastest[1] / fastest[0],
+    }
 
 
 def _pairs(old: Sequence[Row], new: Sequence[Row]) -> list[tuple[Any, Any]]:

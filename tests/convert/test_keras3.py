@@ -56,6 +56,7 @@ cnn.export(folder + "/saved_model", format="tf_saved_model", verbose=False)
 image = keras.Input((6,))
 keras.Model(image, Doubled()(image)).save(folder + "/custom.keras")
 keras.Sequential([image, keras.layers.Lambda(lambda x: x + 1)]).save(folder + "/lambda.keras")
+keras.Sequential([keras.layers.Dense(2)]).save(folder + "/unbuilt.h5")
 named = lq.layers.QuantConv2D(5, 3, name="conv 1 (é)", **BINARY)
 keras.Sequential([keras.Input((8, 8, 3)), named, keras.layers.Flatten(name="a b")]).save(
     folder + "/names.keras"
@@ -168,6 +169,13 @@ def test_lambda_layer_is_refused_before_anything_is_loaded(made, tmp_path):
     result = run("model", made / "lambda.keras", "-o", tmp_path / "out.tflite")
     assert result.exit_code == 1
     assert "Lambda layer" in result.output
+
+
+def test_a_model_without_shapes_is_refused(made, tmp_path):
+    result = run("model", made / "unbuilt.h5", "-o", tmp_path / "out.tflite")
+    assert result.exit_code == 1
+    assert "a Keras 3 model, is not built; call it on data once" in result.output
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("option", ["--verify-data", "--int8 --representative-data"])
