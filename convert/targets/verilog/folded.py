@@ -202,7 +202,7 @@ def _flow(walk: _Walk) -> tuple[list[str], list[str], list[str]]:
         f"  wire signed [31:0] y = {value('row')} * {down} + {value('tap_y')} * {step_y} - {top};",
         f"  wire signed [31:0] x = "
         f"{value('column')} * {right} + {value('tap_x')} * {step_x} - {left};",
-        f"  wire inside = y >= 0 && y < {height} && x >= 0 && x < {width};",
+        f"  wire is_near = y >= 0 && y < {height} && x >= 0 && x < {width};",
         f"  wire first = {ends(inner, False)};",
         f"  wire last = {ends(inner, True)};",
         f"  wire whole = {ends((*inner, 'group'), True)};",
@@ -227,7 +227,7 @@ def _control() -> list[str]:
         "    is_first <= first;",
         "    is_last <= last;",
         "    is_whole <= whole;",
-        "    is_inside <= inside;",
+        "    is_inside <= is_near;",
         "    is_end <= finish;",
         "    done <= is_read && is_end && !rst;",
         "    if (rst) busy <= 1'b0;",

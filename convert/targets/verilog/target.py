@@ -90,6 +90,8 @@ columns, channels.
 The network's outputs are the sums{f", {steps}" if steps else ""}.
 
     iverilog -g2005 -o {name}.vvp {name}.v {name}_tb.v && vvp {name}.vvp   # prints PASS
+    verilator --binary --timing -Wno-WIDTH -Wno-UNSIGNED --top-module {name}_tb {name}.v {name}_tb.v
+    obj_dir/V{name}_tb   # the same, faster; Verilator 5
     yosys -p "read_verilog {name}.v; synth_ice40 -top {name}; stat"
 """
 

@@ -90,7 +90,6 @@ def _bench(
     check = check_label if has_labels else []
     return text.HEADER + "\n".join(
         [
-            "`timescale 1ns / 1ps",
             f"module {name}_tb;",
             *declared,
             *body.declared,
@@ -137,7 +136,7 @@ def _combinational(
     ports = [".image(image)", ".sums(found)", *([".label(label)"] if labels else [])]
     return _Body(
         [
-            f"  reg [{size * bits - 1}:0] image;",
+            f"  reg [{size * bits - 1}:0] image, next;",
             f"  wire [{outputs * width - 1}:0] found;",
             *([f"  wire [{labels - 1}:0] label;"] if labels else []),
             f"  {name} dut ({', '.join(ports)});",
@@ -145,7 +144,9 @@ def _combinational(
         [],
         [
             f"      for (i = 0; i < {size}; i = i + 1)",
-            f"        image[i*{bits} +: {bits}] = inputs[sample*{size} + i];",
+            f"        next[i*{bits} +: {bits}] = inputs[sample*{size} + i];",
+            # At once: Verilator 5.006 does not see that a part of it changes.
+            "      image = next;",
             "      #1;",
             f"      for (i = 0; i < {outputs}; i = i + 1)",
             *_compared(f"found[i*{width} +: {width}]", outputs),

@@ -26,11 +26,15 @@ needs_icarus = pytest.mark.skipif(
 STYLES = ("folded", "combinational")
 
 
-def simulated(files, folder, name):
-    """The lines that the test bench prints."""
+def written(files, folder):
     folder.mkdir(parents=True, exist_ok=True)
     for file, content in files.items():
         (folder / file).write_text(content)
+
+
+def simulated(files, folder, name):
+    """The lines that the test bench prints in Icarus."""
+    written(files, folder)
     program = folder / "bench.vvp"
     command = ["iverilog", "-g2005", "-o", program, f"{name}.v", f"{name}_tb.v"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
@@ -50,6 +54,25 @@ def test_a_design_computes_the_recorded_sums(name, style, tmp_path):
     if style == "folded":
         chain = threshold_network(read_network(content))
         assert lines[-2] == f"{cycles(chain)} cycles a sample"
+
+
+@pytest.mark.slow  # 10 s each: Verilator's C++ is compiled
+@pytest.mark.skipif(
+    shutil.which("verilator") is None, reason="needs Verilator: apt-get install verilator"
+)
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("name", CHAINS)
+def test_verilator_computes_the_recorded_sums_too(name, style, tmp_path):
+    """As SystemVerilog, Verilator's default, which has more keywords than Verilog."""
+    written(verilog_files(converted(name), "net", style), tmp_path)
+    command = ["verilator", "--binary", "--timing", "-Wno-WIDTH", "-Wno-UNSIGNED"]
+    command += ["--top-module", "net_tb", "net.v", "net_tb.v"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run(
+        [tmp_path / "obj_dir" / "Vnet_tb"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "PASS: 8 samples" in done.stdout.splitlines()
 
 
 @needs_icarus
