@@ -21,7 +21,7 @@ from onebit.cli import emit_document, force_option, format_option, require_suffi
 from onebit.console import say, working
 from onebit.errors import UsageError
 from onebit.files import replacing, require_writable
-from onebit.metadata import Metadata, read_metadata
+from onebit.metadata import Metadata, left_out, metadata_buffer, read_metadata
 
 if TYPE_CHECKING:
     from convert.result import Conversion
@@ -141,7 +141,12 @@ def _file_metadata(content: bytes, path: Path, describing: Describing) -> Metada
     """The file's own metadata with what the command line gives; None where it gives nothing."""
     if describing.is_empty:
         return None
-    return described(read_metadata(content, str(path)) or Metadata(path.stem), describing)
+    known = read_metadata(content, str(path))
+    buffer = metadata_buffer(content)
+    lost = left_out(buffer) if buffer else []
+    if lost:
+        say(f"note: the metadata of {path} are written anew, without {', '.join(lost)}")
+    return described(known or Metadata(path.stem), describing)
 
 
 def _by_keras(

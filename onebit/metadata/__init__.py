@@ -13,7 +13,7 @@ from onebit.metadata.files import (
     read_metadata,
     with_files,
 )
-from onebit.metadata.schema import Tensor, encode
+from onebit.metadata.schema import Tensor, encode, left_out
 
 __all__ = [
     "LABEL_FILE",
@@ -22,6 +22,7 @@ __all__ = [
     "Tensor",
     "associated_files",
     "encode",
+    "left_out",
     "metadata_buffer",
     "read_labels",
     "read_metadata",

@@ -105,6 +105,29 @@ def decode(content: bytes) -> tuple[Metadata, str | None]:
     return facts, label_file
 
 
+def left_out(content: bytes) -> list[str]:
+    """What a FlatBuffer of metadata says beside the facts that `decode` gives, in words.
+
+    Raises:
+        ValueError: It is FlatBuffers of another kind, or its numbers make no sense.
+    """
+    facts, label_file = decode(content)
+    model = Table.root(content)
+    subgraphs = model.tables(3)
+    tensors = [each for s in subgraphs for part in (2, 3) for each in s.tables(part)]
+    files = [file for holder in (model, *tensors) for file in holder.tables(6)]
+    files += [file for subgraph in subgraphs for file in subgraph.tables(4)]
+    steps = sum(len(tensor.tables(4)) for tensor in tensors)
+    steps += sum(len(subgraph.tables(part)) for subgraph in subgraphs for part in (5, 6))
+    described = [each for holder in (*subgraphs, *tensors) if (each := holder.text(1))]
+    return [
+        *([f"version {version}"] if (version := model.text(2)) else []),
+        *(f"the file {name}" for file in files if (name := file.text(0)) not in (None, label_file)),
+        *(["descriptions of its parts"] if described else []),
+        *(["steps of processing"] if steps > len(facts.normalization) else []),
+    ]
+
+
 def _units(tensor: Table, kind: int) -> list[Table]:
     """The options of a tensor's steps of one kind."""
     units = [unit.table(1) for unit in tensor.tables(4) if _type(unit, 0) == kind]

@@ -11,12 +11,14 @@ from convert.__main__ import main
 from convert.errors import SourceError
 from convert.file_conversion import convert_file
 from convert.int8.settings import Int8
-from convert.metadata import metadata_of_card, with_metadata
+from convert.metadata import _set_buffer, metadata_of_card, with_metadata
 from convert.targets.c.facts import string_literal
 from convert.targets.c.project import project_files
 from convert.tflite.graph import Graph
 from onebit.errors import OnebitError
-from onebit.metadata import Metadata, Normalization, read_metadata, with_files
+from onebit.metadata import Metadata, Normalization, metadata_buffer, read_metadata, with_files
+from onebit.metadata.schema import IDENTIFIER
+from onebit.metadata.tables import byte, write
 from tests.support import peers
 from tests.support.classifier import classifier
 
@@ -213,6 +215,25 @@ def test_command_writes_what_its_options_say(sources):
     assert report["file"]["size_bytes"] == len(content)
     audited = CliRunner().invoke(main, ["audit", str(sources / "x.tflite")])
     assert "licence: MIT" in audited.stdout
+
+
+def test_what_new_metadata_leave_out_is_said(sources):
+    other = {0: "vocabulary.txt", 1: None, 2: byte(3)}
+    unit = {0: byte(2), 1: {}}
+    tensor = {0: "in", 1: "A picture", 4: [unit], 6: [other]}
+    buffer = write({0: "net", 2: "v7", 3: [{2: [tensor], 3: []}]}, IDENTIFIER)
+    graph = Graph.from_bytes(classifier())
+    _set_buffer(graph, buffer)
+    (sources / "float.tflite").write_bytes(graph.to_bytes())
+    kept = run(sources)
+    assert "written anew" not in kept.stderr
+    assert metadata_buffer((sources / "x.tflite").read_bytes()) == buffer
+    result = run(sources, "--author", "Eve")
+    assert result.exit_code == 0, result.output
+    assert (
+        "are written anew, without version v7, the file vocabulary.txt, descriptions of its parts, "
+        "steps of processing\n" in result.stderr
+    )
 
 
 @pytest.mark.parametrize(
