@@ -152,8 +152,10 @@ def main() -> None:
     parser.add_argument("--zig", action="store_true", help="use Zig for this machine too")
     parser.add_argument(
         "--sanitize",
+        nargs="?",
+        const="address",
         choices=("address", "thread"),
-        help="with AddressSanitizer and UBSan, or with ThreadSanitizer",
+        help="with AddressSanitizer and UBSan (the default), or with ThreadSanitizer",
     )
     arguments = parser.parse_args()
     try:
