@@ -37,6 +37,14 @@ OPERATIONS = {
     # print two or three digits: OPs = binary / 64 + float.
     "reactnet_a": (4.82e9, 0.12e8, 0.87e8),
     "react_resnet18": (1.68e9, 1.39e8, 1.63e8),
+    # The same table, quoted from memory; its 1.63e8 OPs for ReActNet-B are not its two summands'.
+    "reactnet_b": (4.69e9, 0.44e8, None),
+    "reactnet_c": (4.69e9, 1.40e8, 2.14e8),
+    # MeliusNet, arXiv 2001.05936, table 4 (quoted from memory).
+    "meliusnet22": (None, None, 2.08e8),
+    "meliusnet29": (None, None, 2.14e8),
+    "meliusnet42": (None, None, 3.25e8),
+    "meliusnet59": (None, None, 5.32e8),
     # The same table.
     "bi_real_net18": (1.68e9, 1.39e8, 1.63e8),
     "xnor_net_resnet18": (1.70e9, 1.41e8, 1.67e8),
@@ -93,6 +101,36 @@ def test_mlperf_tiny_networks_have_the_references_parameters(name, parameters, m
         assert model.count_params() + biases == parameters
         # Half of the last printed digit.
         assert abs(totals(layer_records(model))["macs"] - macs) <= 5e3
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        # Counted by hand from jiecaoyu's program: kernels, biases of binary layers, batch norms.
+        (
+            "lenet5",
+            (25 * 20 + 4 * 20)
+            + (4 * 20 + 25 * 20 * 50 + 50)
+            + (4 * 50 + 800 * 500 + 500)
+            + (500 * 10 + 10),
+        ),
+        (
+            "nin",
+            (75 * 192 + 4 * 192)
+            + sum(
+                4 * inputs + size * inputs * outputs + outputs
+                for inputs, outputs, size in (
+                    (192, 160, 1), (160, 96, 1), (96, 192, 25), (192, 192, 1), (192, 192, 1),
+                    (192, 192, 9), (192, 192, 1),
+                )
+            )
+            + (4 * 192 + 192 * 10 + 10),
+        ),
+    ],
+)  # fmt: skip
+def test_small_xnor_nets_have_the_programs_parameters(name, parameters):
+    for kind in ("xnor_net", "float"):
+        assert zoo.build(f"{kind}_{name}").count_params() == parameters
 
 
 def test_reactnet_a_has_the_parameters_counted_by_hand():

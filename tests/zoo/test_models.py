@@ -16,6 +16,8 @@ IMAGE_MODELS = [name for name in zoo.names() if not models.get(name).takes_text]
 TINY = {"units": 16, "width": 4, "input_shape": (8, 8, 1), "classes": 3}
 RESIDUAL = {**TINY, "input_shape": (40, 40, 3)}
 SPECTRUM = {**TINY, "input_shape": (40,)}
+LENET5 = {**TINY, "width": 8, "input_shape": (16, 16, 1)}
+NIN = {**TINY, "width": 12}
 MOBILENET = {**RESIDUAL, "width": 8}
 ALEXNET = {**TINY, "input_shape": (72, 72, 3)}
 QUICKNET = {"input_shape": (40, 40, 3), "classes": 3, "blocks": (1,) * 4, "widths": (8, 8, 16, 16)}
@@ -27,6 +29,8 @@ SMALL = {
     **dict.fromkeys(("xnor_net_resnet18", "bwn_resnet18", "float_resnet18"), RESIDUAL),
     **dict.fromkeys(("bi_real_net18", "react_resnet18", "reactnet_a"), RESIDUAL),
     **dict.fromkeys(("binary_autoencoder", "float_autoencoder"), SPECTRUM),
+    **dict.fromkeys(("xnor_net_lenet5", "float_lenet5"), LENET5),
+    **dict.fromkeys(("xnor_net_nin", "float_nin"), NIN),
     "quicknet": QUICKNET,
 }
 BIG = {**TINY, "input_shape": (96, 96, 3), "growth": 8}

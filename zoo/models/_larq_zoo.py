@@ -11,7 +11,7 @@ import importlib
 import inspect
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from onebit.errors import OnebitError, first_line
@@ -58,6 +58,7 @@ class LarqNetwork:
         paper: As in `zoo.models.Model`.
         summary: The first line of the builder's docstring.
         options: Options beside `input_shape`, `classes` and `weights`.
+        depths: Attributes of the factory's class in which the network differs from it.
     """
 
     name: str
@@ -68,6 +69,7 @@ class LarqNetwork:
     paper: Paper | None
     summary: str
     options: tuple[Option, ...] = ()
+    depths: Mapping[str, Any] = field(default_factory=dict)
 
 
 def register_larq_network(network: LarqNetwork) -> None:
@@ -126,8 +128,12 @@ def _build(
         raise ValueError(f"weights are imagenet or none, not {weights!r}")
     if weights is not None and classes != 1000:
         raise ValueError(f"ImageNet's weights have 1000 classes, not {classes}")
+    import zookeeper  # comes with larq-zoo
+
     module, _, attribute = network.factory.rpartition(".")
     make = getattr(importlib.import_module(f"larq_zoo.{module}"), attribute)
+    if network.depths:
+        make = zookeeper.factory(type(network.name, (make,), {**network.depths}))
     with _without_larq_warnings():
         built = make(input_shape=input_shape, num_classes=classes, weights=None, **fields).build()
         if weights is not None:

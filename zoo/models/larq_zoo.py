@@ -53,6 +53,15 @@ def _sections(blocks: tuple[int, ...], widths: tuple[int, ...]) -> tuple[Option,
 
 GROWTH = (Option("growth", "growth_rate", 64, "Channels that each binary convolution adds."),)
 
+MELIUSNETS = (
+    (29, (4, 6, 8, 6), (128, 192, 256)),
+    (42, (5, 8, 14, 10), (160, 256, 416)),
+    (59, (6, 12, 24, 12), (192, 320, 544)),
+)
+"""Layers, blocks of each section, widths between sections; larq-zoo has the one of 22 layers only.
+
+From the authors' program, https://github.com/hpi-xnor/BMXNet-v2 (`meliusnet_spec`)."""
+
 # fmt: off
 NETWORKS = [
     LarqNetwork(
@@ -102,6 +111,15 @@ NETWORKS = [
         "meliusnet22", "literature.meliusnet.MeliusNet22Factory", "meliusnet22",
         "MeliusNet", BINARY, MELIUSNET,
         "MeliusNet with 17 dense and 17 improvement blocks.",
+    ),
+    *(
+        LarqNetwork(
+            f"meliusnet{layers}", "literature.meliusnet.MeliusNet22Factory", None,
+            "MeliusNet", BINARY, MELIUSNET,
+            f"MeliusNet with {sum(blocks)} dense and {sum(blocks)} improvement blocks.",
+            depths={"num_blocks": blocks, "transition_features": (*widths, None)},
+        )
+        for layers, blocks, widths in MELIUSNETS
     ),
     LarqNetwork(
         "dorefanet", "literature.dorefanet.DoReFaNetFactory", "dorefanet",

@@ -15,6 +15,7 @@ Both are trained twice: first with binary activations and real weights
 
 from onebit.keras import keras, lq, tf
 from zoo.layers.binary import batch_norm
+from zoo.layers.larq_zoo import SplitChannels
 from zoo.layers.reactnet_layers import RPReLU, RSign
 from zoo.models import Paper, register_model
 from zoo.models._blocks import (
@@ -54,15 +55,50 @@ def reactnet_a(
 
     Differs from the paper: with a stride of 2, zeros are padded at the end only.
     """
-    image = keras.Input(input_shape, name="image")
-    x = real_conv(image, width, 3, strides=2, name="stem")
-    for index, multiple in enumerate(REACTNET_A_WIDTHS, start=1):
-        filters = width * multiple
-        grows = filters != x.shape[-1]
-        # The first block doubles the width without halving the image, as MobileNet's does.
-        strides = 2 if grows and index > 1 else 1
-        x = _mobile_block(x, filters, strides, binary_weights, f"block_{index}")
-    return keras.Model(image, pooled_logits(x, classes), name="reactnet_a")
+    return _reactnet(input_shape, classes, width, binary_weights, "reactnet_a")
+
+
+@register_model(family="ReActNet", kind=KIND, paper=PAPER)
+def reactnet_b(
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    *,
+    width: int = 32,
+    binary_weights: bool = True,
+) -> keras.Model:
+    """ReActNet-A whose 1×1 convolutions are real where the width doubles, in four groups.
+
+    Args:
+        input_shape: `[H, W, C]` of an image.
+        classes: Outputs.
+        width: Filters of the first convolution, a multiple of 4; the blocks have 2 to 32 times as
+            many.
+        binary_weights: False for the first of the two trainings.
+
+    Differs from the paper: as ReActNet-A. The authors did not publish this network's program.
+    """
+    return _reactnet(input_shape, classes, width, binary_weights, "reactnet_b", real_groups=4)
+
+
+@register_model(family="ReActNet", kind=KIND, paper=PAPER)
+def reactnet_c(
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    *,
+    width: int = 32,
+    binary_weights: bool = True,
+) -> keras.Model:
+    """ReActNet-A whose 1×1 convolutions are real where the width doubles.
+
+    Args:
+        input_shape: `[H, W, C]` of an image.
+        classes: Outputs.
+        width: Filters of the first convolution; the blocks have 2 to 32 times as many.
+        binary_weights: False for the first of the two trainings.
+
+    Differs from the paper: as ReActNet-A. The authors did not publish this network's program.
+    """
+    return _reactnet(input_shape, classes, width, binary_weights, "reactnet_c", real_groups=1)
 
 
 @register_model(family="ReActNet", kind=KIND, paper=PAPER)
@@ -97,8 +133,35 @@ def react_resnet18(
     return keras.Model(image, pooled_logits(x, classes), name="react_resnet18")
 
 
+def _reactnet(
+    input_shape: tuple[int, int, int],
+    classes: int,
+    width: int,
+    binary_weights: bool,
+    name: str,
+    *,
+    real_groups: int | None = None,
+) -> keras.Model:
+    """ReActNet-A, or with real 1×1 convolutions of that many groups where the width doubles."""
+    image = keras.Input(input_shape, name="image")
+    x = real_conv(image, width, 3, strides=2, name="stem")
+    for index, multiple in enumerate(REACTNET_A_WIDTHS, start=1):
+        filters = width * multiple
+        grows = filters != x.shape[-1]
+        # The first block doubles the width without halving the image, as MobileNet's does.
+        strides = 2 if grows and index > 1 else 1
+        groups = real_groups if grows else None
+        x = _mobile_block(x, filters, strides, binary_weights, f"block_{index}", groups)
+    return keras.Model(image, pooled_logits(x, classes), name=name)
+
+
 def _mobile_block(
-    x: tf.Tensor, filters: int, strides: int, binary_weights: bool, name: str
+    x: tf.Tensor,
+    filters: int,
+    strides: int,
+    binary_weights: bool,
+    name: str,
+    real_groups: int | None = None,
 ) -> tf.Tensor:
     """A 3×3 convolution that may halve the image, then a 1×1 one that may double the width."""
     channels = x.shape[-1]
@@ -110,9 +173,30 @@ def _mobile_block(
     shortcut = x
     if filters != channels:
         shortcut = keras.layers.Concatenate(name=f"{name}_duplicate")([x] * (filters // channels))
-    x = _rsign_conv(x, filters, 1, 1, binary_weights, f"{name}_pointwise")
+    if real_groups is None:
+        x = _rsign_conv(x, filters, 1, 1, binary_weights, f"{name}_pointwise")
+    else:
+        x = _real_groups(x, filters, real_groups, f"{name}_pointwise")
     x = added(x, shortcut, name=f"{name}_pointwise_add")
     return RPReLU(name=f"{name}_pointwise_rprelu")(x)
+
+
+def _real_groups(x: tf.Tensor, filters: int, groups: int, name: str) -> tf.Tensor:
+    """A real 1×1 convolution of each group of channels, then batch normalisation."""
+    if groups == 1:
+        return real_conv(x, filters, 1, name=name)
+    # TensorFlow has no grouped convolution with a gradient on processors.
+    parts = [
+        keras.layers.Conv2D(
+            filters // groups,
+            1,
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name=f"{name}_{index}",
+        )(part)
+        for index, part in enumerate(SplitChannels(groups, name=f"{name}_split")(x), start=1)
+    ]
+    return batch_norm(name=f"{name}_bn")(keras.layers.Concatenate(name=f"{name}_concat")(parts))
 
 
 def _rsign_conv(

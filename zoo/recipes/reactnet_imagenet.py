@@ -44,6 +44,50 @@ def reactnet_a_imagenet() -> Recipe:
 
 
 @register_recipe
+def reactnet_b_binary_activations_imagenet() -> Recipe:
+    """The first training of ReActNet-B: binary activations, real weights.
+
+    Command: onebit zoo train reactnet_b_binary_activations_imagenet -o RUN
+    Duration: weeks on a data-centre GPU (estimated; not run here).
+    Accuracy: not reported in the paper.
+    """
+    return _first("reactnet_b", 256, 1.25e-3)
+
+
+@register_recipe
+def reactnet_b_imagenet() -> Recipe:
+    """ReActNet-B on ImageNet: the last training, after the two before it.
+
+    Command: onebit zoo train reactnet_b_imagenet -o RUN
+    Duration: weeks on a data-centre GPU (estimated; not run here).
+    Accuracy: top-1 70.1 %, reported in the paper (from memory); the schedule is ReActNet-A's.
+    """
+    return _last(reactnet_b_binary_activations_imagenet())
+
+
+@register_recipe
+def reactnet_c_binary_activations_imagenet() -> Recipe:
+    """The first training of ReActNet-C: binary activations, real weights.
+
+    Command: onebit zoo train reactnet_c_binary_activations_imagenet -o RUN
+    Duration: weeks on a data-centre GPU (estimated; not run here).
+    Accuracy: not reported in the paper.
+    """
+    return _first("reactnet_c", 256, 1.25e-3)
+
+
+@register_recipe
+def reactnet_c_imagenet() -> Recipe:
+    """ReActNet-C on ImageNet: the last training, after the two before it.
+
+    Command: onebit zoo train reactnet_c_imagenet -o RUN
+    Duration: weeks on a data-centre GPU (estimated; not run here).
+    Accuracy: top-1 71.4 %, reported in the paper (from memory); the schedule is ReActNet-A's.
+    """
+    return _last(reactnet_c_binary_activations_imagenet())
+
+
+@register_recipe
 def react_resnet18_binary_activations_imagenet() -> Recipe:
     """The first training of ReAct-ResNet18: binary activations, real weights.
 
