@@ -7,7 +7,7 @@ Rows that results/accuracies.jsonl has already are not made again.
 An interrupted training resumes; runs lie in runs/accuracies. `--table`, `--errors` and `--latent`
 show the rows.
 Training multiplies in bfloat16 where the processor can; every accuracy is measured in float32, on
-the test split, of the last epoch's weights.
+the test split, of the epoch that the recipe selects.
 """
 
 import argparse
@@ -39,10 +39,13 @@ MLPS = (
     "binary_net_mlp",
 )
 CNNS = ("binary_net_cnn", "float_cnn")
+SMALL_CNNS = ("xnor_net_lenet5", "float_lenet5", "binary_resnet8", "float_resnet8")
 PLAN = [
     *((f"{model}_fashion_mnist", 1) for model in (*MLPS, *CNNS)),
     *((f"{model}_mnist_5k", seed) for seed in (1, 2, 3) for model in MLPS),
     *((f"{model}_fashion_mnist", seed) for seed in (2, 3) for model in MLPS),
+    *((f"{model}_mnist_5k", seed) for seed in (1, 2, 3) for model in SMALL_CNNS),
+    *((f"{model}_fashion_mnist", 1) for model in SMALL_CNNS[:2]),
 ]
 """Trainings in order: (recipe, seed)."""
 
@@ -52,9 +55,12 @@ REPORTED = {
     ("binary_connect_mlp", "accuracy"): "98.71 ± 0.08",
     ("binary_connect_mlp_stochastic", "latent_weights_accuracy"): "98.82 ± 0.04",
     ("binary_net_mlp", "accuracy"): "98.60 (Torch7), 99.04 (Theano)",
+    ("xnor_net_lenet5", "accuracy"): "99.23",
+    ("float_lenet5", "accuracy"): "99.34",
 }
 """100 − the errors of BinaryConnect (arXiv 1511.00363), table 2, and of BNN (arXiv 1602.02830),
-table 1, whose network has 3×4096 units; both see 50,000 digits for up to 1000 epochs."""
+table 1, whose network has 3×4096 units; both see 50,000 digits for up to 1000 epochs. Those of
+LeNet-5 are in the README of https://github.com/jiecaoyu/XNOR-Net-PyTorch."""
 
 
 def row_of(recipe: str, seed: int) -> dict:
