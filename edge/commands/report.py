@@ -7,7 +7,13 @@ import click
 from edge.report.headline import OPTIONAL, headline, headline_columns
 from edge.report.page import check_report_path, write_report
 from edge.results.row_files import read_rows
-from edge.results.tables import distinctly_named, latest
+from edge.results.tables import (
+    distinctly_named,
+    latest,
+    microcontroller_columns,
+    microcontroller_line,
+    on_microcontroller,
+)
 from onebit.cli import emit, force_option, format_option
 from onebit.console import say
 from onebit.errors import OnebitError, UsageError
@@ -50,9 +56,15 @@ def report(
         say(f"wrote {output}")
     if format_ == "png":
         return
-    lines = headline(distinctly_named(latest(results)))
-    if format_ in ("table", "md"):
+    shown = distinctly_named(latest(results))
+    if format_ not in ("table", "md"):
+        emit([dataclasses.asdict(line) for line in headline(shown)], format_)
+        return
+    others = [row for row in shown if not on_microcontroller(row)]
+    boards = [microcontroller_line(row) for row in shown if on_microcontroller(row)]
+    if others or not boards:
+        lines = headline(others)
         cells = [line.cells() for line in lines]
         emit(cells, format_, columns=headline_columns(lines), optional=OPTIONAL)
-    else:
-        emit([dataclasses.asdict(line) for line in lines], format_)
+    if boards:
+        emit(boards, format_, columns=microcontroller_columns(boards))

@@ -10,7 +10,16 @@ from edge.report.findings import fastest_lines
 from edge.report.headline import headline, headline_columns
 from edge.results import units
 from edge.results.row import OK, Row
-from edge.results.tables import aggregated, backend_label, host_label, measured, timed
+from edge.results.tables import (
+    aggregated,
+    backend_label,
+    host_label,
+    measured,
+    microcontroller_columns,
+    microcontroller_line,
+    on_microcontroller,
+    timed,
+)
 from onebit import __version__
 from onebit.console import markdown_table
 
@@ -29,11 +38,19 @@ def render_markdown(rows: Sequence[Row], total: int, title: str | None = None) -
         total: The number of rows with older ones of the same cells.
         title: The report's.
     """
-    lines = headline(rows)
-    columns = headline_columns(lines)
-    cells = [[line.cells().get(key) for key in columns] for line in lines]
-    parts = [f"# {title or 'Edge report'}\n", markdown_table(cells, list(columns.values()))]
-    costs = model_costs(rows, list(fastest_lines(rows).values()))
+    others = [row for row in rows if not on_microcontroller(row)]
+    boards = [microcontroller_line(row) for row in rows if on_microcontroller(row)]
+    parts = [f"# {title or 'Edge report'}\n"]
+    if others:
+        lines = headline(others)
+        columns = headline_columns(lines)
+        cells = [[line.cells().get(key) for key in columns] for line in lines]
+        parts.append(markdown_table(cells, list(columns.values())))
+    if boards:
+        columns = microcontroller_columns(boards)
+        cells = [[line[key] for key in columns] for line in boards]
+        parts += ["\n## Microcontrollers\n", markdown_table(cells, list(columns.values()))]
+    costs = model_costs(rows, list(fastest_lines(others).values()))
     if costs:
         parts += ["\n## How they compute\n", markdown_table([_costs(c) for c in costs], COSTS)]
         why = [f"- {each.model.name}: {reason}\n" for each in costs for reason in each.reasons]

@@ -29,6 +29,7 @@ from edge.results.tables import (
     microcontroller_columns,
     microcontroller_line,
     models_of,
+    on_microcontroller,
     timed,
 )
 from onebit import __version__
@@ -66,7 +67,13 @@ class DeviceSection:
     @property
     def reached(self) -> bool:
         """Whether anything is known about the device."""
-        return self.host.architecture is not None
+        return (self.host.architecture or self.host.cpu) is not None
+
+    @property
+    def system(self) -> str:
+        """Its architecture, cores and operating system, as far as they are known."""
+        cores = f"{self.host.cores} cores" if self.host.cores else None
+        return ", ".join(filter(None, (self.host.architecture, cores, self.host.os)))
 
 
 def shown_rows(rows: Sequence[Row]) -> list[Row]:
@@ -93,8 +100,8 @@ def render_report(rows: Sequence[Row], title: str | None = None) -> str:
     devices = device_sections(shown, series)
 
     short = {device.label: device.short for device in devices}
-    fastest = fastest_lines(shown)
-    boards = [microcontroller_line(row) for row in shown if row.firmware is not None]
+    fastest = fastest_lines([row for row in shown if not on_microcontroller(row)])
+    boards = [microcontroller_line(row) for row in shown if on_microcontroller(row)]
 
     def label_of(row: Row) -> str:
         return backend_label(row) + (f" on {short[host_label(row)]}" if len(devices) > 1 else "")

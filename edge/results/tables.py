@@ -38,6 +38,9 @@ PROFILE_COLUMNS = {
     "share": "share",
 }
 
+MICROCONTROLLERS = ("mcu", "serial")
+"""Kinds of hosts that are microcontrollers: emulated ones, and those behind a serial port."""
+
 MICROCONTROLLER_COLUMNS = {
     "network": "network",
     "board": "board",
@@ -122,6 +125,11 @@ def counted_by(row: Row) -> Instructions | None:
     if row.firmware is not None and row.firmware.instructions:
         return Instructions(row.firmware.instructions, row.firmware.emulator)
     return None
+
+
+def on_microcontroller(row: Row) -> bool:
+    """Whether the row is of a network in C, which has tables of its own: it has no backends."""
+    return row.firmware is not None or row.host.kind in MICROCONTROLLERS
 
 
 def microcontroller_line(row: Row) -> dict[str, Any]:

@@ -360,13 +360,44 @@ def test_models_without_counted_multiplications_have_no_costs(make_row):
     assert "what it costs" not in render_report([make_row(binary_macs=0, float_macs=0)])
 
 
-def test_microcontrollers_have_flash_and_ram(make_row):
+@pytest.fixture
+def on_boards(make_row):
+    """Rows of two microcontrollers: one ran the network, on the other it does not fit."""
     firmware = Firmware(1000, 20_000, 3000, 400, 784, (5_000_000,), same_as_host=True)
     nothing = dict.fromkeys(["cold_start", "summary", "memory", "parity", "disturbance"])
-    host = Host("m3", "mcu", cpu="Cortex-M3", board="mps2-an385", architecture="arm")
-    row = make_row(firmware=firmware, samples_ns=(), host=host, **nothing)
-    text = words(render_report([row]))
+    m3 = Host("m3", "mcu", cpu="Cortex-M3", board="mps2-an385")
+    m0 = Host("m0", "mcu", cpu="Cortex-M0", board="microbit")
+    return [
+        make_row(firmware=firmware, samples_ns=(), host=m3, **nothing),
+        make_row(status="failed", reason="too large", samples_ns=(), host=m0, **nothing),
+    ]
+
+
+def test_microcontrollers_have_flash_and_ram(on_boards):
+    text = words(render_report(on_boards))
     assert "binary_net_mlp mps2-an385 Cortex-M3 5,000,000 21,000 3,000 400 784 – the host" in text
+    assert "microbit Cortex-M0 – – – – – – failed" in text
+    assert "not reached" not in text
+    assert "fastest backend" not in text
+    markdown = render_markdown(on_boards, 2)
+    assert "| binary_net_mlp | mps2-an385 | Cortex-M3 | 5,000,000 | 21,000 |" in markdown
+    assert "p50" not in markdown
+
+
+def test_tables_of_latencies_leave_microcontrollers_out(on_boards, make_row, tmp_path):
+    rows = [*on_boards, make_row()]
+    page = render_report(rows)
+    assert "fastest backend" in page
+    results = page[page.index("<h2>Results") : page.index("<h2>How they")]
+    assert "m3" not in results
+    markdown = render_markdown(rows, 3)
+    assert markdown.index("p50") < markdown.index("## Microcontrollers")
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(f"{to_json(row)}\n" for row in rows))
+    result = CliRunner().invoke(report_command, [str(file), "--format", "md"])
+    latencies, boards = result.stdout.split("| network |")
+    assert "m3" not in latencies
+    assert "| microbit | Cortex-M0 | – |" in boards
 
 
 @pytest.mark.parametrize(
