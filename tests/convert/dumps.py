@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from convert.keras_model.layer_graph import LayerGraph
-from convert.tflite.graph import FLOAT32, INT8, INT32, Graph
+from convert.tflite.graph import FLOAT32, INT8, INT32, Graph, schema
 from onebit.keras import keras
 
-TYPES = {FLOAT32: "float32", INT32: "int32", INT8: "int8"}
+TYPES = {FLOAT32: "float32", INT32: "int32", INT8: "int8", schema.TensorType.BOOL: "bool"}
 SHOWN_VALUES = 6
 # What a layer computes, without how it is trained.
 LAYER_OPTIONS = (
