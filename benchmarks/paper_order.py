@@ -1,9 +1,9 @@
 """BinaryConnect's table 2 on Fashion-MNIST: none, dropout, deterministic and stochastic.
 
-    python -m benchmarks.paper_order [--train-images 10000] [--epochs 300] [--seeds 5]
+    python -m benchmarks.paper_order [VARIANT …] [--train-images 10000] [--epochs 300] [--seeds 5]
     python -m benchmarks.paper_order --table
 
-Trains the recipes `*_paper_fashion_mnist`, the first seed of all four, then the second and so on,
+Trains the recipes `VARIANT_paper_fashion_mnist`, the first seed of all, then the second and so on,
 and appends a row after each to results/paper_order.jsonl. Rows that are there are not made again,
 and an interrupted training resumes: a later session goes on where this one ended. Runs lie in
 runs/paper_order. A seed fixes the order of the images, so differences to "none" are paired.
@@ -15,7 +15,6 @@ training, and over test images, which is that of other images, known with one se
 """
 
 import argparse
-import base64
 import json
 import os
 import subprocess
@@ -27,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import RESULTS, ROOT, RUNS
+from benchmarks.wrong_images import packed, standard_error, unpacked, wrong_images
 from onebit.cli import markdown_table
 from onebit.files import read_json_lines
 
@@ -86,7 +86,7 @@ def _figures(folder: Path) -> dict[str, Any]:
     latent = None
     if run.latent_moments is not None:
         with latent_weights(run.model), with_moments(run.model, run.latent_moments):
-            latent = _wrong(run, test)
+            latent = wrong_images(run, test)
     return {
         "schema_version": 1,
         "dataset": DATASET,
@@ -94,8 +94,8 @@ def _figures(folder: Path) -> dict[str, Any]:
         "test_images": len(test),
         "accuracy": run.card["accuracy"]["value"],
         "latent_weights_accuracy": run.card["latent_weights_accuracy"],
-        "wrong": _packed(_wrong(run, test)),
-        "latent_weights_wrong": None if latent is None else _packed(latent),
+        "wrong": packed(wrong_images(run, test)),
+        "latent_weights_wrong": None if latent is None else packed(latent),
         "epoch": epoch,
         "curve": {
             key: {
@@ -111,25 +111,6 @@ def _figures(folder: Path) -> dict[str, Any]:
         "versions": config["versions"],
         "date": run.card["created"],
     }
-
-
-def _wrong(run: Any, test: Any) -> NDArray[np.bool_]:
-    """Whether each test image is classified wrongly."""
-    found = [
-        np.argmax(run.model(run.preprocessing(images), training=False), -1) != labels
-        for images, labels in test.batches(500).as_numpy_iterator()
-    ]
-    return np.concatenate(found)
-
-
-def _packed(wrong: NDArray[np.bool_]) -> str:
-    return base64.b64encode(np.packbits(wrong).tobytes()).decode()
-
-
-def unpacked(row: dict[str, Any], key: str) -> NDArray[np.bool_]:
-    """The images that a row has as wrong, `[test_images]`."""
-    bits = np.frombuffer(base64.b64decode(row[key]), np.uint8)
-    return np.unpackbits(bits, count=row["test_images"]).astype(bool)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -164,7 +145,7 @@ def _cells(
     own: dict[int, dict[str, Any]], key: str, base: dict[int, dict[str, Any]], variant: str
 ) -> list[str]:
     """The last six columns of a line."""
-    wrong = {seed: 100.0 * unpacked(row, key) for seed, row in own.items()}
+    wrong = {seed: 100.0 * unpacked(row[key], row["test_images"]) for seed, row in own.items()}
     errors = np.array([images.mean() for images in wrong.values()])
     fits = [list(row["curve"]["accuracy"].values())[-1] for row in own.values()]
     cells = [
@@ -176,28 +157,29 @@ def _cells(
     if variant == "float_mlp" or not pairs:
         return [*cells, "–", "–", "–"]
     # [seeds, images]
-    differences = np.array([wrong[seed] - 100.0 * unpacked(base[seed], "wrong") for seed in pairs])
+    differences = np.array(
+        [
+            wrong[seed] - 100.0 * unpacked(base[seed]["wrong"], base[seed]["test_images"])
+            for seed in pairs
+        ]
+    )
     per_seed, per_image = differences.mean(1), differences.mean(0)
     return [
         *cells,
         f"{per_seed.mean():+.2f}",
-        f"{_error(per_seed):.2f} ({len(pairs)})" if len(pairs) > 1 else "– (1)",
-        f"{_error(per_image):.2f}",
+        f"{standard_error(per_seed):.2f} ({len(pairs)})" if len(pairs) > 1 else "– (1)",
+        f"{standard_error(per_image):.2f}",
     ]
 
 
-def _error(values: NDArray[np.float64]) -> float:
-    """The standard error of the mean."""
-    return float(values.std(ddof=1) / len(values) ** 0.5)
-
-
 def _spread(errors: NDArray[np.float64]) -> str:
-    return f" ± {_error(errors):.2f}" if len(errors) > 1 else ""
+    return f" ± {standard_error(errors):.2f}" if len(errors) > 1 else ""
 
 
 def main() -> None:
     """Trains what has no row yet, or prints the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("variants", nargs="*", metavar="VARIANT", help=", ".join(VARIANTS))
     parser.add_argument("--train-images", type=int, default=10_000, help="at most 50,000")
     parser.add_argument("--epochs", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=5, help="seeds 1 to this number")
@@ -205,6 +187,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--table", action="store_true", help="print the rows as Markdown")
     options = parser.parse_args()
+    if unknown := set(options.variants) - set(VARIANTS):
+        parser.error(f"no variant {', '.join(sorted(unknown))}; known: {', '.join(VARIANTS)}")
     rows = read_json_lines(OUTPUT) if OUTPUT.exists() else []
     if options.table:
         print(table(rows))
@@ -212,7 +196,7 @@ def main() -> None:
     keys = ("variant", "seed", "train_samples", "epochs", "compute")
     done = {tuple(row[key] for key in keys) for row in rows}
     for seed in range(1, options.seeds + 1):
-        for variant in VARIANTS:
+        for variant in options.variants or VARIANTS:
             if (variant, seed, options.train_images, options.epochs, options.compute) in done:
                 continue
             row = row_of(variant, seed, options)

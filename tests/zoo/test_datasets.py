@@ -51,6 +51,19 @@ def test_mnist_5k_shares_no_image_between_train_and_test(mnist_5k):
     assert not any(image.tobytes() in train for image in mnist_5k.test.images)
 
 
+def test_folds_of_mnist_5k_test_each_digit_once_and_begin_with_mnist_5k(mnist_5k):
+    folds = [zoo.load_dataset(f"mnist_5k_fold_{number}") for number in range(1, 6)]
+    assert folds[0].sha256 == mnist_5k.sha256
+    tested = [image.tobytes() for fold in folds for image in fold.test.images]
+    assert len(tested) == len(set(tested)) == 5000
+    for fold in folds:
+        assert len(fold.train) == 4000
+        assert not {image.tobytes() for image in fold.train.images} & {
+            image.tobytes() for image in fold.test.images
+        }
+        np.testing.assert_array_equal(np.bincount(fold.test.labels), [100] * 10)
+
+
 @pytest.fixture
 def idx_folder(tmp_path, write_idx):
     """A folder of data sets with 12 training and 4 test images in both sets."""
