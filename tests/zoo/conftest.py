@@ -1,3 +1,5 @@
+import fcntl
+import os
 import struct
 from pathlib import Path
 
@@ -9,10 +11,16 @@ import zoo
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory) -> Path:
-    """A finished smoke run of the BNN MLP; tests that change it copy it first."""
-    folder = tmp_path_factory.mktemp("runs") / "finished"
-    zoo.train(zoo.resolve_recipe("binary_net_mlp_mnist_5k", smoke=True), folder)
-    return folder
+    """A finished smoke run of the BNN MLP; tests that change it copy it first.
+
+    The first of pytest-xdist's processes that asks trains it, and all have it.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
+    with (shared / "finished_run.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        zoo.train(zoo.resolve_recipe("binary_net_mlp_mnist_5k", smoke=True), shared / "finished")
+    return shared / "finished"
 
 
 @pytest.fixture
