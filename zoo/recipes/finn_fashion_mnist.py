@@ -6,6 +6,9 @@ trained there, and in Brevitas' `bnn_pynq`, on all of MNIST, CNV on CIFAR-10.
 Differs from Brevitas: another data set; learning rates that decay from 0.01
 instead of 0.02 throughout; 20 epochs (MLPs) and 10 (CNV) instead of 1000; no dropout; a quarter of
 CNV's filters unless `--set width=64`.
+
+Nothing was tuned. Measured on 2026-11-30 with seed 1, of the 10,000 test images, with the standard
+error that their number alone gives.
 """
 
 from zoo.recipes import Recipe, register_recipe
@@ -17,8 +20,8 @@ def tfc_w1a1_fashion_mnist() -> Recipe:
     """FINN's TFC on fashion_mnist.
 
     Command: onebit zoo train tfc_w1a1_fashion_mnist -o runs/tfc_fashion
-    Duration: not measured.
-    Accuracy: not reported for this data set.
+    Duration: 55 s of CPU time measured.
+    Accuracy: 79.5 ± 0.4 % measured; not reported for this data set.
     """
     return mlp("tfc_w1a1", "fashion_mnist", epochs=20)
 
@@ -28,8 +31,8 @@ def sfc_w1a1_fashion_mnist() -> Recipe:
     """FINN's SFC on fashion_mnist.
 
     Command: onebit zoo train sfc_w1a1_fashion_mnist -o runs/sfc_fashion
-    Duration: not measured.
-    Accuracy: not reported for this data set.
+    Duration: 87 s of CPU time measured.
+    Accuracy: 82.8 ± 0.4 % measured; not reported for this data set.
     """
     return mlp("sfc_w1a1", "fashion_mnist", epochs=20)
 
