@@ -113,13 +113,14 @@ class OnnxWriter:
         import onnx
         from onnx import helper, numpy_helper
 
+        sha256 = hashlib.sha256(content).hexdigest()
         graph = helper.make_graph(
             self._nodes,
             self.name,
             [self._described(name) for name in inputs],
             [self._described(name) for name in outputs],
             [numpy_helper.from_array(array, name) for name, array in self._constants.items()],
-            doc_string=f"Written by Onebit {__version__} from a .tflite file.",
+            doc_string=f"Written by Onebit {__version__} from a .tflite file of SHA-256 {sha256}.",
             value_info=[
                 self._described(name) for name in self.shapes if name not in (*inputs, *outputs)
             ],
@@ -142,7 +143,7 @@ class OnnxWriter:
         helper.set_model_props(
             model,
             {
-                "source_sha256": hashlib.sha256(content).hexdigest(),
+                "source_sha256": sha256,
                 "onebit_version": __version__,
                 **metadata,
             },

@@ -120,7 +120,8 @@ def test_a_file_says_where_it_comes_from_and_keeps_names_and_shapes(dialect):
     properties = {entry.key: entry.value for entry in model.metadata_props}
     assert properties["source_sha256"] == hashlib.sha256(content).hexdigest()
     assert properties["onebit_version"] == __version__
-    assert "Onebit" in model.graph.doc_string
+    assert f"Onebit {__version__} " in model.graph.doc_string
+    assert properties["source_sha256"] in model.graph.doc_string
     names = {node.name for node in model.graph.node}
     assert {"first", "second", "third", "hidden", "logits"} <= names
     known = {value.name for value in model.graph.value_info}
