@@ -19,7 +19,8 @@ class Registry(Generic[Entry]):
 
     Args:
         kind: What an entry is called in messages.
-        package: The package whose modules register the entries; None when nothing is imported.
+        package: The package whose modules register the entries; None when only files and packages
+            of users do.
     """
 
     def __init__(self, kind: str, package: str | None = None):
@@ -54,11 +55,10 @@ class Registry(Generic[Entry]):
         return self._entries[name]
 
     def _import_modules(self) -> None:
-        if self._package is None:
-            return
-        package = importlib.import_module(self._package)
-        for module in pkgutil.iter_modules(package.__path__):
-            if not module.name.startswith("_"):
-                importlib.import_module(f"{self._package}.{module.name}")
-        self._package = None
+        if self._package is not None:
+            package = importlib.import_module(self._package)
+            for module in pkgutil.iter_modules(package.__path__):
+                if not module.name.startswith("_"):
+                    importlib.import_module(f"{self._package}.{module.name}")
+            self._package = None
         import_installed()

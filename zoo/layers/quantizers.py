@@ -8,6 +8,7 @@ import random
 from typing import Any
 
 from onebit.errors import UsageError, near_matches
+from onebit.imports import import_installed
 from onebit.keras import keras, lq, tf
 
 
@@ -21,6 +22,7 @@ def binary_quantizer(name: str) -> lq.quantizers.Quantizer:
     Raises:
         UsageError: There is none of that name whose values are of one bit.
     """
+    import_installed()
     known: dict[str, type] = {}
     for key, kind in sorted(keras.utils.get_custom_objects().items()):
         if (
