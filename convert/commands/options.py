@@ -206,9 +206,10 @@ export_options = options(
     ),
     click.option(
         "--input-type",
-        type=click.Choice(["float", "integer"]),
+        type=click.Choice(["float", "integer", "uint8", "int8"]),
         help="Whether FINN reads floats, which hardware rounds, or the integers themselves "
-        "(qonnx for finn).  [default: float]",
+        "(qonnx for finn); whether a network in C takes floats, or pixels from 0 to 255 (uint8) or "
+        "128 less (int8), which it normalises as the file says (c).  [default: float]",
     ),
     click.option(
         "--style",

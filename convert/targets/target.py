@@ -17,7 +17,8 @@ class ExportOptions:
         for_: The tool that reads a QONNX file.
         input_bits: Of the integers that stand for the input of hardware.
         input_scale: The step between two inputs of hardware.
-        input_type: Whether FINN's input is floats or the integers themselves.
+        input_type: Whether FINN's input is floats or the integers themselves, or a C network's
+            floats or 8-bit pixels.
         style: How a design in Verilog computes.
         pe: Outputs that a layer of a folded design computes at once, at most.
         simd: Bits that a layer of a folded design takes in a cycle, at most.

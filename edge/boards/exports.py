@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from onebit.errors import UsageError
 from onebit.files import read_json
@@ -16,14 +17,15 @@ class Field:
     Attributes:
         dtype: `float32`, `int8`, `uint8`, `bool`, `int32` or `bits`.
         shape: Its shape; that of bits counts channels.
-        scale: What one step of an integer stands for; None where integers stand for themselves.
-        zero_point: The integer that stands for 0.
+        scale: What one step of an integer stands for, of pixels in each channel or all; None where
+            integers stand for themselves.
+        zero_point: The integer that stands for 0, or a number between two.
     """
 
     dtype: str
     shape: tuple[int, ...]
-    scale: float | None = None
-    zero_point: int = 0
+    scale: float | tuple[float, ...] | None = None
+    zero_point: float | tuple[float, ...] = 0
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def read_export(path: Path) -> ExportedNetwork:
         raise UsageError(f"{path} was exported to another target than C", hint="use --to c")
     try:
         inputs, outputs = (
-            tuple(Field(**{**field, "shape": tuple(field["shape"])}) for field in network[side])
+            tuple(_field(described) for described in network[side])
             for side in ("inputs", "outputs")
         )
         return ExportedNetwork(
@@ -93,3 +95,11 @@ def read_export(path: Path) -> ExportedNetwork:
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{path} is damaged", hint="export the network again") from error
+
+
+def _field(described: dict[str, Any]) -> Field:
+    values: dict[str, Any] = described | {"shape": tuple(described["shape"])}
+    for key in ("scale", "zero_point"):
+        if isinstance(values.get(key), list):
+            values[key] = tuple(values[key])
+    return Field(**values)

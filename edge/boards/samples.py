@@ -67,7 +67,8 @@ def _stored(values: NDArray[np.generic], field: Field, source: str) -> NDArray[n
         array = bits.pack(array)
     elif field.scale is not None and array.dtype.kind == "f":
         limits = np.iinfo(_TYPES[field.dtype])
-        steps = np.round(array / field.scale) + field.zero_point
+        whole = np.floor(field.zero_point)
+        steps = np.round(array / np.array(field.scale) + (field.zero_point - whole)) + whole
         array = np.clip(steps, limits.min, limits.max)
     data = np.ascontiguousarray(array.astype(_TYPES[field.dtype])).reshape(count, -1)
     return data.view(np.uint8)

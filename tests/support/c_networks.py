@@ -26,8 +26,10 @@ NUMPY_TYPES = {
 class CNetwork:
     """A network in a shared library; kernels are compiled once for all networks."""
 
-    def __init__(self, content: bytes, folder: Path, prefix: str = "onebit"):
-        self.network, self.prefix, self.folder = read_network(content), prefix, folder
+    def __init__(
+        self, content: bytes, folder: Path, prefix: str = "onebit", network: Network | None = None
+    ):
+        self.network, self.prefix, self.folder = network or read_network(content), prefix, folder
         self.files = network_files(self.network, prefix, "0" * 64)
         for name, text in self.files.items():
             (folder / name).write_text(text)

@@ -16,6 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.targets.c.pixels import (
+    Integers,
+    PixelNumbers,
+    PixelSigns,
+    integers_of,
+    sign_threshold,
+)
 from convert.targets.network import (
     ACTIVATION_RANGES,
     BinaryConv,
@@ -39,14 +46,15 @@ _MOST = 255
 
 @dataclass(frozen=True, kw_only=True)
 class PixelLayer(Operator):
-    """A layer with ±1 weights on 8-bit inputs q, with the integer sum `S = Σ (q − zero_point)·w`.
+    """A layer with ±1 weights on 8-bit inputs q: the sum is `S = Σ (factor·q − zero_point)·w`.
 
     Attributes:
         weights: int8 ±1 `[O, KH, KW, I]`.
         window: Where it computes; None for a dense layer.
-        zero_point: Of the inputs.
+        factor: 1, or 2 where the zero lies between two inputs.
+        zero_point: Of the inputs times the factor.
         limits: int32 `[O]`: the output is a bit that is 1 where `S > limit`; None for floats.
-        step: The inputs' scale; the float output is `clamp(S·step·scale + bias)`.
+        step: What 1 of S stands for; the float output is `clamp(S·step·scale + bias)`.
         scale: float32 `[O]` or None.
         bias: float32 `[O]` or None.
         clamp: Of the float output.
@@ -54,6 +62,7 @@ class PixelLayer(Operator):
 
     weights: NDArray[np.int8]
     window: Window | None
+    factor: int
     zero_point: int
     limits: NDArray[np.int32] | None
     step: np.float32
@@ -64,7 +73,7 @@ class PixelLayer(Operator):
 
 def fuse(network: Network) -> Network:
     """The network with merged operators."""
-    for change in (_signs_first, _binary_signs, _integer_pixels, _integer_signs):
+    for change in (_signs_first, _binary_signs, _integer_pixels, _integer_signs, _pixel_signs):
         network = change(network)
     return _without_unread(network)
 
@@ -191,19 +200,20 @@ def _integer_pixels(network: Network) -> Network:
         if network.output_of(operator).dtype != "float32" or getattr(operator, "groups", 1) != 1:
             continue
         source = _eight_bits(network, operator.inputs[0])
-        if source is None or source.quantization is None:
+        if source is None:
             continue
         weights = operator.weights.astype(np.int8)
         operators[position] = PixelLayer(
             name=operator.name,
             op=operator.op,
-            inputs=(source.index,),
+            inputs=(source.value.index,),
             output=operator.output,
             weights=weights.reshape(len(weights), 1, 1, -1) if weights.ndim == 2 else weights,
             window=operator.window if isinstance(operator, Conv) else None,
-            zero_point=int(source.quantization.zero_point[0]),
+            factor=source.factor,
+            zero_point=source.zero_point,
             limits=None,
-            step=source.quantization.scale[0],
+            step=source.step,
             scale=operator.scale,
             bias=operator.bias,
             clamp=ACTIVATION_RANGES[operator.activation],
@@ -211,21 +221,24 @@ def _integer_pixels(network: Network) -> Network:
     return _changed(network, operators)
 
 
-def _eight_bits(network: Network, index: int) -> Value | None:
-    """The 8-bit numbers that a float value is dequantized from, through changes of shape."""
+def _eight_bits(network: Network, index: int) -> Integers | None:
+    """The 8-bit numbers that a float value is made of, through changes of shape."""
     shape = network.values[index].shape
     producer = network.producer(index)
     while isinstance(producer, Reshape):
         index = producer.inputs[0]
         producer = network.producer(index)
-    if not isinstance(producer, Rescale):
+    if not isinstance(producer, Rescale | PixelNumbers):
         return None
     source = network.input_of(producer)
-    if source.dtype not in ("int8", "uint8"):
+    if source.shape != shape and len(shape) != 2:  # a dense layer does not ask for the shape
         return None
-    if source.shape == shape or len(shape) == 2:  # a dense layer does not ask for the shape
-        return source
-    return None
+    if isinstance(producer, PixelNumbers):
+        return integers_of(producer, source)
+    if source.dtype not in ("int8", "uint8") or source.quantization is None:
+        return None
+    zero_point = int(source.quantization.zero_point[0])
+    return Integers(source, 1, zero_point, source.quantization.scale[0])
 
 
 def _integer_signs(network: Network) -> Network:
@@ -281,6 +294,28 @@ def _first_false(
         low = np.where((low < high) & true, middle + 1, low)
         high = np.where((low <= high) & ~true & (low <= middle), np.minimum(high, middle), high)
     return low
+
+
+def _pixel_signs(network: Network) -> Network:
+    """Takes the signs of pixels by a comparison of the pixels themselves."""
+    operators = list(network.operators)
+    for position, operator in enumerate(operators):
+        if not isinstance(operator, SignBits):
+            continue
+        producer = network.producer(operator.inputs[0])
+        if not isinstance(producer, PixelNumbers):
+            continue
+        source = network.input_of(producer)
+        threshold = sign_threshold(producer, source)
+        if threshold is not None:
+            operators[position] = PixelSigns(
+                name=operator.name,
+                op=operator.op,
+                inputs=(source.index,),
+                output=operator.output,
+                threshold=threshold,
+            )
+    return _changed(network, operators)
 
 
 def _without_unread(network: Network) -> Network:

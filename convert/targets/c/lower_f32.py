@@ -9,6 +9,7 @@ import numpy as np
 from convert.targets import network as n
 from convert.targets.c.fuse import PixelLayer
 from convert.targets.c.lowering import Lowering, clamps, images, number, window_fields
+from convert.targets.c.pixels import PixelNumbers, PixelSigns
 from convert.targets.c.program import (
     Argument,
     Call,
@@ -230,6 +231,7 @@ def _pixel_layer(lowering: Lowering, operator: PixelLayer) -> None:
     fields: dict[str, Any] = {
         "window": window_fields(window, *shapes),
         "is_unsigned": int(source.dtype == "uint8"),
+        "factor": operator.factor,
         "zero_point": operator.zero_point,
         "filters": lowering.constant("weights", "uint32_t", bits.pack(weights)),
         "step": number(float(operator.step)),
@@ -263,6 +265,40 @@ def _pixel_layer(lowering: Lowering, operator: PixelLayer) -> None:
         + 8 * (-(-kept // 4) * 4 + tables),
         macs=math.prod(target.shape) * taps,
         note="±1 weights, 8-bit inputs",
+    )
+
+
+def _pixel_numbers(lowering: Lowering, operator: PixelNumbers) -> None:
+    source = lowering.network.input_of(operator)
+    deviations = np.array(operator.normalization.std)
+    means = np.array(operator.normalization.mean)
+    scales = np.broadcast_to((1 / deviations).astype("<f4"), (source.shape[-1],))
+    offsets = np.broadcast_to((-means / deviations).astype("<f4"), (source.shape[-1],))
+    lowering.call(
+        operator,
+        "onebit_elementwise.c",
+        "pixel_numbers_f32",
+        Place(source.index),
+        lowering.output(operator),
+        str(elements(source)),
+        str(source.shape[-1]),
+        str(int(source.dtype == "uint8")),
+        lowering.constant("scales", "float", scales),
+        lowering.constant("offsets", "float", offsets),
+    )
+
+
+def _pixel_signs(lowering: Lowering, operator: PixelSigns) -> None:
+    source = lowering.network.input_of(operator)
+    lowering.call(
+        operator,
+        "onebit_signs.c",
+        "sign_bits_u8" if source.dtype == "uint8" else "sign_bits_s8",
+        Place(source.index),
+        lowering.output(operator),
+        str(math.prod(source.shape[:-1])),
+        str(source.shape[-1]),
+        str(operator.threshold),
     )
 
 
@@ -533,6 +569,8 @@ FLOAT_KERNELS: dict[type[Operator], Callable[..., None]] = {
     n.BinaryConv: _binary_conv,
     n.BinaryMaxPool: _binary_max_pool,
     PixelLayer: _pixel_layer,
+    PixelNumbers: _pixel_numbers,
+    PixelSigns: _pixel_signs,
     n.Conv: _filtered,
     n.DepthwiseConv: _filtered,
     n.Dense: _filtered,

@@ -12,6 +12,7 @@ import jinja2
 
 from convert.targets.c.arena import Arena, plan_arena
 from convert.targets.c.lower import lower
+from convert.targets.c.pixels import PixelType, with_pixels
 from convert.targets.c.program import C_TYPES, Program, elements, size_bytes
 from convert.targets.c.source import (
     Names,
@@ -25,7 +26,7 @@ from convert.targets.c.vectors import SEEDS, Vectors, compute_vectors
 from convert.targets.network import Network, Value
 from convert.targets.reading import read_network
 from onebit import bits
-from onebit.metadata import Metadata, read_metadata
+from onebit.metadata import Metadata, Normalization, read_metadata
 
 _HEADERS = ("onebit_dot.h", "onebit_f32.h", "onebit_s8.h")
 
@@ -46,7 +47,7 @@ _TEMPLATES = {
 
 
 def project_files(
-    content: bytes, source_name: str, prefix: str
+    content: bytes, source_name: str, prefix: str, pixels: PixelType | None = None
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """All files of the exported folder by their relative paths, and what its manifest says.
 
@@ -54,20 +55,26 @@ def project_files(
         content: The `.tflite` file.
         source_name: What messages and the README call it.
         prefix: What C symbols begin with.
+        pixels: The type of pixels that the network takes in the place of the file's floats.
 
     Raises:
-        ConversionError: A layer has no kernel, or nothing here computes the test vectors.
+        ConversionError: A layer has no kernel, the file does not say what pixels are, or nothing
+            here computes the test vectors.
         FlatbufferError: The content is not a well-formed `.tflite` file.
     """
-    network = read_network(content, source_name)
+    network, normalization = read_network(content, source_name), None
+    metadata = read_metadata(content, source_name) or Metadata()
+    if pixels is not None:
+        network, normalization = with_pixels(network, metadata, pixels)
     program = lower(network)
     arena = plan_arena(program)
     names = names_of(program, prefix)
     sha256 = hashlib.sha256(content).hexdigest()
-    metadata = read_metadata(content, source_name) or Metadata()
     sources = program_files(program, arena, names, sha256, metadata)
     files = {f"src/{name}": text for name, text in sources.items()}
-    values = _template_values(program, arena, names, compute_vectors(content, network))
+    values = _template_values(
+        program, arena, names, compute_vectors(content, network, normalization)
+    )
     values |= {"source": Path(source_name).name, "sha256": sha256}
     values |= {"facts": metadata.lines(), "labels": len(metadata.labels)}
     values["sources"] = [name for name in files if name.endswith(".c")]
@@ -89,19 +96,26 @@ def project_files(
         "sha256": sha256,
         "bytes": len(content),
         "macs": dict(macs),
-        "inputs": [_described(network.values[i]) for i in network.inputs],
+        "inputs": [_described(network.values[i], normalization) for i in network.inputs],
         "outputs": [_described(network.values[i]) for i in network.outputs],
         "input_names": list(network.input_names),
     }
     return files, about
 
 
-def _described(value: Value) -> dict[str, Any]:
-    """A value for programs that fill or read the C structures, in their order."""
+def _described(value: Value, normalization: Normalization | None = None) -> dict[str, Any]:
+    """A value for programs that fill or read the C structures, in their order.
+
+    Each number is `scale·(stored − zero_point)`, where pixels have channels of their own a list.
+    """
     described: dict[str, Any] = {"dtype": value.dtype, "shape": list(value.shape)}
     if value.quantization is not None:
         described["scale"] = float(value.quantization.scale[0])
         described["zero_point"] = int(value.quantization.zero_point[0])
+    if normalization is not None:
+        low = 128 if value.dtype == "int8" else 0
+        described["scale"] = [1 / deviation for deviation in normalization.std]
+        described["zero_point"] = [mean - low for mean in normalization.mean]
     return described
 
 

@@ -143,6 +143,8 @@ def _member(value: Value, field: str) -> str:
         scale, zero = value.quantization.scale[0], value.quantization.zero_point[0]
         note += f", ({number(float(scale))[:-1]} * (q - {zero}))" if zero else ""
         note += f", {number(float(scale))[:-1]} * q" if not zero else ""
+    elif value.dtype in ("int8", "uint8"):
+        note += ", pixels from 0 to 255" + (" less 128" if value.dtype == "int8" else "")
     return f"  {C_TYPES[value.dtype]} {field}[{elements(value)}]; /* {note} */"
 
 

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import ConversionError
+from convert.targets.c.pixels import pixels_of
 from convert.targets.c.program import elements
 from convert.targets.network import Network, Value
 from onebit import bits
+from onebit.metadata import Normalization
 
 SEEDS = (1, 2)
 
@@ -28,13 +30,22 @@ class Vectors:
     outputs: list[list[NDArray[Any]]]
 
 
-def compute_vectors(content: bytes, network: Network) -> Vectors:
+def compute_vectors(
+    content: bytes, network: Network, normalization: Normalization | None = None
+) -> Vectors:
     """The outputs of a file, by LCE's interpreter, or by LiteRT where that is absent or refuses.
+
+    Args:
+        content: The file.
+        network: As it is exported.
+        normalization: How pixels become the file's numbers, where the network takes pixels.
 
     Raises:
         ConversionError: Neither is here, or both refuse the file.
     """
     inputs = [draw_inputs(network, seed) for seed in SEEDS]
+    if normalization is not None:
+        inputs = [[normalization(pixels_of(array)) for array in arrays] for arrays in inputs]
     refused: ConversionError | None = None
     if importlib.util.find_spec("larq_compute_engine") is not None:
         from convert.runtimes.lce_interpreter import LceInterpreter

@@ -85,6 +85,11 @@ def grid_of(export: Export) -> InputGrid:
 def _write(export: Export) -> str:
     options, name = export.options, export.path.stem
     tool = options.for_ or "generic"
+    if options.input_type in ("uint8", "int8"):
+        raise UsageError(
+            f"--input-type {options.input_type} has no effect with --to qonnx",
+            hint="write integer, and --input-bits",
+        )
     given = {
         "--input-bits": options.input_bits,
         "--input-scale": options.input_scale,

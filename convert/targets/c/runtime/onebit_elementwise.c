@@ -73,3 +73,15 @@ void onebit_dequantize_u8(const uint8_t* x, float* y, int32_t count, float scale
                           int32_t zero_point) {
   for (int32_t i = 0; i < count; ++i) y[i] = (float)(x[i] - zero_point) * scale;
 }
+
+void onebit_pixel_numbers_f32(const void* x, float* y, int32_t count, int32_t channels,
+                              int32_t is_unsigned, const float* scales, const float* offsets) {
+  const uint8_t* from = (const uint8_t*)x;
+  /* An int8 number 128 below a pixel has the pixel's bits but for the highest one. */
+  const uint8_t flipped = is_unsigned ? 0 : 128;
+  for (; count > 0; count -= channels) {
+    for (int32_t c = 0; c < channels; ++c) {
+      *y++ = (float)(*from++ ^ flipped) * scales[c] + offsets[c];
+    }
+  }
+}

@@ -65,6 +65,8 @@ static inline onebit_part onebit_part_of(const onebit_window* w, int32_t oy, int
 void onebit_sign_bits_f32(const float* x, uint32_t* y, int32_t rows, int32_t channels);
 void onebit_sign_bits_s8(const int8_t* x, uint32_t* y, int32_t rows, int32_t channels,
                          int32_t zero_point);
+void onebit_sign_bits_u8(const uint8_t* x, uint32_t* y, int32_t rows, int32_t channels,
+                         int32_t zero_point);
 void onebit_sign_bits_bool(const uint8_t* x, uint32_t* y, int32_t rows, int32_t channels);
 void onebit_sign_values_f32(const uint32_t* x, float* y, int32_t rows, int32_t channels);
 /* `positive` and `negative` are what +1 and -1 become. */
@@ -121,13 +123,13 @@ void onebit_signed_depthwise_f32(const onebit_signed_conv* l, const float* x, fl
 
 /* --- 8-bit inputs and ±1 weights: onebit_pixels.c */
 
-/* With the integer sum S of the inputs without their zero point, pads being 0, the output is a bit
+/* With the integer sum S of factor * input - zero_point, pads being 0, the output is a bit
  * that is 1 where S + 2^15 * ceil(taps / 128) > limits[o], or clamp(S * step * scales[o] +
  * biases[o]). */
 typedef struct {
   onebit_window window;
   int32_t is_unsigned;
-  int32_t zero_point;
+  int32_t factor, zero_point;
   const uint32_t* filters; /* [out_c][taps], each row in whole words */
   const int32_t* limits;
   float step;
@@ -206,6 +208,11 @@ void onebit_dequantize_s8(const int8_t* x, float* y, int32_t count, float scale,
                           int32_t zero_point);
 void onebit_dequantize_u8(const uint8_t* x, float* y, int32_t count, float scale,
                           int32_t zero_point);
+
+/* Pixels [count / channels][channels], or int8 numbers 128 below them, as scale * pixel + offset.
+ */
+void onebit_pixel_numbers_f32(const void* x, float* y, int32_t count, int32_t channels,
+                              int32_t is_unsigned, const float* scales, const float* offsets);
 
 /* --- Moving: onebit_move.c */
 

@@ -128,22 +128,22 @@ ONEBIT_NOINLINE static void look_up(const uint32_t* filters, int32_t words, cons
 
 static int32_t pixel(const onebit_pixel_conv* l, const void* x, int32_t index) {
   const int32_t q = l->is_unsigned ? ((const uint8_t*)x)[index] : ((const int8_t*)x)[index];
-  return q - l->zero_point;
+  return q * l->factor - l->zero_point;
 }
 
 /* The numbers [from, from + count) of a row of `size` numbers, without the zero point; 0 outside.
  */
 static void put_line(const onebit_pixel_conv* l, const void* row, int32_t size, int32_t from,
                      int32_t count, int32_t* line) {
-  const int32_t zero = l->zero_point;
+  const int32_t factor = l->factor, offset = -l->zero_point;
   for (; from < 0 && count > 0; ++from, --count) *line++ = 0;
   const int32_t left = size - from < count ? size - from : count;
   if (left > 0) {
     const int8_t *p = (const int8_t*)row + from, *const end = p + left;
     if (l->is_unsigned) {
-      while (p != end) *line++ = *(const uint8_t*)p++ - zero;
+      while (p != end) *line++ = *(const uint8_t*)p++ * factor + offset;
     } else {
-      while (p != end) *line++ = *p++ - zero;
+      while (p != end) *line++ = *p++ * factor + offset;
     }
     count -= left;
   }

@@ -24,6 +24,18 @@ void onebit_sign_bits_s8(const int8_t* x, uint32_t* y, int32_t rows, int32_t cha
   }
 }
 
+void onebit_sign_bits_u8(const uint8_t* x, uint32_t* y, int32_t rows, int32_t channels,
+                         int32_t zero_point) {
+  for (int32_t r = 0; r < rows; ++r) {
+    for (int32_t c = 0; c < channels; c += 32) {
+      const int32_t count = channels - c < 32 ? channels - c : 32;
+      uint32_t word = 0;
+      for (int32_t i = 0; i < count; ++i) word |= (uint32_t)(*x++ < zero_point) << i;
+      *y++ = word;
+    }
+  }
+}
+
 void onebit_sign_bits_bool(const uint8_t* x, uint32_t* y, int32_t rows, int32_t channels) {
   for (int32_t r = 0; r < rows; ++r) {
     for (int32_t c = 0; c < channels; c += 32) {
