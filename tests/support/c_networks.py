@@ -46,7 +46,10 @@ class CNetwork:
         return self
 
     def _compiled(self, name: str, command: Sequence[str]) -> Path:
-        headers = "".join(text for name, text in self.files.items() if name.endswith("s.h"))
+        own_header = f"{self.prefix}.h"
+        headers = "".join(
+            text for file, text in self.files.items() if file.endswith(".h") and file != own_header
+        )
         own = name == f"{self.prefix}.c"
         key = (name, self.files[name], headers, *command)
         if own or key not in COMPILED:

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from convert.targets.c.fuse import fuse
 from convert.targets.c.lower_f32 import FLOAT_KERNELS
 from convert.targets.c.lower_s8 import INT8_KERNELS
@@ -38,7 +40,19 @@ def lower(network: Network) -> Program:
             raise lowering.no_kernel(operator)
         lower_one(lowering, operator)
     _pool_in_bands(lowering.program)
+    _shorten_limits(lowering.program)
     return lowering.program
+
+
+def _shorten_limits(program: Program) -> None:
+    """Stores limits in 16 bits where all of the network fit."""
+    structs = [a for call in program.calls for a in call.arguments if isinstance(a, Struct)]
+    limits = [s.fields["limits"] for s in structs if "limits" in s.fields]
+    if all(np.array_equal(c.values.astype(np.int16), c.values) for c in limits):
+        short = {c.name: dataclasses.replace(c, values=c.values.astype(np.int16)) for c in limits}
+        for struct in structs:
+            if "limits" in struct.fields:
+                struct.fields["limits"] = short[struct.fields["limits"].name]
 
 
 def _pool_in_bands(program: Program) -> None:
@@ -53,16 +67,22 @@ def _pool_in_bands(program: Program) -> None:
         layer, source, _, scratch = before.arguments
         window = call.arguments[0]
         assert isinstance(window, Struct)  # noqa: S101 (as every call of this kernel has it)
-        rows = int(window.fields["kernel_h"])
-        band = window.fields | {"in_h": rows, "out_h": 1}
-        band_bytes = 4 * rows * int(band["in_w"]) * packed_length(int(band["in_c"]))
+        fields = window.fields
+        bands = {key: fields[key] for key in ("kernel_h", "kernel_w", "stride_w", "out_w")}
+        row_bytes = 4 * int(fields["in_w"]) * packed_length(int(fields["in_c"]))
         calls.append(
             dataclasses.replace(
                 before,
                 kernel=before.kernel.replace("_bits", "_pool_bits"),
-                arguments=[layer, Struct(window.c_type, band), source, call.arguments[2], scratch],
+                arguments=[
+                    layer,
+                    Struct("onebit_bands", bands),
+                    source,
+                    call.arguments[2],
+                    scratch,
+                ],
                 writes=call.writes,
-                scratch_bytes=before.scratch_bytes + band_bytes,
+                scratch_bytes=before.scratch_bytes + int(bands["kernel_h"]) * row_bytes,
             )
         )
     program.calls[:] = calls

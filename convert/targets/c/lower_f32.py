@@ -11,6 +11,7 @@ from convert.targets.c.fuse import PixelLayer
 from convert.targets.c.lowering import Lowering, clamps, images, number, window_fields
 from convert.targets.c.pixels import PixelNumbers, PixelSigns
 from convert.targets.c.program import (
+    LIMIT,
     Argument,
     Call,
     Place,
@@ -101,7 +102,7 @@ def _binary_conv(lowering: Lowering, operator: n.BinaryConv) -> None:
     if operator.thresholds is not None:
         # 2a lies within [0, 2K], so that limits beyond mean always or never.
         limits = np.clip(2 * operator.thresholds.astype(np.float64), -1, 2 * products)
-        fields["limits"] = lowering.constant("limits", "int32_t", limits.astype(np.int32))
+        fields["limits"] = lowering.constant("limits", LIMIT, limits.astype(np.int32))
     else:
         fields |= _transform(lowering, operator, target, products)
     scratch = 4 * (math.prod(kernel) * words + outputs)
@@ -239,9 +240,7 @@ def _pixel_layer(lowering: Lowering, operator: PixelLayer) -> None:
         "clamp_max": number(high),
     }
     if operator.limits is not None:
-        # The kernel's sums are raised by 2^15 for each chunk.
-        raised = operator.limits + -(-taps // _CHUNK) * (1 << 15)
-        fields["limits"] = lowering.constant("limits", "int32_t", raised.astype(np.int32))
+        fields["limits"] = lowering.constant("limits", LIMIT, operator.limits)
     else:
         for key, values in (("scales", operator.scale), ("biases", operator.bias)):
             if values is not None:
@@ -259,7 +258,7 @@ def _pixel_layer(lowering: Lowering, operator: PixelLayer) -> None:
         Struct("onebit_pixel_conv", fields),
         Place(source.index, batch_step=step_in),
         lowering.output(operator, step_out),
-        Scratch("int32_t"),
+        Scratch("uint32_t"),
         batch=count,
         scratch_bytes=4 * columns * outputs * (1 + (taps > _CHUNK))
         + 8 * (-(-kept // 4) * 4 + tables),

@@ -20,6 +20,9 @@ C_TYPES = {
 }
 """The C types of values; bits are words."""
 
+LIMIT = "onebit_limit"
+"""The C type of what sums are compared with: int16_t where all of a network fit, else int32_t."""
+
 _SIZES = {
     "float": 4,
     "int8_t": 1,
@@ -61,7 +64,8 @@ class Constant:
     @property
     def size_bytes(self) -> int:
         """Its bytes in flash."""
-        return self.length * _SIZES[self.c_type]
+        item = self.values.itemsize if self.c_type == LIMIT else _SIZES[self.c_type]
+        return self.length * item
 
     @property
     def length(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from convert.targets.c.arena import Arena, plan_arena
+from convert.targets.c.config import configured
 from convert.targets.c.lower import lower
 from convert.targets.c.pixels import PixelType, with_pixels
 from convert.targets.c.program import C_TYPES, Program, elements, size_bytes
@@ -28,9 +29,10 @@ from convert.targets.reading import read_network
 from onebit import bits
 from onebit.metadata import Metadata, Normalization, read_metadata
 
+_CONFIG = "onebit_config.h"
 _HEADERS = ("onebit_dot.h", "onebit_f32.h", "onebit_s8.h")
 
-_CALLED = {"onebit_bconv.c": ("onebit_signs.c",), "onebit_pixels.c": ("onebit_signs.c",)}
+_CALLED = {"onebit_bconv.c": ("onebit_bands.c",), "onebit_pixels.c": ("onebit_bands.c",)}
 """Kernel file → those with the functions that it calls."""
 
 _TEMPLATES = {
@@ -140,7 +142,9 @@ def program_files(
         f"{prefix}.c": source(program, arena, names, metadata),
     }
     kernels = {call.file for call in program.calls}
-    return files | kernel_files(kernels, prefix)
+    files |= kernel_files(kernels, prefix)
+    config = configured(_runtime_source(_CONFIG), program)
+    return files | {_CONFIG.replace("onebit", prefix, 1): with_prefix(config, prefix)}
 
 
 def kernel_files(kernels: Iterable[str], prefix: str) -> dict[str, str]:
@@ -160,7 +164,7 @@ def _runtime_source(name: str) -> str:
 def _included(kernels: Sequence[str]) -> list[str]:
     """The headers that kernel files include."""
     text = "".join(_runtime_source(file) for file in kernels)
-    return ["onebit_kernels.h", *(h for h in _HEADERS if f'"{h}"' in text)]
+    return ["onebit_kernels.h", _CONFIG, *(h for h in _HEADERS if f'"{h}"' in text)]
 
 
 def _template_values(

@@ -13,6 +13,7 @@ from convert.targets.c.facts import header_lines, source_lines
 from convert.targets.c.lowering import number
 from convert.targets.c.program import (
     C_TYPES,
+    LIMIT,
     Argument,
     Call,
     Constant,
@@ -32,6 +33,7 @@ _PER_LINE = {
     "int8_t": 20,
     "uint8_t": 20,
     "onebit_factor": 6,
+    LIMIT: 10,
 }
 
 FIRST_LINE = "/* Written by `onebit convert export`; do not edit. */"

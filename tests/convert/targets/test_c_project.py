@@ -21,7 +21,7 @@ def export(folder, *options):
 def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported") / "digits-1"
     done = export(folder)
-    assert (done.exit_code, done.output) == (0, "14 files; try: make -C digits-1 check\n")
+    assert (done.exit_code, done.output) == (0, "15 files; try: make -C digits-1 check\n")
     return folder
 
 

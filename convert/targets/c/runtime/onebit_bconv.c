@@ -2,6 +2,10 @@
 #include "onebit_dot.h"
 #include "onebit_kernels.h"
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("Os")
+#endif
+
 /* The taps of a window that lie inside the image. */
 typedef struct {
   int32_t y, x; /* of the window's first tap, perhaps outside */
@@ -44,16 +48,16 @@ static uint32_t* clear_words(uint32_t* to, int32_t count) {
 /* The words under a window, those of pads 0; with `only_inside` without the pads. */
 static void gather(const onebit_window* w, const placed* p, const uint32_t* x, int32_t words,
                    int32_t group_words, int32_t only_inside, uint32_t* column) {
-  const int32_t step = w->dilation_w * words;
+  const int32_t dilation_w = ONEBIT_DILATION ? w->dilation_w : 1, step = dilation_w * words;
   for (int32_t ky = 0; ky < w->kernel_h; ++ky) {
     if (ky < p->ky0 || ky >= p->ky1) {
       if (!only_inside) column = clear_words(column, w->kernel_w * group_words);
       continue;
     }
-    const int32_t iy = p->y + ky * w->dilation_h;
-    const uint32_t* from = x + (iy * w->in_w + p->x + p->kx0 * w->dilation_w) * words;
+    const int32_t iy = p->y + ky * (ONEBIT_DILATION ? w->dilation_h : 1);
+    const uint32_t* from = x + (iy * w->in_w + p->x + p->kx0 * dilation_w) * words;
     if (!only_inside) column = clear_words(column, p->kx0 * group_words);
-    if (step == group_words) {
+    if ((!ONEBIT_DILATION && !ONEBIT_GROUPS) || step == group_words) {
       column = copy_words(column, from, (p->kx1 - p->kx0) * group_words);
     } else {
       for (int32_t kx = p->kx0; kx < p->kx1; ++kx, from += step) {
@@ -67,9 +71,8 @@ static void gather(const onebit_window* w, const placed* p, const uint32_t* x, i
 /* 2a of each of several filters, `pitch` words apart, over at most ONEBIT_MOST_WORDS words; added
  * to what is there where `kept` is all ones, not where it is 0. Not inlined: it needs all
  * registers. */
-ONEBIT_NOINLINE static void add_twice(const uint32_t* column, const uint32_t* filters,
-                                      int32_t pitch, int32_t count, int32_t outputs, int32_t kept,
-                                      int32_t* twice) {
+ONEBIT_FAST static void add_twice(const uint32_t* column, const uint32_t* filters, int32_t pitch,
+                                  int32_t count, int32_t outputs, int32_t kept, int32_t* twice) {
   for (const int32_t* const end = twice + outputs; twice != end; ++twice, filters += pitch) {
     *twice = (*twice & kept) + 2 * (int32_t)onebit_mismatches(column, filters, count);
   }
@@ -78,6 +81,10 @@ ONEBIT_NOINLINE static void add_twice(const uint32_t* column, const uint32_t* fi
 static int32_t* twice_mismatches(const uint32_t* column, const uint32_t* filters, int32_t count,
                                  int32_t outputs, int32_t* twice) {
   int32_t kept = 0;
+  if (!ONEBIT_LONG_ROWS) {
+    add_twice(column, filters, count, count, outputs, kept, twice);
+    return twice + outputs;
+  }
   for (int32_t first = 0; first < count; first += ONEBIT_MOST_WORDS, kept = -1) {
     const int32_t left = count - first;
     add_twice(column + first, filters + first, count,
@@ -107,17 +114,18 @@ static int32_t* twice_inside(const uint32_t* column, const uint32_t* filters, in
 static const int32_t* pixel_sums(const onebit_bconv* l, const uint32_t* x, int32_t oy, int32_t ox,
                                  uint32_t* scratch) {
   const onebit_window* w = &l->window;
-  const int32_t words = ONEBIT_WORDS(w->in_c), group_words = words / l->groups;
+  const int32_t groups = ONEBIT_GROUPS ? l->groups : 1;
+  const int32_t words = ONEBIT_WORDS(w->in_c), group_words = words / groups;
   const int32_t taps = w->kernel_h * w->kernel_w, count = taps * group_words;
-  const int32_t outputs = w->out_c / l->groups, depth = w->in_c / l->groups;
+  const int32_t outputs = w->out_c / groups, depth = w->in_c / groups;
   int32_t* const sums = (int32_t*)(scratch + count);
   const placed p = place(w, oy, ox);
-  const int32_t only_inside = l->zero_padding && !p.is_whole;
+  const int32_t only_inside = ONEBIT_ZERO_PADDING && l->zero_padding && !p.is_whole;
   const uint32_t* f = l->filters;
   int32_t* s = sums;
-  for (int32_t g = 0; g < l->groups; ++g) {
+  for (int32_t g = 0; g < groups; ++g) {
     const uint32_t* column = scratch;
-    if (taps == 1 && p.is_whole && l->groups == 1) {
+    if (taps == 1 && p.is_whole && groups == 1) {
       column = x + (p.y * w->in_w + p.x) * words; /* in place */
     } else {
       gather(w, &p, x + g * group_words, words, group_words, only_inside, scratch);
@@ -135,13 +143,13 @@ static const int32_t* pixel_sums(const onebit_bconv* l, const uint32_t* x, int32
   return sums;
 }
 
-static void rows_of_bits(const onebit_bconv* l, const uint32_t* x, uint32_t* y, uint32_t* scratch,
+static void rows_of_bits(const void* layer, const void* x, uint32_t* y, uint32_t* scratch,
                          int32_t first, int32_t last) {
-  const onebit_window* w = &l->window;
+  const onebit_bconv* const l = (const onebit_bconv*)layer;
   for (int32_t oy = first; oy < last; ++oy) {
-    for (int32_t ox = 0; ox < w->out_w; ++ox) {
-      const int32_t* t = pixel_sums(l, x, oy, ox, scratch);
-      y = onebit_bits_above(t, 1, l->limits, w->out_c, y);
+    for (int32_t ox = 0; ox < l->window.out_w; ++ox) {
+      const int32_t* t = pixel_sums(l, (const uint32_t*)x, oy, ox, scratch);
+      y = onebit_bits_above(t, l->limits, l->window.out_c, y);
     }
   }
 }
@@ -150,19 +158,12 @@ void onebit_bconv_bits(const onebit_bconv* l, const uint32_t* x, uint32_t* y, ui
   rows_of_bits(l, x, y, scratch, 0, l->window.out_h);
 }
 
-void onebit_bconv_pool_bits(const onebit_bconv* l, const onebit_window* pool, const uint32_t* x,
+void onebit_bconv_pool_bits(const onebit_bconv* l, const onebit_bands* pool, const uint32_t* x,
                             uint32_t* y, uint32_t* scratch) {
-  const int32_t rows = pool->in_h, words = pool->out_w * ONEBIT_WORDS(pool->in_c);
-  const int32_t bands = l->window.out_h / rows;
-  uint32_t* const band = scratch;
-  scratch += rows * pool->in_w * ONEBIT_WORDS(pool->in_c);
-  for (int32_t i = 0; i < bands; ++i, y += words) {
-    rows_of_bits(l, x, band, scratch, i * rows, (i + 1) * rows);
-    onebit_max_pool_bits(pool, band, y);
-  }
+  onebit_pool_bands(pool, &l->window, rows_of_bits, l, x, y, scratch);
 }
 
-static float transformed(const onebit_bconv* l, int32_t s, int32_t o) {
+ONEBIT_INLINE float transformed(const onebit_bconv* l, int32_t s, int32_t o) {
   const int32_t low = s < l->clamp_min ? l->clamp_min : s;
   const int32_t clamped = low > l->clamp_max ? l->clamp_max : low;
   return (float)clamped * l->multipliers[o] + l->biases[o];

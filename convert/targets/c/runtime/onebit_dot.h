@@ -98,32 +98,6 @@ ONEBIT_INLINE uint32_t onebit_mismatches(const uint32_t* a, const uint32_t* b, i
 #endif
 }
 
-#define ONEBIT_ABOVE(word, i) ((word) << 1 | (uint32_t)(limits[i] - sums[(i) * step]) >> 31)
-
-/* Bits that are 1 where a sum is above its limit; sums are `step` apart. Returns behind the words.
- */
-static inline uint32_t* onebit_bits_above(const int32_t* sums, int32_t step, const int32_t* limits,
-                                          int32_t count, uint32_t* words) {
-  for (; count > 0; count -= 32) {
-    const int32_t used = count < 32 ? count : 32;
-    uint32_t word = 0;
-    /* From the last to the first, so that each is shifted into its place; sums are small. */
-    int32_t i = used;
-    while (i & 3) --i, word = ONEBIT_ABOVE(word, i);
-    while (i != 0) {
-      i -= 4;
-      word = ONEBIT_ABOVE(word, i + 3);
-      word = ONEBIT_ABOVE(word, i + 2);
-      word = ONEBIT_ABOVE(word, i + 1);
-      word = ONEBIT_ABOVE(word, i);
-    }
-    *words++ = word;
-    sums += used * step;
-    limits += used;
-  }
-  return words;
-}
-
 /* Rounds to the nearest, halves away from zero, and saturates. */
 static inline int8_t onebit_round_s8(float v) {
   if (v >= 127.0f) return 127;

@@ -12,19 +12,28 @@
 #include <stdint.h>
 #include <string.h>
 
-/* a·b + c must be rounded twice, as it is by TensorFlow Lite, whatever the processor offers. */
+#include "onebit_config.h"
+
+/* a·b + c must be rounded twice, as it is by TensorFlow Lite, whatever the processor offers. Loops
+ * that copy a few words are to stay loops, not to become calls of memcpy. */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #elif defined(__GNUC__)
-#pragma GCC optimize("fp-contract=off")
+#pragma GCC optimize("fp-contract=off", "no-tree-loop-distribute-patterns")
 #endif
 
-/* Inner loops are not inlined, for they need all registers. */
+/* Inner loops are not inlined, for they need all registers. Files whose other code is to be small
+ * say so to GCC, by a pragma. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define ONEBIT_FAST __attribute__((noinline, optimize("O2")))
+#elif defined(__GNUC__)
+#define ONEBIT_FAST __attribute__((noinline))
+#else
+#define ONEBIT_FAST
+#endif
 #if defined(__GNUC__)
-#define ONEBIT_NOINLINE __attribute__((noinline))
 #define ONEBIT_INLINE static inline __attribute__((always_inline))
 #else
-#define ONEBIT_NOINLINE
 #define ONEBIT_INLINE static inline
 #endif
 
@@ -75,6 +84,29 @@ void onebit_sign_values_8(const uint32_t* x, void* y, int32_t rows, int32_t chan
 /* Maximum of ±1 over a window: a bit is 1 where all bits in the image are. */
 void onebit_max_pool_bits(const onebit_window* w, const uint32_t* x, uint32_t* y);
 
+/* --- What layers with bits as output share: onebit_bands.c */
+
+/* Bits that are 1 where a sum is above its limit. Returns behind the words. */
+uint32_t* onebit_bits_above(const int32_t* sums, const onebit_limit* limits, int32_t count,
+                            uint32_t* words);
+
+/* Max-pooling of a layer's bits, a row of windows at a time: windows that follow each other from
+ * row to row, without pads in front. */
+typedef struct {
+  int32_t kernel_h, kernel_w;
+  int32_t stride_w;
+  int32_t out_w;
+} onebit_bands;
+
+/* Computes the rows [first, last) of a layer's bits. */
+typedef void (*onebit_rows)(const void* layer, const void* x, uint32_t* y, uint32_t* scratch,
+                            int32_t first, int32_t last);
+
+/* The pooled bits of a layer whose output's window is `w`; a band lies in the scratch memory, in
+ * front of the layer's. */
+void onebit_pool_bands(const onebit_bands* pool, const onebit_window* w, onebit_rows rows,
+                       const void* layer, const void* x, uint32_t* y, uint32_t* scratch);
+
 /* --- Binary convolution: onebit_bconv.c */
 
 /* With a the differing bits of K products, their sum is K - 2a. The output is a bit that is 1 where
@@ -85,7 +117,7 @@ typedef struct {
   int32_t groups;
   int32_t zero_padding;    /* pads are 0, else +1 */
   const uint32_t* filters; /* [out_c][kernel_h][kernel_w][words of a group's channels] */
-  const int32_t* limits;
+  const onebit_limit* limits;
   const float* multipliers;
   const float* biases;
   int32_t clamp_min, clamp_max;
@@ -96,9 +128,8 @@ typedef struct {
   ((kernel_h) * (kernel_w) * (group_words) + (out_c))
 
 void onebit_bconv_bits(const onebit_bconv* l, const uint32_t* x, uint32_t* y, uint32_t* scratch);
-/* With max-pooling of bits behind it, a row of windows at a time: `pool` is the window over such a
- * band, which lies in the scratch memory too. */
-void onebit_bconv_pool_bits(const onebit_bconv* l, const onebit_window* pool, const uint32_t* x,
+/* With max-pooling of bits behind it. */
+void onebit_bconv_pool_bits(const onebit_bconv* l, const onebit_bands* pool, const uint32_t* x,
                             uint32_t* y, uint32_t* scratch);
 void onebit_bconv_f32(const onebit_bconv* l, const uint32_t* x, float* y, uint32_t* scratch);
 void onebit_bconv_s8(const onebit_bconv* l, const uint32_t* x, int8_t* y, uint32_t* scratch);
@@ -124,14 +155,13 @@ void onebit_signed_depthwise_f32(const onebit_signed_conv* l, const float* x, fl
 /* --- 8-bit inputs and ±1 weights: onebit_pixels.c */
 
 /* With the integer sum S of factor * input - zero_point, pads being 0, the output is a bit
- * that is 1 where S + 2^15 * ceil(taps / 128) > limits[o], or clamp(S * step * scales[o] +
- * biases[o]). */
+ * that is 1 where S > limits[o], or clamp(S * step * scales[o] + biases[o]). */
 typedef struct {
   onebit_window window;
   int32_t is_unsigned;
   int32_t factor, zero_point;
   const uint32_t* filters; /* [out_c][taps], each row in whole words */
-  const int32_t* limits;
+  const onebit_limit* limits;
   float step;
   const float* scales; /* NULL for 1 */
   const float* biases; /* NULL for 0 */
@@ -142,10 +172,10 @@ typedef struct {
  * beyond 128 taps; two words each for the taps in fours (of a dense layer at most 128) and for 16
  * sums of each four taps, but no more than 32 fours, or for the numbers under four windows. */
 void onebit_pixel_conv_bits(const onebit_pixel_conv* l, const void* x, uint32_t* y,
-                            int32_t* scratch);
-void onebit_pixel_conv_pool_bits(const onebit_pixel_conv* l, const onebit_window* pool,
-                                 const void* x, uint32_t* y, int32_t* scratch);
-void onebit_pixel_conv_f32(const onebit_pixel_conv* l, const void* x, float* y, int32_t* scratch);
+                            uint32_t* scratch);
+void onebit_pixel_conv_pool_bits(const onebit_pixel_conv* l, const onebit_bands* pool,
+                                 const void* x, uint32_t* y, uint32_t* scratch);
+void onebit_pixel_conv_f32(const onebit_pixel_conv* l, const void* x, float* y, uint32_t* scratch);
 
 /* --- Float layers: onebit_f32.c */
 

@@ -7,12 +7,16 @@
 #include "onebit_dot.h"
 #include "onebit_kernels.h"
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("Os")
+#endif
+
 /* Taps whose sums fit 16 bits: 128 * 255 < 2^15. */
 #define CHUNK 128
 #define COLUMNS 4
 
-/* What each chunk's sum of taps is raised by, so that it is not below zero. */
-#define RAISED 0x8000u
+/* What a half is raised by while it grows, so that it is not below zero. */
+#define RAISED 0x80008000u
 
 /* Numbers of four output columns. */
 typedef struct {
@@ -20,40 +24,42 @@ typedef struct {
 } four;
 
 #if defined(__thumb2__) && defined(__GNUC__)
-#define PUT(index, low_, high_)   \
-  __asm__("strd %1, %2, [%3, %4]" \
-          : "=m"(table[index])    \
-          : "r"(low_), "r"(high_), "r"(table), "i"(sizeof(four) * (uint32_t)(index)))
+#define PUT(to, index, low_, high_) \
+  __asm__("strd %1, %2, [%3, %4]"   \
+          : "=m"((to)[index])       \
+          : "r"(low_), "r"(high_), "r"(to), "i"(sizeof(four) * (uint32_t)(index)))
 #else
-#define PUT(index, low_, high_) \
-  do {                          \
-    table[index].low = low_;    \
-    table[index].high = high_;  \
+#define PUT(to, index, low_, high_) \
+  do {                              \
+    (to)[index].low = low_;         \
+    (to)[index].high = high_;       \
   } while (0)
 #endif
 
-#define PUT_ENTRY(index, x, y)                                   \
-  do {                                                           \
-    PUT(index, x##_low + y##_low, x##_high + y##_high);          \
-    PUT(15 - (index), -x##_low - y##_low, -x##_high - y##_high); \
+/* The sums of a pair of values with another, and those with the other signs. */
+#define PUT_ENTRY(index, x, y)                                        \
+  do {                                                                \
+    PUT(up, index, x##_low + y##_low, x##_high + y##_high);           \
+    PUT(down, 3 - (index), -x##_low - y##_low, -x##_high - y##_high); \
   } while (0)
 
 /* The signed sums of each four of `groups` values: bit i of an index is the sign of value i. */
-static void put_sums(const four* v, int32_t groups, four* table) {
+ONEBIT_FAST static void put_sums(const four* v, int32_t groups, four* table) {
   for (; groups > 0; --groups, v += 4, table += 16) {
     const int32_t a_low = v[0].low + v[1].low, a_high = v[0].high + v[1].high;
     const int32_t b_low = v[1].low - v[0].low, b_high = v[1].high - v[0].high;
-    const int32_t c_low = v[2].low + v[3].low, c_high = v[2].high + v[3].high;
-    const int32_t d_low = v[3].low - v[2].low, d_high = v[3].high - v[2].high;
     const int32_t e_low = -b_low, e_high = -b_high, f_low = -a_low, f_high = -a_high;
-    PUT_ENTRY(0, a, c);
-    PUT_ENTRY(1, b, c);
-    PUT_ENTRY(2, e, c);
-    PUT_ENTRY(3, f, c);
-    PUT_ENTRY(4, a, d);
-    PUT_ENTRY(5, b, d);
-    PUT_ENTRY(6, e, d);
-    PUT_ENTRY(7, f, d);
+    int32_t c_low = v[2].low + v[3].low, c_high = v[2].high + v[3].high;
+    four *up = table, *down = table + 12;
+    for (;;) {
+      PUT_ENTRY(0, a, c);
+      PUT_ENTRY(1, b, c);
+      PUT_ENTRY(2, e, c);
+      PUT_ENTRY(3, f, c);
+      if (up != table) break;
+      up += 4, down -= 4;
+      c_low = v[3].low - v[2].low, c_high = v[3].high - v[2].high;
+    }
   }
 }
 
@@ -80,54 +86,55 @@ static void put_sums(const four* v, int32_t groups, four* table) {
 
 /* The raised sums of `outputs` filters of `words` words over `groups` fours of taps: [outputs][4].
  */
-ONEBIT_NOINLINE static void look_up(const uint32_t* filters, int32_t words, const four* tables,
-                                    int32_t groups, int32_t outputs, int32_t columns,
-                                    int32_t* sums) {
-  const int32_t skipped = words - (groups + 7) / 8;
-  for (const int32_t* const end = sums + columns * outputs; sums != end; sums += columns) {
-    uint32_t low = RAISED * 65537u, high = low; /* halves above zero: nothing is borrowed */
-    const four* table = tables;
-    for (int32_t i = groups >> 3; i != 0; --i, table += 128) {
-      const uint32_t w = *filters++;
-      ADD_ENTRY(0);
-      ADD_ENTRY(1);
-      ADD_ENTRY(2);
-      ADD_ENTRY(3);
-      ADD_ENTRY(4);
-      ADD_ENTRY(5);
-      ADD_ENTRY(6);
-      ADD_ENTRY(7);
+ONEBIT_FAST static void look_up(const uint32_t* filters, int32_t words, const four* tables,
+                                int32_t groups, int32_t outputs, int32_t columns, int32_t* sums) {
+  const int32_t last = (groups - 1) / 8;
+  for (const int32_t* const end = sums + outputs; sums != end; ++sums) {
+    uint32_t low = RAISED, high = RAISED; /* halves above zero: nothing is borrowed */
+    const four* table = tables + 128 * last;
+    const uint32_t* from = filters + last;
+    uint32_t w = *from;
+    /* From the last word, of which a part may be used, to the first. */
+    switch (groups & 7) {
+      default:
+        for (;;) {
+          ADD_ENTRY(7); /* fall through */
+          case 7:
+            ADD_ENTRY(6); /* fall through */
+          case 6:
+            ADD_ENTRY(5); /* fall through */
+          case 5:
+            ADD_ENTRY(4); /* fall through */
+          case 4:
+            ADD_ENTRY(3); /* fall through */
+          case 3:
+            ADD_ENTRY(2); /* fall through */
+          case 2:
+            ADD_ENTRY(1); /* fall through */
+          case 1:
+            ADD_ENTRY(0);
+            if (from == filters) break;
+            w = *--from;
+            table -= 128;
+        }
     }
-    if (groups & 7) {
-      const uint32_t w = *filters++;
-      switch (groups & 7) {
-        case 7:
-          ADD_ENTRY(6); /* fall through */
-        case 6:
-          ADD_ENTRY(5); /* fall through */
-        case 5:
-          ADD_ENTRY(4); /* fall through */
-        case 4:
-          ADD_ENTRY(3); /* fall through */
-        case 3:
-          ADD_ENTRY(2); /* fall through */
-        case 2:
-          ADD_ENTRY(1); /* fall through */
-        default:
-          ADD_ENTRY(0);
-      }
-    }
-    sums[0] = (int32_t)(low & 0xffff);
-    filters += skipped;
+    filters += words;
+    low ^= RAISED; /* as numbers of 16 bits with a sign */
+    sums[0] = (int16_t)low;
     if (columns == 1) continue;
-    sums[1] = (int32_t)(low >> 16);
-    sums[2] = (int32_t)(high & 0xffff);
-    sums[3] = (int32_t)(high >> 16);
+    high ^= RAISED;
+    sums[outputs] = (int32_t)low >> 16;
+    sums[2 * outputs] = (int16_t)high;
+    sums[3 * outputs] = (int32_t)high >> 16;
   }
 }
 
+static int32_t is_unsigned(const onebit_pixel_conv* l) {
+  return !ONEBIT_PIXEL_INT8 || (ONEBIT_PIXEL_UINT8 && l->is_unsigned);
+}
+
 static int32_t pixel(const onebit_pixel_conv* l, const void* x, int32_t index) {
-  const int32_t q = l->is_unsigned ? ((const uint8_t*)x)[index] : ((const int8_t*)x)[index];
+  const int32_t q = is_unsigned(l) ? ((const uint8_t*)x)[index] : ((const int8_t*)x)[index];
   return q * l->factor - l->zero_point;
 }
 
@@ -140,7 +147,7 @@ static void put_line(const onebit_pixel_conv* l, const void* row, int32_t size, 
   const int32_t left = size - from < count ? size - from : count;
   if (left > 0) {
     const int8_t *p = (const int8_t*)row + from, *const end = p + left;
-    if (l->is_unsigned) {
+    if (is_unsigned(l)) {
       while (p != end) *line++ = *(const uint8_t*)p++ * factor + offset;
     } else {
       while (p != end) *line++ = *p++ * factor + offset;
@@ -156,14 +163,16 @@ static void gather(const onebit_pixel_conv* l, const void* x, int32_t oy, int32_
                    four* column) {
   const onebit_window* w = &l->window;
   const int32_t first = (ox * w->stride_w - w->pad_left) * w->in_c;
-  const int32_t step = w->stride_w * w->in_c, tap = w->dilation_w * w->in_c;
+  const int32_t step = w->stride_w * w->in_c;
+  const int32_t tap = (ONEBIT_DILATION ? w->dilation_w : 1) * w->in_c;
   const int32_t length = (COLUMNS - 1) * step + (w->kernel_w - 1) * tap + w->in_c;
   for (int32_t ky = 0; ky < w->kernel_h; ++ky) {
-    const int32_t iy = oy * w->stride_h - w->pad_top + ky * w->dilation_h;
+    const int32_t iy = oy * w->stride_h - w->pad_top + ky * (ONEBIT_DILATION ? w->dilation_h : 1);
     const int32_t size = iy >= 0 && iy < w->in_h ? w->in_w * w->in_c : 0; /* none: all outside */
     put_line(l, (const int8_t*)x + (size > 0 ? iy * size : 0), size, first, length, line);
     /* Without dilation the taps of a row follow each other. */
-    const int32_t runs = tap == w->in_c ? 1 : w->kernel_w, run = w->kernel_w * w->in_c / runs;
+    const int32_t runs = !ONEBIT_DILATION || tap == w->in_c ? 1 : w->kernel_w,
+                  run = w->kernel_w * w->in_c / runs;
     for (int32_t r = 0; r < runs; ++r) {
       for (const int32_t *p = line + r * tap, *const end = p + run; p != end; ++p, ++column) {
         column->low = p[0] + p[step] * 65536;
@@ -174,6 +183,7 @@ static void gather(const onebit_pixel_conv* l, const void* x, int32_t oy, int32_
 }
 
 static int32_t is_dense(const onebit_window* w) {
+  if (!ONEBIT_PIXEL_VECTORS || !ONEBIT_PIXEL_IMAGES) return ONEBIT_PIXEL_VECTORS;
   return w->in_h * w->in_w * w->kernel_h * w->kernel_w == 1;
 }
 
@@ -184,20 +194,25 @@ static const four nothing = {0, 0};
 /* The sums of all output channels for four output columns, [out_c][columns], raised for each chunk.
  */
 static const int32_t* pixel_sums(const onebit_pixel_conv* l, const void* x, int32_t oy, int32_t ox,
-                                 int32_t* scratch) {
+                                 uint32_t* scratch) {
   const onebit_window* w = &l->window;
   const int32_t taps = w->kernel_h * w->kernel_w * w->in_c, words = ONEBIT_WORDS(taps);
-  const int32_t columns = columns_of(w);
-  const int32_t kept = columns == 1 ? (taps < CHUNK ? taps : CHUNK) : taps;
-  int32_t* const sums = scratch;
+  const int32_t columns = columns_of(w), chunk = ONEBIT_PIXEL_LONG_ROWS ? CHUNK : taps;
+  const int32_t kept = columns == 1 ? (taps < chunk ? taps : chunk) : taps;
+  int32_t* const sums = (int32_t*)scratch;
   four* const column = (four*)(void*)(sums + columns * w->out_c);
   four* const table = column + (kept + 3) / 4 * 4;
   if (columns > 1) {
     gather(l, x, oy, ox, (int32_t*)(void*)table, column); /* whose place is free yet */
     for (int32_t i = taps; i & 3; ++i) column[i] = nothing;
   }
-  for (int32_t first = 0; first < taps; first += CHUNK) {
-    const int32_t count = taps - first < CHUNK ? taps - first : CHUNK, groups = (count + 3) / 4;
+  if (!ONEBIT_PIXEL_LONG_ROWS && columns > 1) {
+    put_sums(column, (taps + 3) / 4, table);
+    look_up(l->filters, words, table, (taps + 3) / 4, w->out_c, columns, sums);
+    return sums;
+  }
+  for (int32_t first = 0; first < taps; first += chunk) {
+    const int32_t count = taps - first < chunk ? taps - first : chunk, groups = (count + 3) / 4;
     const four* from = column + first;
     if (columns == 1) {
       for (int32_t i = 0; i < count; ++i) {
@@ -215,46 +230,38 @@ static const int32_t* pixel_sums(const onebit_pixel_conv* l, const void* x, int3
   return sums;
 }
 
-static void rows_of_bits(const onebit_pixel_conv* l, const void* x, uint32_t* y, int32_t* scratch,
+static void rows_of_bits(const void* layer, const void* x, uint32_t* y, uint32_t* scratch,
                          int32_t first, int32_t last) {
+  const onebit_pixel_conv* const l = (const onebit_pixel_conv*)layer;
   const onebit_window* w = &l->window;
   for (int32_t oy = first; oy < last; ++oy) {
     for (int32_t ox = 0; ox < w->out_w; ox += COLUMNS) {
       const int32_t* sums = pixel_sums(l, x, oy, ox, scratch);
       for (int32_t i = 0; i < COLUMNS && ox + i < w->out_w; ++i) {
-        y = onebit_bits_above(sums + i, columns_of(w), l->limits, w->out_c, y);
+        y = onebit_bits_above(sums + i * w->out_c, l->limits, w->out_c, y);
       }
     }
   }
 }
 
 void onebit_pixel_conv_bits(const onebit_pixel_conv* l, const void* x, uint32_t* y,
-                            int32_t* scratch) {
+                            uint32_t* scratch) {
   rows_of_bits(l, x, y, scratch, 0, l->window.out_h);
 }
 
-void onebit_pixel_conv_pool_bits(const onebit_pixel_conv* l, const onebit_window* pool,
-                                 const void* x, uint32_t* y, int32_t* scratch) {
-  const int32_t rows = pool->in_h, words = pool->out_w * ONEBIT_WORDS(pool->in_c);
-  const int32_t bands = l->window.out_h / rows;
-  uint32_t* const band = (uint32_t*)scratch;
-  scratch += rows * pool->in_w * ONEBIT_WORDS(pool->in_c);
-  for (int32_t i = 0; i < bands; ++i, y += words) {
-    rows_of_bits(l, x, band, scratch, i * rows, (i + 1) * rows);
-    onebit_max_pool_bits(pool, band, y);
-  }
+void onebit_pixel_conv_pool_bits(const onebit_pixel_conv* l, const onebit_bands* pool,
+                                 const void* x, uint32_t* y, uint32_t* scratch) {
+  onebit_pool_bands(pool, &l->window, rows_of_bits, l, x, y, scratch);
 }
 
-void onebit_pixel_conv_f32(const onebit_pixel_conv* l, const void* x, float* y, int32_t* scratch) {
+void onebit_pixel_conv_f32(const onebit_pixel_conv* l, const void* x, float* y, uint32_t* scratch) {
   const onebit_window* w = &l->window;
-  const int32_t taps = w->kernel_h * w->kernel_w * w->in_c;
-  const int32_t raised = (taps + CHUNK - 1) / CHUNK * (int32_t)RAISED;
   for (int32_t oy = 0; oy < w->out_h; ++oy) {
     for (int32_t ox = 0; ox < w->out_w; ox += COLUMNS) {
       const int32_t* sums = pixel_sums(l, x, oy, ox, scratch);
       for (int32_t column = 0; column < COLUMNS && ox + column < w->out_w; ++column) {
         for (int32_t o = 0; o < w->out_c; ++o) {
-          float v = (float)(sums[columns_of(w) * o + column] - raised) * l->step;
+          float v = (float)sums[column * w->out_c + o] * l->step;
           if (l->scales != NULL) v *= l->scales[o];
           if (l->biases != NULL) v += l->biases[o];
           v = v < l->clamp_min ? l->clamp_min : v;

@@ -131,7 +131,7 @@ TfLiteStatus set_factors(TfLiteContext* context, Bconv* op, const Temporary& mul
 TfLiteStatus set_limits(TfLiteContext* context, Bconv* op, const Temporary& thresholds, int32_t k) {
   if (!thresholds.is_there()) return refuse("LceBconv2d", "it has no thresholds");
   const int32_t outputs = op->layer.window.out_c;
-  int32_t* const limits = persistent<int32_t>(context, static_cast<size_t>(outputs));
+  onebit_limit* const limits = persistent<onebit_limit>(context, static_cast<size_t>(outputs));
   if (limits == nullptr) return kTfLiteError;
   for (int32_t o = 0; o < outputs; ++o) {
     const int64_t twice = 2 * static_cast<int64_t>(thresholds->data.i32[o]);
