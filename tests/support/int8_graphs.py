@@ -156,6 +156,7 @@ CASES = {
     for name, options in _LAYERS.items()
 }
 CASES["conv-dilated"] = lambda g: g.filtered("conv", dilation=(2, 3))
+CASES["conv-odd-channels"] = lambda g: g.filtered("conv", channels=13)  # 78 taps
 CASES |= {
     f"{code}-{activation}": (lambda g, code=code, a=activation: g.two_values(code, a))
     for code in ("ADD", "SUB", "MUL")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from convert.targets import network as n
 from convert.targets.c.lower_f32 import broadcast_fields, filter_macs, filtered_shapes, mean_sizes
 from convert.targets.c.lowering import Lowering, images, number, window_fields
-from convert.targets.c.program import Place, Struct, elements
+from convert.targets.c.program import Place, Scratch, Struct, elements
 from convert.targets.network import ACTIVATION_RANGES, Operator, Quantization, Value
 
 
@@ -87,14 +87,18 @@ def _filtered(lowering: Lowering, operator: n.Filtered) -> None:
         "zero_point_out": _zero(written),
         **_clamps(operator.activation, written),
     }
+    is_depthwise = isinstance(operator, n.DepthwiseConv)
+    column = -(-math.prod(weights.shape[1:]) // 2) * 2  # whole words of 16-bit numbers
     lowering.call(
         operator,
         "onebit_s8.c",
-        "depthwise_s8" if isinstance(operator, n.DepthwiseConv) else "conv_s8",
+        "depthwise_s8" if is_depthwise else "conv_s8",
         Struct("onebit_conv_s8_layer", fields),
         Place(source.index, batch_step=math.prod(shape_in)),
         lowering.output(operator, math.prod(shape_out)),
+        Scratch("int32_t" if is_depthwise else "int16_t"),
         batch=count,
+        scratch_bytes=4 * outputs if is_depthwise else 2 * column * min(2, shape_out[1]),
         macs=filter_macs(operator, target),
         note="int8",
     )

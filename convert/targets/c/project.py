@@ -30,7 +30,7 @@ from onebit import bits
 from onebit.metadata import Metadata, Normalization, read_metadata
 
 _CONFIG = "onebit_config.h"
-_HEADERS = ("onebit_dot.h", "onebit_f32.h", "onebit_s8.h")
+_HEADERS = ("onebit_dot.h", "onebit_dot_s8.h", "onebit_f32.h", "onebit_s8.h")
 
 _CALLED = {"onebit_bconv.c": ("onebit_bands.c",), "onebit_pixels.c": ("onebit_bands.c",)}
 """Kernel file → those with the functions that it calls."""

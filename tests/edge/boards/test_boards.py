@@ -20,6 +20,7 @@ from edge.results.row import FAILED, INVALID, Run
 from edge.results.row_json import from_json, to_json
 from onebit.errors import OnebitError
 from tests.edge.boards.conftest import MODEL, board_or_skip, export
+from tests.support.int8_graphs import CASES, int8_case
 from tests.support.lce_random_graphs import draw
 
 RUN = Run("id", "2026-11-30T00:00:00+00:00", "test", "0")
@@ -60,6 +61,27 @@ def test_random_networks_on_boards(name, seed, tmp_path):
     row = measure(network, board, RUN)
     if name == "microbit" and "does not fit" in str(row.reason):
         pytest.skip(row.reason)
+    assert row.status == INVALID, row.reason
+
+
+INT8 = [name for name in CASES if name.startswith(("conv", "depthwise", "dense"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        # Thumb-2 with the DSP extension, MVE, and plain C.
+        pytest.param(
+            name, case,
+            marks=() if (name, case) == ("mps2-an386", "conv-odd-channels") else pytest.mark.slow,
+        )
+        for name in ("mps2-an385", "mps2-an386", "mps3-an547", "riscv32")
+        for case in INT8
+    ],
+)  # fmt: skip
+def test_int8_layers_on_boards(name, case, tmp_path):
+    content, _ = int8_case(case)
+    row = measure(export(content, tmp_path / "net", "net"), board_or_skip(name), RUN)
     assert row.status == INVALID, row.reason
 
 

@@ -274,8 +274,14 @@ typedef struct {
   int32_t clamp_min, clamp_max;
 } onebit_conv_s8_layer;
 
-void onebit_conv_s8(const onebit_conv_s8_layer* l, const int8_t* x, int8_t* y);
-void onebit_depthwise_s8(const onebit_conv_s8_layer* l, const int8_t* x, int8_t* y);
+/* Numbers of a column of taps in scratch memory, in whole words. */
+#define ONEBIT_S8_COLUMN(taps) (((taps) + 1) / 2 * 2)
+
+/* The scratch memory takes two columns of a group's taps, or one where a row has one output; a sum
+ * for each output of a depthwise layer. */
+void onebit_conv_s8(const onebit_conv_s8_layer* l, const int8_t* x, int8_t* y, int16_t* scratch);
+void onebit_depthwise_s8(const onebit_conv_s8_layer* l, const int8_t* x, int8_t* y,
+                         int32_t* scratch);
 void onebit_max_pool_s8(const onebit_window* w, const int8_t* x, int8_t* y, int32_t clamp_min,
                         int32_t clamp_max);
 void onebit_average_pool_s8(const onebit_window* w, const int8_t* x, int8_t* y, int32_t clamp_min,

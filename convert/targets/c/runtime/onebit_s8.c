@@ -1,6 +1,7 @@
 /* int8 layers, in TensorFlow Lite's integers. */
 #include "onebit_s8.h"
 
+#include "onebit_dot_s8.h"
 #include "onebit_kernels.h"
 
 static int8_t finished(const onebit_conv_s8_layer* l, int32_t sum, int32_t o) {
@@ -8,51 +9,84 @@ static int8_t finished(const onebit_conv_s8_layer* l, int32_t sum, int32_t o) {
   return (int8_t)onebit_clamp_s32(v, l->clamp_min, l->clamp_max);
 }
 
-void onebit_conv_s8(const onebit_conv_s8_layer* l, const int8_t* x, int8_t* y) {
+/* The numbers under a window without the zero point, pads being 0. */
+static void gather(const onebit_conv_s8_layer* l, const int8_t* x, int32_t oy, int32_t ox,
+                   int32_t depth, int16_t* column) {
   const onebit_window* w = &l->window;
-  const int32_t depth = w->in_c / l->groups, outputs = w->out_c / l->groups;
   const int32_t zero = l->zero_point_in;
-  for (int32_t oy = 0; oy < w->out_h; ++oy) {
-    for (int32_t ox = 0; ox < w->out_w; ++ox) {
-      const int8_t* filter = l->filters;
-      for (int32_t o = 0; o < w->out_c; ++o) {
-        const int8_t* group = x + o / outputs * depth;
-        int32_t sum = l->biases[o];
-        for (int32_t ky = 0; ky < w->kernel_h; ++ky) {
-          const int32_t iy = oy * w->stride_h - w->pad_top + ky * w->dilation_h;
-          for (int32_t kx = 0; kx < w->kernel_w; ++kx, filter += depth) {
-            const int32_t ix = ox * w->stride_w - w->pad_left + kx * w->dilation_w;
-            if (iy < 0 || iy >= w->in_h || ix < 0 || ix >= w->in_w) continue;
-            const int8_t* from = group + (iy * w->in_w + ix) * w->in_c;
-            for (int32_t i = 0; i < depth; ++i) sum += (from[i] - zero) * filter[i];
-          }
-        }
-        *y++ = finished(l, sum, o);
+  for (int32_t ky = 0; ky < w->kernel_h; ++ky) {
+    const int32_t iy = oy * w->stride_h - w->pad_top + ky * w->dilation_h;
+    for (int32_t kx = 0; kx < w->kernel_w; ++kx) {
+      const int32_t ix = ox * w->stride_w - w->pad_left + kx * w->dilation_w;
+      if (iy < 0 || iy >= w->in_h || ix < 0 || ix >= w->in_w) {
+        for (int32_t i = 0; i < depth; ++i) *column++ = 0;
+      } else {
+        const int8_t* from = x + (iy * w->in_w + ix) * w->in_c;
+        for (int32_t i = 0; i < depth; ++i) *column++ = (int16_t)(from[i] - zero);
       }
     }
   }
 }
 
-void onebit_depthwise_s8(const onebit_conv_s8_layer* l, const int8_t* x, int8_t* y) {
+void onebit_conv_s8(const onebit_conv_s8_layer* l, const int8_t* x, int8_t* y, int16_t* scratch) {
   const onebit_window* w = &l->window;
-  const int32_t multiplier = w->out_c / w->in_c;
+  const int32_t depth = w->in_c / l->groups, outputs = w->out_c / l->groups;
+  const int32_t taps = w->kernel_h * w->kernel_w * depth;
   for (int32_t oy = 0; oy < w->out_h; ++oy) {
-    for (int32_t ox = 0; ox < w->out_w; ++ox) {
-      for (int32_t o = 0; o < w->out_c; ++o) {
-        const int8_t* channel = x + o / multiplier;
-        int32_t sum = l->biases[o];
-        for (int32_t ky = 0; ky < w->kernel_h; ++ky) {
-          const int32_t iy = oy * w->stride_h - w->pad_top + ky * w->dilation_h;
-          if (iy < 0 || iy >= w->in_h) continue;
-          for (int32_t kx = 0; kx < w->kernel_w; ++kx) {
-            const int32_t ix = ox * w->stride_w - w->pad_left + kx * w->dilation_w;
-            if (ix < 0 || ix >= w->in_w) continue;
-            sum += (channel[(iy * w->in_w + ix) * w->in_c] - l->zero_point_in) *
-                   l->filters[(ky * w->kernel_w + kx) * w->out_c + o];
+    /* Two pixels at a time share the weights. */
+    for (int32_t ox = 0; ox < w->out_w; ox += 2, y += 2 * w->out_c) {
+      const int32_t is_pair = ox + 1 < w->out_w;
+      int16_t* const second = scratch + ONEBIT_S8_COLUMN(taps);
+      const int8_t* filter = l->filters;
+      for (int32_t g = 0; g < l->groups; ++g) {
+        gather(l, x + g * depth, oy, ox, depth, scratch);
+        onebit_order_s8(scratch, taps);
+        if (is_pair) {
+          gather(l, x + g * depth, oy, ox + 1, depth, second);
+          onebit_order_s8(second, taps);
+        }
+        for (int32_t o = g * outputs; o < (g + 1) * outputs; ++o, filter += taps) {
+          int32_t sums[2];
+          sums[0] = sums[1] = l->biases[o];
+          if (!is_pair) {
+            onebit_dot_s8(scratch, filter, taps, sums);
+            y[o] = finished(l, sums[0], o);
+          } else {
+            onebit_dots_s8(scratch, second, filter, taps, sums);
+            y[o] = finished(l, sums[0], o);
+            y[w->out_c + o] = finished(l, sums[1], o);
           }
         }
-        *y++ = finished(l, sum, o);
       }
+      if (!is_pair) y -= w->out_c;
+    }
+  }
+}
+
+void onebit_depthwise_s8(const onebit_conv_s8_layer* l, const int8_t* x, int8_t* y,
+                         int32_t* scratch) {
+  const onebit_window* w = &l->window;
+  const int32_t multiplier = w->out_c / w->in_c, zero = l->zero_point_in;
+  for (int32_t oy = 0; oy < w->out_h; ++oy) {
+    for (int32_t ox = 0; ox < w->out_w; ++ox) {
+      /* Tap by tap, so that what is read lies side by side. */
+      for (int32_t o = 0; o < w->out_c; ++o) scratch[o] = l->biases[o];
+      for (int32_t ky = 0; ky < w->kernel_h; ++ky) {
+        const int32_t iy = oy * w->stride_h - w->pad_top + ky * w->dilation_h;
+        if (iy < 0 || iy >= w->in_h) continue;
+        for (int32_t kx = 0; kx < w->kernel_w; ++kx) {
+          const int32_t ix = ox * w->stride_w - w->pad_left + kx * w->dilation_w;
+          if (ix < 0 || ix >= w->in_w) continue;
+          const int8_t* from = x + (iy * w->in_w + ix) * w->in_c;
+          const int8_t* filter = l->filters + (ky * w->kernel_w + kx) * w->out_c;
+          int32_t* sum = scratch;
+          for (const int8_t* const end = from + w->in_c; from != end;) {
+            const int32_t value = *from++ - zero;
+            for (int32_t m = multiplier; m != 0; --m) *sum++ += value * *filter++;
+          }
+        }
+      }
+      for (int32_t o = 0; o < w->out_c; ++o) *y++ = finished(l, scratch[o], o);
     }
   }
 }
