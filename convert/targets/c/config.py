@@ -1,4 +1,4 @@
-"""What a network's kernels need not have: `onebit_config.h` says so to the compiler."""
+"""Switches of what a network's kernels need not have: `onebit_config.h` of an export."""
 
 import math
 import re
