@@ -80,11 +80,39 @@ def trained(name: str) -> Callable[[], tuple[bytes, Any]]:
     return build
 
 
+def untrained(name: str) -> Callable[[], tuple[bytes, None]]:
+    """A network of the zoo with random weights, on 8-bit inputs; what is not binary is int8."""
+
+    def build() -> tuple[bytes, None]:
+        import zoo
+        from benchmarks.conversions import calibrate
+        from convert.conversion import convert_model
+        from convert.int8.settings import Int8
+        from onebit.keras import keras
+
+        keras.utils.set_random_seed(SEED)
+        model = zoo.build(name)
+        calibrate(model)
+        shape = model.input_shape[1:]
+        inputs = np.random.default_rng(SEED).uniform(-1, 1, (50, *shape)).astype(np.float32)
+        int8 = Int8([inputs], io="int8", scope="all")
+        return convert_model(model, int8=int8, verification=False).tflite, None
+
+    return build
+
+
 NETWORKS: dict[str, Callable[[], tuple[bytes, Any]]] = {
     "small_cifar": small_cifar,
     "binary_net_mlp": trained("binary_net_mlp"),
     "binary_connect_mlp": trained("binary_connect_mlp"),
+    "binary_ds_cnn": untrained("binary_ds_cnn"),
+    "int8_ds_cnn": untrained("float_ds_cnn"),
+    "binary_resnet8": untrained("binary_resnet8"),
+    "int8_resnet8": untrained("float_resnet8"),
+    "binary_autoencoder": untrained("binary_autoencoder"),
+    "int8_autoencoder": untrained("float_autoencoder"),
 }
+"""Name → what makes its file, and its test images where it has any."""
 
 
 def measure(name: str, done: set[tuple[str, str]], output: Path) -> None:
@@ -120,28 +148,35 @@ def measure(name: str, done: set[tuple[str, str]], output: Path) -> None:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as Markdown."""
-    lines = [
-        "| network | processor | instructions | per MAC | flash | arena | stack | accuracy |",
-        "| --- " * 8 + "|",
-    ]
-    for row in rows:
-        figures, model = row["firmware"], row["model"]
-        head = f"| {model['name']} | {row['host']['cpu']} "
-        if figures is None:
-            lines.append(f"{head}| {row['reason'].split(';')[0]} | | | | | |")
-            continue
+    """The rows as Markdown, a line for each network; memory is the Cortex-M7's."""
+    processors = list(dict.fromkeys(row["host"]["cpu"] for row in rows))
+    short = [name.removeprefix("Cortex-").removesuffix("IMAC") for name in processors]
+    headings = ["network", "M MACs", *short, "flash", "arena", "stack", "accuracy"]
+    lines = [f"| {' | '.join(headings)} |", "| --- " * len(headings) + "|"]
+    for name in dict.fromkeys(row["model"]["name"] for row in rows):
+        own = {row["host"]["cpu"]: row for row in rows if row["model"]["name"] == name}
+        counts = [_millions(own.get(processor)) for processor in processors]
+        reference = own["Cortex-M7"]
+        figures, model = reference["firmware"], reference["model"]
         macs = sum(
             model[f"{kind}_macs"] or 0 for kind in ("binary", "binary_weight", "int8", "float")
         )
-        count = max(figures["instructions"])
-        flash = figures["code_bytes"] + figures["constant_bytes"]
-        accuracy = (row["evaluation"] or {}).get("accuracy")
-        lines.append(
-            f"{head}| {count:,} | {count / macs:.2f} | {flash:,} | {figures['arena_bytes']:,} "
-            f"| {figures['stack_bytes']:,} | {f'{accuracy:.1%}' if accuracy else '–'} |"
-        )
+        accuracy = (reference["evaluation"] or {}).get("accuracy")
+        memory = [
+            f"{figures['code_bytes'] + figures['constant_bytes']:,}",
+            f"{figures['arena_bytes']:,}",
+            f"{figures['stack_bytes']:,}",
+        ]
+        last = f"{accuracy:.1%}" if accuracy else "–"
+        lines.append(f"| {' | '.join([name, f'{macs / 1e6:.2f}', *counts, *memory, last])} |")
     return "\n".join(lines)
+
+
+def _millions(row: dict[str, Any] | None) -> str:
+    """The instructions of an inference in millions; a dash where the network does not fit."""
+    if row is None or row["firmware"] is None:
+        return "–"
+    return f"{max(row['firmware']['instructions']) / 1e6:.2f}"
 
 
 def main() -> None:
