@@ -7,10 +7,12 @@ import pytest
 
 from convert.errors import ConversionError
 from convert.targets.network import Network
+from convert.targets.npz import packed_weights
 from convert.targets.reading import read_network
 from convert.targets.thresholds.execution import last_sums, run
 from convert.targets.thresholds.network import InputGrid, Layer, MaxPool
 from convert.targets.thresholds.reading import refused_operators, threshold_network
+from onebit.bits import unpack
 from tests.convert.targets.chains import CHAINS, converted, integers, lce_outputs
 
 
@@ -116,3 +118,20 @@ def test_an_input_of_another_type_is_refused():
     with pytest.raises(ConversionError, match="reads int32") as caught:
         threshold_network(integers_of_images)
     assert "image or vector" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_thresholds_are_those_that_convert_weights_writes(name):
+    """A documented bit a > t, with a = (K - s) / 2, is +1 where s ≥ K - 2t."""
+    content = converted(name)
+    arrays = packed_weights(content, name)
+    layers = {layer.name: layer for layer in threshold_network(read_network(content, name)).layers}
+    documented = [key.removesuffix("/thresholds") for key in arrays if key.endswith("/thresholds")]
+    assert documented
+    for label in documented:
+        layer = layers[label]
+        signs = unpack(arrays[f"{label}/bits"], layer.weights.shape[-1])
+        np.testing.assert_array_equal(signs, layer.weights)
+        limits = layer.fan_in - 2 * arrays[f"{label}/thresholds"].astype(np.int64)
+        limits = np.clip(limits, -layer.fan_in, layer.fan_in + 1)  # further out decides the same
+        np.testing.assert_array_equal(limits, layer.thresholds)
