@@ -121,11 +121,12 @@ def tokens():
 
 
 def int8():
-    """Layers with real weights around a binary one, a shortcut, and an average."""
+    """Layers with real weights, one with packed ±1, a binary one, a shortcut, and an average."""
     x = image = _images()
     x = keras.layers.Conv2D(8, 3, activation="relu", padding="same", name="first")(x)
     x = keras.layers.MaxPooling2D(2, name="pool")(x)
-    x = shortcut = keras.layers.Conv2D(16, 3, padding="same", name="second")(x)
+    x = keras.layers.Conv2D(16, 3, padding="same", name="second")(x)
+    x = shortcut = _conv(16, "packed", padding="same", binary=False)(x)
     x = _norm(_conv(16, "binary", padding="same")(x), "binary")
     x = keras.layers.Add(name="add")([x, shortcut])
     x = keras.layers.DepthwiseConv2D(3, padding="same", name="depthwise")(x)
