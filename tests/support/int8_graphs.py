@@ -125,17 +125,45 @@ class Int8Graph:
         self.g.operator(OPS.SOFTMAX, [x], [y], builtin=(KINDS.SoftmaxOptions, options))
         return y
 
-    def concatenation_and_padding(self):
-        a, b = self.input([1, 3, 4, 5]), self.input([1, 3, 4, 7])
-        joined = self.value([1, 3, 4, 12], 0.05, 3)
+    def joined(self, values, scale, zero):
+        shapes = [self.g.shape(value) for value in values]
+        y = self.value([*shapes[0][:-1], sum(shape[-1] for shape in shapes)], scale, zero)
         options = schema.ConcatenationOptionsT()
         options.axis = -1
         builtin = (KINDS.ConcatenationOptions, options)
-        self.g.operator(OPS.CONCATENATION, [a, b], [joined], builtin=builtin)
+        self.g.operator(OPS.CONCATENATION, values, [y], builtin=builtin)
+        return y
+
+    def concatenation_and_padding(self):
+        a, b = self.input([1, 3, 4, 5]), self.input([1, 3, 4, 7])
+        joined = self.joined([a, b], 0.05, 3)
         y = self.value([1, 6, 7, 12], 0.05, 3)
         pads = self.g.constant(np.array([[0, 0], [1, 2], [0, 3], [0, 0]], np.int32))
         builtin = (KINDS.PadOptions, schema.PadOptionsT())
         self.g.operator(OPS.PAD, [joined, pads], [y], builtin=builtin)
+        return y
+
+    def binary(self, activation):
+        """Signs of integers, a binary layer that writes integers, and their signs as integers."""
+        rng, outputs = self.rng, 24
+        bits = self.g.quantize(self.input([1, 7, 6, 40]))
+        y = self.g.bconv(
+            bits,
+            rng.choice([-1, 1], (outputs, 3, 3, 40)),
+            channels_in=40,
+            scale=rng.uniform(0.01, 0.3, outputs) * rng.choice([-1, 1], outputs),
+            bias=rng.normal(0, 3, outputs),
+            out_type=np.int8,
+            activation=activation,
+            quantization={"scale": 0.27, "zero_point": 4},
+        )
+        one = {"scale": 1 / 127, "zero_point": 0}
+        signs = self.g.dequantize(self.g.quantize(y), outputs, np.int8, **one)
+        return self.joined([y, self.rescaled(signs, 0.27, 4)], 0.27, 4)
+
+    def rescaled(self, x, scale, zero):
+        y = self.value(self.g.shape(x), scale, zero)
+        self.g.operator(OPS.QUANTIZE, [x], [y])
         return y
 
 
@@ -170,6 +198,10 @@ CASES |= {
 CASES |= {
     code: (lambda g, code=code, output=output: g.function(code, *output))
     for code, output in _FUNCTIONS.items()
+}
+CASES |= {
+    f"binary-{activation}": (lambda g, activation=activation: g.binary(activation))
+    for activation in (0, 1, 3)
 }
 CASES["mean"] = Int8Graph.mean
 CASES["softmax"] = Int8Graph.softmax

@@ -159,7 +159,11 @@ class _NetworkWriting(LayerWriting):
         signs = sign_values(np.array([1, -1], np.float32), value)
         high, low = (float(v) for v in real_values(signs, value.quantization))
         if high != -low:
-            raise refusal(operator, f"its ±1 are {high:g} and {low:g}, saturated integers")
+            raise refusal(
+                operator,
+                f"its ±1 are {high:g} and {low:g}, saturated integers",
+                "convert the model without --int8",
+            )
         factor = self.writer.constant(f"{operator.name}_one", high)
         return self._node(operator, "Mul", [tensor, factor])
 

@@ -37,7 +37,7 @@ class LayerWriting(Writing):
         if operator.thresholds is not None:
             limits = (fan_in - 1 - 2 * operator.thresholds.astype(np.int64)).astype(np.float32)
             return self._sign_above(operator, tensor, limits)
-        tensor = self._clamp(operator, tensor, operator.activation)
+        tensor = self._clamp(operator, tensor, operator.activation, is_sum=True)
         multiplier, bias = operator.multiplier, operator.bias
         if multiplier is None or bias is None:
             raise refusal(operator, "it has neither thresholds nor a scale")

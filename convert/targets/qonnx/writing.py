@@ -51,7 +51,10 @@ class Writing:
         constant = self.writer.constant(f"{name}_by", values.reshape(column))
         return self.writer.node(kind, [tensor, constant], name, shape)
 
-    def _clamp(self, operator: Operator, tensor: str, activation: Activation) -> str:
+    def _clamp(
+        self, operator: Operator, tensor: str, activation: Activation, *, is_sum: bool = False
+    ) -> str:
+        """The tensor within the activation's range; `is_sum` says that it is scaled only then."""
         if activation == "none":
             return tensor
         shape, name = self.writer.shapes[tensor], f"{operator.name}_{activation}"
@@ -59,7 +62,7 @@ class Writing:
             return self.writer.node("Relu", [tensor], name, shape)
         limits = np.array(ACTIVATION_RANGES[activation], np.float32)
         steps = self.network.output_of(operator).quantization
-        if steps is not None:
+        if steps is not None and not is_sum:
             # TensorFlow Lite clamps integers, at limits that are rounded half away from zero.
             counts = limits / steps.scale
             limits = np.copysign(np.floor(np.abs(counts) + 0.5), counts) * steps.scale

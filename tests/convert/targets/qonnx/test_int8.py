@@ -44,7 +44,11 @@ def _most(name):
     TensorFlow Lite rounds a sum twice, to an integer and then to a power of two of steps; averages
     of an even count, and scales whose ratio is a small fraction, are often halfway.
     """
-    if name.startswith(("MAX", "concat", "dense")) or name in ("RELU", "QUANTIZE", "TANH"):
+    if name.startswith(("MAX", "concat", "dense", "binary")) or name in (
+        "RELU",
+        "QUANTIZE",
+        "TANH",
+    ):
         return 0
     return 0.002 if name.startswith(("conv", "depthwise")) else 0.1
 
