@@ -97,8 +97,18 @@ class Bipolar:
     def integers(
         self, writer: OnnxWriter, tensor: str, name: str, shape: Shape, steps: Quantization
     ) -> str:
-        """One Quant of 8 bits."""
+        """One Quant of 8 bits.
+
+        QONNX rounds x / scale + zero_point to even, others round x / scale. Where the zero point is
+        odd, halves would go the other way, and 8-bit pixels are often halves: they are rounded
+        before.
+        """
         scale, zero_point = float(steps.scale[0]), int(steps.zero_point[0])
+        if zero_point % 2:
+            for kind in ("Div", "Round", "Mul"):
+                label = f"{name}_{kind.lower()}"
+                by = [] if kind == "Round" else [writer.constant(f"{label}_by", scale)]
+                tensor = writer.node(kind, [tensor, *by], label, shape)
         return quant(writer, tensor, name, shape, scale=scale, bits=8, zero_point=zero_point)
 
     def int8_weights(

@@ -12,7 +12,7 @@ from convert.targets.qonnx.qcdq_target import qcdq
 from convert.targets.qonnx.target import qonnx
 from convert.targets.reading import read_network, real_values
 from tests.convert.targets.chains import INT8, converted, in_steps, integers, lce_outputs
-from tests.support.int8_graphs import CASES, int8_case
+from tests.support.int8_graphs import CASES, Int8Graph, int8_case
 from tests.support.onnx_execution import execute, execute_once
 
 SAMPLES = 12
@@ -62,3 +62,18 @@ def test_a_converted_network_stays_within_steps_of_its_output(name, dialect):
     model = onnx.load_from_string(DIALECTS[dialect](content))
     found = execute(model, values.transpose(0, 3, 1, 2).astype(np.float32))
     assert np.abs(in_steps(network, found - lce_outputs(content, values))).max() <= 2
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("zero_point", [-128, -1, 0, 3])
+def test_halves_at_the_input_are_rounded_as_by_lce(zero_point, dialect):
+    """8-bit pixels in [-1, 1] lie halfway between the integers that stand for that range."""
+    graph = Int8Graph()
+    image = graph.g.tensor([1, 4, 4, 5])
+    rounded = graph.rescaled(image, 0.25, zero_point)
+    content = graph.g.build([image], [rounded])
+    halves = (np.arange(-40, 40) * 0.125).reshape(1, 4, 4, 5).astype(np.float32)
+    (codes,) = LceInterpreter(content).run_once([halves])
+    model = onnx.load_from_string(DIALECTS[dialect](content))
+    found = execute_once(model, [halves.transpose(0, 3, 1, 2)]).transpose(0, 2, 3, 1)
+    np.testing.assert_array_equal(found, (codes.astype(np.float32) - zero_point) * 0.25)
