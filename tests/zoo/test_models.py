@@ -30,20 +30,20 @@ SMALL = {
     **dict.fromkeys(("bi_real_net18", "react_resnet18", "reactnet_a"), RESIDUAL),
     **dict.fromkeys(("binary_autoencoder", "float_autoencoder"), SPECTRUM),
     **dict.fromkeys(("xnor_net_lenet5", "float_lenet5"), LENET5),
-    **dict.fromkeys(("xnor_net_nin", "float_nin"), NIN),
     "quicknet": QUICKNET,
 }
 BIG = {**TINY, "input_shape": (96, 96, 3), "growth": 8}
-# Pooling without padding leaves nothing of smaller images; narrower, MobileNet has dead filters.
+# Pooling without padding leaves nothing of smaller images; narrower ones have dead filters.
 WIDE = {
     "larq_xnor_net": {**BIG, "input_shape": (224, 224, 3)},
     **dict.fromkeys(("binary_mobilenet", "float_mobilenet"), MOBILENET),
+    **dict.fromkeys(("xnor_net_nin", "float_nin"), NIN),
 }
 # A model of small images, registered since, needs no entry here.
 SMALL |= {
     name: TINY
     for name in IMAGE_MODELS
-    if name not in SMALL and models.get(name).options["input_shape"][0] < 64
+    if name not in {**SMALL, **WIDE} and models.get(name).options["input_shape"][0] < 64
 }
 OPTIONS = {name: {**WIDE, **SMALL}.get(name, BIG) for name in IMAGE_MODELS}
 VARIANTS = {

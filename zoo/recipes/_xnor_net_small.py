@@ -44,7 +44,7 @@ def _recipe(
         learning_rate=learning_rate,
         schedule="steps",
         boundaries=boundaries,
-        factors=tuple(0.1 ** (index + 1) for index in range(len(boundaries))),
+        factors=tuple(10.0**-power for power in range(1, len(boundaries) + 1)),
         loss="cross_entropy",
         weight_decay=1e-5,
         smoke_options={"width": 6},

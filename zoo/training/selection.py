@@ -40,7 +40,10 @@ def require_selectable(recipe: Recipe, dataset: Dataset, model: keras.Model, rep
     elif replicas > 1:
         problem = "several replicas train"
     if problem:
-        raise UsageError(f"{recipe.name}: selection {recipe.selection} is impossible: {problem}")
+        raise UsageError(
+            f"{recipe.name}: selection {recipe.selection} is impossible: {problem}; "
+            "give --set selection=last"
+        )
 
 
 class BestEpoch:
