@@ -10,6 +10,7 @@ import zoo
 from onebit.errors import OnebitError, UsageError
 from onebit.keras import keras, lq, tf
 from zoo.datasets.preprocessing import Preprocessing
+from zoo.layers.quantizers import binary_quantizer
 from zoo.models import models
 from zoo.runs import packed_weights
 from zoo.runs.packed_weights import card_path, load_trained, pack, pretrained, unpack
@@ -89,6 +90,27 @@ def test_magnitudes_of_channels_or_rows_are_kept(axis, shape):
     unpack(other, arrays)
     inputs = np.random.default_rng(1).normal(size=(5, 7)).astype(np.float32)
     np.testing.assert_array_equal(other(inputs), model(inputs))
+
+
+@pytest.mark.parametrize("quantizer", ["ScaledSign", "magnitude_aware_sign"])
+def test_means_that_round_are_restored(quantizer):
+    # A float32 mean of 500 equal numbers is seldom that number.
+    def network():
+        keras.utils.set_random_seed(3)
+        quantized = binary_quantizer(quantizer)
+        layer = lq.layers.QuantDense(
+            64, kernel_quantizer=quantized, kernel_constraint="weight_clip"
+        )
+        return keras.Sequential([keras.Input((500,)), layer])
+
+    model, other = network(), network()
+    arrays = pack(model)
+    unpack(other, arrays)
+    inputs = np.random.default_rng(1).normal(size=(5, 500)).astype(np.float32)
+    # Magnitudes of 0.05 are off by up to 500 roundings; sums have 500 products with inputs below 4.
+    error = 500 * 2.0**-24 * 0.05 * 500 * 4
+    np.testing.assert_allclose(other(inputs), model(inputs), rtol=0, atol=error)
+    assert not np.allclose(other(-inputs), model(inputs), atol=error)
 
 
 def test_other_magnitudes_are_refused():

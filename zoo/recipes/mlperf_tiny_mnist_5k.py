@@ -20,7 +20,7 @@ def binary_resnet8_mnist_5k() -> Recipe:
 
     Command: onebit zoo train binary_resnet8_mnist_5k -o runs/binary_resnet8
     Duration: about 2 minutes on two x86-64 cores (estimated).
-    Accuracy: not measured yet.
+    Accuracy: 94.0 % measured with seed 1 and compute=bfloat16 (results/accuracies.jsonl).
     """
     return _recipe("binary_resnet8", learning_rate=3e-3)
 
@@ -31,7 +31,7 @@ def float_resnet8_mnist_5k() -> Recipe:
 
     Command: onebit zoo train float_resnet8_mnist_5k -o runs/float_resnet8
     Duration: about 2 minutes on two x86-64 cores (estimated).
-    Accuracy: not measured yet.
+    Accuracy: 97.4 % measured with seed 1 and compute=bfloat16 (results/accuracies.jsonl).
     """
     return _recipe("float_resnet8", learning_rate=1e-3)
 

@@ -22,7 +22,7 @@ def xnor_net_lenet5_mnist_5k() -> Recipe:
 
     Command: onebit zoo train xnor_net_lenet5_mnist_5k -o runs/xnor_net_lenet5
     Duration: about 5 minutes on two x86-64 cores (estimated).
-    Accuracy: not measured yet.
+    Accuracy: 97.8 % measured with seed 1 and compute=bfloat16 (results/accuracies.jsonl).
     """
     return lenet5("xnor_net_lenet5", "mnist_5k")
 
@@ -33,7 +33,7 @@ def float_lenet5_mnist_5k() -> Recipe:
 
     Command: onebit zoo train float_lenet5_mnist_5k -o runs/float_lenet5
     Duration: about 3 minutes on two x86-64 cores (estimated).
-    Accuracy: not measured yet.
+    Accuracy: 98.1 % measured with seed 1 and compute=bfloat16 (results/accuracies.jsonl).
     """
     return lenet5("float_lenet5", "mnist_5k")
 
@@ -44,7 +44,7 @@ def xnor_net_nin_mnist_5k() -> Recipe:
 
     Command: onebit zoo train xnor_net_nin_mnist_5k -o runs/xnor_net_nin
     Duration: about 5 minutes on two x86-64 cores (estimated).
-    Accuracy: not measured yet.
+    Accuracy: not measured.
     """
     return _nin("xnor_net_nin")
 
@@ -55,7 +55,7 @@ def float_nin_mnist_5k() -> Recipe:
 
     Command: onebit zoo train float_nin_mnist_5k -o runs/float_nin
     Duration: about 5 minutes on two x86-64 cores (estimated).
-    Accuracy: not measured yet.
+    Accuracy: not measured.
     """
     return _nin("float_nin")
 
