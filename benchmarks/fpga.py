@@ -6,7 +6,7 @@ Rows that results/fpga.jsonl has already are not made again. FINN runs in an env
 program makes (tests/support/peers). Nothing is built for a board: FINN's figures are its own
 models' estimates, Yosys counts the cells of a netlist, nextpnr places and routes it for a chip
 that is not here. Weights are untrained, which changes none of these figures by much. What others
-report of boards stands in rows of its own, with its source.
+report of boards stands in separate rows, with its source.
 """
 
 import argparse
