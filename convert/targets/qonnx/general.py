@@ -91,16 +91,19 @@ class _NetworkWriting(LayerWriting):
 
     def write(self) -> tuple[list[str], list[str]]:
         network = self.network
-        ends = zip(network.inputs, network.input_names, strict=True)
+        names = dict(zip(network.inputs, network.input_names, strict=True))
         inputs = []
-        for index, name in ends:
+        for index, name in names.items():
             shape = first(network.values[index].shape)
             inputs.append(self.writer.input(name, shape))
             self.tensors[index] = self._rounded(index, inputs[-1], name)
         for operator in network.operators:
             tensor = self._operator(operator)
             if not _keeps_integers(network, operator):
-                tensor = self._rounded(operator.output, tensor, operator.name)
+                # The file's own names of roundings are the converter's, not a layer's.
+                is_input = isinstance(operator, Rescale) and operator.inputs[0] in names
+                name = names[operator.inputs[0]] if is_input else operator.name
+                tensor = self._rounded(operator.output, tensor, name)
             self.tensors[operator.output] = tensor
         outputs = []
         for index, name in zip(network.outputs, network.output_names, strict=True):

@@ -61,6 +61,7 @@ def test_a_converted_network_stays_within_steps_of_its_output(name, dialect):
     values = integers(network.values[network.inputs[0]].shape, SAMPLES) / 128
     model = onnx.load_from_string(DIALECTS[dialect](content))
     found = execute(model, values.transpose(0, 3, 1, 2).astype(np.float32))
+    assert {"image_quant", "first", "packed", "logits_quant"} <= {n.name for n in model.graph.node}
     assert np.abs(in_steps(network, found - lce_outputs(content, values))).max() <= 2
 
 
