@@ -212,6 +212,12 @@ export_options = options(
         "128 less (int8), which it normalises as the file says (c).  [default: float]",
     ),
     click.option(
+        "--cmsis-nn",
+        is_flag=True,
+        help="Leave int8 layers with filters to CMSIS-NN, Arm's library, of which you have a copy "
+        "(c).",
+    ),
+    click.option(
         "--style",
         type=click.Choice(["folded", "combinational"]),
         help="Layer after layer with a clock, or everything at once without one (verilog).  "

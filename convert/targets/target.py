@@ -19,6 +19,7 @@ class ExportOptions:
         input_scale: The step between two inputs of hardware.
         input_type: Whether FINN's input is floats or the integers themselves, or a C network's
             floats or 8-bit pixels.
+        cmsis_nn: Whether int8 layers of a C network are left to CMSIS-NN.
         style: How a design in Verilog computes.
         pe: Outputs that a layer of a folded design computes at once, at most.
         simd: Bits that a layer of a folded design takes in a cycle, at most.
@@ -29,6 +30,7 @@ class ExportOptions:
     input_bits: int | None = None
     input_scale: float | None = None
     input_type: str | None = None
+    cmsis_nn: bool = False
     style: str | None = None
     pe: int | None = None
     simd: int | None = None

@@ -13,6 +13,9 @@ from edge.boards.exports import ExportedNetwork
 from onebit.errors import OnebitError, first_line
 
 PACKAGE = Path(__file__).parent / "package"
+CMSIS_NN = "CMSIS_NN"
+"""The environment's variable with the folder of CMSIS-NN, for networks of `--cmsis-nn`."""
+
 STACK_BYTES = 1024
 """A firmware that leaves less for the stack does not link."""
 
@@ -123,6 +126,30 @@ def build_for_host(network: ExportedNetwork, folder: Path) -> Firmware:
     return Firmware(program, compiler=_version(compiler))
 
 
+def cmsis_nn_sources(network: ExportedNetwork) -> list[Path]:
+    """The files of CMSIS-NN that a network calls; none where it is not one of `--cmsis-nn`.
+
+    Raises:
+        OnebitError: The variable `CMSIS_NN` does not say where that is.
+    """
+    if not any(source.stem.endswith("_cmsis_nn") for source in network.sources):
+        return []
+    root = Path(os.environ.get(CMSIS_NN, ""))
+    if not (root / "Include" / "arm_nnfunctions.h").is_file():
+        raise OnebitError(
+            f"{network.name} calls CMSIS-NN, and {CMSIS_NN} does not say where that is",
+            hint=f"export {CMSIS_NN}=/path/to/CMSIS-NN",
+        )
+    needed = (
+        "ConvolutionFunctions/*s8*.c",
+        "NNSupportFunctions/*s8*.c",
+        "NNSupportFunctions/*q7*.c",
+        "TransposeFunctions/*s8*.c",
+    )
+    found = {path for pattern in needed for path in (root / "Source").glob(pattern)}
+    return sorted(path for path in found if "lstm" not in path.stem)
+
+
 def name_lines(network: ExportedNetwork) -> str:
     """The harness's `network.h`: what the network's symbols begin with."""
     return f"#define NETWORK {network.name}\n#define NETWORK_UPPER {network.name.upper()}\n"
@@ -133,10 +160,15 @@ def _compile(
 ) -> list[Path]:
     objects = []
     (folder / "network.h").write_text(name_lines(network), encoding="utf-8")
-    folders = (folder, network.folder, network.folder / "src", PACKAGE)
+    theirs = cmsis_nn_sources(network)
+    folders = [folder, network.folder, network.folder / "src", PACKAGE]
+    if theirs:
+        folders.append(Path(os.environ[CMSIS_NN]) / "Include")
+        flags = [flag for flag in flags if flag not in ("-Wextra", "-Werror")]
     includes = [f"-I{path}" for path in folders]
-    for source in [*network.sources, PACKAGE / "harness.c", *package]:
-        kind = "network" if source in network.sources else "board"
+    own = [PACKAGE / "harness.c", *package]
+    for source in [*network.sources, *theirs, *own]:
+        kind = "board" if source in own else "network"
         target = folder / f"{kind}-{source.stem}.o"
         command = [compiler, *flags, *includes, "-c", str(source), "-o", str(target)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -151,9 +183,9 @@ def _compile(
 def _link_error(said: str, network: ExportedNetwork, board: Board) -> OnebitError:
     found = {region: int(size) for region, size in _OVERFLOW.findall(said)}
     if not found:
-        return OnebitError(
-            f"{network.name} does not link for {board.name}: {said.strip().splitlines()[-1]}"
-        )
+        lines = said.strip().splitlines()
+        cause = next((line for line in lines if "undefined reference" in line), lines[-1])
+        return OnebitError(f"{network.name} does not link for {board.name}: {cause}")
     sizes = {"FLASH": board.flash.size_bytes, "RAM": board.ram.size_bytes}
     kinds = {"FLASH": "flash", "RAM": "RAM"}
     parts = [

@@ -16,8 +16,12 @@ _LARGEST = 1 << 30
 """Sizes and offsets are 32-bit integers in C."""
 
 
-def lower(network: Network) -> Program:
+def lower(network: Network, cmsis_nn: bool = False) -> Program:
     """The calls that compute a network.
+
+    Args:
+        network: As it was read.
+        cmsis_nn: Whether int8 layers with filters are left to CMSIS-NN.
 
     Raises:
         ConversionError: An operator has no kernel; its `reason` is `no-kernel`.
@@ -30,7 +34,7 @@ def lower(network: Network) -> Program:
             raise refusal(value.name, f"it is {value.dtype}", None)
         if size_bytes(value) > _LARGEST:
             raise refusal(value.name, "it takes more than 1 GB", None)
-    lowering = Lowering(network)
+    lowering = Lowering(network, cmsis_nn)
     for operator in network.operators:
         types = {lowering.value(i).dtype for i in (*operator.inputs, operator.output)}
         # Between types there are only the kernels of signs and scales.

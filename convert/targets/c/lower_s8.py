@@ -89,16 +89,29 @@ def _filtered(lowering: Lowering, operator: n.Filtered) -> None:
     }
     is_depthwise = isinstance(operator, n.DepthwiseConv)
     column = -(-math.prod(weights.shape[1:]) // 2) * 2  # whole words of 16-bit numbers
+    kernel, c_type = ("depthwise_s8", "int32_t") if is_depthwise else ("conv_s8", "int16_t")
+    scratch = 4 * outputs if is_depthwise else 2 * column * min(2, shape_out[1])
+    file, more = "onebit_s8.c", []
+    if lowering.cmsis_nn:
+        taps = math.prod(weights.shape[1:])
+        kernel, c_type, file = kernel.replace("_s8", "_cmsis_nn"), "int32_t", "onebit_cmsis_nn.c"
+        # What CMSIS-NN asks for beside multipliers and shifts: with DSP, or with MVE.
+        theirs = 4 * 16 * -(-taps // 16)
+        if is_depthwise:
+            theirs = 2 * shape_in[2] * math.prod(window.size)
+        scratch = max(scratch, 8 * outputs + theirs)
+        more = [str(scratch)]
     lowering.call(
         operator,
-        "onebit_s8.c",
-        "depthwise_s8" if is_depthwise else "conv_s8",
+        file,
+        kernel,
         Struct("onebit_conv_s8_layer", fields),
         Place(source.index, batch_step=math.prod(shape_in)),
         lowering.output(operator, math.prod(shape_out)),
-        Scratch("int32_t" if is_depthwise else "int16_t"),
+        Scratch(c_type),
+        *more,
         batch=count,
-        scratch_bytes=4 * outputs if is_depthwise else 2 * column * min(2, shape_out[1]),
+        scratch_bytes=scratch,
         macs=filter_macs(operator, target),
         note="int8",
     )

@@ -21,10 +21,10 @@ def refusal(name: str, reason: str, hint: str | None) -> ConversionError:
 
 
 class Lowering:
-    """Collects the calls of a network's operators."""
+    """Collects the calls of a network's operators; int8 layers may be CMSIS-NN's."""
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
+    def __init__(self, network: Network, cmsis_nn: bool = False) -> None:
+        self.network, self.cmsis_nn = network, cmsis_nn
         self.program = Program(network)
         self.known: dict[tuple[str, bytes], Constant] = {}
 

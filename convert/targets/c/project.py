@@ -32,7 +32,12 @@ from onebit.metadata import Metadata, Normalization, read_metadata
 _CONFIG = "onebit_config.h"
 _HEADERS = ("onebit_dot.h", "onebit_dot_s8.h", "onebit_f32.h", "onebit_s8.h")
 
-_CALLED = {"onebit_bconv.c": ("onebit_bands.c",), "onebit_pixels.c": ("onebit_bands.c",)}
+_CMSIS_NN = "onebit_cmsis_nn.c"
+_CALLED = {
+    "onebit_bconv.c": ("onebit_bands.c",),
+    "onebit_pixels.c": ("onebit_bands.c",),
+    _CMSIS_NN: ("onebit_s8.c",),
+}
 """Kernel file → those with the functions that it calls."""
 
 _TEMPLATES = {
@@ -49,7 +54,11 @@ _TEMPLATES = {
 
 
 def project_files(
-    content: bytes, source_name: str, prefix: str, pixels: PixelType | None = None
+    content: bytes,
+    source_name: str,
+    prefix: str,
+    pixels: PixelType | None = None,
+    cmsis_nn: bool = False,
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """All files of the exported folder by their relative paths, and what its manifest says.
 
@@ -58,6 +67,7 @@ def project_files(
         source_name: What messages and the README call it.
         prefix: What C symbols begin with.
         pixels: The type of pixels that the network takes in the place of the file's floats.
+        cmsis_nn: Whether int8 layers with filters are left to CMSIS-NN.
 
     Raises:
         ConversionError: A layer has no kernel, the file does not say what pixels are, or nothing
@@ -68,7 +78,7 @@ def project_files(
     metadata = read_metadata(content, source_name) or Metadata()
     if pixels is not None:
         network, normalization = with_pixels(network, metadata, pixels)
-    program = lower(network)
+    program = lower(network, cmsis_nn)
     arena = plan_arena(program)
     names = names_of(program, prefix)
     sha256 = hashlib.sha256(content).hexdigest()
@@ -79,6 +89,7 @@ def project_files(
     )
     values |= {"source": Path(source_name).name, "sha256": sha256}
     values |= {"facts": metadata.lines(), "labels": len(metadata.labels)}
+    values["needs_cmsis_nn"] = any(call.file == _CMSIS_NN for call in program.calls)
     values["sources"] = [name for name in files if name.endswith(".c")]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("convert.targets.c"),

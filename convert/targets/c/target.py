@@ -17,9 +17,11 @@ def _write(export: Export) -> str:
             "--input-type integer has no effect with --to c", hint="write uint8 or int8"
         )
     pixels = None if kind in (None, "float") else cast(PixelType, kind)
-    files, about = project_files(export.content, export.source, name, pixels)
+    files, about = project_files(
+        export.content, export.source, name, pixels, export.options.cmsis_nn
+    )
     write_folder(export.path, files, target="c", network=about)
     return f"{len(files)} files; try: make -C {export.path.name} check"
 
 
-TARGET = Target(_write, require_own_folder, None, ("name", "input_type"))
+TARGET = Target(_write, require_own_folder, None, ("name", "input_type", "cmsis_nn"))

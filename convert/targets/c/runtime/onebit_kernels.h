@@ -282,6 +282,12 @@ typedef struct {
 void onebit_conv_s8(const onebit_conv_s8_layer* l, const int8_t* x, int8_t* y, int16_t* scratch);
 void onebit_depthwise_s8(const onebit_conv_s8_layer* l, const int8_t* x, int8_t* y,
                          int32_t* scratch);
+/* The same by CMSIS-NN: onebit_cmsis_nn.c. The scratch memory takes two words for each output too.
+ */
+void onebit_conv_cmsis_nn(const onebit_conv_s8_layer* l, const int8_t* x, int8_t* y,
+                          int32_t* scratch, int32_t bytes);
+void onebit_depthwise_cmsis_nn(const onebit_conv_s8_layer* l, const int8_t* x, int8_t* y,
+                               int32_t* scratch, int32_t bytes);
 void onebit_max_pool_s8(const onebit_window* w, const int8_t* x, int8_t* y, int32_t clamp_min,
                         int32_t clamp_max);
 void onebit_average_pool_s8(const onebit_window* w, const int8_t* x, int8_t* y, int32_t clamp_min,
