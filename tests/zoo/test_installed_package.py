@@ -17,10 +17,13 @@ LOOK_UPS = {
 }
 """Each is the first that a fresh process looks up; none of them computes."""
 
-# One import of TensorFlow for all: each look-up runs in a fork that has not seen the package yet.
+# One import of all modules: each look-up runs in a fork that has not seen the package yet.
 FIRST_LOOK_UPS = """
-import os, sys, traceback
-import zoo
+import importlib, os, pkgutil, sys, traceback
+import zoo.datasets, zoo.layers, zoo.models, zoo.recipes
+for package in (zoo.datasets, zoo.layers, zoo.models, zoo.recipes):
+    for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
 for look_up in sys.argv[1:]:
     child = os.fork()
     if child == 0:
