@@ -84,7 +84,7 @@ ONEBIT_FAST static void put_sums(const four* v, int32_t groups, four* table) {
   } while (0)
 #endif
 
-/* The raised sums of `outputs` filters of `words` words over `groups` fours of taps: [outputs][4].
+/* The sums of `outputs` filters of `words` words over `groups` fours of taps: [columns][outputs].
  */
 ONEBIT_FAST static void look_up(const uint32_t* filters, int32_t words, const four* tables,
                                 int32_t groups, int32_t outputs, int32_t columns, int32_t* sums) {
@@ -138,8 +138,7 @@ static int32_t pixel(const onebit_pixel_conv* l, const void* x, int32_t index) {
   return q * l->factor - l->zero_point;
 }
 
-/* The numbers [from, from + count) of a row of `size` numbers, without the zero point; 0 outside.
- */
+/* The numbers [from, from + count) of a row of `size` numbers, with the zero at 0; 0 outside. */
 static void put_line(const onebit_pixel_conv* l, const void* row, int32_t size, int32_t from,
                      int32_t count, int32_t* line) {
   const int32_t factor = l->factor, offset = -l->zero_point;
@@ -171,8 +170,8 @@ static void gather(const onebit_pixel_conv* l, const void* x, int32_t oy, int32_
     const int32_t size = iy >= 0 && iy < w->in_h ? w->in_w * w->in_c : 0; /* none: all outside */
     put_line(l, (const int8_t*)x + (size > 0 ? iy * size : 0), size, first, length, line);
     /* Without dilation the taps of a row follow each other. */
-    const int32_t runs = !ONEBIT_DILATION || tap == w->in_c ? 1 : w->kernel_w,
-                  run = w->kernel_w * w->in_c / runs;
+    const int32_t runs = !ONEBIT_DILATION || tap == w->in_c ? 1 : w->kernel_w;
+    const int32_t run = w->kernel_w * w->in_c / runs;
     for (int32_t r = 0; r < runs; ++r) {
       for (const int32_t *p = line + r * tap, *const end = p + run; p != end; ++p, ++column) {
         column->low = p[0] + p[step] * 65536;
@@ -191,8 +190,7 @@ static int32_t columns_of(const onebit_window* w) { return is_dense(w) ? 1 : COL
 
 static const four nothing = {0, 0};
 
-/* The sums of all output channels for four output columns, [out_c][columns], raised for each chunk.
- */
+/* The sums of all output channels for four output columns: [columns][out_c]. */
 static const int32_t* pixel_sums(const onebit_pixel_conv* l, const void* x, int32_t oy, int32_t ox,
                                  uint32_t* scratch) {
   const onebit_window* w = &l->window;

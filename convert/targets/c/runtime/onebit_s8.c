@@ -34,7 +34,7 @@ void onebit_conv_s8(const onebit_conv_s8_layer* l, const int8_t* x, int8_t* y, i
   const int32_t taps = w->kernel_h * w->kernel_w * depth;
   for (int32_t oy = 0; oy < w->out_h; ++oy) {
     /* Two pixels at a time share the weights. */
-    for (int32_t ox = 0; ox < w->out_w; ox += 2, y += 2 * w->out_c) {
+    for (int32_t ox = 0; ox < w->out_w; ox += 2) {
       const int32_t is_pair = ox + 1 < w->out_w;
       int16_t* const second = scratch + ONEBIT_S8_COLUMN(taps);
       const int8_t* filter = l->filters;
@@ -58,7 +58,7 @@ void onebit_conv_s8(const onebit_conv_s8_layer* l, const int8_t* x, int8_t* y, i
           }
         }
       }
-      if (!is_pair) y -= w->out_c;
+      y += is_pair ? 2 * w->out_c : w->out_c;
     }
   }
 }
