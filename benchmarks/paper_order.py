@@ -74,7 +74,7 @@ def row_of(variant: str, seed: int, options: argparse.Namespace) -> dict[str, An
 
 
 def _figures(folder: Path) -> dict[str, Any]:
-    """What a finished run measured."""
+    """The figures of a finished run."""
     import zoo
     from zoo.datasets import load_dataset
     from zoo.training.batch_norm import latent_weights, with_moments

@@ -26,7 +26,7 @@ def packed(wrong: NDArray[np.bool_]) -> str:
 
 
 def unpacked(text: str, images: int) -> NDArray[np.bool_]:
-    """What `packed` was made of."""
+    """The array that `packed` was made of."""
     bits = np.frombuffer(base64.b64decode(text), np.uint8)
     return np.unpackbits(bits, count=images).astype(bool)
 

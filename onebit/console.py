@@ -1,4 +1,4 @@
-"""What is printed for people: lines and spinners on standard error, tables on standard output."""
+"""Output for people: lines and spinners on standard error, tables on standard output."""
 
 import contextlib
 import os

@@ -145,7 +145,7 @@ def _file_metadata(content: bytes, path: Path, describing: Describing) -> Metada
     buffer = metadata_buffer(content)
     lost = left_out(buffer) if buffer else []
     if lost:
-        say(f"note: the metadata of {path} are written anew, without {', '.join(lost)}")
+        say(f"note: the metadata of {path} are written again, without {', '.join(lost)}")
     return described(known or Metadata(path.stem), describing)
 
 

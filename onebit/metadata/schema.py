@@ -106,7 +106,7 @@ def decode(content: bytes) -> tuple[Metadata, str | None]:
 
 
 def left_out(content: bytes) -> list[str]:
-    """What a FlatBuffer of metadata says beside the facts that `decode` gives, in words.
+    """The contents of a FlatBuffer of metadata beside the facts that `decode` gives, in words.
 
     Raises:
         ValueError: It is FlatBuffers of another kind, or its numbers make no sense.

@@ -226,12 +226,12 @@ def test_what_new_metadata_leave_out_is_said(sources):
     _set_buffer(graph, buffer)
     (sources / "float.tflite").write_bytes(graph.to_bytes())
     kept = run(sources)
-    assert "written anew" not in kept.stderr
+    assert "written again" not in kept.stderr
     assert metadata_buffer((sources / "x.tflite").read_bytes()) == buffer
     result = run(sources, "--author", "Eve")
     assert result.exit_code == 0, result.output
     assert (
-        "are written anew, without version v7, the file vocabulary.txt, descriptions of its parts, "
+        "are written again, without version v7, the file vocabulary.txt, descriptions of its parts, "
         "steps of processing\n" in result.stderr
     )
 
