@@ -231,8 +231,8 @@ def test_what_new_metadata_leave_out_is_said(sources):
     result = run(sources, "--author", "Eve")
     assert result.exit_code == 0, result.output
     assert (
-        "are written again, without version v7, the file vocabulary.txt, descriptions of its parts, "
-        "steps of processing\n" in result.stderr
+        "are written again, without version v7, the file vocabulary.txt, descriptions of its "
+        "parts, steps of processing\n" in result.stderr
     )
 
 
