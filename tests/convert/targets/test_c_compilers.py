@@ -18,12 +18,24 @@ RUNTIME = Path(__file__).parents[3] / "convert/targets/c/runtime"
 KERNELS = [path for path in sorted(RUNTIME.glob("*.c")) if "cmsis_nn" not in path.stem]
 """test_c_cmsis_nn.py compiles the other."""
 
+NEWLIB = Path("/usr/lib/arm-none-eabi/include")
 TARGETS = {
     "gcc": ("gcc",),
     "gcc -O3": ("gcc", "-O3"),
     "gcc -m32": ("gcc", "-m32"),
     "clang": ("clang",),
     "g++ reads the header": ("g++", "-std=c++11", "-fsyntax-only", "-x", "c++"),
+    **{
+        f"clang {core}": (
+            "clang",
+            "--target=arm-none-eabi",
+            f"-mcpu=cortex-{core}",
+            "-mthumb",
+            "-isystem",
+            str(NEWLIB),
+        )
+        for core in ("m0", "m7", "m55")
+    },
     **{board.core: (f"{board.toolchain.prefix}gcc", *board.flags) for board in BOARDS.values()},
 }
 
@@ -38,6 +50,8 @@ def test_kernels_compile_without_a_warning(target, tmp_path):
     compiler, *options = TARGETS[target]
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
+    if str(NEWLIB) in options and not NEWLIB.is_dir():
+        pytest.skip("libnewlib-arm-none-eabi is not installed")
     command = [compiler, *STRICT, "-Wconversion", "-Wno-sign-conversion", "-O2", *options]
     if "c++" in target or "g++" in target:
         command = [part for part in command if part != "-std=c99"]

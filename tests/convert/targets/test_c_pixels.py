@@ -17,7 +17,7 @@ from convert.errors import ConversionError
 from convert.metadata import with_metadata
 from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.targets.c.lower import lower
-from convert.targets.c.pixels import with_pixels
+from convert.targets.c.pixels import pixels_of, with_pixels
 from convert.targets.reading import read_network
 from convert.tflite.graph import Graph
 from onebit.keras import keras, lq
@@ -64,7 +64,7 @@ def content_of(first):
     return FILES[first]
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+@pytest.mark.parametrize("dtype", ["uint8", pytest.param("int8", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("first", "normalization", "kernel"),
     [
@@ -104,6 +104,16 @@ def test_sums_are_of_sixteen_bits_only_where_they_fit():
     changed, _ = with_pixels(read_network(content_of("weight-only")), metadata, "uint8")
     # 2·255 − 1 is beyond 255: floats.
     assert lower(changed).calls[0].kernel == "onebit_pixel_numbers_f32"
+
+
+def test_int8_stands_for_pixels_less_128():
+    stored = np.array([-128, 0, 127], np.int8)
+    np.testing.assert_array_equal(pixels_of(stored), [0, 128, 255])
+    metadata = Metadata(normalization={0: CENTRED})
+    changed, _ = with_pixels(read_network(content_of("weight-only")), metadata, "int8")
+    (layer, *_) = lower(changed).calls[0].arguments
+    # 2·(q + 128) − 255 = 2·q + 1
+    assert (layer.fields["factor"], layer.fields["zero_point"]) == (2, -1)
 
 
 def export(folder, model, *options):
