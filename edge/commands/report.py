@@ -6,11 +6,13 @@ import click
 
 from edge.report.headline import OPTIONAL, headline, headline_columns
 from edge.report.page import check_report_path, write_report
+from edge.results.row import SKIPPED
 from edge.results.row_files import read_rows
 from edge.results.tables import (
     distinctly_named,
     latest,
     microcontroller_columns,
+    microcontroller_figures,
     microcontroller_line,
     on_microcontroller,
 )
@@ -58,7 +60,12 @@ def report(
         return
     shown = distinctly_named(latest(results))
     if format_ not in ("table", "md"):
-        emit([dataclasses.asdict(line) for line in headline(shown)], format_)
+        there = [row for row in shown if row.status != SKIPPED]
+        records = [
+            dataclasses.asdict(line) | microcontroller_figures(row) | {"reason": row.reason}
+            for row, line in zip(there, headline(there), strict=True)
+        ]
+        emit(records, format_)
         return
     others = [row for row in shown if not on_microcontroller(row)]
     boards = [microcontroller_line(row) for row in shown if on_microcontroller(row)]

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 from edge.report.accuracy import accuracy_of_file, accuracy_of_model
 from edge.results.row import OK, SKIPPED, Row
-from edge.results.tables import backend_label, device_label, measured, models_of, timed
+from edge.results.tables import (
+    backend_label,
+    device_label,
+    is_exact_count,
+    measured,
+    models_of,
+    on_microcontroller,
+    timed,
+)
 
 ARM = ("aarch64", "arm64", "armv7l", "armv6l")
 NOTICEABLE_CORES = 0.1
@@ -40,7 +48,15 @@ def host_notes(rows: Sequence[Row]) -> list[str]:
             "are written for 64-bit ARM; elsewhere it falls back to portable code. These latencies "
             "predict neither those of a Raspberry Pi or a phone nor their order: measure there."
         )
-    emulated = sorted({device_label(row) for row in rows if row.host.emulated})
+    counted = {device_label(row) for row in rows if is_exact_count(row)}
+    if counted:
+        notes.insert(
+            0,
+            f"{', '.join(sorted(counted))}: instructions, flash and RAM of an emulated board are "
+            "exact. They are not times: how long an instruction takes is the real board's matter.",
+        )
+    elsewhere = (row for row in rows if row.host.emulated and not on_microcontroller(row))
+    emulated = sorted({device_label(row) for row in elsewhere})
     if emulated:
         notes.insert(
             0,

@@ -14,6 +14,7 @@ from edge.results.tables import (
     aggregated,
     backend_label,
     host_label,
+    is_exact_count,
     measured,
     microcontroller_columns,
     microcontroller_line,
@@ -68,14 +69,14 @@ def render_markdown(rows: Sequence[Row], total: int, title: str | None = None) -
         parts += ["\n## Accuracy on the device\n", table]
     notes = "".join(f"- {note}\n" for note in caveats(rows, total - len(rows)))
     parts += ["\n## Before you believe it\n", notes]
-    troubled = [row for row in rows if row.status != OK]
+    troubled = [row for row in rows if row.status != OK and not is_exact_count(row)]
     if troubled:
         reasons = "".join(
             f"- {row.status}: **{row.model.name}** on {backend_label(row)}, {host_label(row)}: "
             f"{row.reason}\n"
             for row in troubled
         )
-        todo = "".join(f"- {sentence}\n" for sentence in advice(rows))
+        todo = "".join(f"- {sentence}\n" for sentence in advice(troubled))
         parts += ["\n## Not trusted\n", reasons, "\nWhat to do:\n", todo]
     hosts = {host_label(row): _host(row) for row in rows}
     parts += ["\n## Devices\n", markdown_table(list(hosts.values()), HOSTS)]

@@ -24,6 +24,7 @@ from edge.results.tables import (
     device_label,
     distinctly_named,
     host_label,
+    is_exact_count,
     latest,
     measured,
     microcontroller_columns,
@@ -102,6 +103,7 @@ def render_report(rows: Sequence[Row], title: str | None = None) -> str:
     short = {device.label: device.short for device in devices}
     fastest = fastest_lines([row for row in shown if not on_microcontroller(row)])
     boards = [microcontroller_line(row) for row in shown if on_microcontroller(row)]
+    doubted = [row for row in shown if row.status != OK and not is_exact_count(row)]
 
     def label_of(row: Row) -> str:
         return backend_label(row) + (f" on {short[host_label(row)]}" if len(devices) > 1 else "")
@@ -119,13 +121,14 @@ def render_report(rows: Sequence[Row], title: str | None = None) -> str:
             models=models_of(shown),
             devices=devices,
             runs=list(dict.fromkeys(row.run for row in shown)),
-            troubled=sorted((row for row in shown if row.status != OK), key=lambda row: row.status),
+            troubled=sorted(doubted, key=lambda row: row.status),
             fastest=list(fastest.values()),
             findings=findings(shown),
             costs=model_costs(shown, list(fastest.values())),
             boards=boards,
             board_columns=microcontroller_columns(boards),
-            advice=advice(shown),
+            counted=[row for row in shown if row.firmware is not None],
+            advice=advice(doubted),
             legend=figures.legend_of(series),
             label_of=label_of,
             short=short,

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from edge.results import units
-from edge.results.row import INVALID, OK, CellKey, Instructions, Model, Profile, Row
+from edge.results.row import INVALID, OK, CellKey, Firmware, Instructions, Model, Profile, Row
 
 BENCH_COLUMNS = {
     "model": "model",
@@ -132,6 +132,32 @@ def on_microcontroller(row: Row) -> bool:
     return row.firmware is not None or row.host.kind in MICROCONTROLLERS
 
 
+def is_exact_count(row: Row) -> bool:
+    """Whether the row is `invalid` only since an emulated microcontroller has no times."""
+    emulated = on_microcontroller(row) and bool(row.host.emulated)
+    return emulated and row.firmware is not None and row.status == INVALID
+
+
+def microcontroller_figures(row: Row) -> dict[str, int | bool | None]:
+    """The counts of a row of a network in C, as numbers; None for what is not known."""
+    sizes, counted = row.firmware, counted_by(row)
+    return {
+        "instructions": min(counted.counts) if counted else None,
+        "cycles": min(sizes.cycles, default=None) if sizes else None,
+        "flash_bytes": _flash_bytes(sizes),
+        "arena_bytes": sizes.arena_bytes if sizes else None,
+        "stack_bytes": sizes.stack_bytes if sizes else None,
+        "input_bytes": sizes.input_bytes if sizes else None,
+        "same_as_host": sizes.same_as_host if sizes else None,
+    }
+
+
+def _flash_bytes(sizes: Firmware | None) -> int | None:
+    if sizes is None or sizes.code_bytes is None or sizes.constant_bytes is None:
+        return None
+    return sizes.code_bytes + sizes.constant_bytes
+
+
 def microcontroller_line(row: Row) -> dict[str, Any]:
     """The cells of a row of a network in C: instructions or cycles, flash and RAM."""
     figures = row.firmware
@@ -143,14 +169,11 @@ def microcontroller_line(row: Row) -> dict[str, Any]:
     }
     if figures is None:
         return line | {"answers": row.status}
-    flash = None
-    if figures.code_bytes is not None and figures.constant_bytes is not None:
-        flash = figures.code_bytes + figures.constant_bytes
     same = "the host's" if figures.same_as_host else "WRONG"
     return line | {
         "instructions": _count(max(figures.instructions, default=None)),
         "cycles": _count(max(figures.cycles, default=None)),
-        "flash": _count(flash),
+        "flash": _count(_flash_bytes(figures)),
         "arena": _count(figures.arena_bytes),
         "stack": _count(figures.stack_bytes),
         "input": _count(figures.input_bytes),
