@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import click
+from click.core import ParameterSource
 
 from edge.bench.cells import check_samples, plan_cells
 from edge.bench.fleet_run import Job, run_fleet
@@ -84,8 +85,7 @@ def bench(
     """
     rows.check()
     if asks_for_boards(files, choice.addresses):
-        if names or measuring.repetitions > 1:
-            raise UsageError("--as and -r are for .tflite files: a board counts the same each time")
+        _require_for_boards(click.get_current_context())
         _bench_boards(files, rows, choice, measuring, format_)
         return
     entries = choice.entries()
@@ -134,10 +134,35 @@ def _about_instructions(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
+_FOR_BOARDS = {
+    *("files", "output", "append", "overwrite", "resume", "addresses"),
+    *("timeout", "data_path", "format_"),
+}
+"""The parameters that matter to microcontrollers."""
+
+
+def _require_for_boards(context: click.Context) -> None:
+    """Refuses options that would have no effect on a microcontroller.
+
+    Raises:
+        UsageError: One was given.
+    """
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name not in _FOR_BOARDS:
+            raise UsageError(
+                f"{max(parameter.opts, key=len)} has no effect on microcontrollers",
+                hint="leave it out: they run a folder of `convert export` once for each sample",
+            )
+
+
 def _bench_boards(
     files: Sequence[str], rows: Output, choice: DeviceChoice, measuring: Measuring, format_: str
 ) -> None:
     samples = None if measuring.data_path is None else read_samples(measuring.data_path)
+    if samples is not None and samples.labels is None:
+        say(f"note: {measuring.data_path} has no labels, and rows then have no accuracy")
     done = rows.done()
     results: list[Row] = []
     with rows.writing() as write:

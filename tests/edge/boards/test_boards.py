@@ -218,6 +218,19 @@ def test_labelled_samples_give_an_accuracy(exported, tmp_path):
         (["{export}", "--device", "mcu:nowhere"], "mcu:nowhere is not a board; known: microbit"),
         (["x.tflite", "--device", "mcu:microbit"], "x.tflite is not an exported network"),
         (["{export}", "--device", "mcu:microbit", "--device", "local"], "apart from other devices"),
+        *(
+            (["{export}", "--device", "mcu:microbit", *option], f"{option[0]} has no effect on")
+            for option in (
+                ["--threads", "2"],
+                ["--runtime", "lce"],
+                ["--instructions"],
+                ["--repeat", "3"],
+                ["--as", "x"],
+                ["--mode", "quick"],
+                ["--profile-ops"],
+                ["--fleet", "f.toml"],
+            )
+        ),
     ],
 )
 def test_wrong_usage_is_one_line(exported, arguments, message):
