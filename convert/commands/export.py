@@ -77,5 +77,5 @@ def _export(file: Path, name: str, output: Path, force: bool, options: ExportOpt
     content = read_file(file)
     Graph.from_bytes(content, str(file))  # refuses a damaged file by its name
     with replacing(output) as temporary:
-        summary = target.write(Export(content, str(file), temporary, options))
+        summary = target.write(Export(content, str(file), temporary, options, output))
     click.echo(summary)

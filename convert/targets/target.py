@@ -1,6 +1,7 @@
 """A target: how it writes, and which of the command's options it takes."""
 
 import dataclasses
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,12 +46,19 @@ class Export:
         source: Its path, for messages.
         path: Where to write: a temporary place that becomes the output when all went well.
         options: The options that were given.
+        output: The output as the user named it; `path` when None.
     """
 
     content: bytes
     source: str
     path: Path
     options: ExportOptions = ExportOptions()
+    output: Path | None = None
+
+    @property
+    def shown(self) -> str:
+        """The output as a word of a shell's command."""
+        return shlex.quote(str(self.output or self.path))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ def _write(export: Export) -> str:
         export.content, export.source, name, pixels, export.options.cmsis_nn
     )
     write_folder(export.path, files, target="c", network=about)
-    return f"{len(files)} files; try: make -C {export.path.name} check"
+    given = " CMSIS_NN=/path/to/CMSIS-NN" if export.options.cmsis_nn else ""
+    return f"{len(files)} files; try: make -C {export.shown} check{given}"
 
 
 TARGET = Target(_write, require_own_folder, None, ("name", "input_type", "cmsis_nn"))

@@ -106,7 +106,7 @@ def _write(export: Export) -> str:
     folding = Folding(options.pe or PE, options.simd or SIMD)
     files = verilog_files(export.content, name, style, grid_of(export), folding)
     write_folder(export.path, files, target="verilog")
-    return f"{len(files)} files; try: cd {export.path.name} && iverilog -g2005 -o {name}.vvp " + (
+    return f"{len(files)} files; try: cd {export.shown} && iverilog -g2005 -o {name}.vvp " + (
         f"{name}.v {name}_tb.v && vvp {name}.vvp"
     )
 

@@ -1,5 +1,6 @@
 """The exported folder as its user has it: it builds, and agrees with its test vectors."""
 
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -21,8 +22,16 @@ def export(folder, *options):
 def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported") / "digits-1"
     done = export(folder)
-    assert (done.exit_code, done.output) == (0, "15 files; try: make -C digits-1 check\n")
+    assert (done.exit_code, done.output) == (0, f"15 files; try: make -C {folder} check\n")
     return folder
+
+
+def test_the_command_to_try_works_with_any_name(tmp_path):
+    folder = tmp_path / "the bird's"
+    done = export(folder)
+    command = shlex.split(done.output.partition("try: ")[2])
+    assert command == ["make", "-C", str(folder), "check"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def make(folder, *arguments):
