@@ -39,7 +39,7 @@ def stripes(folder):
 
 
 @register_model(family="mine", kind="binary weights and activations")
-def leaky_net(input_shape=(8, 8, 1), classes=2, *, units: int = 64):
+def leaky_net(input_shape: tuple[int, ...] = (8, 8, 1), classes: int = 2, *, units: int = 64):
     """An MLP with `LeakySign`.
 
     Args:

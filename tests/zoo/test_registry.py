@@ -5,7 +5,7 @@ import pytest
 
 import zoo
 from onebit.errors import OnebitError, UsageError
-from zoo.models import models, register_model
+from zoo.models import Model, models, register_model
 from zoo.models.binary_net_mlp import PAPER as BINARY_NET
 from zoo.registry import Registry
 
@@ -21,6 +21,15 @@ def test_every_binary_model_names_its_paper():
         is_float = model.kind == "float"
         assert (model.paper is None) == is_float, name
         assert model.float_baseline is None or not is_float, name
+
+
+def test_options_without_annotations_have_the_type_of_their_default():
+    def net(input_shape=(8, 8, 1), units=64, rate=0.5, deep=False, name=None, *, width: int = 1):
+        raise AssertionError(input_shape, units, rate, deep, name, width)
+
+    model = Model("net", net, "Net", "float", None, None)
+    types = {"units": int, "rate": float, "deep": bool, "name": str, "width": int}
+    assert model.option_types == {"input_shape": str, **types}
 
 
 def test_a_duplicate_name_raises():

@@ -68,9 +68,13 @@ class Model:
 
     @property
     def option_types(self) -> Mapping[str, Any]:
-        """Option → annotated type."""
+        """Option → annotated type, else that of its default; text where neither says one."""
         types = typing.get_type_hints(self.builder)
-        return {name: types[name] for name in self.options}
+        defaults = {
+            name: type(default) if isinstance(default, bool | int | float) else str
+            for name, default in self.options.items()
+        }
+        return {name: types.get(name, defaults[name]) for name in self.options}
 
     def build(self, **options: Any) -> keras.Model:
         """The Keras model, freshly initialised.
