@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 import zoo
+from convert.commands.data import train_inputs
 from edge.bench.models import describe
 from edge.results.row_files import read_rows
 from zoo.runs.packed_weights import load_file
@@ -18,6 +19,11 @@ def test_run_folder_of_another_version_loads():
     outputs = run.model(run.preprocessing(run.samples.images)).numpy()
     accuracy = np.mean(outputs.argmax(1) == run.samples.labels)
     assert accuracy == run.card["accuracy"]["value"]
+
+
+def test_a_run_on_part_of_its_data_gives_ranges_from_that_part():
+    inputs = train_inputs(FOLDER / "run", 100)
+    assert inputs.shape == (128, 28, 28, 1)
 
 
 def test_names_that_an_earlier_version_wrote_are_read_as_todays():

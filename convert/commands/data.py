@@ -16,6 +16,7 @@ from convert.samples import (
     spread_samples,
 )
 from onebit.errors import OnebitError
+from onebit.files import read_json
 
 if TYPE_CHECKING:
     import zoo
@@ -72,7 +73,7 @@ def int8_settings(
     if path is None:
         return None
     if _names_run(path):
-        samples = checked(Samples([_train_inputs(path, most)]), expected, str(path))
+        samples = checked(Samples([train_inputs(path, most)]), expected, str(path))
     else:
         samples = _read(path, expected, own)
     return Int8(
@@ -94,15 +95,21 @@ def _read(path: Path, expected: Expected, own: Samples | None) -> Samples:
     return samples
 
 
-def _train_inputs(path: Path, most: int) -> Any:
+def train_inputs(path: Path, most: int) -> Any:
     """The training inputs of a run's data set, preprocessed as the run's model takes them."""
     import zoo
     from zoo.datasets import Split
-    from zoo.runs.run import load_card, load_preprocessor, preprocessed
+    from zoo.runs.run import CONFIG, load_card, load_preprocessor, preprocessed
+    from zoo.training.inputs import limited
 
     folder = path if path.is_dir() else path.parent
     card = load_card(folder)
-    dataset = zoo.load_dataset(card["dataset"]["name"])
+    recipe = read_json(folder / CONFIG)["recipe"] if (folder / CONFIG).is_file() else {}
+    dataset = limited(
+        zoo.load_dataset(card["dataset"]["name"]),
+        recipe.get("samples"),
+        recipe.get("train_samples"),
+    )
     if dataset.sha256 != card["dataset"]["sha256"]:
         raise OnebitError(
             f"{path} was made with other data than {dataset.name} here",

@@ -131,6 +131,12 @@ def test_an_impossible_selection_is_one_line(name, settings, message, digits, tm
     assert not (tmp_path / "run").exists()
 
 
+def test_more_train_samples_than_there_are_is_refused(digits, tmp_path):
+    with pytest.raises(UsageError, match="has 200 samples to train on, not 201; set"):
+        zoo.train(recipe(train_samples="201", epochs="1"), tmp_path / "run", data=digits)
+    assert not (tmp_path / "run").exists()
+
+
 def test_train_samples_leave_the_other_splits_whole(digits, tmp_path):
     run = zoo.train(
         recipe(train_samples="50", samples="none", epochs="1"), tmp_path / "run", data=digits

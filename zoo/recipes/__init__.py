@@ -237,6 +237,7 @@ class Recipe:
             epochs=min(self.epochs, SMOKE_EPOCHS),
             batch_size=min(self.batch_size, SMOKE_BATCH_SIZE),
             samples=SMOKE_SAMPLES,
+            train_samples=None,
             dataset=self.smoke_dataset or self.dataset,
             boundaries=tuple(range(1, len(self.boundaries) + 1)),
             warmup_epochs=min(self.warmup_epochs, 1),

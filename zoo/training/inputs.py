@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from onebit.errors import UsageError
 from zoo.datasets import Dataset
 from zoo.datasets.preprocessing import Preprocessor
 from zoo.models import models
@@ -30,8 +31,17 @@ def fitted_preprocessor(recipe: Recipe, dataset: Dataset) -> Preprocessor | None
 
 
 def limited(dataset: Dataset, samples: int | None, train_samples: int | None = None) -> Dataset:
-    """The data set cut to the first `samples` of each split, and `train_samples` to train on."""
+    """The data set cut to the first `samples` of each split, and `train_samples` to train on.
+
+    Raises:
+        UsageError: There are fewer than `train_samples`.
+    """
     if train_samples is not None:
+        if train_samples > len(dataset.train):
+            raise UsageError(
+                f"{dataset.name} has {len(dataset.train)} samples to train on, not {train_samples}",
+                hint="set train_samples to at most that",
+            )
         dataset = dataclasses.replace(dataset, train=dataset.train[:train_samples])
     if samples is None:
         return dataset
