@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from onebit.errors import OnebitError, first_line
+from onebit.errors import OnebitError
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,12 @@ def read_labels(path: Path) -> list[str]:
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise OnebitError(f"cannot read {path}: {first_line(error)}") from error
+    except OSError as error:
+        raise OnebitError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise OnebitError(
+            f"{path} is not a text in UTF-8", hint="write the name of a class on each line"
+        ) from error
     labels = [line.strip() for line in lines]
     if not labels:
         raise OnebitError(f"{path} is empty", hint="write the name of a class on each line")
