@@ -88,6 +88,7 @@ def test_a_teacher_of_another_shape_is_refused():
         start_from(bert("binary_bert_tiny"), bert("bert_tiny", layers=2))
 
 
+@pytest.mark.slow
 def test_a_step_lowers_the_distance_to_the_teacher_and_leaves_it_alone():
     # Float on both sides: signs that flip may lead a binary student astray for some steps.
     student, teacher = bert("bert_tiny"), bert("bert_tiny")

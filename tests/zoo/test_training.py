@@ -54,6 +54,7 @@ def test_the_same_recipe_trains_to_the_same_weights(uninterrupted, tmp_path):
     _assert_same(zoo.train(_recipe(), tmp_path / "again"), uninterrupted)
 
 
+@pytest.mark.slow
 def test_another_seed_trains_to_other_weights(uninterrupted, tmp_path):
     other = zoo.train(_recipe(seed="2"), tmp_path / "other")
     assert other.history != uninterrupted.history

@@ -77,7 +77,9 @@ def test_verilator_computes_the_recorded_sums_too(name, style, tmp_path):
 
 
 @needs_icarus
-@pytest.mark.parametrize(("pe", "simd"), [(1, 1), (3, 5), (64, 64)])
+@pytest.mark.parametrize(
+    ("pe", "simd"), [pytest.param(1, 1, marks=pytest.mark.slow), (3, 5), (64, 64)]
+)
 def test_any_folding_gives_the_same_sums(pe, simd, tmp_path):
     for name in ("sign_cnn", "real_mlp"):
         folding = Folding(pe, simd)
