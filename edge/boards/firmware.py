@@ -130,15 +130,17 @@ def cmsis_nn_sources(network: ExportedNetwork) -> list[Path]:
     """The files of CMSIS-NN that a network calls; none where it is not one of `--cmsis-nn`.
 
     Raises:
-        OnebitError: The variable `CMSIS_NN` does not say where that is.
+        OnebitError: The variable `CMSIS_NN` does not say where that is, or names another folder.
     """
     if not any(source.stem.endswith("_cmsis_nn") for source in network.sources):
         return []
     root = Path(os.environ.get(CMSIS_NN, ""))
     if not (root / "Include" / "arm_nnfunctions.h").is_file():
+        given = os.environ.get(CMSIS_NN)
         raise OnebitError(
-            f"{network.name} calls CMSIS-NN, and {CMSIS_NN} does not say where that is",
-            hint=f"export {CMSIS_NN}=/path/to/CMSIS-NN",
+            f"{network.name} calls CMSIS-NN, and "
+            + (f"{given} is not that" if given else f"{CMSIS_NN} does not say where that is"),
+            hint=f"export {CMSIS_NN}=/path/to/CMSIS-NN, the folder with Include and Source",
         )
     needed = (
         "ConvolutionFunctions/*s8*.c",

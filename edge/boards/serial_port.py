@@ -137,7 +137,7 @@ class SerialPort:
 
 
 def _ports_hint(ports: Sequence[str]) -> str:
-    return f"ports here: {', '.join(ports)}" if ports else "no board is plugged in"
+    return f"ports here: {', '.join(ports)}" if ports else "no port of a board is here: plug it in"
 
 
 def _cannot_open(path: str, error: OSError) -> OnebitError:

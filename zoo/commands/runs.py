@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from onebit.cli import emit, force_option, format_option
+from onebit.console import say
 from onebit.errors import UsageError
 from onebit.files import require_own, require_writable
 
@@ -58,6 +59,7 @@ def runs(
     found = overview.find_trainings(folders or (Path("runs"),))
     if plot is not None:
         overview.draw_curves(found, plot)
+        say(f"wrote {plot}")
     if history:
         emit(overview.history_lines(found), format_)
         return

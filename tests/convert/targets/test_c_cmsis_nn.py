@@ -74,6 +74,9 @@ def test_bench_asks_for_the_library(tmp_path, monkeypatch):
     network = read_export(export("conv-odd-channels", tmp_path / "net"))
     with pytest.raises(OnebitError, match="calls CMSIS-NN, and CMSIS_NN does not say where"):
         build_for_host(network, tmp_path)
+    monkeypatch.setenv("CMSIS_NN", str(tmp_path))
+    with pytest.raises(OnebitError, match=f"{tmp_path} is not that; export CMSIS_NN="):
+        build_for_host(network, tmp_path)
 
 
 def test_option_is_for_c_only(tmp_path):
