@@ -13,8 +13,7 @@ from edge.results.tables import (
     latest,
     microcontroller_columns,
     microcontroller_figures,
-    microcontroller_line,
-    on_microcontroller,
+    split_microcontrollers,
 )
 from onebit.cli import emit, force_option, format_option
 from onebit.console import say
@@ -67,8 +66,7 @@ def report(
         ]
         emit(records, format_)
         return
-    others = [row for row in shown if not on_microcontroller(row)]
-    boards = [microcontroller_line(row) for row in shown if on_microcontroller(row)]
+    others, boards = split_microcontrollers(shown)
     if others or not boards:
         lines = headline(others)
         cells = [line.cells() for line in lines]

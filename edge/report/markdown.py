@@ -17,8 +17,7 @@ from edge.results.tables import (
     is_exact_count,
     measured,
     microcontroller_columns,
-    microcontroller_line,
-    on_microcontroller,
+    split_microcontrollers,
     timed,
 )
 from onebit import __version__
@@ -39,8 +38,7 @@ def render_markdown(rows: Sequence[Row], total: int, title: str | None = None) -
         total: The number of rows with older ones of the same cells.
         title: The report's.
     """
-    others = [row for row in rows if not on_microcontroller(row)]
-    boards = [microcontroller_line(row) for row in rows if on_microcontroller(row)]
+    others, boards = split_microcontrollers(rows)
     parts = [f"# {title or 'Edge report'}\n"]
     if others:
         lines = headline(others)

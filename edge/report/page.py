@@ -28,9 +28,8 @@ from edge.results.tables import (
     latest,
     measured,
     microcontroller_columns,
-    microcontroller_line,
     models_of,
-    on_microcontroller,
+    split_microcontrollers,
     timed,
 )
 from onebit import __version__
@@ -101,8 +100,8 @@ def render_report(rows: Sequence[Row], title: str | None = None) -> str:
     devices = device_sections(shown, series)
 
     short = {device.label: device.short for device in devices}
-    fastest = fastest_lines([row for row in shown if not on_microcontroller(row)])
-    boards = [microcontroller_line(row) for row in shown if on_microcontroller(row)]
+    others, boards = split_microcontrollers(shown)
+    fastest = fastest_lines(others)
     doubted = [row for row in shown if row.status != OK and not is_exact_count(row)]
 
     def label_of(row: Row) -> str:

@@ -3,7 +3,7 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -138,47 +138,66 @@ def is_exact_count(row: Row) -> bool:
     return emulated and row.firmware is not None and row.status == INVALID
 
 
-def microcontroller_figures(row: Row) -> dict[str, int | bool | None]:
-    """The counts of a row of a network in C, as numbers; None for what is not known."""
-    sizes, counted = row.firmware, counted_by(row)
-    return {
-        "instructions": min(counted.counts) if counted else None,
-        "cycles": min(sizes.cycles, default=None) if sizes else None,
-        "flash_bytes": _flash_bytes(sizes),
-        "arena_bytes": sizes.arena_bytes if sizes else None,
-        "stack_bytes": sizes.stack_bytes if sizes else None,
-        "input_bytes": sizes.input_bytes if sizes else None,
-        "same_as_host": sizes.same_as_host if sizes else None,
-    }
+def split_microcontrollers(rows: Iterable[Row]) -> tuple[list[Row], list[dict[str, Any]]]:
+    """The rows of other hosts, and the lines of a table of the microcontrollers'."""
+    others, lines = [], []
+    for row in rows:
+        if on_microcontroller(row):
+            lines.append(microcontroller_line(row))
+        else:
+            others.append(row)
+    return others, lines
 
 
-def _flash_bytes(sizes: Firmware | None) -> int | None:
-    if sizes is None or sizes.code_bytes is None or sizes.constant_bytes is None:
+def microcontroller_figures(row: Row) -> dict[str, int | None]:
+    """The counts of a row of a network in C as numbers, the most of an inference; None if unknown.
+
+    Of other rows the fewest instructions, as `counted_instructions` has them.
+    """
+    if row.firmware is not None:
+        return {key: figure(row.firmware) for key, figure in _FIGURES.items()}
+    counted = counted_by(row)
+    fewest = min(counted.counts) if counted else None
+    return dict.fromkeys(_FIGURES) | {"instructions": fewest}
+
+
+def _flash_bytes(sizes: Firmware) -> int | None:
+    if sizes.code_bytes is None or sizes.constant_bytes is None:
         return None
     return sizes.code_bytes + sizes.constant_bytes
 
 
+_FIGURES: dict[str, Callable[[Firmware], int | None]] = {
+    "instructions": lambda sizes: max(sizes.instructions, default=None),
+    "cycles": lambda sizes: max(sizes.cycles, default=None),
+    "flash_bytes": _flash_bytes,
+    "arena_bytes": lambda sizes: sizes.arena_bytes,
+    "stack_bytes": lambda sizes: sizes.stack_bytes,
+    "input_bytes": lambda sizes: sizes.input_bytes,
+    "same_as_host": lambda sizes: sizes.same_as_host,
+}
+
+
 def microcontroller_line(row: Row) -> dict[str, Any]:
     """The cells of a row of a network in C: instructions or cycles, flash and RAM."""
-    figures = row.firmware
+    figures = microcontroller_figures(row)
     line: dict[str, Any] = dict.fromkeys(MICROCONTROLLER_COLUMNS)
     line |= {
         "network": row.model.name,
         "board": row.host.board or row.host.device,
         "processor": row.host.cpu,
     }
-    if figures is None:
+    if row.firmware is None:
         return line | {"answers": row.status}
-    same = "the host's" if figures.same_as_host else "WRONG"
     return line | {
-        "instructions": _count(max(figures.instructions, default=None)),
-        "cycles": _count(max(figures.cycles, default=None)),
-        "flash": _count(_flash_bytes(figures)),
-        "arena": _count(figures.arena_bytes),
-        "stack": _count(figures.stack_bytes),
-        "input": _count(figures.input_bytes),
+        "instructions": _count(figures["instructions"]),
+        "cycles": _count(figures["cycles"]),
+        "flash": _count(figures["flash_bytes"]),
+        "arena": _count(figures["arena_bytes"]),
+        "stack": _count(figures["stack_bytes"]),
+        "input": _count(figures["input_bytes"]),
         "accuracy": row.evaluation and _known(units.percent(row.evaluation.accuracy)),
-        "answers": same,
+        "answers": "the host's" if figures["same_as_host"] else "WRONG",
     }
 
 
