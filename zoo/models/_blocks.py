@@ -11,13 +11,21 @@ from onebit.keras import keras, lq, tf
 from zoo.layers.binary import Quantizer, batch_norm
 
 
-def real_conv(x: tf.Tensor, filters: int, size: int, *, name: str, strides: int = 1) -> tf.Tensor:
+def real_conv(
+    x: tf.Tensor,
+    filters: int,
+    size: int | tuple[int, int],
+    *,
+    name: str,
+    strides: int = 1,
+    padding: str = "same",
+) -> tf.Tensor:
     """A convolution of real numbers and its batch normalisation, `NAME_bn`."""
     x = keras.layers.Conv2D(
         filters,
         size,
         strides=strides,
-        padding="same",
+        padding=padding,
         use_bias=False,
         kernel_initializer="he_normal",
         name=name,

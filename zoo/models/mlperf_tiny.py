@@ -19,7 +19,7 @@ from onebit.keras import keras, lq, tf
 from zoo.layers.binary import Quantizer, batch_norm, conv, dense, seeded_dropout
 from zoo.layers.quantizers import ScaledSign
 from zoo.models import register_model
-from zoo.models._blocks import added, pooled_logits
+from zoo.models._blocks import added, pooled_logits, real_conv
 from zoo.models.binary_net_mlp import PAPER as BINARY_NET
 
 KIND = "binary weights and activations"
@@ -178,7 +178,8 @@ def _ds_cnn(
     name: str,
 ) -> keras.Model:
     image = keras.Input(input_shape, name="image")
-    x = _first_conv(image, width, (10, 4), strides=2)
+    x = real_conv(image, width, (10, 4), strides=2, name="stem")
+    x = keras.layers.ReLU(name="stem_relu")(x)
     if dropout:
         x = seeded_dropout(dropout / 2, name="stem_dropout")(x)
     for index, (multiple, strides) in enumerate(DS_CNN_BLOCKS, start=1):
@@ -192,7 +193,8 @@ def _mobilenet(
     input_shape: tuple[int, int, int], classes: int, width: int, binary: bool, name: str
 ) -> keras.Model:
     image = keras.Input(input_shape, name="image")
-    x = _first_conv(image, width, 3, strides=2)
+    x = real_conv(image, width, 3, strides=2, name="stem")
+    x = keras.layers.ReLU(name="stem_relu")(x)
     for index, (multiple, strides) in enumerate(MOBILENET_BLOCKS, start=1):
         x = _separable(x, multiple * width, strides, binary, f"block_{index}")
     return keras.Model(image, pooled_logits(x, classes), name=name)
@@ -202,7 +204,9 @@ def _resnet8(
     input_shape: tuple[int, int, int], classes: int, width: int, binary: bool, name: str
 ) -> keras.Model:
     image = keras.Input(input_shape, name="image")
-    x = _first_conv(image, width, 3, relu=not binary)
+    x = real_conv(image, width, 3, name="stem")
+    if not binary:
+        x = keras.layers.ReLU(name="stem_relu")(x)
     for stage in (1, 2, 3):
         filters, strides = width * 2 ** (stage - 1), 1 if stage == 1 else 2
         shortcut = x
@@ -256,20 +260,6 @@ def _autoencoder(
     else:
         last = keras.layers.Dense(input_shape[0], name="outputs")
     return keras.Model(spectrum, last(x), name=name)
-
-
-def _first_conv(
-    image: tf.Tensor,
-    filters: int,
-    size: int | tuple[int, int],
-    *,
-    strides: int = 1,
-    relu: bool = True,
-) -> tf.Tensor:
-    """The real first convolution, its batch normalisation and its ReLU."""
-    x = conv(filters, size=size, strides=strides, initializer="he_normal", name="stem")(image)
-    x = batch_norm(name="stem_bn")(x)
-    return keras.layers.ReLU(name="stem_relu")(x) if relu else x
 
 
 def _separable(x: tf.Tensor, filters: int, strides: int, binary: bool, name: str) -> tf.Tensor:

@@ -18,6 +18,7 @@ from onebit.keras import keras, lq, tf
 from zoo.layers.binary import batch_norm, seeded_dropout
 from zoo.layers.quantizers import ScaledSign
 from zoo.models import register_model
+from zoo.models._blocks import real_conv
 from zoo.models.xnor_net import PAPER
 
 KIND = "binary weights and activations"
@@ -110,7 +111,8 @@ def _lenet5(
     if min(input_shape[:2]) < 16:
         raise ValueError(f"LeNet-5 needs images of at least 16×16, not {input_shape}")
     x = image = keras.Input(input_shape, name="image")
-    x = _first_conv(x, width, padding="valid")
+    x = real_conv(x, width, 5, name="conv_1", padding="valid")
+    x = keras.layers.ReLU(name="conv_1_relu")(x)
     x = keras.layers.MaxPooling2D(2, name="pool_1")(x)
     x = batch_norm(name="conv_2_bn")(x)
     x = _layer(binary, lq.layers.QuantConv2D, 5 * width // 2, 5, name="conv_2")(x)
@@ -140,7 +142,8 @@ def _nin(
         return keras.layers.ReLU(name=f"{name}_relu")(x)
 
     x = image = keras.Input(input_shape, name="image")
-    x = _first_conv(x, width, padding="same")
+    x = real_conv(x, width, 5, name="conv_1")
+    x = keras.layers.ReLU(name="conv_1_relu")(x)
     x = block(x, 5 * width // 6, 1, "conv_2")
     x = block(x, width // 2, 1, "conv_3")
     x = keras.layers.MaxPooling2D(3, strides=2, padding="same", name="pool_1")(x)
@@ -155,15 +158,6 @@ def _nin(
     x = keras.layers.ReLU(name="last_relu")(x)
     x = keras.layers.AveragePooling2D(x.shape[1:3], name="global_pool")(x)
     return keras.Model(image, keras.layers.Flatten(name="logits")(x), name=name)
-
-
-def _first_conv(x: tf.Tensor, filters: int, *, padding: str) -> tf.Tensor:
-    """The real 5×5 convolution, batch normalisation and ReLU."""
-    x = keras.layers.Conv2D(
-        filters, 5, padding=padding, use_bias=False, kernel_initializer="he_normal", name="conv_1"
-    )(x)
-    x = batch_norm(name="conv_1_bn")(x)
-    return keras.layers.ReLU(name="conv_1_relu")(x)
 
 
 def _layer(
