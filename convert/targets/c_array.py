@@ -31,10 +31,6 @@ def c_header(content: bytes, name: str) -> str:
         name: The name of the constants, made a C identifier.
     """
     identifier = c_identifier(name)
-    lines = [
-        "  " + " ".join(f"0x{byte:02x}," for byte in content[start : start + _PER_LINE])
-        for start in range(0, len(content), _PER_LINE)
-    ]
     guard = f"{identifier.upper()}_H_"
     return "\n".join(
         [
@@ -51,13 +47,21 @@ def c_header(content: bytes, name: str) -> str:
             "_Alignas(16)",
             "#endif",
             f"static const unsigned char {identifier}[] = {{",
-            *lines,
+            *array_lines(content),
             "};",
             "",
             f"#endif  // {guard}",
             "",
         ]
     )
+
+
+def array_lines(content: bytes) -> list[str]:
+    """Bytes as the lines between an array's braces."""
+    return [
+        "  " + " ".join(f"0x{byte:02x}," for byte in content[start : start + _PER_LINE])
+        for start in range(0, len(content), _PER_LINE)
+    ]
 
 
 def c_identifier(name: str) -> str:

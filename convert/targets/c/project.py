@@ -8,8 +8,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from convert.targets.c.arena import Arena, plan_arena
 from convert.targets.c.config import configured
 from convert.targets.c.lower import lower
@@ -21,6 +19,7 @@ from convert.targets.c.source import (
     header,
     names_of,
     source,
+    source_templates,
     with_prefix,
 )
 from convert.targets.c.vectors import SEEDS, Vectors, compute_vectors
@@ -91,12 +90,7 @@ def project_files(
     values |= {"facts": metadata.lines(), "labels": len(metadata.labels)}
     values["needs_cmsis_nn"] = any(call.file == _CMSIS_NN for call in program.calls)
     values["sources"] = [name for name in files if name.endswith(".c")]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("convert.targets.c"),
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 (C and Markdown, no HTML)
-    )
+    environment = source_templates("convert.targets.c")
     templates = _TEMPLATES | {f"examples/{prefix}/{prefix}.ino": "sketch.ino.j2"}
     for name, template in templates.items():
         files[name] = environment.get_template(template).render(values)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,6 +83,16 @@ def _fields(names: Sequence[str]) -> list[str]:
             stem += "_"
         found.append(stem)
     return found
+
+
+def source_templates(package: str) -> jinja2.Environment:
+    """The templates of a package that writes C, C++ and Markdown."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader(package),
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 (no HTML)
+    )
 
 
 def with_prefix(text: str, prefix: str) -> str:

@@ -5,19 +5,17 @@ import math
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from convert.errors import ConversionError
 from convert.passes.drop_unused import drop_unused
 from convert.passes.merge_equal_constants import merge_equal_constants
 from convert.targets.c.project import kernel_files
-from convert.targets.c.source import with_prefix
+from convert.targets.c.source import source_templates, with_prefix
+from convert.targets.c_array import array_lines
 from convert.targets.tflm.decode import DECODE, use_decode
 from convert.targets.tflm.operators import BUILTINS, CUSTOMS
 from convert.tflite.graph import DTYPES, Graph
 
 _KERNELS = ("onebit_bconv.c", "onebit_signs.c")
-_PER_LINE = 16
 _HEAD = "// Written by `onebit convert export`; do not edit.\n"
 
 
@@ -69,12 +67,7 @@ def tflm_files(content: bytes, source: str, name: str) -> dict[str, str | bytes]
         "decoded": sum(len(graph.outputs(op)) for op in decodes),
         "unpacked": max((_output_bytes(graph, op) for op in decodes), default=0),
     }
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("convert.targets.tflm"),
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 (C++ and Markdown, no HTML)
-    )
+    environment = source_templates("convert.targets.tflm")
     files: dict[str, str | bytes] = {
         f"{name}.tflite": model,
         f"{name}_model.cc": _array(model, name),
@@ -96,17 +89,13 @@ def _output_bytes(graph: Graph, op: Any) -> int:
 
 
 def _array(content: bytes, name: str) -> str:
-    lines = [
-        "  " + " ".join(f"0x{byte:02x}," for byte in content[start : start + _PER_LINE])
-        for start in range(0, len(content), _PER_LINE)
-    ]
     return "\n".join(
         [
             f'{_HEAD}#include "{name}_tflm.h"',
             "",
             f"const unsigned int {name}_model_size = {len(content)};",
             f"alignas(16) const unsigned char {name}_model[] = {{",
-            *lines,
+            *array_lines(content),
             "};",
             "",
         ]
