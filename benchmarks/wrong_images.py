@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 
 def wrong_images(run: Any, test: Any) -> NDArray[np.bool_]:
     """Whether a run's model classifies each image of a split wrongly, `[N]`."""
-    found = [
-        np.argmax(run.model(run.preprocessing(images), training=False), -1) != labels
-        for images, labels in test.batches(500).as_numpy_iterator()
-    ]
-    return np.concatenate(found)
+    from zoo.training.evaluation import classified_right
+
+    return ~classified_right(run.model, test, run.preprocessing)
 
 
 def packed(wrong: NDArray[np.bool_]) -> str:

@@ -74,11 +74,18 @@ def accuracy(
     model: keras.Model, split: Split | RecordSplit, preprocessing: Preprocessor | None
 ) -> float:
     """The fraction of the split's samples whose largest logit is their label's."""
-    right = 0
+    return int(classified_right(model, split, preprocessing).sum()) / len(split)
+
+
+def classified_right(
+    model: keras.Model, split: Split | RecordSplit, preprocessing: Preprocessor | None
+) -> NDArray[np.bool_]:
+    """Whether the largest logit of each of the split's samples is their label's, `[N]`."""
+    found = []
     for images, labels in split.batches(BATCH_SIZE).as_numpy_iterator():
         inputs = images if preprocessing is None else preprocessing(images)
-        right += int(np.sum(np.argmax(model(inputs, training=False), axis=-1) == labels))
-    return right / len(split)
+        found.append(np.argmax(model(inputs, training=False), axis=-1) == labels)
+    return np.concatenate(found)
 
 
 def latent_weights_accuracy(
