@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import RESULTS, ROOT, RUNS
+from benchmarks import RESULTS, ROOT, RUNS, append_row
 from onebit.files import read_json_lines
 from zoo.runs.run import with_current_names
 
@@ -234,8 +234,7 @@ def main() -> None:
         if (recipe, seed) in done or (options.recipes and recipe not in options.recipes):
             continue
         row = row_of(recipe, seed)
-        with OUTPUT.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        append_row(OUTPUT, row)
 
 
 if __name__ == "__main__":

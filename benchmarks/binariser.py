@@ -16,7 +16,7 @@ import json
 import sys
 from typing import Any
 
-from benchmarks import RESULTS
+from benchmarks import RESULTS, append_row
 from benchmarks.conversions import SAMPLES, build, calibrate, cpu_seconds, names, run
 from onebit.files import read_json_lines
 
@@ -166,8 +166,7 @@ def main() -> None:
             continue
         print(name, file=sys.stderr, flush=True)
         row = {"model": name, **run("--one", name, "benchmarks.binariser")}
-        with OUTPUT.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        append_row(OUTPUT, row)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import subprocess
 import sys
 from typing import Any
 
-from benchmarks import RESULTS
+from benchmarks import RESULTS, append_row
 from onebit.files import read_json_lines
 
 OUTPUT = RESULTS / "conversions.jsonl"
@@ -184,8 +184,7 @@ def main() -> None:
         lce = run("--lce", name)
         if "status" in lce:
             lce = {"lce_bytes": None, "lce_reason": lce["reason"]}
-        with OUTPUT.open("a") as file:
-            file.write(json.dumps({**row, **lce}) + "\n")
+        append_row(OUTPUT, {**row, **lce})
 
 
 def seconds_of(name: str, rounds: int = 4) -> dict:

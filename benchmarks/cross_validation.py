@@ -9,14 +9,13 @@ multiplies in bfloat16 where the processor can; every test is in float32.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 from typing import Any
 
 import numpy as np
 
-from benchmarks import RESULTS, ROOT, RUNS
+from benchmarks import RESULTS, ROOT, RUNS, append_row
 from benchmarks.wrong_images import packed, standard_error, unpacked, wrong_images
 from onebit.cli import markdown_table
 from onebit.files import read_json_lines
@@ -94,7 +93,7 @@ def main() -> None:
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", default=recipes)
     parser.add_argument("--table", action="store_true", help="print the rows as Markdown")
     options = parser.parse_args()
-    rows = read_json_lines(OUTPUT) if OUTPUT.exists() else []
+    rows = read_json_lines(OUTPUT)
     if options.table:
         print(table(rows))
         return
@@ -104,8 +103,7 @@ def main() -> None:
             if (recipe, fold) in done:
                 continue
             row = row_of(recipe, fold)
-            with OUTPUT.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            append_row(OUTPUT, row)
             print(f"{recipe} fold {fold}: {row['accuracy']:.2%}", file=sys.stderr)
 
 

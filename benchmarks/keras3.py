@@ -11,7 +11,6 @@ TensorFlow has one Keras per process. Rows that results/keras3.jsonl has are not
 
 import argparse
 import functools
-import json
 import os
 import statistics
 import subprocess
@@ -20,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import RESULTS
+from benchmarks import RESULTS, append_row
 from onebit import provenance
 from onebit.console import markdown_table
 from onebit.errors import OnebitError
@@ -134,7 +133,7 @@ def main() -> None:
         form, name, epochs, seed = arguments.worker
         print(train(form, name, int(epochs), int(seed)))
         return
-    rows = read_json_lines(OUTPUT) if OUTPUT.exists() else []
+    rows = read_json_lines(OUTPUT)
     if arguments.table:
         print(table(rows))
         return
@@ -145,8 +144,7 @@ def main() -> None:
                 if (form, name, arguments.epochs, seed) in done:
                     continue
                 row = row_of(form, name, arguments.epochs, seed)
-                with OUTPUT.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
+                append_row(OUTPUT, row)
                 print(f"{name} {form} seed {seed}: {row['accuracy']:.2%}", file=sys.stderr)
 
 

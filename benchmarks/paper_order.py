@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import RESULTS, ROOT, RUNS
+from benchmarks import RESULTS, ROOT, RUNS, append_row
 from benchmarks.wrong_images import packed, standard_error, unpacked, wrong_images
 from onebit.cli import markdown_table
 from onebit.files import read_json_lines
@@ -189,7 +189,7 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.variants) - set(VARIANTS):
         parser.error(f"no variant {', '.join(sorted(unknown))}; known: {', '.join(VARIANTS)}")
-    rows = read_json_lines(OUTPUT) if OUTPUT.exists() else []
+    rows = read_json_lines(OUTPUT)
     if options.table:
         print(table(rows))
         return
@@ -200,8 +200,7 @@ def main() -> None:
             if (variant, seed, options.train_images, options.epochs, options.compute) in done:
                 continue
             row = row_of(variant, seed, options)
-            with OUTPUT.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            append_row(OUTPUT, row)
             print(f"{variant} seed {seed}: {row['accuracy']:.2%}", file=sys.stderr)
 
 
