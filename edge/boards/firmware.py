@@ -134,9 +134,9 @@ def cmsis_nn_sources(network: ExportedNetwork) -> list[Path]:
     """
     if not any(source.stem.endswith("_cmsis_nn") for source in network.sources):
         return []
-    root = Path(os.environ.get(CMSIS_NN, ""))
+    given = os.environ.get(CMSIS_NN, "")
+    root = Path(given)
     if not (root / "Include" / "arm_nnfunctions.h").is_file():
-        given = os.environ.get(CMSIS_NN)
         raise OnebitError(
             f"{network.name} calls CMSIS-NN, and "
             + (f"{given} is not that" if given else f"{CMSIS_NN} does not say where that is"),

@@ -187,7 +187,7 @@ def _train(
         model.set_weights(weights)
     if distribution.is_chief:
         moments = latent_accuracy = None
-        if recipe.estimate_moments or differs_when_tested(model):
+        if _estimates_moments(recipe, model):
             set_moments(model, estimate_moments(model, training.tested_inputs()))
         if draws_weights(model):
             moments, latent_accuracy = latent_figures(
@@ -326,9 +326,8 @@ class _Training:
         validation = self._dataset.validation if due else None
         self._latent.begin()
         # Several replicas keep their moving averages: the estimate runs in one process.
-        estimated = self._distribution.replicas == 1 and (
-            self._recipe.estimate_moments or differs_when_tested(self._model)
-        )
+        alone = self._distribution.replicas == 1
+        estimated = alone and _estimates_moments(self._recipe, self._model)
         # One call of fit per epoch: its own shuffling could not resume in the middle.
         figures = self._trainer.fit(
             self._batches(self._dataset.train, epoch),
@@ -394,6 +393,11 @@ class _Training:
             self._best.offer(record)
         self._done.assign(record["epoch"])
         self._checkpoints.save()
+
+
+def _estimates_moments(recipe: Recipe, model: keras.Model) -> bool:
+    """Whether batch normalisation's moments are estimated again before each test."""
+    return recipe.estimate_moments or differs_when_tested(model)
 
 
 def _finite(value: float) -> float | None:
