@@ -1,45 +1,89 @@
-"""Trains BiT's chain of stages on Debian's package descriptions, one row of results a stage.
+"""Trains BiT's stages on Debian's package descriptions, with and without that of two bits.
 
-    python -m benchmarks.binary_bert [--seeds 1,2,3]   # trains what is missing, replaces the rows
-    python -m benchmarks.binary_bert --finished        # trains nothing: rows of what is finished
+    python -m benchmarks.binary_bert [RECIPE …] [--seeds 3]   # trains what has no row yet
     python -m benchmarks.binary_bert --table
 
-Each stage's test accuracy is that of its last epoch; the validation split, a tenth of the sources,
-is only looked at. Each network is converted too and compared with Keras on 1,000 test samples. Runs
-lie in runs/binary_bert, rows in results/binary_bert.jsonl.
+Appends a row for each stage to results/binary_bert.jsonl, the first seed of all recipes, then the
+second and so on; an interrupted training resumes, and runs lie in runs/binary_bert. A seed's float
+network, the first teacher, is trained once. Each network is converted too and compared with Keras
+on 1,000 test texts.
+
+A row holds which test texts were wrong, so that networks are compared text by text. The table has
+two standard errors of a difference: over seeds, which is that of another training, and over texts,
+which is known with one seed too.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import RESULTS, ROOT, RUNS
-from onebit.files import read_json_lines, write_text
+import numpy as np
+
+from benchmarks import RESULTS, ROOT, RUNS, append_row
+from benchmarks.wrong_images import difference, mean_and_error, packed, unpacked, wrong_images
+from onebit.cli import markdown_table
+from onebit.files import read_json_lines
 
 OUTPUT = RESULTS / "binary_bert.jsonl"
 FOLDER = RUNS / "binary_bert"
-RECIPES = ("binary_bert_tiny_debian_sections", "binary_bert_tiny_direct_debian_sections")
 VERIFIED = 1000
+FLOAT = "bert_tiny_debian_sections"
+TRAINED = {
+    FLOAT: ("float", "on the labels"),
+    "binary_bert_tiny_2_bit_debian_sections": (
+        "1-bit weights, 2-bit activations",
+        "from the float network",
+    ),
+    "binary_bert_tiny_debian_sections": (
+        "1-bit weights, 1-bit activations",
+        "from the 2-bit network",
+    ),
+    "binary_bert_tiny_one_stage_debian_sections": (
+        "1-bit weights, 1-bit activations",
+        "from the float network",
+    ),
+    "binary_bert_tiny_direct_debian_sections": (
+        "1-bit weights, 1-bit activations",
+        "on the labels",
+    ),
+}
+"""Recipe → (network, how it was trained), in the order of the table."""
+
+LAST_STAGES = tuple(TRAINED)[2:]
+"""Those that bring the others along."""
 
 
-def rows_of(recipe: str, seed: int, *, train: bool) -> list[dict[str, Any]]:
-    """One row for a recipe and each of its teachers, whose training is finished first if asked."""
+def rows_of(recipe: str, seed: int) -> list[dict[str, Any]]:
+    """Trains a recipe, or finishes its training: a row for it and each of its teachers."""
     folder = FOLDER / f"{recipe}-seed{seed}"
+    _share_float_network(folder, recipe, seed)
     command = ["python", "-m", "zoo", "train", recipe, "-o", str(folder.relative_to(ROOT))]
     command += ["--seed", str(seed)]
-    if train and not (folder / "card.json").is_file():
+    if not (folder / "card.json").is_file():
         subprocess.run([sys.executable, *command[1:]], cwd=ROOT, check=True)
     rows: list[dict[str, Any]] = []
     while folder.is_dir():
-        if (folder / "card.json").is_file():
-            rows.insert(0, {**row_of(folder), "command": " ".join(command)})
+        rows.insert(0, {**row_of(folder), "command": " ".join(command)})
         folder = folder / "teacher"
     return rows
+
+
+def _share_float_network(folder: Path, recipe: str, seed: int) -> None:
+    """Copies a seed's float network from another recipe's run to where this one trains it."""
+    depth = {LAST_STAGES[0]: 2, LAST_STAGES[1]: 1}
+    if recipe not in depth:
+        return
+    place = folder.joinpath(*["teacher"] * depth[recipe])
+    for other, steps in depth.items():
+        source = (FOLDER / f"{other}-seed{seed}").joinpath(*["teacher"] * steps)
+        if (source / "card.json").is_file() and not place.exists():
+            shutil.copytree(source, place)
 
 
 def row_of(folder: Path) -> dict[str, Any]:
@@ -47,25 +91,29 @@ def row_of(folder: Path) -> dict[str, Any]:
     import zoo
     from convert.conversion import convert_model
     from convert.samples import Samples
+    from zoo.datasets import load_dataset
 
     run = zoo.load_run(folder)
     config = json.loads((folder / "config.json").read_text())
+    test = load_dataset(run.card["dataset"]["name"]).test
     tokens, labels = (a[:VERIFIED] for a in (run.samples.images, run.samples.labels))
     conversion = convert_model(run.model, samples=Samples([tokens], labels, "test"))
     layers, checked = conversion.report.layers, conversion.report.verification
     assert checked is not None  # noqa: S101 - there are samples
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "recipe": run.card["recipe"],
         "model": run.card["name"],
         "activation_bits": config["options"].get("activation_bits", 32),
         "seed": run.card["seed"],
         "epochs": len(run.history),
+        "epoch": run.card["epoch"],
         "parameters": run.card["parameters"],
         "dataset": run.card["dataset"],
         "accuracy": run.card["accuracy"]["value"],
         "split": run.card["accuracy"]["split"],
         "samples": run.card["accuracy"]["samples"],
+        "wrong": packed(wrong_images(run, test)),
         "validation_accuracy": [round(epoch["val_accuracy"], 5) for epoch in run.history],
         "file": {
             "bytes": len(conversion.tflite),
@@ -85,48 +133,54 @@ def row_of(folder: Path) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as Markdown, a recipe and seed a line."""
-    from onebit.console import markdown_table
-
-    headings = ["network", "trained", "epochs", "seed", "test accuracy", "file", "Keras and file"]
-    lines = []
-    trained = {
-        "bert_tiny_debian_sections": "on the labels",
-        "binary_bert_tiny_2_bit_debian_sections": "from the float network",
-        "binary_bert_tiny_debian_sections": "from the 2-bit network",
-        "binary_bert_tiny_direct_debian_sections": "on the labels, without stages",
-    }
+    """The rows as Markdown, a recipe a line: means over seeds, in percent."""
+    headings = [
+        *("network", "trained", "epochs", "seeds", "test accuracy"),
+        *("more errors than float", "s.e. over seeds", "s.e. over texts", "file"),
+    ]
+    wrong: dict[str, dict[int, Any]] = {}
     for row in rows:
-        bits = row["activation_bits"]
+        wrong.setdefault(row["recipe"], {})[row["seed"]] = unpacked(row["wrong"], row["samples"])
+    lines = []
+    for recipe, (network, trained) in TRAINED.items():
+        own = [row for row in rows if row["recipe"] == recipe]
+        if not own:
+            continue
+        accuracies = np.array([100.0 * row["accuracy"] for row in own])
+        size = np.mean([row["file"]["bytes"] for row in own]) / 1e3
+        found = difference(wrong[recipe], wrong.get(FLOAT, {})) if recipe != FLOAT else None
         lines.append(
             [
-                "float" if bits == 32 else f"1-bit weights, {bits}-bit activations",
-                trained[row["recipe"]],
-                str(row["epochs"]),
-                str(row["seed"]),
-                f"{row['accuracy']:.2%}",
-                f"{row['file']['bytes'] / 1e3:.0f} kB",
-                row["file"]["verdict"],
+                *(network, trained, str(own[0]["epochs"]), str(len(own))),
+                mean_and_error(accuracies),
+                *(found.cells() if found else ["–"] * 3),
+                f"{size:.0f} kB",
             ]
         )
     return markdown_table(lines, headings)
 
 
 def main() -> None:
-    """Trains what is missing and writes the rows, or prints them."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", default="1", help="comma-separated")
-    parser.add_argument("--finished", action="store_true", help="train nothing")
-    parser.add_argument("--table", action="store_true", help="print the rows as Markdown instead")
+    """Trains what has no row yet, or prints the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help=", ".join(LAST_STAGES))
+    parser.add_argument("--seeds", type=int, default=3, help="seeds 1 to this number")
+    parser.add_argument("--table", action="store_true", help="print the rows as Markdown")
     options = parser.parse_args()
+    if unknown := set(options.recipes) - set(LAST_STAGES):
+        parser.error(f"no recipe {', '.join(sorted(unknown))}; known: {', '.join(LAST_STAGES)}")
     if options.table:
         print(table(read_json_lines(OUTPUT)), end="")
         return
-    rows = [
-        row for recipe in RECIPES for seed in options.seeds.split(",")
-        for row in rows_of(recipe, int(seed), train=not options.finished)
-    ]  # fmt: skip
-    write_text(OUTPUT, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+    for seed in range(1, options.seeds + 1):
+        for recipe in options.recipes or LAST_STAGES:
+            done = {(row["recipe"], row["seed"]) for row in read_json_lines(OUTPUT)}
+            if (recipe, seed) in done:
+                continue
+            for row in rows_of(recipe, seed):
+                if (row["recipe"], seed) not in done:
+                    append_row(OUTPUT, row)
+                    print(f"{row['recipe']} seed {seed}: {row['accuracy']:.2%}", file=sys.stderr)
 
 
 if __name__ == "__main__":

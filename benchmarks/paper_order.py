@@ -23,10 +23,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks import RESULTS, ROOT, RUNS, append_row
-from benchmarks.wrong_images import packed, standard_error, unpacked, wrong_images
+from benchmarks.wrong_images import (
+    difference,
+    mean_and_error,
+    packed,
+    unpacked,
+    wrong_images,
+)
 from onebit.cli import markdown_table
 from onebit.files import read_json_lines
 
@@ -145,35 +150,13 @@ def _cells(
     own: dict[int, dict[str, Any]], key: str, base: dict[int, dict[str, Any]], variant: str
 ) -> list[str]:
     """The last six columns of a line."""
-    wrong = {seed: 100.0 * unpacked(row[key], row["test_images"]) for seed, row in own.items()}
-    errors = np.array([images.mean() for images in wrong.values()])
+    wrong = {seed: unpacked(row[key], row["test_images"]) for seed, row in own.items()}
+    errors = np.array([100.0 * images.mean() for images in wrong.values()])
     fits = [list(row["curve"]["accuracy"].values())[-1] for row in own.values()]
-    cells = [
-        str(len(own)),
-        f"{100 * np.mean(fits):.2f}",
-        f"{errors.mean():.2f}{_spread(errors)}",
-    ]
-    pairs = [seed for seed in own if seed in base]
-    if variant == "float_mlp" or not pairs:
-        return [*cells, "–", "–", "–"]
-    # [seeds, images]
-    differences = np.array(
-        [
-            wrong[seed] - 100.0 * unpacked(base[seed]["wrong"], base[seed]["test_images"])
-            for seed in pairs
-        ]
-    )
-    per_seed, per_image = differences.mean(1), differences.mean(0)
-    return [
-        *cells,
-        f"{per_seed.mean():+.2f}",
-        f"{standard_error(per_seed):.2f} ({len(pairs)})" if len(pairs) > 1 else "– (1)",
-        f"{standard_error(per_image):.2f}",
-    ]
-
-
-def _spread(errors: NDArray[np.float64]) -> str:
-    return f" ± {standard_error(errors):.2f}" if len(errors) > 1 else ""
+    cells = [str(len(own)), f"{100 * np.mean(fits):.2f}", mean_and_error(errors)]
+    others = {seed: unpacked(row["wrong"], row["test_images"]) for seed, row in base.items()}
+    found = None if variant == "float_mlp" else difference(wrong, others)
+    return [*cells, *(found.cells() if found else ["–"] * 3)]
 
 
 def main() -> None:

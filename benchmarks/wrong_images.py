@@ -5,6 +5,8 @@ difference is then that of other images, without what makes an image hard for bo
 """
 
 import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,3 +34,53 @@ def unpacked(text: str, images: int) -> NDArray[np.bool_]:
 def standard_error(values: NDArray[np.float64]) -> float:
     """The standard error of the mean of independent values."""
     return float(values.std(ddof=1) / len(values) ** 0.5)
+
+
+def mean_and_error(values: NDArray[np.float64]) -> str:
+    """The mean of some seeds' percentages, with its standard error where there are several."""
+    spread = f" ± {standard_error(values):.2f}" if len(values) > 1 else ""
+    return f"{values.mean():.2f}{spread}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How many more images one training has wrong than another, seed by seed, in percent.
+
+    Attributes:
+        mean: Over the seeds that both have.
+        seeds: How many these are.
+        error_over_seeds: Its standard error, that of another training; None with one seed.
+        error_over_images: Its standard error, that of other images; known with one seed too.
+    """
+
+    mean: float
+    seeds: int
+    error_over_seeds: float | None
+    error_over_images: float
+
+    def cells(self) -> list[str]:
+        """The three columns of a table."""
+        over_seeds = "–" if self.error_over_seeds is None else f"{self.error_over_seeds:.2f}"
+        return [
+            f"{self.mean:+.2f}",
+            f"{over_seeds} ({self.seeds})",
+            f"{self.error_over_images:.2f}",
+        ]
+
+
+def difference(
+    own: Mapping[int, NDArray[np.bool_]], base: Mapping[int, NDArray[np.bool_]]
+) -> Difference | None:
+    """How two trainings' wrong images `[N]` by seed differ; None where no seed has both."""
+    seeds = sorted(own.keys() & base.keys())
+    if not seeds:
+        return None
+    # [seeds, images]
+    differences = 100.0 * np.array([own[seed].astype(float) - base[seed] for seed in seeds])
+    per_seed = differences.mean(1)
+    return Difference(
+        float(per_seed.mean()),
+        len(seeds),
+        standard_error(per_seed) if len(seeds) > 1 else None,
+        standard_error(differences.mean(0)),
+    )

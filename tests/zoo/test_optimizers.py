@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import zoo
+from onebit.errors import UsageError
 from onebit.keras import keras, lq, tf
+from zoo.layers.elastic_quantizer import Elastic
 from zoo.recipes import Recipe, resolve_recipe
 from zoo.training.optimizers import (
     GlorotScaledAdam,
@@ -157,3 +159,31 @@ def test_a_recipe_says_what_is_decayed():
     optimizer = make_optimizer(recipe, 10)
     assert (optimizer.coupled_decay, optimizer.decayed) == (1e-5, "convolutions")
     assert make_optimizer(resolve_recipe("xnor_net_alexnet_imagenet"), 10).decayed == "kernels"
+
+
+def test_quantizers_scales_and_thresholds_have_their_own_rate():
+    recipe = Recipe(
+        "binary_bert_tiny", "debian_sections", learning_rate=0.01, quantizer_learning_rate=1e-3
+    )
+    optimizer = make_optimizer(recipe, steps=10)
+    model = keras.Sequential([keras.Input((4,)), Elastic(), keras.layers.Dense(2)])
+    model.layers[0].calibrated.assign(1.0)
+    weights = model.trainable_weights
+    optimizer.build(weights)
+    before = [weight.numpy() for weight in weights]
+    optimizer.apply_gradients([(0.5 * tf.ones_like(weight), weight) for weight in weights])
+    steps = {
+        weight.name.split("/")[-1]: float(tf.reduce_max(abs(weight - old)))
+        for weight, old in zip(weights, before, strict=True)
+    }
+    # Adam's first step is the rate. A float32 near 1 is known to 6e-8.
+    expected = {"scale:0": 1e-3, "threshold:0": 1e-3, "kernel:0": 1e-2, "bias:0": 1e-2}
+    assert steps == pytest.approx(expected, abs=2e-7)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"optimizer": "sgd"}, {"glorot_scaling": True}, {"real_learning_rate": 0.1}]
+)
+def test_a_rate_for_quantizers_needs_adam_for_all(fields):
+    with pytest.raises(UsageError, match="quantizer_learning_rate goes with optimizer adam"):
+        Recipe("m", "d", quantizer_learning_rate=1e-4, **fields)

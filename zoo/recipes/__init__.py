@@ -127,6 +127,8 @@ class Recipe:
             (`zoo.training.optimizers`).
         fan_in_scaling: Multiply the gradients of latent weights by n, the weights of an output
             channel (`zoo.training.optimizers.FanInScaledSGD`).
+        quantizer_learning_rate: Adam's first rate for the scales and thresholds of quantizers,
+            which falls as the others' does; None for theirs.
         adam_epsilon: Adam's ε, added to the root of the mean squared gradient.
         compute: What training multiplies in, one of `COMPUTE`; "bfloat16" keeps weights, sums and
             every evaluation in float32, and is faster where the processor has AMX or AVX-512 BF16.
@@ -175,6 +177,7 @@ class Recipe:
     label_smoothing: float = _setting(0.0, at_least=0, below=1)
     glorot_scaling: bool = _setting(False)
     fan_in_scaling: bool = _setting(False)
+    quantizer_learning_rate: float | None = _setting(None, above=0)
     adam_epsilon: float = _setting(1e-7, above=0)
     compute: str = _setting("float32", choices=COMPUTE)
     seed: int = _setting(1, at_least=0)
@@ -220,6 +223,13 @@ class Recipe:
             self.optimizer != "sgd" or self.glorot_scaling or self.weight_decay
         ):
             return "fan_in_scaling goes with optimizer sgd, without glorot_scaling and weight_decay"
+        if self.quantizer_learning_rate and (
+            self.optimizer != "adam" or self.glorot_scaling or self.real_learning_rate
+        ):
+            return (
+                "quantizer_learning_rate goes with optimizer adam, "
+                "without glorot_scaling and real_learning_rate"
+            )
         if self.label_smoothing and self.loss != "cross_entropy":
             return "label_smoothing goes with loss cross_entropy"
         return None

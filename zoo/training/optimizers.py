@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from onebit.keras import keras, lq, tf
@@ -27,9 +28,11 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     rate = make_schedule(recipe, steps)
     if recipe.optimizer == "sgd":
         optimizer = _sgd(recipe, rate)
-    elif recipe.weight_decay:
-        optimizer = DecayedAdam(rate, epsilon=recipe.adam_epsilon)
+    elif recipe.weight_decay or recipe.quantizer_learning_rate:
+        optimizer = GroupedAdam(rate, epsilon=recipe.adam_epsilon)
         optimizer.coupled_decay, optimizer.decayed = recipe.weight_decay, recipe.decayed
+        if recipe.quantizer_learning_rate:
+            optimizer.quantizer_factor = recipe.quantizer_learning_rate / recipe.learning_rate
     else:
         adam = GlorotScaledAdam if recipe.glorot_scaling else keras.optimizers.Adam
         optimizer = adam(rate, epsilon=recipe.adam_epsilon)
@@ -74,6 +77,14 @@ def glorot_coefficient(shape: Sequence[int]) -> float:
     return math.sqrt(window * (shape[-2] + shape[-1]) / 1.5)
 
 
+@contextlib.contextmanager
+def _scaled_step(variable: tf.Variable, factor: float) -> Iterator[None]:
+    """Multiplies by a factor what is added to a variable inside."""
+    before = tf.identity(variable)
+    yield
+    variable.assign(before + factor * (variable - before))
+
+
 class _GlorotScaled:
     """Multiplies what an optimizer adds to a clipped kernel by a power of `glorot_coefficient`.
 
@@ -88,10 +99,8 @@ class _GlorotScaled:
         if not is_latent(variable):
             super().update_step(gradient, variable)  # type: ignore[misc]
             return
-        before = tf.identity(variable)
-        super().update_step(gradient, variable)  # type: ignore[misc]
-        factor = glorot_coefficient(variable.shape) ** self._power
-        variable.assign(before + factor * (variable - before))
+        with _scaled_step(variable, glorot_coefficient(variable.shape) ** self._power):
+            super().update_step(gradient, variable)  # type: ignore[misc]
 
 
 @keras.utils.register_keras_serializable(package="onebit")
@@ -131,8 +140,16 @@ class FanInScaledSGD(keras.optimizers.SGD):
         super().update_step(gradient, variable)
 
 
+QUANTIZER_PARAMETERS = ("scale", "threshold")
+"""Names of what quantizers learn (`zoo.layers.elastic_quantizer`, `zoo.layers.reactnet_layers`)."""
+
 SHIFTS = ("threshold", "shift_in", "shift_out")
 """Names of ReActNet's learned shifts (`zoo.layers.reactnet_layers`)."""
+
+
+def own_name(variable: tf.Variable) -> str:
+    """The last part of a variable's name, which its layer gave it."""
+    return variable.name.split("/")[-1].split(":")[0]
 
 
 def is_decayed(variable: tf.Variable, decayed: str) -> bool:
@@ -146,7 +163,7 @@ def is_decayed(variable: tf.Variable, decayed: str) -> bool:
     """
     if decayed == "kernels":
         return bool(variable.shape.rank > 1)
-    return variable.shape.rank == 4 or variable.name.split("/")[-1].split(":")[0] in SHIFTS
+    return variable.shape.rank == 4 or own_name(variable) in SHIFTS
 
 
 class _Decayed:
@@ -166,9 +183,24 @@ class _Decayed:
         super().update_step(gradient, variable)  # type: ignore[misc]
 
 
+class _QuantizerScaled:
+    """Multiplies what an optimizer adds to quantizers' scales and thresholds by a factor.
+
+    Adam's step is proportional to its rate, so the factor is the ratio of two rates.
+    """
+
+    quantizer_factor = 1.0
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """One update of one variable, as Keras calls it."""
+        scaled = self.quantizer_factor != 1.0 and own_name(variable) in QUANTIZER_PARAMETERS
+        with _scaled_step(variable, self.quantizer_factor) if scaled else contextlib.nullcontext():
+            super().update_step(gradient, variable)  # type: ignore[misc]
+
+
 @keras.utils.register_keras_serializable(package="onebit")
-class DecayedAdam(_Decayed, keras.optimizers.Adam):
-    """Adam with `coupled_decay`."""
+class GroupedAdam(_QuantizerScaled, _Decayed, keras.optimizers.Adam):
+    """Adam with `coupled_decay` and `quantizer_factor`, which are parameter groups in PyTorch."""
 
 
 @keras.utils.register_keras_serializable(package="onebit")
