@@ -41,6 +41,7 @@ MLPS = (
 CNNS = ("binary_net_cnn", "float_cnn")
 SMALL_CNNS = ("xnor_net_lenet5", "float_lenet5", "binary_resnet8", "float_resnet8")
 CNN_GAP = ("float_cnn_paper", "binary_net_cnn_paper", "binary_net_cnn_distilled")
+BNEXT = ("bnext_mini", "float_bnext_mini")
 PLAN = [
     *((f"{model}_fashion_mnist", 1) for model in (*MLPS, *CNNS)),
     *((f"{model}_mnist_5k", seed) for seed in (1, 2, 3) for model in MLPS),
@@ -48,6 +49,7 @@ PLAN = [
     *((f"{model}_mnist_5k", seed) for seed in (1, 2, 3) for model in SMALL_CNNS),
     *((f"{model}_fashion_mnist", 1) for model in SMALL_CNNS[:2]),
     *((f"{recipe}_fashion_mnist", seed) for seed in (1, 2, 3) for recipe in CNN_GAP),
+    *((f"{model}_mnist_5k", 1) for model in BNEXT),
 ]
 """Trainings in order: (recipe, seed)."""
 

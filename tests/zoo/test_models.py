@@ -19,6 +19,8 @@ SPECTRUM = {**TINY, "input_shape": (40,)}
 LENET5 = {**TINY, "width": 8, "input_shape": (16, 16, 1)}
 NIN = {**TINY, "width": 12}
 MOBILENET = {**RESIDUAL, "width": 8}
+BNEXT = {**LENET5, "width": 32, "depths": (1,)}
+BNEXT_STAGES = {**RESIDUAL, "width": 32, "depths": (2, 1)}
 ALEXNET = {**TINY, "input_shape": (72, 72, 3)}
 QUICKNET = {"input_shape": (40, 40, 3), "classes": 3, "blocks": (1,) * 4, "widths": (8, 8, 16, 16)}
 # What is not listed cannot be made narrow, or is deep: it takes too long for every run.
@@ -38,6 +40,8 @@ WIDE = {
     "larq_xnor_net": {**BIG, "input_shape": (224, 224, 3)},
     **dict.fromkeys(("binary_mobilenet", "float_mobilenet"), MOBILENET),
     **dict.fromkeys(("xnor_net_nin", "float_nin"), NIN),
+    **dict.fromkeys(("bnext_mini", "float_bnext_mini"), BNEXT),
+    **dict.fromkeys(("bnext_t", "bnext_s", "bnext_m", "bnext_l"), BNEXT_STAGES),
 }
 # A model of small images, registered since, needs no entry here.
 SMALL |= {

@@ -8,7 +8,7 @@ authors' PyTorch puts one at each side.
 from typing import Any
 
 from onebit.keras import keras, lq, tf
-from zoo.layers.binary import Quantizer, batch_norm
+from zoo.layers.binary import Initializer, Quantizer, batch_norm
 
 
 def real_conv(
@@ -43,8 +43,10 @@ def binary_conv(
     inputs: Quantizer,
     strides: int = 1,
     padding: str = "same",
+    initializer: Initializer = "glorot_normal",
+    limit: float = 1.0,
 ) -> tf.Tensor:
-    """A convolution with quantized weights, inputs or both; latent weights are clipped to [-1, 1].
+    """A convolution with quantized weights, inputs or both; latent weights are clipped.
 
     Args:
         x: Its inputs.
@@ -55,6 +57,8 @@ def binary_conv(
         inputs: Quantizer of the inputs; with None they are real.
         strides: In both directions.
         padding: "same" or "valid".
+        initializer: Of the weights.
+        limit: Latent weights are clipped to ± this.
     """
     return lq.layers.QuantConv2D(
         filters,
@@ -62,9 +66,9 @@ def binary_conv(
         strides=strides,
         padding=padding,
         use_bias=False,
-        kernel_initializer="glorot_normal",
+        kernel_initializer=initializer,
         kernel_quantizer=kernel,
-        kernel_constraint=None if kernel is None else lq.constraints.WeightClip(1.0),
+        kernel_constraint=None if kernel is None else lq.constraints.WeightClip(limit),
         input_quantizer=inputs,
         name=name,
     )(x)

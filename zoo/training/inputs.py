@@ -6,7 +6,9 @@ import dataclasses
 from typing import Any
 
 from onebit.errors import UsageError
-from zoo.datasets import Dataset
+from onebit.keras import tf
+from zoo.datasets import Dataset, Split
+from zoo.datasets._tfrecords import RecordSplit
 from zoo.datasets.preprocessing import Preprocessor
 from zoo.models import models
 from zoo.recipes import Recipe
@@ -51,3 +53,32 @@ def limited(dataset: Dataset, samples: int | None, train_samples: int | None = N
         validation=dataset.validation and dataset.validation[:samples],
         test=dataset.test[:samples],
     )
+
+
+def batches(
+    split: Split | RecordSplit,
+    *,
+    preprocessor: Preprocessor | None,
+    batch_size: int,
+    order: tuple[int, int] | None = None,
+) -> tf.data.Dataset:
+    """Preprocessed batches of a split.
+
+    Args:
+        split: The samples.
+        preprocessor: What images go through; None for token ids.
+        batch_size: Samples in a batch.
+        order: Seed and epoch, which decide the order; None for the order in which they lie.
+    """
+
+    def preprocess(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        if preprocessor is None:
+            return images, labels
+        inputs = tf.numpy_function(preprocessor, [images], tf.float32, stateful=False)
+        return tf.ensure_shape(inputs, images.shape), labels
+
+    options = tf.data.Options()
+    # Each worker takes its part of every batch.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    found = split.batches(batch_size, order).map(preprocess)
+    return found.prefetch(2).with_options(options)

@@ -9,6 +9,7 @@ checkpoint holds the random states of dropout and stochastic signs.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import os
 import shlex
@@ -24,10 +25,10 @@ from onebit import files
 from onebit.console import working
 from onebit.errors import OnebitError
 from onebit.keras import keras, tf
-from zoo.datasets import Dataset, Split, load_dataset
-from zoo.datasets._tfrecords import RecordSplit
+from zoo.datasets import Dataset, load_dataset
 from zoo.datasets.preprocessing import Preprocessor
 from zoo.factory import build
+from zoo.layers.bnext_layers import set_temperature
 from zoo.recipes import STAGES, Recipe, resolve_recipe
 from zoo.runs.run import (
     CHECKPOINTS,
@@ -60,7 +61,7 @@ from zoo.training.distribution import Distribution, make_distribution
 from zoo.training.evaluation import BATCH_SIZE, accuracy, latent_figures, validation_figures
 from zoo.training.extension import EXTENSIONS, schedule_epochs
 from zoo.training.flip_ratio import LatentMonitor
-from zoo.training.inputs import fitted_preprocessor, limited, options_of
+from zoo.training.inputs import batches, fitted_preprocessor, limited, options_of
 from zoo.training.losses import make_loss
 from zoo.training.optimizers import make_optimizer
 from zoo.training.progress import Progress, Stepper
@@ -266,6 +267,9 @@ class _Training:
         )
         self._optimizer.build(self._trainer.trainable_variables)
 
+        self._batches = functools.partial(
+            batches, preprocessor=preprocessor, batch_size=recipe.batch_size
+        )
         self._done = tf.Variable(0, dtype=tf.int64)
         checkpoint = tf.train.Checkpoint(
             model=model,
@@ -322,6 +326,7 @@ class _Training:
 
     def _epoch(self, epoch: int, callback: keras.callbacks.Callback) -> dict[str, Any]:
         """Trains one epoch, counted from 1; its line of the history."""
+        set_temperature(self._model, self._recipe.temperature(epoch))
         due = epoch % self._recipe.validate_every == 0 or epoch == self._recipe.epochs
         validation = self._dataset.validation if due else None
         self._latent.begin()
@@ -330,7 +335,7 @@ class _Training:
         estimated = alone and _estimates_moments(self._recipe, self._model)
         # One call of fit per epoch: its own shuffling could not resume in the middle.
         figures = self._trainer.fit(
-            self._batches(self._dataset.train, epoch),
+            self._batches(self._dataset.train, order=(self._recipe.seed, epoch)),
             validation_data=None if estimated else validation and self._batches(validation),
             callbacks=[callback],
             verbose=0,
@@ -356,24 +361,6 @@ class _Training:
         split = self._dataset.train
         for images, _ in split[:MAX_IMAGES].batches(BATCH_SIZE).as_numpy_iterator():
             yield images if self._preprocessor is None else self._preprocessor(images)
-
-    def _batches(self, split: Split | RecordSplit, epoch: int | None = None) -> tf.data.Dataset:
-        """Preprocessed batches, in the order of (seed, epoch) or, without one, as they lie."""
-        order = None if epoch is None else (self._recipe.seed, epoch)
-
-        def preprocess(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            if self._preprocessor is None:
-                return images, labels
-            inputs = tf.numpy_function(self._preprocessor, [images], tf.float32, stateful=False)
-            return tf.ensure_shape(inputs, images.shape), labels
-
-        options = tf.data.Options()
-        # Each worker takes its part of every batch.
-        options.experimental_distribute.auto_shard_policy = (
-            tf.data.experimental.AutoShardPolicy.DATA
-        )
-        batches = split.batches(self._recipe.batch_size, order).map(preprocess)
-        return batches.prefetch(2).with_options(options)
 
     def _save(self, record: dict[str, Any]) -> None:
         """Makes an epoch permanent: history first, since the checkpoint says how much of it holds.

@@ -28,6 +28,9 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     rate = make_schedule(recipe, steps)
     if recipe.optimizer == "sgd":
         optimizer = _sgd(recipe, rate)
+    elif recipe.optimizer == "adamw":
+        optimizer = DecoupledAdam(rate, epsilon=recipe.adam_epsilon)
+        optimizer.decoupled_decay, optimizer.decayed = recipe.weight_decay, recipe.decayed
     elif recipe.weight_decay or recipe.quantizer_learning_rate:
         optimizer = GroupedAdam(rate, epsilon=recipe.adam_epsilon)
         optimizer.coupled_decay, optimizer.decayed = recipe.weight_decay, recipe.decayed
@@ -36,6 +39,7 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     else:
         adam = GlorotScaledAdam if recipe.glorot_scaling else keras.optimizers.Adam
         optimizer = adam(rate, epsilon=recipe.adam_epsilon)
+    optimizer.global_clipnorm = recipe.gradient_norm
     if recipe.optimizer == "bop":
         return LatentAndReal(Bop(recipe.bop_gamma, recipe.bop_threshold), optimizer)
     if recipe.real_learning_rate is None:
@@ -143,8 +147,9 @@ class FanInScaledSGD(keras.optimizers.SGD):
 QUANTIZER_PARAMETERS = ("scale", "threshold")
 """Names of what quantizers learn (`zoo.layers.elastic_quantizer`, `zoo.layers.reactnet_layers`)."""
 
-SHIFTS = ("threshold", "shift_in", "shift_out")
-"""Names of ReActNet's learned shifts (`zoo.layers.reactnet_layers`)."""
+PER_CHANNEL = ("threshold", "shift_in", "shift_out", "shift", "share")
+"""Names of ReActNet's learned shifts, and of BNext's shifts and shares of a mixture: (1, C, 1, 1)
+in their authors' programs (`zoo.layers.reactnet_layers`, `zoo.layers.bnext_layers`)."""
 
 
 def own_name(variable: tf.Variable) -> str:
@@ -157,13 +162,14 @@ def is_decayed(variable: tf.Variable, decayed: str) -> bool:
 
     Args:
         variable: A trained weight.
-        decayed: "kernels" for all that is not a vector, or "convolutions" for their kernels and
-            ReActNet's shifts, but no dense layer: its authors' program decays what has four
-            dimensions in PyTorch, where a shift is (1, C, 1, 1).
+        decayed: "kernels" for all that is not a vector, "convolutions" for their kernels and
+            what is `PER_CHANNEL`, but no dense layer, or "others" for all but these: the programs
+            of ReActNet and BNext ask whether a weight has four dimensions in PyTorch.
     """
     if decayed == "kernels":
         return bool(variable.shape.rank > 1)
-    return variable.shape.rank == 4 or own_name(variable) in SHIFTS
+    four = variable.shape.rank == 4 or own_name(variable) in PER_CHANNEL
+    return four == (decayed == "convolutions")
 
 
 class _Decayed:
@@ -206,6 +212,25 @@ class GroupedAdam(_QuantizerScaled, _Decayed, keras.optimizers.Adam):
 @keras.utils.register_keras_serializable(package="onebit")
 class DecayedSGD(_Decayed, keras.optimizers.SGD):
     """SGD with `coupled_decay`."""
+
+
+@keras.utils.register_keras_serializable(package="onebit")
+class DecoupledAdam(keras.optimizers.Adam):
+    """AdamW: takes r·λ·w from each weight w that `is_decayed`, r the learning rate, at each step.
+
+    Decoupled Weight Decay Regularization, arXiv 1711.05101, algorithm 2. Keras' own AdamW decays
+    all weights but those whose names it is given.
+    """
+
+    decoupled_decay = 0.0
+    decayed = "kernels"
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """One update of one variable, as Keras calls it."""
+        if self.decoupled_decay and is_decayed(variable, self.decayed):
+            rate = tf.cast(self.learning_rate, variable.dtype)
+            variable.assign_sub(rate * self.decoupled_decay * variable)
+        super().update_step(gradient, variable)
 
 
 class LatentAndReal(keras.optimizers.Optimizer):
