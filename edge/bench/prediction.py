@@ -19,11 +19,13 @@ from edge.runner.bench import load
 from edge.runner.errors import RequestError
 from edge.runner.inputs import data_inputs
 from edge.runner.runtimes import import_runtime
+from onebit.audio import FRONT_ENDS, front_end_of, read_wav
 from onebit.delegate import HINT, find_delegate
 from onebit.errors import OnebitError, UsageError, first_line
 from onebit.files import sha256
 from onebit.metadata import Metadata, Normalization, read_metadata
 
+SOUND = ".wav"
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm")
 CHANNELS = {1: "L", 3: "RGB", 4: "RGBA"}
 """Channels of a model's input → Pillow's mode."""
@@ -133,8 +135,9 @@ def read_sources(
 ) -> EvalSamples:
     """The samples of a command's `--input`.
 
-    One source is an image, an `.npy` array with or without the batch, an `.npz` file or a run
-    folder. Several inputs are given as `NAME=PATH`, an image or an array each.
+    One source is an image, a wav file, an `.npy` array with or without the batch, an `.npz` file or
+    a run folder. Several inputs are given as `NAME=PATH`, an image, a sound or an array each. A
+    sound becomes the spectrogram of the model's shape (`onebit.audio`).
 
     Raises:
         UsageError: A source is none of these, or a name is missing.
@@ -223,10 +226,12 @@ def _backend(name: str | None, has_lce_ops: bool) -> Backend:
 def _array(file: Path, path: Path, entry: Input, pixels_of: PixelsOf) -> NDArray[Any]:
     if path.suffix.lower() in IMAGES:
         return _image(file, path, entry, pixels_of)
+    if path.suffix.lower() == SOUND:
+        return _sound(file, path, entry, pixels_of)
     if path.suffix != ".npy":
         raise UsageError(
             f"{path} is none of what a model is fed with",
-            hint="give an image, an .npy array, an .npz file or a run folder",
+            hint="give an image, a wav file, an .npy array, an .npz file or a run folder",
         )
     try:
         array = np.load(path, allow_pickle=False)
@@ -252,15 +257,33 @@ def _image(file: Path, path: Path, entry: Input, pixels_of: PixelsOf) -> NDArray
         raise UsageError(f"{path} does not exist") from error
     except (UnidentifiedImageError, OSError, ValueError) as error:
         raise OnebitError(f"{path} is not an image: {first_line(error)}") from error
-    values = pixel_values.reshape(1, height, width, channels)
-    pixels = pixels_of(entry)
+    return _numbers(file, pixel_values.reshape(1, height, width, channels), pixels_of(entry))
+
+
+def _sound(file: Path, path: Path, entry: Input, pixels_of: PixelsOf) -> NDArray[Any]:
+    """A sound as the spectrogram of the model's input `[1, frames, coefficients, 1]`."""
+    front_end = front_end_of(entry.shape[1:])
+    if front_end is None:
+        shapes = ", ".join(f"{each.name} as {[1, *each.shape]}" for each in FRONT_ENDS)
+        raise UsageError(
+            f"{file} takes {list(entry.shape)}, not a sound: those are {shapes}",
+            hint="give its input as an .npy array",
+        )
+    return _numbers(file, front_end(read_wav(path))[np.newaxis], pixels_of(entry))
+
+
+def _numbers(
+    file: Path, pixel_values: NDArray[np.uint8], pixels: Normalization | None
+) -> NDArray[Any]:
+    """What a model takes for pixels `[1, height, width, channels]`."""
     if pixels is None:
-        return values
+        return pixel_values
+    channels = pixel_values.shape[3]
     if pixels.channels not in (1, channels):
         raise OnebitError(
             f"{file} has {channels} channels, and its normalisation {pixels.channels}"
         )
-    return pixels(values)
+    return pixels(pixel_values)
 
 
 def _normalization_of_card(file: Path, card: Mapping[str, Any]) -> Normalization:

@@ -42,8 +42,8 @@ def _number(ctx: click.Context, parameter: click.Parameter, value: str | None) -
     multiple=True,
     required=True,
     metavar="[NAME=]PATH",
-    help="An image, an .npy array, an .npz file of samples, or a run folder. A model with several "
-    "inputs takes NAME=PATH for each.",
+    help="An image, a wav file, an .npy array, an .npz file of samples, or a run folder. A model "
+    "with several inputs takes NAME=PATH for each.",
 )
 @click.option(
     "--sample", type=click.IntRange(0), default=0, show_default=True, help="Which of the samples."
@@ -92,14 +92,17 @@ def run(
     force: bool,
     format_: str,
 ) -> None:
-    """Run a .tflite file on one image or array, and show its answer.
+    """Run a .tflite file on one image, sound or array, and show its answer.
 
     Pixels become numbers, and classes get their names, as the metadata in the file say, else the
-    conversion report beside it. The time is a look only: `onebit edge bench` measures.
+    conversion report beside it. Of a sound the first second is taken, as the MFCCs or log-mel
+    energies that the model's input has the shape of. The time is a look only: `onebit edge bench`
+    measures.
 
     \b
     Example:
       onebit run bnn.tflite --input digit.png
+      onebit run ds_cnn.tflite --input yes.wav
       onebit run bnn.tflite --input runs/bnn --sample 3 -o answer.npz
     """
     if offset is not None and scale is None:

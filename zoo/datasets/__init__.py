@@ -33,6 +33,7 @@ class Dataset:
         validation: What settings may be chosen by; None where there is too little data.
         test: What nothing is chosen by.
         tokenizer: The SentencePiece model that made token ids of texts; None for images.
+        source: The program and version that made the samples; None where they were published.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Dataset:
     validation: Split | RecordSplit | None
     test: Split | RecordSplit
     tokenizer: bytes | None = None
+    source: str | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -208,3 +208,27 @@ class LayerScaledSign(lq.quantizers.Quantizer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """±α of the inputs' shape."""
         return layer_scaled_sign(tf.convert_to_tensor(inputs))
+
+
+def centred_ste_sign(w: tf.Tensor) -> tf.Tensor:
+    """Signs about the mean of all the layer's weights.
+
+    Forward: q(w) = sign(w − e), e = mean(w); ±0 counts as +1
+    Gradient: g − mean(g), g the upstream gradient where |w − e| ≤ 1, else 0
+    """
+    return lq.quantizers.SteSign()(w - tf.reduce_mean(w))
+
+
+@keras.utils.register_keras_serializable(package="onebit")
+class CentredSteSign(lq.quantizers.Quantizer):
+    """BiFSMN's binary weights; `centred_ste_sign` has the formulas.
+
+    BiFSMN, arXiv 2202.06483, with BiConv1dVanilla of the program, https://github.com/htqin/BiFSMN,
+    basic.py. Differs from it: no scale; batch normalisation is to follow.
+    """
+
+    precision = 1
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """±1 of the inputs' shape."""
+        return centred_ste_sign(tf.convert_to_tensor(inputs))

@@ -1,6 +1,11 @@
-"""Settings that the recipes of MLPerf Tiny's ResNet-8 share."""
+"""Settings that recipes of MLPerf Tiny's networks share."""
 
+from onebit.audio import MFCC
+from zoo.datasets.preprocessing import Preprocessing
 from zoo.recipes import Recipe
+
+MFCC_VALUES = Preprocessing(MFCC.step, MFCC.low)
+"""Bytes → MFCCs, which the reference takes as they are."""
 
 
 def resnet8(
@@ -16,4 +21,21 @@ def resnet8(
         final_learning_rate=learning_rate * decay,
         loss="cross_entropy",
         smoke_options={"width": 4},
+    )
+
+
+def ds_cnn(
+    model: str, dataset: str, *, epochs: int, batch_size: int, learning_rate: float
+) -> Recipe:
+    """DS-CNN, binary or float."""
+    return Recipe(
+        model=model,
+        dataset=dataset,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        final_learning_rate=learning_rate * 1e-2,
+        loss="cross_entropy",
+        preprocessing=MFCC_VALUES,
+        smoke_options={"width": 16},
     )

@@ -101,6 +101,8 @@ class Recipe:
         keep_scales: Whether elastic quantizers keep the scales of the training that this one starts
             from, instead of setting them by the first batch.
         attention_weight: The factor of the loss on where both pay attention.
+        frequency_weight: The factor of the loss on high frequencies; above 0, it and the loss on
+            labels take the place of the others (`zoo.training.high_frequency`).
         optimizer: One of `OPTIMIZERS`; "bop" flips the binary weights (`zoo.training.bop`),
             and Adam trains the others.
         bop_gamma: Of Bop: how fast its averages follow the gradients.
@@ -160,6 +162,7 @@ class Recipe:
     logits_weight: float = _setting(1.0, at_least=0)
     keep_scales: bool = _setting(False)
     attention_weight: float = field(default=0.0, metadata={"at_least": 0})
+    frequency_weight: float = _setting(0.0, at_least=0)
     optimizer: str = _setting("adam", choices=OPTIMIZERS)
     bop_gamma: float = _setting(1e-4, above=0)
     bop_threshold: float = _setting(1e-8, above=0)

@@ -306,6 +306,7 @@ def finish(
             "dataset": {
                 "name": dataset.name,
                 "sha256": dataset.sha256,
+                **({"source": dataset.source} if dataset.source else {}),
                 "train_samples": len(dataset.train),
                 "test_samples": len(dataset.test),
             },

@@ -13,7 +13,10 @@ import numpy as np
 
 from onebit.errors import UsageError
 from onebit.keras import keras, lq, tf
+from zoo.layers.thinnable import path_outputs
 from zoo.layers.transformer_layers import HIDDEN_STATE
+from zoo.recipes import Recipe
+from zoo.training.high_frequency import HighFrequencyDistiller
 
 VOLUME = "_out"
 """How the names of the layers end whose attention is compared, in Real-to-Binary networks."""
@@ -21,6 +24,34 @@ VOLUME = "_out"
 OWN_WEIGHTS = ("scale", "calibrated")
 """Weights that a student does not take over: the scale of an elastic quantizer means
 another thing with another number of bits, and is set by the first batch."""
+
+
+def make_trainer(model: keras.Model, teacher: keras.Model | None, recipe: Recipe) -> keras.Model:
+    """What `fit` trains a model by, around the same layers; the model carries no optimizer.
+
+    Args:
+        model: What is trained.
+        teacher: What it learns from, or None.
+        recipe: Has the weights of the losses.
+
+    Raises:
+        UsageError: The model is thinnable, which only `HighFrequencyDistiller` trains.
+    """
+    if teacher is not None and recipe.frequency_weight:
+        return HighFrequencyDistiller(model, teacher, recipe.frequency_weight)
+    if len(path_outputs(model)) > 1:
+        raise UsageError(
+            f"{recipe.name}: a thinnable network learns from a teacher, with frequency_weight > 0"
+        )
+    if teacher is None:
+        return keras.Model(model.inputs, model.outputs)
+    return Distiller(
+        model,
+        teacher,
+        label_weight=recipe.label_weight,
+        logits_weight=recipe.logits_weight,
+        attention_weight=recipe.attention_weight,
+    )
 
 
 def start_from(student: keras.Model, teacher: keras.Model, *, keep_scales: bool = False) -> None:

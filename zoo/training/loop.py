@@ -56,7 +56,7 @@ from zoo.training.checkpoints import (
     random_states,
     write_history,
 )
-from zoo.training.distillation import Distiller, start_from
+from zoo.training.distillation import make_trainer, start_from
 from zoo.training.distribution import Distribution, make_distribution
 from zoo.training.evaluation import BATCH_SIZE, accuracy, latent_figures, validation_figures
 from zoo.training.extension import EXTENSIONS, schedule_epochs
@@ -250,18 +250,7 @@ class _Training:
         self._optimizer = make_optimizer(
             dataclasses.replace(recipe, epochs=epochs), self._steps * epochs
         )
-        # A second model around the same layers, so that the saved one carries no optimizer.
-        self._trainer = (
-            keras.Model(model.inputs, model.outputs)
-            if teacher is None
-            else Distiller(
-                model,
-                teacher,
-                label_weight=recipe.label_weight,
-                logits_weight=recipe.logits_weight,
-                attention_weight=recipe.attention_weight,
-            )
-        )
+        self._trainer = make_trainer(model, teacher, recipe)
         self._trainer.compile(
             self._optimizer, make_loss(recipe.loss, recipe.label_smoothing), metrics=["accuracy"]
         )

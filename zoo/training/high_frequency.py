@@ -1,0 +1,150 @@
+"""High-frequency enhancement distillation, at all depths of a thinnable network.
+
+BiFSMN: Binary Neural Network for Keyword Spotting, arXiv 2202.06483; its program,
+https://github.com/htqin/BiFSMN, train_valid_test.py (train_epoch_distill).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from onebit.keras import keras, tf
+from zoo.layers.thinnable import path_outputs
+from zoo.layers.transformer_layers import HIDDEN_STATE
+
+
+class HighFrequencyDistiller(keras.Model):
+    """A student that `fit` trains on labels and to have its teacher's high frequencies.
+
+    L = Σ_p 2^−p·(Y_p + α·Σ_l D(h_pl, E(h'_l)))
+
+    with the paths p = 0, 1, 2 of a thinnable student (one of others), the loss Y on the labels that
+    `compile` was given, the outputs h and h' of student's and teacher's layers whose names end in
+    `HIDDEN_STATE`, `enhanced` E and `energy_distance` D. A path has some of the layers only; its
+    names for them may have `thinned` and a number in the middle. The history has Y_0 as `loss`,
+    and the last sum of the deepest path as `hidden_loss`.
+
+    Differs from the program: the teacher normalises with its averages, where its batch
+    normalisation there is in training; standard deviations divide by n, not n − 1.
+
+    Args:
+        student: What is trained.
+        teacher: What it learns from.
+        weight: α.
+
+    Raises:
+        ValueError: A layer of the student has no counterpart in the teacher.
+    """
+
+    def __init__(self, student: keras.Model, teacher: keras.Model, weight: float):
+        super().__init__(student.inputs, student.outputs, name=student.name)
+        paths = [_states(student, output) for output in path_outputs(student)]
+        names = [[re.sub(r"_thinned_\d+", "", name) for name in states] for states in paths]
+        known = _states(teacher, teacher.outputs[0])
+        missing = {name for path in names for name in path} - set(known)
+        if missing:
+            raise ValueError(f"the teacher has no layer {', '.join(sorted(missing))}")
+        # As plain attributes, models would add their variables and layers to this one.
+        teach = keras.Model(teacher.inputs, known)
+        outputs = path_outputs(student)
+        learn = keras.Model(student.inputs, list(zip(outputs, map(_values, paths), strict=True)))
+        self._teach = lambda inputs: teach(inputs, training=False)
+        self._answer = lambda inputs, training: learn(inputs, training=training)
+        self._names = names
+        self._weight = weight
+        self._hidden = keras.metrics.Mean("hidden_loss")
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Those of `compile` and the hidden loss; Keras resets them each epoch."""
+        return [*super().metrics, self._hidden]
+
+    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
+        """One update; called by Keras."""
+        with tf.GradientTape() as tape:
+            loss, figures = self._measure(data, training=True)
+        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
+        return figures
+
+    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
+        """One batch of a validation; called by Keras."""
+        return self._measure(data, training=False)[1]
+
+    def _measure(
+        self, data: tuple[tf.Tensor, tf.Tensor], training: bool
+    ) -> tuple[tf.Tensor, dict[str, Any]]:
+        """The loss of a batch, and the figures of all batches since the metrics were reset."""
+        inputs, labels = data
+        targets = {name: enhanced(state) for name, state in self._teach(inputs).items()}
+        answers = self._answer(inputs, training)
+        total = tf.zeros([])
+        # The deepest path comes last: the figures are its own.
+        for number, (logits, states) in reversed(list(enumerate(answers))):
+            pairs = zip(states, self._names[number], strict=True)
+            hidden = tf.add_n([energy_distance(state, targets[name]) for state, name in pairs])
+            # Keras' own keeps what it computes for the history.
+            on_labels = (
+                self.loss(labels, logits) if number else self.compute_loss(inputs, labels, logits)
+            )
+            total += 2.0**-number * (on_labels + self._weight * hidden)
+        self._hidden.update_state(hidden)
+        return total, self.compute_metrics(inputs, labels, logits, None)
+
+
+def _states(model: keras.Model, output: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The hidden states that an output is computed from, by the names of their layers."""
+    whole = keras.Model(model.inputs, output)
+    layers = [layer for layer in whole.layers if layer.name.endswith(HIDDEN_STATE)]
+    return {layer.name: layer.output for layer in layers}
+
+
+def _values(states: dict[str, tf.Tensor]) -> list[tf.Tensor]:
+    return list(states.values())
+
+
+def enhanced(state: tf.Tensor) -> tf.Tensor:
+    """A hidden state whose high frequencies count as much as all of it: high(h)/σ + h/σ'.
+
+    σ and σ' are the standard deviations of high(h) and h over the batch.
+
+    Args:
+        state: h `[N, T, 1, C]`.
+    """
+    high = high_frequencies(state)
+    return high / _deviation(high) + state / _deviation(state)
+
+
+def high_frequencies(state: tf.Tensor) -> tf.Tensor:
+    """What Haar's wavelet transform over time and channels has but for its low-pass part.
+
+    One step of the transform keeps of each 2×2 values their mean as the low-pass part, so that the
+    rest is the values minus that mean. Zeros fill up an odd number of frames or channels.
+
+    Args:
+        state: `[N, T, 1, C]`.
+    """
+    _, frames, _, channels = state.shape
+    odd = [[0, 0], [0, frames % 2], [0, 0], [0, channels % 2]]
+    image = tf.pad(state, odd)[:, :, 0, :, tf.newaxis]
+    low = tf.nn.avg_pool2d(image, 2, 2, "VALID")
+    low = tf.repeat(tf.repeat(low, 2, axis=1), 2, axis=2)
+    return state - low[:, :frames, :channels, 0][:, :, tf.newaxis]
+
+
+def energy_distance(state: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """‖h²/‖h²‖ − t²/‖t²‖‖, with the norms of the whole batch.
+
+    Args:
+        state: h, the student's.
+        target: t, of the same shape.
+    """
+    return tf.norm(_normal(tf.square(state)) - _normal(tf.square(target)))
+
+
+def _normal(values: tf.Tensor) -> tf.Tensor:
+    return values / tf.norm(values)
+
+
+def _deviation(values: tf.Tensor) -> tf.Tensor:
+    return tf.math.reduce_std(values)
