@@ -4,14 +4,15 @@
 
 Rows that results/accuracies.jsonl has already are not made again.
 
-An interrupted training resumes; runs lie in runs/accuracies. `--table`, `--errors` and `--latent`
-show the rows.
+An interrupted training resumes; runs lie in runs/accuracies. `--table`, `--keywords`,
+`--errors` and `--latent` show the rows.
 Training multiplies in bfloat16 where the processor can; every accuracy is measured in float32, on
 the test split, of the epoch that the recipe selects.
 """
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -42,6 +43,7 @@ CNNS = ("binary_net_cnn", "float_cnn")
 SMALL_CNNS = ("xnor_net_lenet5", "float_lenet5", "binary_resnet8", "float_resnet8")
 CNN_GAP = ("float_cnn_paper", "binary_net_cnn_paper", "binary_net_cnn_distilled")
 BNEXT = ("bnext_mini", "float_bnext_mini")
+KEYWORDS = "spoken_keywords_synthetic"
 PLAN = [
     *((f"{model}_fashion_mnist", 1) for model in (*MLPS, *CNNS)),
     *((f"{model}_mnist_5k", seed) for seed in (1, 2, 3) for model in MLPS),
@@ -50,6 +52,8 @@ PLAN = [
     *((f"{model}_fashion_mnist", 1) for model in SMALL_CNNS[:2]),
     *((f"{recipe}_fashion_mnist", seed) for seed in (1, 2, 3) for recipe in CNN_GAP),
     *((f"{model}_mnist_5k", 1) for model in BNEXT),
+    *((f"{model}_{KEYWORDS}", 1) for model in ("binary_ds_cnn", "float_ds_cnn")),
+    *((f"{model}_{KEYWORDS}_log_mel", 1) for model in ("bifsmn", "dfsmn")),
 ]
 """Trainings in order: (recipe, seed)."""
 
@@ -82,11 +86,13 @@ def row_of(recipe: str, seed: int) -> dict:
         "model": card["name"],
         "dataset": card["dataset"]["name"],
         "dataset_sha256": card["dataset"]["sha256"],
+        "dataset_source": card["dataset"].get("source"),
         "options": config["options"],
         "settings": config["recipe"],
         "seed": seed,
         "epochs": len(history),
         "accuracy": card["accuracy"]["value"],
+        "path_accuracies": path_accuracies(folder),
         "latent_weights_accuracy": card["latent_weights_accuracy"],
         "split": card["accuracy"]["split"],
         "samples": card["accuracy"]["samples"],
@@ -102,6 +108,20 @@ def row_of(recipe: str, seed: int) -> dict:
         "date": card["created"],
         "command": " ".join(command),
     }
+
+
+def path_accuracies(folder: Path) -> list[float] | None:
+    """The test accuracy at each depth of a thinnable network, the deepest first."""
+    import zoo
+    from zoo.layers.thinnable import path_outputs, thin
+    from zoo.training.evaluation import accuracy
+
+    run = zoo.load_run(folder)
+    depths = len(path_outputs(run.model))
+    if depths == 1:
+        return None
+    networks = (thin(run.model, path) for path in range(depths))
+    return [accuracy(network, run.samples, run.preprocessing) for network in networks]
 
 
 def latent_histogram(folder: Path) -> list[int] | None:
@@ -159,6 +179,33 @@ def table(rows: list[dict]) -> str:
             if any(cell != "–" for cell in measured):
                 lines.append([label, *measured, reported])
     return markdown_table(lines, headings)
+
+
+def keyword_table(rows: list[dict]) -> str:
+    """Test accuracies on the synthetic keywords as a Markdown table, a row a network and seed.
+
+    The standard error is that of the clips, √(p(1 − p)/n), for the one training.
+    """
+    from onebit.console import markdown_table
+
+    lines = []
+    for row in rows:
+        if not row["dataset"].startswith(KEYWORDS):
+            continue
+        accuracies = row["path_accuracies"] or [row["accuracy"]]
+        for path, share in enumerate(accuracies):
+            blocks = "" if len(accuracies) == 1 else f", {row['options']['blocks'] >> path} blocks"
+            error = math.sqrt(share * (1 - share) / row["samples"])
+            lines.append(
+                [
+                    f"`{_network(row)}`{blocks}",
+                    f"`{row['dataset']}`",
+                    row["epochs"],
+                    row["seed"],
+                    f"{100 * share:.1f} ± {100 * error:.1f}",
+                ]
+            )
+    return markdown_table(lines, ["network", "data set", "epochs", "seed", "measured, %"])
 
 
 def _network(row: dict) -> str:
@@ -220,11 +267,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipes", nargs="*", help="of the plan; all when absent")
     parser.add_argument("--table", metavar="FILE", type=Path, help="print a file's rows")
+    parser.add_argument(
+        "--keywords", metavar="FILE", type=Path, help="print its rows of the synthetic keywords"
+    )
     for option in PLOTS:
         parser.add_argument(f"--{option}", nargs=2, metavar=("DATASET", "FILE.svg"), help="draw")
     options = parser.parse_args()
     if options.table:
         print(table(with_current_names(read_json_lines(options.table))), end="")
+        return
+    if options.keywords:
+        print(keyword_table(read_json_lines(options.keywords)), end="")
         return
     asked = [(plot, getattr(options, option)) for option, plot in PLOTS.items()]
     for plot, place in asked:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ from click.testing import CliRunner
 
 from convert.file_conversion import convert_file
 from onebit.__main__ import main
+from onebit.audio import MFCC
 from onebit.metadata import Metadata, Normalization
 from tests.support.classifier import classifier
+from tests.support.float_graphs import FloatGraph
 
 WRITTEN = Path(__file__).parent.parent / "written_before"
 
@@ -166,6 +169,35 @@ def test_metadata_in_the_file_come_before_the_report(invoke, tmp_path):
     damaged = invoke(file, "--input", tmp_path / "x.npy")
     assert (damaged.exit_code, damaged.stderr.count("\n")) == (1, 1)
     assert "the metadata of" in damaged.stderr
+
+
+def test_a_sound_becomes_the_spectrogram_of_the_models_shape(invoke, tmp_path):
+    g = FloatGraph()
+    x = g.tensor((1, 49, 10, 1))
+    weights = np.random.default_rng(6).normal(size=(2, 490)).astype(np.float32)
+    content = g.build([x], [g.dense(g.reshape(x, (1, 490)), g.constant(weights))])
+    pixels = Normalization.from_scale([MFCC.step], [MFCC.low])
+    metadata = Metadata(labels=("yes", "no"), normalization={0: pixels})
+    file = tmp_path / "spotter.tflite"
+    file.write_bytes(convert_file(content, verification=False, metadata=metadata).tflite)
+    levels = (0.3 * 2**15 * np.sin(np.arange(12_000) * 0.2)).astype("<i2")
+    sound = levels / 2**15
+    with wave.open(str(tmp_path / "yes.wav"), "wb") as written:
+        written.setparams((1, 2, 16_000, 0, "NONE", None))
+        written.writeframes(levels.tobytes())
+    # What the data set would hold, as a number of its own.
+    np.save(tmp_path / "yes.npy", pixels(MFCC(np.pad(sound, (0, 4_000)))))
+    by_sound, by_array = (
+        invoke(file, "--input", tmp_path / f"yes.{kind}", "--format", "json")
+        for kind in ("wav", "npy")
+    )
+    assert by_sound.exit_code == 0, by_sound.stderr
+    answers = [json.loads(result.stdout) for result in (by_sound, by_array)]
+    assert answers[0]["outputs"] == answers[1]["outputs"]
+    assert answers[0]["classes"][0]["class"] in ("yes", "no")
+    other = invoke(image_model(tmp_path), "--input", tmp_path / "yes.wav")
+    assert (other.exit_code, other.stderr.count("\n")) == (2, 1)
+    assert "not a sound: those are MFCCs as [1, 49, 10, 1]" in other.stderr
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ MOBILENET = {**RESIDUAL, "width": 8}
 BNEXT = {**LENET5, "width": 32, "depths": (1,)}
 BNEXT_STAGES = {**RESIDUAL, "width": 32, "depths": (2, 1)}
 ALEXNET = {**TINY, "input_shape": (72, 72, 3)}
+FSMN = {**TINY, "filters": 4, "blocks": 1, "input_shape": (16, 16, 1)}
 QUICKNET = {"input_shape": (40, 40, 3), "classes": 3, "blocks": (1,) * 4, "widths": (8, 8, 16, 16)}
 # What is not listed cannot be made narrow, or is deep: it takes too long for every run.
 SMALL = {
@@ -32,6 +33,7 @@ SMALL = {
     **dict.fromkeys(("bi_real_net18", "react_resnet18", "reactnet_a"), RESIDUAL),
     **dict.fromkeys(("binary_autoencoder", "float_autoencoder"), SPECTRUM),
     **dict.fromkeys(("xnor_net_lenet5", "float_lenet5"), LENET5),
+    **dict.fromkeys(("bifsmn", "dfsmn"), FSMN),
     "quicknet": QUICKNET,
 }
 BIG = {**TINY, "input_shape": (96, 96, 3), "growth": 8}
@@ -133,7 +135,12 @@ def test_model_has_the_shape_and_classes_that_it_was_asked_for(name):
 @pytest.mark.parametrize("name", [name for name in IMAGE_MODELS if models.get(name).float_baseline])
 def test_twin_has_the_same_shape_and_no_quantizer(name):
     model, plain = _tiny(name), _tiny(models.get(name).float_baseline)
-    shapes = [[tuple(weight.shape) for weight in net.weights] for net in (model, plain)]
+    # Where BiFSMN has PReLUs, its float network has some ReLUs, which have no weights.
+    layers = [
+        [layer for layer in net.layers if not isinstance(layer, keras.layers.PReLU)]
+        for net in (model, plain)
+    ]
+    shapes = [[tuple(w.shape) for layer in each for w in layer.weights] for each in layers]
     assert shapes[0] == shapes[1]
     assert not any(type(layer).__module__.startswith("larq") for layer in plain.layers)
 
@@ -188,7 +195,7 @@ def test_model_converts_with_its_binary_layers_binary(name):
     from convert.verification import verify
 
     tiny = OPTIONS[name]
-    if tiny != TINY and len(tiny["input_shape"]) == 3 and tiny["input_shape"][0] < 72:
+    if tiny not in (TINY, FSMN) and len(tiny["input_shape"]) == 3 and tiny["input_shape"][0] < 72:
         # LCE pads images smaller than the filter wrongly: 72 pixels leave 3×3 after five halvings.
         tiny = {**tiny, "input_shape": (72, 72, 3)}
     keras.utils.set_random_seed(11)
@@ -205,7 +212,9 @@ def test_model_converts_with_its_binary_layers_binary(name):
     assert sum(layer.kind == "binary" for layer in layers) == precisions.count((1, 1))
     packed = sum(layer.kind == "binary_weights" for layer in layers)
     tiny = sum("too few for packing" in layer.reason for layer in layers if layer.kind == "float")
-    assert packed + tiny == sum(p[0] == 1 != p[1] for p in precisions)
+    # LCE has no binary depthwise layer.
+    depthwise = sum(isinstance(layer, lq.layers.QuantDepthwiseConv2D) for layer in model.layers)
+    assert packed + tiny == depthwise + sum(p[0] == 1 != p[1] for p in precisions)
     result = verify(model, conversion.tflite, [images[:4]], split="random")
     assert result.verdict != "mismatch", result.summary()
 

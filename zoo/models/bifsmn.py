@@ -29,10 +29,10 @@ from zoo.layers.binary import batch_norm, conv, seeded_dropout
 from zoo.layers.quantizers import CentredSteSign
 from zoo.layers.thinnable import PATHS, Paths
 from zoo.layers.transformer_layers import HIDDEN_STATE
-from zoo.models import register_model
+from zoo.models import Paper, register_model
 from zoo.models._blocks import added, binary_conv, real_conv
 
-PAPER = "BiFSMN: Binary Neural Network for Keyword Spotting, arXiv 2202.06483"
+PAPER = Paper("BiFSMN: Binary Neural Network for Keyword Spotting", "2202.06483")
 KIND = "binary weights and activations"
 THINNINGS = (1, 2, 4)
 """A path computes the last of every so many blocks."""

@@ -6,7 +6,8 @@ states' and 1, 1/2 and 1/4 of the depths', https://github.com/htqin/BiFSMN.
 
 Differs from the program: other data (`zoo.datasets.spoken_keywords`), with noise and shifts of
 their own in place of those of each epoch; Adam and an exponential decay in place of SGD with a
-cosine; fewer epochs than 300; no weight decay; the last epoch's model instead of the best.
+cosine; 12 epochs with batches of 32 instead of 300 with batches of 96, on a machine that others
+used; no weight decay; the last epoch's model instead of the best.
 
 Nothing was tuned: rates and epochs are first guesses.
 """
@@ -27,7 +28,7 @@ def _recipe(model: str, **settings: Any) -> Recipe:
     return Recipe(
         model=model,
         dataset="spoken_keywords_synthetic_log_mel",
-        batch_size=96,
+        batch_size=32,
         final_learning_rate=1e-5,
         loss="cross_entropy",
         preprocessing=DECIBELS,
@@ -41,10 +42,10 @@ def dfsmn_spoken_keywords_synthetic_log_mel() -> Recipe:
     """The float baseline, which is the teacher.
 
     Command: onebit zoo train dfsmn_spoken_keywords_synthetic_log_mel -o runs/dfsmn
-    Duration: TIME
-    Accuracy: ACC
+    Duration: about 5 minutes on one x86-64 core (estimated).
+    Accuracy: not known yet.
     """
-    return _recipe("dfsmn", epochs=20, learning_rate=1e-3)
+    return _recipe("dfsmn", epochs=12, learning_rate=1e-3)
 
 
 @register_recipe
@@ -52,13 +53,13 @@ def bifsmn_spoken_keywords_synthetic_log_mel() -> Recipe:
     """BiFSMN at three depths, 8, 4 and 2 blocks, taught by the float network, which trains first.
 
     Command: onebit zoo train bifsmn_spoken_keywords_synthetic_log_mel -o runs/bifsmn
-    Duration: TIME
-    Accuracy: ACC
+    Duration: about 15 minutes on one x86-64 core (estimated), its teacher included.
+    Accuracy: not known yet.
     """
     return _recipe(
         "bifsmn",
         options={"thinnable": True},
-        epochs=30,
+        epochs=12,
         learning_rate=1e-3,
         teacher=dfsmn_spoken_keywords_synthetic_log_mel(),
         frequency_weight=0.01,

@@ -3,8 +3,9 @@
 MLPerf Tiny Benchmark, arXiv 2106.07597, section 4.2, which uses Speech Commands V2: another
 data set than this one (`zoo.datasets.spoken_keywords`), whose accuracies do not compare.
 
-Differs from the benchmark's program: other data, with noise and shifts of its own; an exponential
-decay of Adam's rate instead of steps.
+Differs from the benchmark's program: other data, with noise and shifts of its own; 20 epochs with
+batches of 50 instead of 36 with batches of 100; an exponential decay of Adam's rate instead of
+steps.
 
 Nothing was tuned: rates and epochs are first guesses.
 """
@@ -20,8 +21,8 @@ def binary_ds_cnn_spoken_keywords_synthetic() -> Recipe:
     """Binary DS-CNN on synthetic keywords.
 
     Command: onebit zoo train binary_ds_cnn_spoken_keywords_synthetic -o runs/binary_ds_cnn
-    Duration: TIME
-    Accuracy: ACC
+    Duration: about 4 minutes on one x86-64 core (estimated).
+    Accuracy: not known yet.
     """
     return _recipe("binary_ds_cnn", learning_rate=3e-3)
 
@@ -31,10 +32,10 @@ def float_ds_cnn_spoken_keywords_synthetic() -> Recipe:
     """The float baseline of DS-CNN on synthetic keywords.
 
     Command: onebit zoo train float_ds_cnn_spoken_keywords_synthetic -o runs/float_ds_cnn
-    Duration: TIME
-    Accuracy: ACC
+    Duration: about 4 minutes on one x86-64 core (estimated).
+    Accuracy: not known yet.
     """
     return _recipe("float_ds_cnn", learning_rate=1e-3)
 
 
-_recipe = functools.partial(ds_cnn, dataset="spoken_keywords_synthetic", epochs=30, batch_size=50)
+_recipe = functools.partial(ds_cnn, dataset="spoken_keywords_synthetic", epochs=20, batch_size=50)
