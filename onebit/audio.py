@@ -186,7 +186,8 @@ def _hann(length: int) -> Floats:
 @functools.cache
 def _mel_bands_of_tensorflow() -> Floats:
     """`[513, 40]`: triangles over the mel scale; the constant part belongs to no band."""
-    edges = np.linspace(*hertz_to_mel(np.array(MFCC_RANGE)), MFCC_MELS + 2)
+    lowest, highest = hertz_to_mel(np.array(MFCC_RANGE))
+    edges = np.linspace(lowest, highest, MFCC_MELS + 2)
     bins = hertz_to_mel(np.arange(MFCC_FFT // 2 + 1) * SAMPLE_RATE / MFCC_FFT)
     bands = _triangles(bins, edges)
     bands[0] = 0.0
@@ -196,8 +197,8 @@ def _mel_bands_of_tensorflow() -> Floats:
 @functools.cache
 def _mel_bands_of_torchaudio() -> Floats:
     """`[1025, 32]`: triangles over the frequency, with corners at equal distances in mel."""
-    limits = hertz_to_mel(np.array([0.0, SAMPLE_RATE / 2]))
-    edges = mel_to_hertz(np.linspace(*limits, LOG_MEL_BANDS + 2))
+    lowest, highest = hertz_to_mel(np.array([0.0, SAMPLE_RATE / 2]))
+    edges = mel_to_hertz(np.linspace(lowest, highest, LOG_MEL_BANDS + 2))
     return _triangles(np.linspace(0.0, SAMPLE_RATE / 2, LOG_MEL_WINDOW // 2 + 1), edges)
 
 

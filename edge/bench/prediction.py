@@ -275,7 +275,7 @@ def _sound(file: Path, path: Path, entry: Input, pixels_of: PixelsOf) -> NDArray
 def _numbers(
     file: Path, pixel_values: NDArray[np.uint8], pixels: Normalization | None
 ) -> NDArray[Any]:
-    """What a model takes for pixels `[1, height, width, channels]`."""
+    """Pixels `[1, height, width, channels]` as the numbers that a model takes."""
     if pixels is None:
         return pixel_values
     channels = pixel_values.shape[3]

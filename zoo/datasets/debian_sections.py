@@ -70,7 +70,14 @@ def debian_sections(folder: Path) -> Dataset:
         )
     tokenizer = train_tokenizer([package.text for package in kept["train"]], VOCABULARY)
     encoded = {name: _encoded(split, sections, tokenizer) for name, split in kept.items()}
-    return Dataset(name="debian_sections", classes=sections, tokenizer=tokenizer.model, **encoded)
+    return Dataset(
+        name="debian_sections",
+        classes=sections,
+        train=encoded["train"],
+        validation=encoded["validation"],
+        test=encoded["test"],
+        tokenizer=tokenizer.model,
+    )
 
 
 def packages_index(folder: Path) -> bytes:

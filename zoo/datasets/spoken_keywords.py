@@ -33,7 +33,7 @@ OTHER_WORDS = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
     *("bed", "bird", "cat", "dog", "happy", "house", "marvin", "sheila", "tree", "wow"),
 )
-"""What is "unknown": the other words of Speech Commands V1."""
+"""The words of "unknown": the others of Speech Commands V1."""
 
 SEED = 12
 SPEEDS = (110, 221)
@@ -112,7 +112,14 @@ def _dataset(name: str, folder: Path, front_end: FrontEnd) -> Dataset:
         split: Split(arrays[f"{split}.{front_end.name}"], arrays[f"{split}.labels"])
         for split in VOICES
     }
-    return Dataset(name=name, classes=CLASSES, source=provenance, **splits)
+    return Dataset(
+        name=name,
+        classes=CLASSES,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
+        source=provenance,
+    )
 
 
 def kept_clips(folder: Path) -> tuple[dict[str, NDArray[Any]], str]:

@@ -35,7 +35,7 @@ from zoo.models._blocks import added, binary_conv, real_conv
 PAPER = Paper("BiFSMN: Binary Neural Network for Keyword Spotting", "2202.06483")
 KIND = "binary weights and activations"
 THINNINGS = (1, 2, 4)
-"""A path computes the last of every so many blocks."""
+"""A path computes the last block of each group of this size."""
 
 MEMORY = 5
 """Frames that a block remembers: two before, two behind and its own."""

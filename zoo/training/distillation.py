@@ -27,7 +27,7 @@ another thing with another number of bits, and is set by the first batch."""
 
 
 def make_trainer(model: keras.Model, teacher: keras.Model | None, recipe: Recipe) -> keras.Model:
-    """What `fit` trains a model by, around the same layers; the model carries no optimizer.
+    """The Keras model whose `fit` trains a model: around its layers, so that it has no optimizer.
 
     Args:
         model: What is trained.

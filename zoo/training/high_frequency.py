@@ -116,7 +116,7 @@ def enhanced(state: tf.Tensor) -> tf.Tensor:
 
 
 def high_frequencies(state: tf.Tensor) -> tf.Tensor:
-    """What Haar's wavelet transform over time and channels has but for its low-pass part.
+    """All of Haar's wavelet transform over time and channels but its low-pass part.
 
     One step of the transform keeps of each 2×2 values their mean as the low-pass part, so that the
     rest is the values minus that mean. Zeros fill up an odd number of frames or channels.
