@@ -47,17 +47,17 @@ def elastic(
     Forward, more bits:         q(x) = α·clip(round(z), L, H) + m
     Gradient: ∂q/∂x = 1 if L ≤ z ≤ H, else 0
               ∂q/∂β = −∂q/∂x, summed over what shares a threshold
-              ∂q/∂α = g·Σ s, g = 1 / √(n·max(H, 1)) for n elements of x, with
-                      s = sign(z) for one signed bit, else L if z < L, H if z > H, round(z) − z
-                      between
+              ∂q/∂α = g·Σ s over what shares a scale, g = 1 / √(n·max(H, 1)) for n such elements,
+                      with s = sign(z) for one signed bit, else L if z < L, H if z > H,
+                      round(z) − z between
 
     One unsigned bit is α·clip(round(z), 0, 1) but for z = ½, which goes up, so that one sign(x − t)
     with t = β + α/2 decides.
 
     Args:
         x: Values of any shape.
-        scale: α, a scalar above 0.
-        threshold: β, a scalar or one per last dimension of `x`.
+        scale: α above 0, a scalar or of a shape that broadcasts to that of `x`.
+        threshold: β, likewise.
         bits: Of a level.
         signed: Whether there are levels below the threshold; without, `x` should not be negative.
         from_minimum: With several unsigned bits, count levels from m, the least x − β of the batch,
@@ -81,13 +81,22 @@ def elastic(
             inside = tf.cast((z >= low) & (z <= high), x.dtype)
             slopes = levels if bits == 1 and signed else levels - inside * z
             by_x = upstream * inside
-            shared = list(range(len(x.shape) - len(threshold.shape)))
-            g = tf.math.rsqrt(tf.cast(tf.size(x), x.dtype) * max(high, 1))
-            return by_x, g * tf.reduce_sum(upstream * slopes), -tf.reduce_sum(by_x, shared)
+            elements = tf.size(x) // tf.size(scale)
+            g = tf.math.rsqrt(tf.cast(elements, x.dtype) * max(high, 1))
+            by_scale = g * _sum_over_shared(upstream * slopes, scale.shape)
+            return by_x, by_scale, -_sum_over_shared(by_x, threshold.shape)
 
         return levels * scale + least, gradient
 
     return call(x, scale, threshold)
+
+
+def _sum_over_shared(x: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
+    """Sums a gradient over all elements that one of a parameter of `shape` was broadcast to."""
+    new = x.shape.rank - shape.rank
+    x = tf.reduce_sum(x, list(range(new)))
+    ones = [axis for axis in range(shape.rank) if shape[axis] == 1]
+    return tf.reduce_sum(x, ones, keepdims=True)
 
 
 @keras.utils.register_keras_serializable(package="onebit")
@@ -109,6 +118,9 @@ class Elastic(lq.quantizers.Quantizer):
         name: The layer's name.
         from_minimum: Whether several unsigned bits count from the batch's minimum.
         trained_threshold: Whether the thresholds are trained; else they stay 0.
+        per_head: Whether each head of attention probabilities `[…, heads, S, S]` has its own scale
+            and threshold.
+        calibration: What takes the place of the factor 2 or 4 by which the first batch sets α.
     """
 
     def __init__(
@@ -120,20 +132,26 @@ class Elastic(lq.quantizers.Quantizer):
         *,
         from_minimum: bool = False,
         trained_threshold: bool = True,
+        per_head: bool = False,
+        calibration: float | None = None,
     ):
         super().__init__(name=name)
         if bits < 1:
             raise ValueError(f"bits must be at least 1, not {bits}")
+        if per_head and per_channel:
+            raise ValueError("thresholds are either per head or per channel")
+        self.per_head, self.calibration = per_head, calibration
         self.bits, self.signed, self.per_channel = bits, signed, per_channel
         self.from_minimum, self.trained_threshold = from_minimum, trained_threshold
         self.precision = bits
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        """Creates α `[]`, β `[C]` or `[]`, and whether α has been set."""
-        channels = [int(input_shape[-1])] if self.per_channel else []
+        """Creates α `[]`, β `[C]` or `[]`, or both `[heads, 1, 1]`; and whether α has been set."""
+        heads = [int(input_shape[-3]), 1, 1] if self.per_head else []
+        channels = [int(input_shape[-1])] if self.per_channel else heads
         # Replicas that see parts of the first batch agree on the mean over it.
         self.scale = self.add_weight(
-            "scale", [], initializer="ones", aggregation=tf.VariableAggregation.MEAN
+            "scale", heads, initializer="ones", aggregation=tf.VariableAggregation.MEAN
         )
         self.threshold = self.add_weight(
             "threshold", channels, initializer="zeros", trainable=self.trained_threshold
@@ -168,18 +186,20 @@ class Elastic(lq.quantizers.Quantizer):
     def _calibrate(self, inputs: tf.Tensor, training: tf.Tensor) -> None:
         """Sets α by the first batch of a training."""
         high = max(level_range(self.bits, self.signed)[1], 1)
-        factor = (2 if self.signed else 4) / math.sqrt(high)
-        first = factor * tf.reduce_mean(tf.abs(inputs - self.threshold))
+        factor = (self.calibration or (2 if self.signed else 4)) / math.sqrt(high)
+        magnitude = tf.abs(inputs - self.threshold)
+        shared = tf.cast(tf.size(magnitude) // tf.size(self.scale), magnitude.dtype)
+        first = factor * _sum_over_shared(magnitude, self.scale.shape) / shared
         due = training & (self.calibrated < 0.5)
         self.scale.assign(tf.where(due, first, self.scale))
         self.calibrated.assign(tf.where(training, 1.0, self.calibrated))
 
     def two_levels(self) -> tuple[NDArray[np.float32], float, float] | None:
-        """(t, low, high) with q(x) = high if x ≥ t, else low; None with more than one bit.
+        """(t, low, high) with q(x) = high if x ≥ t, else low; None with more bits or per head.
 
         `t` is `[C]` or `[]`. Converters fold the levels into what stands around a sign.
         """
-        if self.bits != 1:
+        if self.bits != 1 or self.per_head:
             return None
         scale = np.maximum(self.scale.numpy(), np.float32(SMALLEST_SCALE))
         if self.signed:
@@ -195,6 +215,8 @@ class Elastic(lq.quantizers.Quantizer):
             "per_channel": self.per_channel,
             "from_minimum": self.from_minimum,
             "trained_threshold": self.trained_threshold,
+            "per_head": self.per_head,
+            "calibration": self.calibration,
         }
 
 

@@ -175,6 +175,51 @@ class ScaledSign(lq.quantizers.Quantizer):
         return scaled_sign(tf.convert_to_tensor(inputs))
 
 
+def centred_scaled_sign(x: tf.Tensor) -> tf.Tensor:
+    """The sign about the channel's mean, scaled by the mean magnitude of the channel's weights.
+
+    Forward: q(w) = α·sign(w − e), α = mean |w| and e = mean w over the channel; ±0 counts as +1
+    Gradient: ∂L/∂w = d − mean d over the channel, d = ∂L/∂q if |w − e| ≤ 1, else 0; none through α
+
+    Args:
+        x: Latent weights w `[…, O]` of O channels.
+    """
+
+    @tf.custom_gradient
+    def call(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        axes = list(range(x.shape.rank - 1))
+        # In float64 the mean of equal numbers is that number: ±α is quantized to itself.
+        wide = tf.cast(x, tf.float64)
+        scale = tf.cast(tf.reduce_mean(tf.abs(wide), axes), x.dtype)
+        centred = x - tf.cast(tf.reduce_mean(wide, axes), x.dtype)
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            inside = upstream * tf.cast(tf.abs(centred) <= 1.0, x.dtype)
+            return inside - tf.reduce_mean(inside, axes)
+
+        return scale * lq.math.sign(centred), gradient
+
+    return call(x)
+
+
+@keras.utils.register_keras_serializable(package="onebit")
+class CentredScaledSign(lq.quantizers.Quantizer):
+    """The scaled sign of weights whose mean in each output channel is taken away first.
+
+    Forward: q(w) = α·sign(w − e), α = mean |w| and e = mean w over the channel; ±0 counts as +1
+    Gradient: ∂L/∂w = d − mean d over the channel, d = ∂L/∂q if |w − e| ≤ 1, else 0; none through α
+
+    As BHViT's program has it, https://github.com/IMRL/BHViT (transformer/utils_quant.py), without
+    its options; `centred_scaled_sign` is the function.
+    """
+
+    precision = 1
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """±α of the inputs' shape `[…, O]`."""
+        return centred_scaled_sign(tf.convert_to_tensor(inputs))
+
+
 def layer_scaled_sign(x: tf.Tensor) -> tf.Tensor:
     """The sign, scaled by the mean magnitude of all the layer's weights.
 

@@ -1,4 +1,4 @@
-"""Layers of networks that read token ids, binary where a quantizer is given."""
+"""Layers of transformers, of texts or images, binary where a quantizer is given."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ class TokenEmbedding(lq.layers_base.BaseLayer):
 
 @keras.utils.register_keras_serializable(package="onebit")
 class AddPositions(lq.layers_base.BaseLayer):
-    """Adds a learned vector to each position: `[N, S, C]` → `[N, S, C]`.
+    """Adds a learned vector to each position: `[N, S, C]` or `[N, H, W, C]` → the same shape.
 
     Args:
         initializer: Of the vectors.
-        positions: How many there are; at least S, and S when None.
+        positions: How many there are; at least S, and S when None. For maps, of rows.
         name: The layer's name.
         embeddings_quantizer: What the vectors go through; None leaves them real.
     """
@@ -95,18 +95,18 @@ class AddPositions(lq.layers_base.BaseLayer):
         self.embeddings_quantizer = lq.quantizers.get(embeddings_quantizer)
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        """Creates the vectors `[positions, C]`."""
-        length, channels = int(input_shape[1]), int(input_shape[2])
+        """Creates the vectors, `[positions, C]` or `[H, W, C]`."""
+        length, *others = (int(extent) for extent in input_shape[1:])
         positions = length if self.positions is None else self.positions
         if positions < length:
             raise ValueError(f"{positions} positions are too few for {length} tokens")
         self.embeddings = self.add_weight(
-            "embeddings", [positions, channels], initializer=self.initializer
+            "embeddings", [positions, *others], initializer=self.initializer
         )
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """The inputs plus the first S vectors."""
+        """The inputs plus the vectors, for tokens the first S."""
         with lq.context.quantized_scope(True):
             return inputs + tf.convert_to_tensor(self.embeddings)[: inputs.shape[1]]
 
@@ -148,7 +148,8 @@ class Attention(keras.layers.Layer):
     """Scaled dot-product attention of several heads on quantized operands.
 
     [q, k, v, mask] → softmax(Q(q)·Q(k)ᵀ / √(C/heads) + mask), quantized, times Q(v): three
-    `[N, S, C]` and a mask `[N, 1, 1, S]` → `[N, S, C]`.
+    `[N, S, C]` and a mask `[N, 1, 1, S]` → `[N, S, C]`. The mask may be left out; three
+    `[N, G, S, C]`, as of G windows of an image, are N·G sequences.
 
     Attention Is All You Need, arXiv 1706.03762, equation 1; with the quantizers of BiT,
     arXiv 2205.13016, section 3. Each operand has its own, and one that is None leaves it real.
@@ -195,26 +196,28 @@ class Attention(keras.layers.Layer):
 
     @property
     def product_macs(self) -> int:
-        """Multiply-accumulates of both products for one text: 2·S²·C."""
-        _, length, channels = self.input_shape[0]
-        return 2 * length * length * channels
+        """Multiply-accumulates of both products for one text or image: 2·S²·C a sequence."""
+        _, *sequences, length, channels = self.input_shape[0]
+        return 2 * math.prod(sequences) * length * length * channels
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         """The attended values."""
-        *operands, mask = inputs
+        operands, mask = inputs[:3], inputs[3:]
         quantizers = (self.query_quantizer, self.key_quantizer, self.value_quantizer)
         query, key, value = (
             self._split(_quantized(x, quantizer))
             for x, quantizer in zip(operands, quantizers, strict=True)
         )
-        scores = tf.matmul(query, key, transpose_b=True) / math.sqrt(query.shape[-1]) + mask
+        scores = tf.matmul(query, key, transpose_b=True) / math.sqrt(query.shape[-1])
+        if mask:
+            scores += mask[0]
         probabilities = _quantized(tf.nn.softmax(scores), self.probability_quantizer)
         context = tf.transpose(tf.matmul(probabilities, value), [0, 2, 1, 3])
         return tf.reshape(context, [-1, *operands[0].shape[1:]])
 
     def _split(self, x: tf.Tensor) -> tf.Tensor:
-        """`[N, S, C]` → `[N, heads, S, C/heads]`."""
-        length, channels = x.shape[1:]
+        """`[N, S, C]` or `[N, G, S, C]` → `[N·G, heads, S, C/heads]`."""
+        length, channels = x.shape[-2:]
         parts = tf.reshape(x, [-1, length, self.heads, channels // self.heads])
         return tf.transpose(parts, [0, 2, 1, 3])
 
