@@ -44,6 +44,7 @@ SMALL_CNNS = ("xnor_net_lenet5", "float_lenet5", "binary_resnet8", "float_resnet
 CNN_GAP = ("float_cnn_paper", "binary_net_cnn_paper", "binary_net_cnn_distilled")
 BNEXT = ("bnext_mini", "float_bnext_mini")
 KEYWORDS = "spoken_keywords_synthetic"
+TRANSFORMERS = ("bhvit_micro", "float_bhvit_micro")
 PLAN = [
     *((f"{model}_fashion_mnist", 1) for model in (*MLPS, *CNNS)),
     *((f"{model}_mnist_5k", seed) for seed in (1, 2, 3) for model in MLPS),
@@ -54,6 +55,7 @@ PLAN = [
     *((f"{model}_mnist_5k", 1) for model in BNEXT),
     *((f"{model}_{KEYWORDS}", 1) for model in ("binary_ds_cnn", "float_ds_cnn")),
     *((f"{model}_{KEYWORDS}_log_mel", 1) for model in ("bifsmn", "dfsmn")),
+    *((f"{model}_mnist_5k", 1) for model in TRANSFORMERS),
 ]
 """Trainings in order: (recipe, seed)."""
 

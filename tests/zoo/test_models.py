@@ -37,6 +37,16 @@ SMALL = {
     "quicknet": QUICKNET,
 }
 BIG = {**TINY, "input_shape": (96, 96, 3), "growth": 8}
+BHVIT = {**TINY, "widths": (8, 16), "input_shape": (16, 16, 1), "patch": 2, "head_width": 8}
+BHVIT |= {"window": 2, "dilations": (1, 3)}
+DEEP_BHVIT = {
+    **BHVIT,
+    "input_shape": (96, 96, 3),
+    "depths": (1, 1, 1, 1),
+    "widths": (8, 8, 16, 16),
+    "patch": 4,
+    "window": 3,
+}
 # Pooling without padding leaves nothing of smaller images; narrower ones have dead filters.
 WIDE = {
     "larq_xnor_net": {**BIG, "input_shape": (224, 224, 3)},
@@ -44,6 +54,8 @@ WIDE = {
     **dict.fromkeys(("xnor_net_nin", "float_nin"), NIN),
     **dict.fromkeys(("bnext_mini", "float_bnext_mini"), BNEXT),
     **dict.fromkeys(("bnext_t", "bnext_s", "bnext_m", "bnext_l"), BNEXT_STAGES),
+    **dict.fromkeys(("bhvit_micro", "float_bhvit_micro"), BHVIT),
+    **dict.fromkeys(("bhvit_tiny", "bhvit_small"), DEEP_BHVIT),
 }
 # A model of small images, registered since, needs no entry here.
 SMALL |= {

@@ -20,6 +20,7 @@ epsilon is 1e-4 instead of 1e-5; neither dropout nor drop path, which the script
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from onebit.keras import keras, lq, tf
@@ -44,7 +45,6 @@ from zoo.models._blocks import added, pooled_logits
 PAPER = Paper("BHViT: Binarized Hybrid Vision Transformer", "2503.02394")
 KIND = "binary weights and activations"
 
-DILATIONS = (1, 3, 5)
 GROUPS = 4
 CONV_EXPANSION = 8
 ATTENTION_EXPANSION = 4
@@ -62,6 +62,7 @@ def bhvit_tiny(
     depths: tuple[int, ...] = (2, 2, 6, 2),
     widths: tuple[int, ...] = (64, 128, 256, 512),
     conv_stages: int = 2,
+    dilations: tuple[int, ...] = (1, 3, 5),
     patch: int = 4,
     window: int = 7,
     head_width: int = 64,
@@ -75,12 +76,13 @@ def bhvit_tiny(
         depths: Blocks of each stage.
         widths: Channels of each stage, each a multiple of the one before.
         conv_stages: How many stages have convolutions; the others have attention.
+        dilations: Of the convolutions side by side, whose filters are 3×3.
         patch: Height and width of the first convolution's filter and stride.
         window: Height and width of a window of the attention.
         head_width: Channels of a head of the attention.
         real_downsampling: Whether the convolutions between stages are real.
     """
-    options = (depths, widths, conv_stages, patch, window, head_width, real_downsampling)
+    options = (depths, widths, conv_stages, dilations, patch, window, head_width, real_downsampling)
     return _bhvit(input_shape, classes, *options, binary=True, name="bhvit_tiny")
 
 
@@ -92,6 +94,7 @@ def bhvit_small(
     depths: tuple[int, ...] = (3, 4, 8, 4),
     widths: tuple[int, ...] = (64, 128, 256, 512),
     conv_stages: int = 2,
+    dilations: tuple[int, ...] = (1, 3, 5),
     patch: int = 4,
     window: int = 7,
     head_width: int = 64,
@@ -105,12 +108,13 @@ def bhvit_small(
         depths: Blocks of each stage.
         widths: Channels of each stage, each a multiple of the one before.
         conv_stages: How many stages have convolutions; the others have attention.
+        dilations: Of the convolutions side by side, whose filters are 3×3.
         patch: Height and width of the first convolution's filter and stride.
         window: Height and width of a window of the attention.
         head_width: Channels of a head of the attention.
         real_downsampling: Whether the convolutions between stages are real.
     """
-    options = (depths, widths, conv_stages, patch, window, head_width, real_downsampling)
+    options = (depths, widths, conv_stages, dilations, patch, window, head_width, real_downsampling)
     return _bhvit(input_shape, classes, *options, binary=True, name="bhvit_small")
 
 
@@ -119,15 +123,16 @@ def bhvit_micro(
     input_shape: tuple[int, int, int] = (28, 28, 1),
     classes: int = 10,
     *,
-    depths: tuple[int, ...] = (1, 2),
+    depths: tuple[int, ...] = (1, 1),
     widths: tuple[int, ...] = (32, 64),
     conv_stages: int = 1,
-    patch: int = 2,
-    window: int = 7,
+    dilations: tuple[int, ...] = (1, 2, 3),
+    patch: int = 4,
+    window: int = 3,
     head_width: int = 32,
     real_downsampling: bool = False,
 ) -> keras.Model:
-    """A BHViT for images of 28×28: a block with convolutions, then two with attention.
+    """A BHViT for images of 28×28: a block with convolutions, then one with attention.
 
     Args:
         input_shape: `[H, W, C]` of an image.
@@ -135,14 +140,15 @@ def bhvit_micro(
         depths: Blocks of each stage.
         widths: Channels of each stage, each a multiple of the one before.
         conv_stages: How many stages have convolutions; the others have attention.
+        dilations: Of the convolutions side by side, whose filters are 3×3.
         patch: Height and width of the first convolution's filter and stride.
         window: Height and width of a window of the attention.
         head_width: Channels of a head of the attention.
         real_downsampling: Whether the convolutions between stages are real.
 
-    The shape is ours, not the paper's.
+    Shape and dilations are ours, not the paper's.
     """
-    options = (depths, widths, conv_stages, patch, window, head_width, real_downsampling)
+    options = (depths, widths, conv_stages, dilations, patch, window, head_width, real_downsampling)
     return _bhvit(input_shape, classes, *options, binary=True, name="bhvit_micro")
 
 
@@ -151,11 +157,12 @@ def float_bhvit_micro(
     input_shape: tuple[int, int, int] = (28, 28, 1),
     classes: int = 10,
     *,
-    depths: tuple[int, ...] = (1, 2),
+    depths: tuple[int, ...] = (1, 1),
     widths: tuple[int, ...] = (32, 64),
     conv_stages: int = 1,
-    patch: int = 2,
-    window: int = 7,
+    dilations: tuple[int, ...] = (1, 2, 3),
+    patch: int = 4,
+    window: int = 3,
     head_width: int = 32,
 ) -> keras.Model:
     """The float baseline of `bhvit_micro`: the same layers without quantizers.
@@ -166,11 +173,12 @@ def float_bhvit_micro(
         depths: Blocks of each stage.
         widths: Channels of each stage, each a multiple of the one before.
         conv_stages: How many stages have convolutions; the others have attention.
+        dilations: Of the convolutions side by side, whose filters are 3×3.
         patch: Height and width of the first convolution's filter and stride.
         window: Height and width of a window of the attention.
         head_width: Channels of a head of the attention.
     """
-    options = (depths, widths, conv_stages, patch, window, head_width, False)
+    options = (depths, widths, conv_stages, dilations, patch, window, head_width, False)
     return _bhvit(input_shape, classes, *options, binary=False, name="float_bhvit_micro")
 
 
@@ -180,6 +188,7 @@ def _bhvit(
     depths: tuple[int, ...],
     widths: tuple[int, ...],
     conv_stages: int,
+    dilations: tuple[int, ...],
     patch: int,
     window: int,
     head_width: int,
@@ -191,6 +200,9 @@ def _bhvit(
     """Stages of blocks, each stage half as high and wide as the one before."""
     if len(depths) != len(widths):
         raise ValueError(f"{len(depths)} depths and {len(widths)} widths are not of as many stages")
+    for before, width in itertools.pairwise(widths):
+        if width % before:
+            raise ValueError(f"{width} channels are not a multiple of the {before} before them")
     parts = _Parts(binary)
     image = keras.Input(input_shape, name="image")
     x = keras.layers.Conv2D(
@@ -207,7 +219,7 @@ def _bhvit(
             block = f"stage_{stage}_{step}"
             y = batch_norm(name=f"{block}_mixer_bn")(x)
             if convolves:
-                y = parts.convolutions(y, f"{block}_mixer")
+                y = parts.convolutions(y, dilations, f"{block}_mixer")
             else:
                 y = parts.attention(y, window, head_width, f"{block}_mixer")
             x = added(y, x, name=f"{block}_mixer_add")
@@ -284,13 +296,13 @@ class _Parts:
             y = RPReLU(name=f"{name}_rprelu")(y)
         return AddPositions(_positions(), name=f"{name}_positions")(y)
 
-    def convolutions(self, x: tf.Tensor, name: str) -> tf.Tensor:
-        """The sum of three grouped convolutions, each with its RPReLU (`token_mixer`)."""
+    def convolutions(self, x: tf.Tensor, dilations: tuple[int, ...], name: str) -> tf.Tensor:
+        """The sum of grouped convolutions, each with its RPReLU (`token_mixer`)."""
         channels = x.shape[-1]
         x = ChannelShift(name=f"{name}_shift")(x)
         groups = SplitChannels(GROUPS, name=f"{name}_split")(x)
         branches = []
-        for dilation in DILATIONS:
+        for dilation in dilations:
             layer = f"{name}_dilation_{dilation}"
             convolved = [
                 self.conv(
@@ -348,8 +360,6 @@ class _Parts:
 
 def _repeated(x: tf.Tensor, width: int, name: str) -> tf.Tensor:
     """The channels one copy behind the other until there are `width` of them."""
-    if width % x.shape[-1]:
-        raise ValueError(f"{width} channels are not a multiple of the {x.shape[-1]} before them")
     if width == x.shape[-1]:
         return x
     return keras.layers.Concatenate(name=f"{name}_repeat")([x] * (width // x.shape[-1]))
