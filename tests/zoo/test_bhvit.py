@@ -23,7 +23,7 @@ FULL = {"input_shape": (224, 224, 3), "classes": 1000, "widths": (64, 128, 256, 
 def program_parameters(
     input_shape, classes, depths, widths, conv_stages=2, patch=4, head_width=64, real=False
 ):
-    """What the program's layers train, counted by hand; its stem has a bias beside."""
+    """Parameters of the program's layers, counted by hand, but for a bias of its stem."""
 
     def dense(inputs, outputs):
         # Thresholds in front; batch normalisation and RPReLU behind.

@@ -240,7 +240,7 @@ def ring_mean(x: tf.Tensor, distance: int, axis: int) -> tf.Tensor:
 
 @keras.utils.register_keras_serializable(package="onebit")
 class ShiftMix(keras.layers.Layer):
-    """What neighbours have, mixed by shifts instead of weights: `[N, H, W, C]` → the same shape.
+    """Neighbours mixed by shifts instead of weights: `[N, H, W, C]` → the same shape.
 
     For each distance d the sum of three maps, each with a trained scale and shift per channel that
     start at 0: `ring_mean` along columns, along rows, and a map whose four quarters of channels are
