@@ -1,5 +1,6 @@
 """Distillation, and chains of stages that end the same whether they are interrupted or not."""
 
+import dataclasses
 import json
 import shutil
 
@@ -12,7 +13,13 @@ from onebit.keras import keras, lq, tf
 from tests.zoo.test_debian_sections import index
 from zoo.runs.run import CARD, CONFIG, TEACHER
 from zoo.training import loop
-from zoo.training.distillation import Distiller, hidden_loss, soft_cross_entropy, start_from
+from zoo.training.distillation import (
+    Distiller,
+    gap_aware_loss,
+    hidden_loss,
+    soft_cross_entropy,
+    start_from,
+)
 
 # A chain of two; the whole one has a third, which does the same.
 CHAIN = "binary_bert_tiny_2_bit_debian_sections"
@@ -42,6 +49,57 @@ def test_hidden_loss_adds_mean_squares_and_is_zero_without_states():
     a, b = np.arange(6, dtype=np.float32).reshape(2, 3), np.ones((2, 3), np.float32)
     assert hidden_loss([a, b], [b, b]).numpy() == np.float32(((a - b) ** 2).mean())
     assert hidden_loss([], []).numpy() == 0
+
+
+def test_the_further_teacher_weighs_more_and_no_gradient_goes_to_the_weights():
+    *targets, logits = np.random.default_rng(10).normal(size=(3, 6, 4), scale=3).astype(np.float32)
+    student = tf.Variable(logits)
+    with tf.GradientTape() as tape:
+        loss = gap_aware_loss(targets, student)
+    q = np.exp(logits.astype(float))
+    q /= q.sum(1, keepdims=True)
+    p = np.exp(np.array(targets, float))
+    p /= p.sum(2, keepdims=True)
+    gaps = -(p * np.log(q)).sum(2)  # [teachers, samples]
+    weights = (np.exp(gaps) / np.exp(gaps).sum(0)).mean(1)
+    assert (weights[0] > weights[1]) == (gaps[0].mean() > gaps[1].mean())
+    # Sums of 24 terms of at most 20.
+    np.testing.assert_allclose(loss, (weights * gaps.mean(1)).sum() / 2, atol=600 * 2.0**-24)
+    expected = sum(w * (q - t) for w, t in zip(weights, p, strict=True)) / (2 * 6)
+    np.testing.assert_allclose(tape.gradient(loss, student), expected, atol=24 * 2.0**-24)
+
+
+def test_assistants_take_turns_beside_the_teacher():
+    def logits(*values):
+        image = keras.Input((3,))
+        layer = keras.layers.Dense(2, kernel_initializer="zeros")
+        model = keras.Model(image, layer(image))
+        layer.bias.assign(values)
+        return model
+
+    student, teacher, *assistants = (logits(*v) for v in ((0, 0), (1, 0), (0, 3), (0, 9)))
+    distiller = Distiller(student, teacher, assistants=assistants)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    distiller.compile(keras.optimizers.SGD(0.0), loss)
+    assert len(distiller.trainable_weights) == len(student.trainable_weights)
+    x, labels = np.zeros((4, 3), np.float32), np.zeros(4, np.int64)
+    for place, assistant in enumerate(assistants):
+        distiller.learn_from(place)
+        found = distiller.fit(x, labels, verbose=0).history["logits_loss"][-1]
+        expected = gap_aware_loss([assistant(x), teacher(x)], student(x))
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_assistants_have_equal_shares_of_the_epochs_and_go_with_a_teacher():
+    recipe = zoo.resolve_recipe("bnext_m_imagenet", {"dataset": "cifar10"}, seed=4)
+    assert [a.model for a in recipe.assistants] == [
+        "float_efficientnet_b0",
+        "float_efficientnet_b2",
+    ]
+    assert {(a.dataset, a.seed) for a in recipe.assistants} == {("cifar10", 4)}
+    assert [recipe.assistant(epoch) for epoch in (1, 256, 257, 512)] == [0, 0, 1, 1]
+    with pytest.raises(UsageError, match="assistants go with a teacher"):
+        dataclasses.replace(recipe, teacher=None)
 
 
 def test_a_student_starts_from_its_teachers_weights_but_not_its_scales():

@@ -6,6 +6,7 @@ import pytest
 import zoo
 from onebit.errors import OnebitError
 from onebit.keras import keras
+from zoo.datasets.preprocessing import IMAGENET
 from zoo.models.reactnet import REACTNET_A_WIDTHS
 from zoo.summary import layer_records, totals
 
@@ -213,3 +214,39 @@ def test_larqs_network_gives_the_logarithms_of_its_own_probabilities(name):
     expected = np.asarray(theirs(images))
     # A softmax of float32: some roundings on numbers up to 1.
     np.testing.assert_allclose(keras.activations.softmax(ours(images)), expected, atol=16 * 2**-24)
+
+
+@pytest.mark.slow
+def test_efficientnets_are_those_of_keras_behind_its_normalisation():
+    # What Keras counts, with the three weights of its normalisation.
+    for size, parameters in {"b0": 5_330_571, "b2": 9_177_569, "b4": 19_466_823}.items():
+        assert zoo.build(f"float_efficientnet_{size}").count_params() == parameters - 7
+    whole = keras.applications.EfficientNetB0(
+        weights=None, input_shape=(64, 64, 3), classes=5, classifier_activation=None
+    )
+    deviations = np.array([58.395, 57.12, 57.375]) / 255
+    means = np.array([123.675, 116.28, 103.53]) / 255
+    normalization = next(n for n in whole.layers if isinstance(n, keras.layers.Normalization))
+    normalization.set_weights([means, deviations**2, 0])
+    model = zoo.build("float_efficientnet_b0", input_shape=(64, 64, 3), classes=5)
+    model.set_weights(whole.get_weights()[3:])
+    pixels = np.random.default_rng(3).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
+    found = model(IMAGENET.fit(pixels)(pixels))
+    # Some eighty layers; the logits are below 1.
+    np.testing.assert_allclose(found, whole(pixels.astype(np.float32)), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_keras_weights_that_cannot_be_fetched_give_one_line(monkeypatch):
+    build = keras.applications.EfficientNetB0
+
+    def offline(weights=None, **options):
+        if weights:
+            raise Exception("URL fetch failure on https://host/b0.h5: None -- no network")
+        return build(weights=None, **options)
+
+    monkeypatch.setattr(keras.applications, "EfficientNetB0", offline)
+    with pytest.raises(OnebitError, match=r"float_efficientnet_b0's ImageNet weights are not here"):
+        zoo.build("float_efficientnet_b0", weights="imagenet")
+    with pytest.raises(OnebitError, match="ImageNet's weights have 1000 classes, not 10"):
+        zoo.build("float_efficientnet_b0", weights="imagenet", classes=10)

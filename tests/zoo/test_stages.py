@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 import zoo
+from onebit.errors import UsageError
+from onebit.keras import keras
+from zoo.models import models, register_model
 from zoo.recipes import Recipe
 from zoo.runs.run import CARD
 from zoo.training import loop
+
+EARLIER = ("teacher", "assistant_1")
 
 
 class Crash(BaseException):
@@ -40,6 +45,42 @@ def test_a_training_starts_from_an_earlier_one_and_shares_its_teacher(tmp_path):
     assert set(run.history[0]) >= {"loss", "logits_loss", "hidden_loss"}
     kernels = [model.get_layer("hidden_2").kernel.numpy() for model in (run.model, first.model)]
     assert 0 < np.max(np.abs(kernels[0] - kernels[1])) <= 2 * rate
+
+
+@pytest.mark.slow
+def test_bnext_learns_from_a_teacher_and_an_assistant(tmp_path):
+    run = zoo.train(zoo.resolve_recipe("bnext_t_imagenet", smoke=True), tmp_path / "run")
+    assert {"loss", "logits_loss"} <= set(run.history[-1])
+    names = [zoo.load_run(tmp_path / "run" / place).card["name"] for place in EARLIER]
+    assert names == ["float_efficientnet_b2", "float_efficientnet_b0"]
+
+
+def test_a_training_of_no_epochs_keeps_the_weights_of_its_model(tmp_path, monkeypatch):
+    def pretrained_dot(
+        input_shape: tuple[int, int, int] = (28, 28, 1),
+        classes: int = 10,
+        *,
+        weights: str | None = None,
+    ) -> keras.Model:
+        """One layer."""
+        start = "ones" if weights == "one" else "zeros"
+        image = keras.Input(input_shape)
+        layer = keras.layers.Dense(classes, kernel_initializer=start, name="logits")
+        return keras.Model(image, layer(keras.layers.Flatten()(image)))
+
+    monkeypatch.setattr(models, "_entries", dict(models._entries))
+    register_model(family="Float", kind="float")(pretrained_dot)
+    with pytest.raises(UsageError, match="epochs must be above 0, not 0"):
+        Recipe("pretrained_dot", "mnist_5k", epochs=0)
+    recipe = Recipe(
+        "pretrained_dot", "mnist_5k", name="dot", epochs=0, options={"weights": "one"}, samples=50
+    )
+    run = zoo.train(recipe, tmp_path / "run")
+    assert run.history == []
+    np.testing.assert_array_equal(run.model.get_layer("logits").kernel, np.ones([784, 10]))
+    assert run.card["accuracy"]["value"] == zoo.evaluate(run).accuracy
+    assert zoo.train(recipe, tmp_path / "run").card == run.card
+    assert recipe.smoke().epochs == 2
 
 
 def test_settings_reach_earlier_trainings_and_another_teacher_is_trained_apart():

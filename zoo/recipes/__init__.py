@@ -141,6 +141,10 @@ def _with_settings(recipe: Recipe, settings: Mapping[str, str], seed: int | None
             }
             fields[stage] = _with_settings(earlier, {**common, **theirs}, seed)
             settings = {key: v for key, v in settings.items() if not key.startswith(prefix)}
+    if recipe.assistants:
+        fields["assistants"] = tuple(
+            _with_settings(assistant, common, seed) for assistant in recipe.assistants
+        )
     for key, text in settings.items():
         type_, _ = setting(recipe, key)
         key = ALIASES.get(key, key)

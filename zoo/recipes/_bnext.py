@@ -25,6 +25,5 @@ TRAINING: dict[str, Any] = {
     "decayed": "others",
     "gradient_norm": 5.0,
     "adam_epsilon": 1e-8,
-    "loss": "cross_entropy",
 }
 """Fields of a recipe."""

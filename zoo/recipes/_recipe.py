@@ -80,7 +80,7 @@ class Recipe:
         dataset: Registry name of the data set.
         name: Registry name; registering fills it in.
         options: The model's options; the data set decides `input_shape` and `classes`.
-        epochs: Passes over the training split.
+        epochs: Passes over the training split; 0 for a model whose option `weights` has trained it.
         batch_size: Images a step.
         learning_rate: Of the first step.
         final_learning_rate: Where the decay ends; not looked at by "steps".
@@ -92,6 +92,8 @@ class Recipe:
             only.
         teacher: The training whose model this one is distilled from
             (`zoo.training.distillation`), or None.
+        assistants: Trainings of further teachers, one of which the network learns from beside its
+            teacher at a time: each for an equal share of the epochs, in order.
         init_from_teacher: Whether it also starts from its teacher's weights.
         start: The training whose weights this one starts from, or None. It is trained first; where
             it has the same teacher, both share it.
@@ -146,7 +148,7 @@ class Recipe:
     dataset: str = field(metadata={"settable": True})
     name: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
-    epochs: int = _setting(60, above=0)
+    epochs: int = _setting(60, at_least=0)
     batch_size: int = _setting(100, above=0)
     learning_rate: float = _setting(1e-3, above=0)
     final_learning_rate: float = _setting(1e-5, at_least=0)
@@ -156,6 +158,7 @@ class Recipe:
     warmup_epochs: int = _setting(0, at_least=0)
     loss: str = _setting("squared_hinge")
     teacher: Recipe | None = None
+    assistants: tuple[Recipe, ...] = ()
     init_from_teacher: bool = True
     start: Recipe | None = None
     label_weight: float = field(default=0.0, metadata={"at_least": 0})
@@ -199,6 +202,12 @@ class Recipe:
 
     def _problem(self) -> str | None:
         """Which fields do not go together; None if all do."""
+        if not self.epochs and not self.options.get("weights"):
+            return "epochs must be above 0, not 0"
+        if self.assistants and self.teacher is None:
+            return "assistants go with a teacher"
+        if self.assistants and self.frequency_weight:
+            return "assistants teach logits, and so do not go with frequency_weight"
         known = (*LOSSES, *own_losses.names())
         if self.loss not in known:
             return f"loss is one of {', '.join(known)}, not {self.loss!r}"
@@ -254,12 +263,16 @@ class Recipe:
         value = self.temperature_decay ** (epoch - 1)
         return value if value >= COLDEST else 0.0
 
+    def assistant(self, epoch: int) -> int:
+        """The place in `assistants` of the one that teaches in an epoch, counted from 1."""
+        return (epoch - 1) * len(self.assistants) // self.epochs
+
     def smoke(self) -> Recipe:
         """The same training in a few seconds: a few images, two epochs, a small model."""
         return dataclasses.replace(
             self,
             options={**self.options, **self.smoke_options},
-            epochs=min(self.epochs, SMOKE_EPOCHS),
+            epochs=min(self.epochs or SMOKE_EPOCHS, SMOKE_EPOCHS),
             batch_size=min(self.batch_size, SMOKE_BATCH_SIZE),
             samples=SMOKE_SAMPLES,
             train_samples=None,
@@ -268,5 +281,6 @@ class Recipe:
             warmup_epochs=min(self.warmup_epochs, 1),
             temperature_decay=self.temperature_decay and COLDEST / 10,
             teacher=self.teacher and self.teacher.smoke(),
+            assistants=tuple(assistant.smoke() for assistant in self.assistants),
             start=self.start and self.start.smoke(),
         )

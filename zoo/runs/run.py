@@ -11,6 +11,7 @@ RUN/samples.npz     `images` uint8 [N, H, W, C], or `tokens` int32 [N, S], and `
                     of the test split
 RUN/tokenizer.model  for texts: the SentencePiece model that makes token ids of them
 RUN/teacher/        with a teacher: the run that this one was distilled from
+RUN/assistant_1/    with assistants: that of the first, and so on
 RUN/card.json       the model card; written last, so that a run with a card is a finished run
 """
 
@@ -52,6 +53,7 @@ PREPROCESSING = "preprocessing.npz"
 LATENT_MOMENTS = "latent_moments.npz"
 TOKENIZER = "tokenizer.model"
 TEACHER = "teacher"
+ASSISTANT = "assistant"
 PREVIOUS_STAGE = "start"
 CARD = "card.json"
 

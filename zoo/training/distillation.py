@@ -6,7 +6,8 @@ starts from its teacher's weights, and each student is the next one's teacher.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,13 +27,19 @@ OWN_WEIGHTS = ("scale", "calibrated")
 another thing with another number of bits, and is set by the first batch."""
 
 
-def make_trainer(model: keras.Model, teacher: keras.Model | None, recipe: Recipe) -> keras.Model:
+def make_trainer(
+    model: keras.Model,
+    teacher: keras.Model | None,
+    recipe: Recipe,
+    assistants: Sequence[keras.Model] = (),
+) -> keras.Model:
     """The Keras model whose `fit` trains a model: around its layers, so that it has no optimizer.
 
     Args:
         model: What is trained.
         teacher: What it learns from, or None.
         recipe: Has the weights of the losses.
+        assistants: What it learns from beside the teacher, one after the other.
 
     Raises:
         UsageError: The model is thinnable, which only `HighFrequencyDistiller` trains.
@@ -48,6 +55,7 @@ def make_trainer(model: keras.Model, teacher: keras.Model | None, recipe: Recipe
     return Distiller(
         model,
         teacher,
+        assistants=assistants,
         label_weight=recipe.label_weight,
         logits_weight=recipe.logits_weight,
         attention_weight=recipe.attention_weight,
@@ -108,20 +116,24 @@ def _weights(layer: keras.layers.Layer, prefix: str = "") -> dict[str, tf.Variab
 class Distiller(keras.Model):
     """A student that `fit` trains to answer as its teacher.
 
-    L = −w_z·Σ_c softmax(t)_c·log softmax(z)_c + Σ_l mean (h_l − h'_l)² + w_a·A + w_y·Y
+    L = w_z·H(t, z) + Σ_l mean (h_l − h'_l)² + w_a·A + w_y·Y
+    H(t, z) = −Σ_c softmax(t)_c·log softmax(z)_c
 
-    with the logits z and t of student and teacher, averaged over samples, the outputs h and h' of
+    with the logits z and t of student and teacher, H averaged over samples, the outputs h and h' of
     the layers whose names end in `HIDDEN_STATE`, and `attention_loss` A on those that end in
     `VOLUME`. Y is the loss that `compile` was given, on the labels; the history has it as `loss`,
     and the other terms as `logits_loss`, `hidden_loss` and `attention_loss`.
 
     BiT, arXiv 2205.13016, section 3.4, has the first two terms; ReActNet, arXiv 2003.03488, the
     first one only (its distributional loss, but for the teacher's entropy, which is constant);
-    Real-to-Binary, arXiv 2003.11535, all but the second.
+    Real-to-Binary, arXiv 2003.11535, all but the second. With assistants, as in BNext, arXiv
+    2211.12933, `gap_aware_loss` takes the place of H.
 
     Args:
         student: What is trained.
         teacher: What it learns from; is not changed.
+        assistants: Further teachers, of logits only; it learns from the first until `learn_from`
+            names another.
         label_weight: w_y.
         logits_weight: w_z.
         attention_weight: w_a.
@@ -132,6 +144,7 @@ class Distiller(keras.Model):
         student: keras.Model,
         teacher: keras.Model,
         *,
+        assistants: Sequence[keras.Model] = (),
         label_weight: float = 0.0,
         logits_weight: float = 1.0,
         attention_weight: float = 0.0,
@@ -142,10 +155,19 @@ class Distiller(keras.Model):
         answers, students = _answers(teacher, volumes), _answers(student, volumes)
         self._teach = lambda inputs: answers(inputs, False)
         self._answer = lambda inputs, training: students(inputs, training)
+        self._assist = [functools.partial(assistant, training=False) for assistant in assistants]
+        self._assistant = 0
         names = ["logits_loss", "hidden_loss", *(["attention_loss"] if attention_weight else [])]
         self._parts = {key: keras.metrics.Mean(key) for key in names}
         self._label_weight = label_weight
         self._weights_of = {"logits_loss": logits_weight, "attention_loss": attention_weight}
+
+    def learn_from(self, assistant: int) -> None:
+        """Learns from the assistant at that place, counted from 0, from the next `fit` on."""
+        if assistant != self._assistant:
+            self._assistant = assistant
+            # Keras keeps what it has traced, with the former assistant in it.
+            self.train_function = self.test_function = None
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -171,7 +193,7 @@ class Distiller(keras.Model):
         target, target_states, target_volumes = self._teach(inputs)
         logits, states, volumes = self._answer(inputs, training)
         parts = {
-            "logits_loss": soft_cross_entropy(target, logits),
+            "logits_loss": self._logits_loss(inputs, target, logits),
             "hidden_loss": hidden_loss(target_states, states),
         }
         if "attention_loss" in self._parts:
@@ -181,6 +203,11 @@ class Distiller(keras.Model):
             self._parts[key].update_state(value)
             loss += self._weights_of.get(key, 1.0) * value
         return loss, self.compute_metrics(inputs, labels, logits, None)
+
+    def _logits_loss(self, inputs: tf.Tensor, target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        if not self._assist:
+            return soft_cross_entropy(target, logits)
+        return gap_aware_loss([self._assist[self._assistant](inputs), target], logits)
 
 
 Answer = Callable[..., tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]]
@@ -205,9 +232,32 @@ def _answers(model: keras.Model, volumes: str | None) -> Answer:
 
 def soft_cross_entropy(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """−Σ_c softmax(target)_c·log softmax(logits)_c, averaged over samples `[N, classes]`."""
-    return tf.reduce_mean(
-        tf.nn.softmax_cross_entropy_with_logits(labels=tf.nn.softmax(target), logits=logits)
-    )
+    return tf.reduce_mean(_soft_cross_entropies(target, logits))
+
+
+def _soft_cross_entropies(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Those of each sample, `[N]`."""
+    return tf.nn.softmax_cross_entropy_with_logits(labels=tf.nn.softmax(target), logits=logits)
+
+
+def gap_aware_loss(targets: Sequence[tf.Tensor], logits: tf.Tensor) -> tf.Tensor:
+    """The mean over teachers of their cross-entropies, the more a teacher's the further it is.
+
+    L = 1/K·Σ_k (mean_n α_nk)·(mean_n H_nk), α_n = softmax over k of H_nk, to which no gradient goes
+
+    H_nk = −Σ_c softmax(t_k)_c·log softmax(z)_c: how far the student is from teacher k on sample n.
+
+    BNext, arXiv 2211.12933 (diversified consecutive knowledge distillation); as in the authors'
+    program, which averages H and α over the batch before it multiplies them: `"Instance"`, the
+    grain of α that it asks for, is not the `"instance"` that would keep the samples apart.
+
+    Args:
+        targets: The logits of each of K teachers, `[N, classes]`.
+        logits: z, the student's, of the same shape.
+    """
+    gaps = tf.stack([_soft_cross_entropies(target, logits) for target in targets], axis=-1)
+    weights = tf.stop_gradient(tf.reduce_mean(tf.nn.softmax(gaps), axis=0))
+    return tf.reduce_mean(weights * tf.reduce_mean(gaps, axis=0))
 
 
 def hidden_loss(targets: list[tf.Tensor], states: list[tf.Tensor]) -> tf.Tensor:

@@ -15,7 +15,7 @@ import os
 import shlex
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from zoo.factory import build
 from zoo.layers.bnext_layers import set_temperature
 from zoo.recipes import STAGES, Recipe, resolve_recipe
 from zoo.runs.run import (
+    ASSISTANT,
     CHECKPOINTS,
     CONFIG,
     LOGS,
@@ -160,6 +161,10 @@ def _train(
     teacher = earlier(
         recipe.teacher, folder / PREVIOUS_STAGE / TEACHER if shared else folder / TEACHER
     )
+    assistants = [
+        earlier(assistant, folder / f"{ASSISTANT}_{number}")
+        for number, assistant in enumerate(recipe.assistants, start=1)
+    ]
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
     # Rewrites the traced training step only: evaluation calls the model itself, in float32.
@@ -179,7 +184,9 @@ def _train(
             raise
         if start is not None:
             start_from(student, start, keep_scales=recipe.keep_scales)
-        training = _Training(recipe, student, dataset, preprocessor, folder, distribution, teacher)
+        training = _Training(
+            recipe, student, dataset, preprocessor, folder, distribution, teacher, assistants
+        )
     model = training.run()
     if distribution.replicas > 1:
         # Every worker takes part in reading the averages; the copy needs no other worker.
@@ -224,6 +231,7 @@ class _Training:
         folder: The run folder, claimed.
         distribution: Where it runs; the model was built in its scope.
         teacher: What it is distilled from, or None.
+        assistants: What it learns from beside the teacher, one after the other.
     """
 
     def __init__(
@@ -235,6 +243,7 @@ class _Training:
         folder: Path,
         distribution: Distribution,
         teacher: keras.Model | None = None,
+        assistants: Sequence[keras.Model] = (),
     ):
         self._recipe = recipe
         self._dataset = dataset
@@ -250,7 +259,7 @@ class _Training:
         self._optimizer = make_optimizer(
             dataclasses.replace(recipe, epochs=epochs), self._steps * epochs
         )
-        self._trainer = make_trainer(model, teacher, recipe)
+        self._trainer = make_trainer(model, teacher, recipe, assistants)
         self._trainer.compile(
             self._optimizer, make_loss(recipe.loss, recipe.label_smoothing), metrics=["accuracy"]
         )
@@ -316,6 +325,8 @@ class _Training:
     def _epoch(self, epoch: int, callback: keras.callbacks.Callback) -> dict[str, Any]:
         """Trains one epoch, counted from 1; its line of the history."""
         set_temperature(self._model, self._recipe.temperature(epoch))
+        if self._recipe.assistants:
+            self._trainer.learn_from(self._recipe.assistant(epoch))
         due = epoch % self._recipe.validate_every == 0 or epoch == self._recipe.epochs
         validation = self._dataset.validation if due else None
         self._latent.begin()
@@ -341,7 +352,7 @@ class _Training:
         return {
             "epoch": epoch,
             "learning_rate": float(self._optimizer.learning_rate.numpy()),
-            **{key: _finite(values[0]) for key, values in figures.items()},
+            **{k: float(v[0]) if math.isfinite(v[0]) else None for k, v in figures.items()},
             "flip_ratio": self._latent.flip_ratio(),
         }
 
@@ -373,8 +384,4 @@ class _Training:
 
 def _estimates_moments(recipe: Recipe, model: keras.Model) -> bool:
     """Whether batch normalisation's moments are estimated again before each test."""
-    return recipe.estimate_moments or differs_when_tested(model)
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+    return bool(recipe.epochs) and (recipe.estimate_moments or differs_when_tested(model))

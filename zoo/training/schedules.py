@@ -31,7 +31,8 @@ def make_schedule(recipe: Recipe, steps: int, first: float | None = None) -> Any
     """
     first = recipe.learning_rate if first is None else first
     last = recipe.final_learning_rate * first / recipe.learning_rate
-    warmup = steps * recipe.warmup_epochs // recipe.epochs
+    epochs = max(recipe.epochs, 1)
+    warmup = steps * recipe.warmup_epochs // epochs
     rest = max(steps - warmup, 1)
     schedules = keras.optimizers.schedules
     if recipe.schedule == "exponential":
@@ -42,7 +43,7 @@ def make_schedule(recipe: Recipe, steps: int, first: float | None = None) -> Any
         schedule = schedules.CosineDecay(first, rest, alpha=last / first)
     else:
         # Keras' boundary is the last step of the old rate; epochs count from the beginning.
-        ends = [steps * epoch // recipe.epochs - warmup - 1 for epoch in recipe.boundaries]
+        ends = [steps * epoch // epochs - warmup - 1 for epoch in recipe.boundaries]
         rates = [first, *(first * factor for factor in recipe.factors)]
         schedule = schedules.PiecewiseConstantDecay(ends, rates)
     return WarmUp(schedule, warmup) if warmup else schedule
