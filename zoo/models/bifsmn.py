@@ -16,8 +16,8 @@ weights of its 1×1 convolutions real: |w|·sign(w). Here binary layers have sig
 normalisation follows, which divides by a scale anyway, and a scale per output in the one dense
 layer without. sign(0) is +1, not 0; latent weights are clipped to [-1, 1]; the dense layer's
 gradient has its scale. No bias in front of batch normalisation, whose momentum and epsilon are the
-zoo's; strided convolutions pad one less at the beginning (TensorFlow's "same"); "fans" of initial
-weights are Glorot's and He's; a frame's values are ordered frequency first.
+zoo's; strided convolutions pad one less at the beginning (TensorFlow's "same"); a frame's values
+are ordered frequency first.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def dfsmn(
 
 
 class _BinaryBlock:
-    """The layers of a block; each call makes those of one path and shares the others.
+    """A block: its two residual parts; all paths share the layers but those that end it.
 
     Args:
         width: Channels of the memory.
@@ -154,7 +154,7 @@ class _BinaryBlock:
 
     def __init__(self, width: int, number: int):
         self._name = f"block_{number}"
-        self._layers = [
+        self._memory = [
             lq.layers.QuantDepthwiseConv2D(
                 (MEMORY, 1),
                 padding="same",
@@ -176,7 +176,7 @@ class _BinaryBlock:
 
     def __call__(self, x: tf.Tensor, thinning: int) -> tf.Tensor:
         """`[N, T, 1, width]` → the same shape."""
-        y = _through(self._layers, x)
+        y = _through(self._memory, x)
         x = added(y, x, name=_named(f"{self._name}_memory_add", thinning))
         y = _through(self._inner, x)
         y = batch_norm(name=_named(f"{self._name}_outer_bn", thinning))(y)
