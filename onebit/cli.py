@@ -21,7 +21,7 @@ import click
 
 from onebit import interrupts
 from onebit.console import markdown_table, print_table
-from onebit.errors import OnebitError, UsageError
+from onebit.errors import OnebitError, UsageError, near_matches
 from onebit.extras import missing_extra
 from onebit.secrets import without_passwords
 
@@ -31,7 +31,23 @@ FORMATS = ("table", "json", "jsonl", "csv")
 
 
 class CommandGroup(click.Group):
-    """A group whose commands turn an `OnebitError` and Ctrl-C into one line on standard error."""
+    """A group whose commands turn errors and Ctrl-C into one line on standard error."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Reads the group's own arguments; wrong ones are one line."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.UsageError as error:
+            raise _exit_with_line(error) from None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            close = near_matches(args[0], self.list_commands(ctx))
+            raise UsageError(f"{ctx.command_path} has no command {args[0]!r}; {close}")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; errors that a user can act on end it without a traceback."""
@@ -50,8 +66,23 @@ class CommandGroup(click.Group):
                 click.echo(without_passwords(f"error: {error}"), err=True)
                 ctx.exit(error.exit_code)
             if isinstance(error, click.ClickException):
-                error.message = without_passwords(error.message)  # type: ignore[misc]
+                raise _exit_with_line(error) from None
             raise
+
+
+def _exit_with_line(error: click.ClickException) -> BaseException:
+    """Prints click's error as one line, without its block on usage; what ends the command.
+
+    A group without a command prints its help, which click has as an error too.
+    """
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    message = " ".join(error.format_message().split()).removesuffix(".")
+    message = message[:1].lower() + message[1:]
+    hint = f"; see {context.command_path} --help" if context else ""
+    click.echo(without_passwords(f"error: {message}{hint}"), err=True)
+    return click.exceptions.Exit(error.exit_code)
 
 
 def command_line(stage: str) -> str:

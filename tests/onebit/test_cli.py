@@ -47,6 +47,31 @@ def test_errors_are_one_line_with_their_exit_code(kind, code):
     assert result.stderr == "error: file.x is wrong: fix it\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--what"], "error: no such option '--what'; see onebit --help"),
+        (["shwo"], "error: onebit has no command 'shwo'; did you mean show?"),
+        (["fail"], "error: missing argument 'KIND'; see onebit fail --help"),
+        (["show", "--format", "xml"],
+         "error: invalid value for '--format': 'xml' is not one of 'table', 'json', 'jsonl', "
+         "'csv'; see onebit show --help"),
+        (["show", "--formt", "csv"], "error: no such option '--formt'. "),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_are_one_line_that_names_the_help(arguments, line):
+    result = CliRunner().invoke(group, arguments, prog_name="onebit")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(line)
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_group_without_a_command_prints_its_help():
+    result = CliRunner().invoke(group, [], prog_name="onebit")
+    assert result.exit_code == 2
+    assert "Usage: onebit [OPTIONS] COMMAND" in result.output
+
+
 def test_an_unknown_name_among_many_does_not_list_them_all():
     assert near_matches("x", [f"k{i:02}" for i in range(62)]).endswith("k29 and 32 more")
     assert near_matches("x", ["b", "a"]) == "known: a, b"
