@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from convert.errors import SourceError
-from onebit.errors import OnebitError, first_line
+from onebit.errors import OnebitError, first_line, unreadable
 from onebit.files import is_endless
 from onebit.imports import run_file
 from onebit.model_code import has_lambda_layer
@@ -92,7 +92,7 @@ def _first_bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(len(_HDF5))
     except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
+        raise SourceError(unreadable(path, error)) from error
 
 
 def _version_in_zip(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Errors that a user can act on."""
 
 import difflib
+import os
 from collections.abc import Iterable
 
 
@@ -38,6 +39,19 @@ def first_line(error: BaseException) -> str:
     """The first non-empty line of an exception's message, or its type's name."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
+
+
+def unreadable(path: str | os.PathLike[str], error: OSError) -> str:
+    """The message about a file that could not be read.
+
+    >>> unreadable("a.npz", FileNotFoundError(2, "No such file or directory"))
+    'a.npz does not exist'
+    >>> unreadable("a.npz", PermissionError(13, "Permission denied"))
+    'cannot read a.npz: Permission denied'
+    """
+    if isinstance(error, FileNotFoundError):
+        return f"{path} does not exist"
+    return f"cannot read {path}: {error.strerror or error}"
 
 
 def near_matches(name: str, known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from onebit.errors import OnebitError
+from onebit.errors import OnebitError, unreadable
 
 
 @contextlib.contextmanager
@@ -158,7 +158,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise OnebitError(f"cannot read {path}: {error.strerror or error}") from error
+        raise OnebitError(unreadable(path, error)) from error
     except UnicodeDecodeError as error:
         raise OnebitError(f"{path} is not valid JSON: it is not a text in UTF-8") from error
     except ValueError as error:
@@ -176,7 +176,7 @@ def read_json_lines(path: str | os.PathLike[str]) -> list[Any]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise OnebitError(f"cannot read {path}: {error.strerror or error}") from error
+        raise OnebitError(unreadable(path, error)) from error
     except UnicodeDecodeError as error:
         raise OnebitError(f"{path} is not valid JSON: it is not a text in UTF-8") from error
     values = []

@@ -19,6 +19,7 @@ from flatbuffers import flexbuffers
 from numpy.typing import NDArray
 
 from convert.errors import FlatbufferError
+from onebit.errors import unreadable
 from onebit.files import TFLITE_IDENTIFIER, read_tflite
 
 FLOAT32 = schema.TensorType.FLOAT32
@@ -80,7 +81,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     try:
         content = read_tflite(Path(path))
     except OSError as error:
-        raise FlatbufferError(f"cannot read {path}: {error.strerror or error}") from error
+        raise FlatbufferError(unreadable(path, error)) from error
     if content is None:
         raise FlatbufferError(
             f"{path} is not a .tflite file (no {TFLITE_IDENTIFIER.decode()} identifier): "

@@ -8,7 +8,7 @@ from typing import Any
 
 from edge.results.row import Model, NotBinary, Verification
 from onebit.console import say
-from onebit.errors import OnebitError, UsageError
+from onebit.errors import OnebitError, UsageError, unreadable
 from onebit.files import read_json, read_tflite, sha256
 from onebit.metadata import read_metadata
 
@@ -84,7 +84,7 @@ def read_model(path: Path) -> bytes:
             raise UsageError(f"{path} is empty", hint="convert the model again")
         content = read_tflite(path)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        raise UsageError(unreadable(path, error)) from error
     if content is None:
         raise UsageError(
             f"{path} is not a TensorFlow Lite file",

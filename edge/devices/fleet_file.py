@@ -28,7 +28,7 @@ from edge.devices.adb_shell import AdbShellDevice
 from edge.devices.local import LocalDevice
 from edge.devices.ssh import SshDevice, SshTarget
 from edge.runner.cores import AFFINITY
-from onebit.errors import UsageError, near_matches
+from onebit.errors import UsageError, near_matches, unreadable
 from onebit.secrets import holds_password, without_passwords
 
 if sys.version_info >= (3, 11):
@@ -161,7 +161,7 @@ def read_fleet(path: Path) -> list[Entry]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        raise UsageError(unreadable(path, error)) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not a text in UTF-8") from error
     except tomllib.TOMLDecodeError as error:

@@ -33,7 +33,7 @@ from edge.results.tables import (
     timed,
 )
 from onebit import __version__
-from onebit.errors import OnebitError, UsageError
+from onebit.errors import OnebitError, UsageError, unreadable
 from onebit.files import write_bytes, write_text
 
 SUFFIXES = (".html", ".md", ".png")
@@ -190,7 +190,7 @@ def check_report_path(path: str | os.PathLike[str], force: bool = False) -> None
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        raise UsageError(unreadable(path, error)) from error
     if content and not any(mark in content for mark in MARKS[path.suffix]):
         raise UsageError(f"{path} is not a report of Onebit's", hint="overwrite it with --force")
 

@@ -7,7 +7,7 @@ from typing import IO
 
 from edge.results.row import Row
 from edge.results.row_json import from_json, to_json
-from onebit.errors import OnebitError, UsageError
+from onebit.errors import OnebitError, UsageError, unreadable
 from onebit.files import is_endless
 
 ROW_START = b'{"run": {'
@@ -124,11 +124,9 @@ def read_rows(paths: PathLike | Iterable[PathLike]) -> list[Row]:
             text = Path(path).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise OnebitError(f"{path} is not a file of result rows: it is not text") from error
-        except FileNotFoundError as error:
-            # Not 1, with which `edge compare` ends after a regression.
-            raise UsageError(f"{path} does not exist") from error
         except OSError as error:
-            raise OnebitError(f"cannot read {path}: {error.strerror}") from error
+            # Not 1, with which `edge compare` ends after a regression.
+            raise UsageError(unreadable(path, error)) from error
         for number, line in enumerate(text.split("\n"), start=1):
             if not line.strip():
                 continue

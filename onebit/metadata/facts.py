@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from onebit.errors import OnebitError
+from onebit.errors import OnebitError, unreadable
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def read_labels(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except OSError as error:
-        raise OnebitError(f"cannot read {path}: {error.strerror or error}") from error
+        raise OnebitError(unreadable(path, error)) from error
     except UnicodeDecodeError as error:
         raise OnebitError(
             f"{path} is not a text in UTF-8", hint="write the name of a class on each line"

@@ -157,7 +157,7 @@ def test_int8_file_is_refused():
         ("net.onnx", b"\x08\x07", "onnx2tf"),
         ("net.tflite", b"\x00" * 64, "is not a .tflite file"),
         ("net.bin", b"\x00" * 64, "is not a Keras model"),
-        ("net.tflite", None, "cannot read"),
+        ("net.tflite", None, "does not exist"),
     ],
 )
 def test_other_files_are_refused_with_the_next_step(name, content, message, tmp_path):

@@ -240,7 +240,7 @@ def test_what_new_metadata_leave_out_is_said(sources):
     ("options", "code", "message"),
     [
         (["--labels", "four.txt"], 1, "there are 4 labels, and the model has 5 classes; give"),
-        (["--labels", "absent.txt"], 1, "cannot read"),
+        (["--labels", "absent.txt"], 1, "absent.txt does not exist"),
         (["--normalize", "1,2,3"], 2, "'1,2,3' is not MEAN,STD such as 127.5,127.5"),
         (["--normalize", "1,0"], 2, "a deviation of 0"),
         (["--normalize", "a,b"], 2, "'a,b' is not MEAN,STD"),

@@ -93,7 +93,7 @@ def test_bench_exits_with_1_when_a_cell_failed(invoke, float_file, tmp_path):
 def test_bench_refuses_what_is_no_model(invoke, tmp_path):
     text = tmp_path / "words.tflite"
     text.write_text("not a model")
-    assert_one_line(invoke("bench", tmp_path / "no.tflite"), 2, "no.tflite", "No such file")
+    assert_one_line(invoke("bench", tmp_path / "no.tflite"), 2, "no.tflite", "does not exist")
     assert_one_line(invoke("bench", text), 2, "words.tflite", "not a TensorFlow Lite file")
     assert_one_line(invoke("bench", tmp_path), 2, "is a folder")
 

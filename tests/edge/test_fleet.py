@@ -128,7 +128,7 @@ def test_fleet_that_cannot_work_is_refused(fleet, text, words):
 
 
 def test_missing_fleet_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="cannot read"):
+    with pytest.raises(UsageError, match="does not exist"):
         read_fleet(tmp_path / "no.toml")
 
 

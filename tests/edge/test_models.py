@@ -89,7 +89,7 @@ def test_what_is_no_tflite_file_is_refused(tmp_path):
     empty = tmp_path / "empty.tflite"
     empty.touch()
     for path, message in [
-        (tmp_path / "absent.tflite", "No such file"),
+        (tmp_path / "absent.tflite", "absent.tflite does not exist"),
         (text, "is not a TensorFlow Lite file"),
         (empty, "is empty; convert the model again"),
         (tmp_path, "is a folder"),

@@ -27,10 +27,18 @@ def invoke():
 def write_run(tmp_path):
     """Returns a function that writes the small files of a run folder."""
 
-    def write(name, *, seed=1, epochs=2, planned=2, accuracy=0.9, rate=0.1, units=64):
+    def write(
+        name, *, seed=1, epochs=2, planned=2, accuracy=0.9, rate=0.1, units=64, dataset="digits"
+    ):
         folder = tmp_path / name
         folder.mkdir(parents=True)
-        recipe = {"name": "bnn_digits", "seed": seed, "epochs": planned, "learning_rate": rate}
+        recipe = {
+            "name": "bnn_digits",
+            "seed": seed,
+            "epochs": planned,
+            "learning_rate": rate,
+            "dataset": dataset,
+        }
         recipe |= {"options": {"units": units}, "smoke_options": {"units": 8}}
         config = {"recipe": recipe, "options": {"units": units}}
         (folder / CONFIG).write_text(json.dumps(config))
@@ -82,6 +90,20 @@ def test_mean_has_the_standard_error_of_its_seeds(write_run, tmp_path):
     assert line["seeds"] == 3
     assert line["accuracy"] == pytest.approx(0.93)
     assert line["standard_error"] == pytest.approx(statistics.stdev(accuracies) / 3**0.5)
+
+
+def test_mean_over_folds_is_one_line(write_run, tmp_path):
+    for fold, accuracy in enumerate((0.90, 0.92, 0.97), start=1):
+        write_run(f"f{fold}", accuracy=accuracy, dataset=f"digits_fold_{fold}")
+    write_run("unfinished", accuracy=None, seed=2, dataset="digits_fold_4")
+    write_run("other", accuracy=0.5, rate=0.2, dataset="digits_fold_1")
+    lines = mean_lines(find_trainings([tmp_path]))
+    assert [(line["runs"], line["seeds"], line["folds"]) for line in lines] == [
+        ("bnn_digits learning_rate=0.1 dataset=digits_fold_*", 1, 3),
+        ("bnn_digits learning_rate=0.2 dataset=digits_fold_*", 1, 1),
+    ]
+    assert lines[0]["accuracy"] == pytest.approx(0.93)
+    assert lines[0]["standard_error"] == pytest.approx(statistics.stdev((0.9, 0.92, 0.97)) / 3**0.5)
 
 
 def test_table_shows_only_columns_that_runs_fill(invoke, write_run, tmp_path):

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[FOLDER]...")
-@click.option("--mean", "means", is_flag=True, help="A line for all seeds: mean, standard error.")
+@click.option(
+    "--mean", "means", is_flag=True, help="A line for all seeds and folds: mean, standard error."
+)
 @click.option("--history", is_flag=True, help="A line for each epoch of each run.")
 @click.option(
     "--plot",
@@ -67,7 +69,7 @@ def runs(
 
 
 def print_runs(found: Sequence[Training], format_: str, *, means: bool = False) -> None:
-    """Prints a line for each run, or one for all seeds of a recipe and its changes."""
+    """Prints a line for each run, or one for all seeds and folds of a recipe and its changes."""
     from zoo.runs import overview
 
     lines = overview.mean_lines(found) if means else overview.summary_lines(found)
@@ -91,6 +93,7 @@ RUN_COLUMNS = {
     "changes": "Changes",
     "seed": "Seed",
     "seeds": "Seeds",
+    "folds": "Folds",
     "epochs": "Epochs",
     "extended_after": "Extended after",
     "val_accuracy": "Validation",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onebit.errors import OnebitError
+from onebit.errors import OnebitError, unreadable
 from zoo.datasets._split import Split
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def count_records(path: Path) -> int:
                 file.seek(position)
                 count += 1
     except OSError as error:
-        raise OnebitError(f"cannot read {path}: {error.strerror}") from error
+        raise OnebitError(unreadable(path, error)) from error
     if position != size or not count:
         raise OnebitError(f"{path} is not a complete TFRecord file; write or copy it again")
     return count

@@ -1,6 +1,7 @@
 """Run folders side by side: what was trained, how far it is, and its curves."""
 
 import dataclasses
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,9 @@ from zoo.runs.run import CARD, CONFIG, TEACHER, read_history, with_current_names
 
 CURVES = ("val_accuracy", "accuracy")
 """The accuracies to draw: the first that all runs of a line have."""
+
+FOLD = re.compile(r"(\bdataset=\w+_fold_)\d+\b")
+"""Where a label names a part of a data set, of which each run tests another."""
 
 PLOT_MARK = "Drawn by Onebit"
 """In the metadata of a plot's file, so that no other file is overwritten."""
@@ -148,17 +152,22 @@ def summary_lines(trainings: Sequence[Training]) -> list[dict[str, Any]]:
 
 
 def mean_lines(trainings: Sequence[Training]) -> list[dict[str, Any]]:
-    """One record for all seeds of a recipe and its changes: mean, standard error, number.
+    """One record for all seeds and folds of a recipe and its changes.
 
-    The standard error is that of the mean; None for a single seed.
+    The accuracy is the mean, the standard error that of the mean; None for a single run. Folds are
+    data sets that differ in the number at the end, as `mnist_5k_fold_2` has it; their runs share
+    training images, so that the error is a little too small.
     """
     lines = []
-    for label, runs in _by_label(trainings).items():
-        values = [run.accuracy for run in runs if run.accuracy is not None]
+    for label, runs in _by_label(trainings, folds_together=True).items():
+        finished = [run for run in runs if run.accuracy is not None]
+        values = [run.accuracy for run in finished if run.accuracy is not None]
+        folds = {found[0] for run in finished if (found := FOLD.search(run.label))}
         lines.append(
             {
                 "runs": label,
-                "seeds": len(values),
+                "seeds": len({run.seed for run in finished}),
+                "folds": len(folds) or None,
                 "accuracy": statistics.mean(values) if values else None,
                 "standard_error": (
                     statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
@@ -226,8 +235,12 @@ def is_plot(path: Path) -> bool:
     return PLOT_MARK.encode() in path.read_bytes()
 
 
-def _by_label(trainings: Sequence[Training]) -> dict[str, list[Training]]:
+def _by_label(
+    trainings: Sequence[Training], *, folds_together: bool = False
+) -> dict[str, list[Training]]:
+    """The runs by label, in which a star may take the place of a fold's number."""
     groups: dict[str, list[Training]] = {}
     for run in trainings:
-        groups.setdefault(run.label, []).append(run)
+        label = FOLD.sub(r"\1*", run.label) if folds_together else run.label
+        groups.setdefault(label, []).append(run)
     return groups

@@ -99,7 +99,7 @@ def test_resume_never_cuts_a_file_of_something_else(invoke, float_file, tmp_path
         (["--resume"], "--resume needs a file after -o"),
         (["--device", "ssh://-oProxyCommand=x"], "no dash at the beginning"),
         (["--device", "pi@board"], "is not a device"),
-        (["--fleet", "no.toml"], "cannot read no.toml"),
+        (["--fleet", "no.toml"], "no.toml does not exist"),
         (["--tool", "no"], "the tool no does not exist"),
         (["--device", "local", "--device", "local"], "--device local is given twice"),
         (["--tool", "TOOL", "--affinity", "0"], "no affinity"),
