@@ -5,12 +5,18 @@ import dataclasses
 import numpy as np
 
 from convert.targets.c.fuse import fuse
+from convert.targets.c.lower_binary import BINARY_KERNELS
 from convert.targets.c.lower_f32 import FLOAT_KERNELS
+from convert.targets.c.lower_moves import MOVE_KERNELS
+from convert.targets.c.lower_pixels import PIXEL_KERNELS
 from convert.targets.c.lower_s8 import INT8_KERNELS
 from convert.targets.c.lowering import Lowering, refusal
 from convert.targets.c.program import C_TYPES, Call, Program, Struct, size_bytes
 from convert.targets.network import Network
 from onebit.bits import packed_length
+
+_KERNELS = FLOAT_KERNELS | BINARY_KERNELS | PIXEL_KERNELS | MOVE_KERNELS
+"""What lowers an operator, but for those of int8 only."""
 
 _LARGEST = 1 << 30
 """Sizes and offsets are 32-bit integers in C."""
@@ -38,8 +44,8 @@ def lower(network: Network, cmsis_nn: bool = False) -> Program:
     for operator in network.operators:
         types = {lowering.value(i).dtype for i in (*operator.inputs, operator.output)}
         # Between types there are only the kernels of signs and scales.
-        kernels = INT8_KERNELS if types == {"int8"} else FLOAT_KERNELS
-        lower_one = kernels.get(type(operator)) or FLOAT_KERNELS.get(type(operator))
+        kernels = _KERNELS | INT8_KERNELS if types == {"int8"} else _KERNELS
+        lower_one = kernels.get(type(operator))
         if lower_one is None:
             raise lowering.no_kernel(operator)
         lower_one(lowering, operator)

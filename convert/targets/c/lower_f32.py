@@ -1,4 +1,4 @@
-"""Signs, binary layers and float operators → calls of kernels."""
+"""Float operators → calls of kernels."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,145 +7,16 @@ from typing import Any
 import numpy as np
 
 from convert.targets import network as n
-from convert.targets.c.fuse import PixelLayer
 from convert.targets.c.lowering import Lowering, clamps, images, number, window_fields
-from convert.targets.c.pixels import PixelNumbers, PixelSigns
 from convert.targets.c.program import (
-    LIMIT,
     Argument,
-    Call,
     Place,
     Scratch,
     Struct,
     elements,
-    size_bytes,
 )
-from convert.targets.network import ACTIVATION_RANGES, Operator, Value, Window
+from convert.targets.network import Operator, Value, Window
 from onebit import bits
-
-# --- Signs
-
-
-def _sign_bits(lowering: Lowering, operator: n.SignBits) -> None:
-    source = lowering.network.input_of(operator)
-    rows, channels = math.prod(source.shape[:-1]), source.shape[-1]
-    arguments: list[Argument] = [
-        Place(source.index),
-        lowering.output(operator),
-        str(rows),
-        str(channels),
-    ]
-    if source.dtype == "float32":
-        lowering.call(operator, "onebit_signs.c", "sign_bits_f32", *arguments)
-    elif source.dtype == "bool":
-        lowering.call(operator, "onebit_signs.c", "sign_bits_bool", *arguments)
-    elif source.dtype == "int8" and source.quantization is not None:
-        zero = str(int(source.quantization.zero_point[0]))
-        lowering.call(operator, "onebit_signs.c", "sign_bits_s8", *arguments, zero)
-    else:
-        raise lowering.no_kernel(operator)
-
-
-def _sign_values(lowering: Lowering, operator: n.SignValues) -> None:
-    target = lowering.network.output_of(operator)
-    rows, channels = math.prod(target.shape[:-1]), target.shape[-1]
-    arguments: list[Argument] = [
-        Place(operator.inputs[0]),
-        lowering.output(operator),
-        str(rows),
-        str(channels),
-    ]
-    if target.dtype == "float32":
-        lowering.call(operator, "onebit_signs.c", "sign_values_f32", *arguments)
-        return
-    positive, negative = 1, 0
-    if target.dtype == "int8" and target.quantization is not None:
-        scale, zero = target.quantization.scale[0], int(target.quantization.zero_point[0])
-        one = int(np.floor(np.float32(1) / scale + np.float32(0.5)))
-        positive, negative = (int(np.clip(zero + one * s, -128, 127)) & 255 for s in (1, -1))
-    elif target.dtype != "bool":
-        raise lowering.no_kernel(operator)
-    lowering.call(
-        operator, "onebit_signs.c", "sign_values_8", *arguments, str(positive), str(negative)
-    )
-
-
-def _binary_max_pool(lowering: Lowering, operator: n.BinaryMaxPool) -> None:
-    count, step_in, step_out = lowering.batch(operator)
-    window = Struct("onebit_window", images(lowering, operator, operator.window))
-    lowering.call(
-        operator,
-        "onebit_signs.c",
-        "max_pool_bits",
-        window,
-        Place(operator.inputs[0], batch_step=step_in),
-        lowering.output(operator, step_out),
-        batch=count,
-    )
-
-
-def _binary_conv(lowering: Lowering, operator: n.BinaryConv) -> None:
-    count, step_in, step_out = lowering.batch(operator)
-    target = lowering.network.output_of(operator)
-    outputs, *kernel, depth = operator.weights.shape
-    products = math.prod(kernel) * depth
-    words = bits.packed_length(depth)
-    fields: dict[str, Any] = {
-        "window": images(lowering, operator, operator.window),
-        "groups": operator.groups,
-        "zero_padding": int(operator.pad_value == 0),
-        "filters": lowering.constant("weights", "uint32_t", bits.pack(operator.weights)),
-    }
-    kind = {"bits": "bits", "float32": "f32", "int8": "s8"}.get(target.dtype)
-    if kind is None:
-        raise lowering.no_kernel(operator)
-    if operator.thresholds is not None:
-        # 2a lies within [0, 2K], so that limits beyond mean always or never.
-        limits = np.clip(2 * operator.thresholds.astype(np.float64), -1, 2 * products)
-        fields["limits"] = lowering.constant("limits", LIMIT, limits.astype(np.int32))
-    else:
-        fields |= _transform(lowering, operator, target, products)
-    scratch = 4 * (math.prod(kernel) * words + outputs)
-    lowering.call(
-        operator,
-        "onebit_bconv.c",
-        f"bconv_{kind}",
-        Struct("onebit_bconv", fields),
-        Place(operator.inputs[0], batch_step=step_in),
-        lowering.output(operator, step_out),
-        Scratch("uint32_t"),
-        batch=count,
-        scratch_bytes=scratch,
-        macs=math.prod(target.shape) * products,
-        note="binary",
-    )
-
-
-def _transform(
-    lowering: Lowering, operator: n.BinaryConv, target: Value, products: int
-) -> dict[str, Any]:
-    """The factors on 2a = K − s, as LCE folds them: in double, rounded once."""
-    if operator.multiplier is None or operator.bias is None:
-        raise lowering.no_kernel(operator)
-    multiplier, bias = operator.multiplier.astype(float), operator.bias.astype(float)
-    scale, zero = 1.0, 0.0
-    if target.dtype == "int8":
-        if target.quantization is None:
-            raise lowering.no_kernel(operator)
-        scale = float(target.quantization.scale[0])
-        zero = float(target.quantization.zero_point[0])
-    low, high = ACTIVATION_RANGES[operator.activation]
-    most = 2 * products if operator.activation == "none" else None
-    folded = (bias + products * multiplier) / scale + zero
-    return {
-        "multipliers": lowering.constant("scales", "float", (-multiplier / scale).astype("<f4")),
-        "biases": lowering.constant("biases", "float", folded.astype("<f4")),
-        "clamp_min": 0 if most else int(products - min(high, products)),
-        "clamp_max": most or int(products - max(low, -products)),
-    }
-
-
-# --- Layers with filters
 
 
 def filtered_shapes(
@@ -211,94 +82,6 @@ def _filtered(lowering: Lowering, operator: n.Filtered) -> None:
     kernel = "depthwise_f32" if depthwise else "conv_f32"
     more["note"] = "float"
     lowering.call(operator, "onebit_f32.c", kernel, struct, *places, **more)
-
-
-_CHUNK = 128
-"""Taps that `onebit_pixels.c` has tables for at a time."""
-
-
-def _pixel_layer(lowering: Lowering, operator: PixelLayer) -> None:
-    source, target = lowering.network.input_of(operator), lowering.network.output_of(operator)
-    outputs, *kernel, depth = operator.weights.shape
-    taps = math.prod(kernel) * depth
-    window, count = operator.window, source.shape[0]
-    shapes = source.shape[1:], target.shape[1:]
-    if window is None:
-        window, count = Window((1, 1), (1, 1)), math.prod(source.shape) // depth
-        shapes = (1, 1, depth), (1, 1, outputs)
-    step_in, step_out = elements(source) // count, elements(target) // count
-    weights = operator.weights.reshape(outputs, taps)
-    low, high = operator.clamp
-    fields: dict[str, Any] = {
-        "window": window_fields(window, *shapes),
-        "is_unsigned": int(source.dtype == "uint8"),
-        "factor": operator.factor,
-        "zero_point": operator.zero_point,
-        "filters": lowering.constant("weights", "uint32_t", bits.pack(weights)),
-        "step": number(float(operator.step)),
-        "clamp_min": number(low),
-        "clamp_max": number(high),
-    }
-    if operator.limits is not None:
-        fields["limits"] = lowering.constant("limits", LIMIT, operator.limits)
-    else:
-        for key, values in (("scales", operator.scale), ("biases", operator.bias)):
-            if values is not None:
-                fields[key] = lowering.constant(key, "float", values.astype("<f4"))
-    fours = -(-taps // 4)
-    columns = 1 if math.prod((*shapes[0][:2], *window.size)) == 1 else 4
-    kept = min(taps, _CHUNK) if columns == 1 else taps
-    # A row under four windows lies where the tables come later.
-    line = (3 * window.strides[1] + (window.size[1] - 1) * window.dilations[1] + 1) * depth
-    tables = max(16 * min(fours, _CHUNK // 4), -(-line // 2))
-    lowering.call(
-        operator,
-        "onebit_pixels.c",
-        "pixel_conv_f32" if operator.limits is None else "pixel_conv_bits",
-        Struct("onebit_pixel_conv", fields),
-        Place(source.index, batch_step=step_in),
-        lowering.output(operator, step_out),
-        Scratch("uint32_t"),
-        batch=count,
-        scratch_bytes=4 * columns * outputs * (1 + (taps > _CHUNK))
-        + 8 * (-(-kept // 4) * 4 + tables),
-        macs=math.prod(target.shape) * taps,
-        note="±1 weights, 8-bit inputs",
-    )
-
-
-def _pixel_numbers(lowering: Lowering, operator: PixelNumbers) -> None:
-    source = lowering.network.input_of(operator)
-    deviations = np.array(operator.normalization.std)
-    means = np.array(operator.normalization.mean)
-    scales = np.broadcast_to((1 / deviations).astype("<f4"), (source.shape[-1],))
-    offsets = np.broadcast_to((-means / deviations).astype("<f4"), (source.shape[-1],))
-    lowering.call(
-        operator,
-        "onebit_elementwise.c",
-        "pixel_numbers_f32",
-        Place(source.index),
-        lowering.output(operator),
-        str(elements(source)),
-        str(source.shape[-1]),
-        str(int(source.dtype == "uint8")),
-        lowering.constant("scales", "float", scales),
-        lowering.constant("offsets", "float", offsets),
-    )
-
-
-def _pixel_signs(lowering: Lowering, operator: PixelSigns) -> None:
-    source = lowering.network.input_of(operator)
-    lowering.call(
-        operator,
-        "onebit_signs.c",
-        "sign_bits_u8" if source.dtype == "uint8" else "sign_bits_s8",
-        Place(source.index),
-        lowering.output(operator),
-        str(math.prod(source.shape[:-1])),
-        str(source.shape[-1]),
-        str(operator.threshold),
-    )
 
 
 # --- Pools, means, softmax
@@ -470,106 +253,7 @@ def _rescale(lowering: Lowering, operator: n.Rescale) -> None:
     )
 
 
-# --- Moving
-
-
-def _reshape(lowering: Lowering, operator: n.Reshape) -> None:
-    source, target = lowering.network.input_of(operator), lowering.network.output_of(operator)
-    if elements(source) != elements(target):
-        raise lowering.no_kernel(operator, "it moves bits between words")
-    program, ends = lowering.program, {*lowering.network.inputs, *lowering.network.outputs}
-    whole = program.root(source.index)
-    group = [whole] + [i for i in program.same_memory if program.root(i) == whole]
-    # The caller's memory is one value's only.
-    if target.index in lowering.network.outputs and ends & set(group):
-        copy_value(lowering, operator)
-    else:
-        program.same_memory[target.index] = source.index
-
-
-def copy_value(lowering: Lowering, operator: Operator) -> None:
-    """A call that copies the input to the output."""
-    size = str(size_bytes(lowering.network.input_of(operator)))
-    places = Place(operator.inputs[0]), lowering.output(operator)
-    lowering.call(operator, "onebit_move.c", "copy_rows", *places, "1", size, size, size)
-
-
-def _concat(lowering: Lowering, operator: n.Concat) -> None:
-    target = lowering.network.output_of(operator)
-    sources = [lowering.value(i) for i in operator.inputs]
-    if operator.activation != "none":
-        raise lowering.no_kernel(operator, "it has a fused activation")
-    joins_bits = target.dtype == "bits" and operator.axis == len(target.shape) - 1
-    if joins_bits and any(source.shape[-1] % bits.WORD_BITS for source in sources[:-1]):
-        raise lowering.no_kernel(operator, "it joins bits within words")
-    if any(source.dtype != target.dtype or not _same_steps(source, target) for source in sources):
-        raise lowering.no_kernel(operator, "its inputs have other types or scales than its output")
-    rows = math.prod(target.shape[: operator.axis])
-    unit = size_bytes(target) // elements(target)
-    row, offset = size_bytes(target) // rows, 0
-    for source in sources:
-        part = size_bytes(source) // rows
-        lowering.program.calls.append(
-            Call(
-                operator.name,
-                "onebit_copy_rows",
-                [
-                    lowering.operand(source.index),
-                    Place(target.index, offset // unit, is_written=True),
-                    *map(str, (rows, part, part, row)),
-                ],
-                (source.index,) if source.constant is None else (),
-                target.index,
-                "onebit_move.c",
-            )
-        )
-        offset += part
-
-
-def _same_steps(a: Value, b: Value) -> bool:
-    if a.quantization is None or b.quantization is None:
-        return a.dtype == "float32" or a.dtype == "bits"
-    return bool(
-        a.quantization.scale[0] == b.quantization.scale[0]
-        and a.quantization.zero_point[0] == b.quantization.zero_point[0]
-    )
-
-
-def _pad(lowering: Lowering, operator: n.Pad) -> None:
-    source, target = lowering.network.input_of(operator), lowering.network.output_of(operator)
-    rank = len(source.shape)
-    if rank > 4 or source.dtype not in ("float32", "int8") or not _same_steps(source, target):
-        raise lowering.no_kernel(operator)
-    missing = 4 - rank
-    fields = {
-        "size": [1] * missing + list(source.shape),
-        "before": [0] * missing + [before for before, _ in operator.pads],
-        "after": [0] * missing + [after for _, after in operator.pads],
-    }
-    if source.dtype == "float32":
-        size, value = 4, int(np.float32(operator.value).view(np.uint32))
-    else:
-        size, value = 1, int(operator.value) & 255
-    lowering.call(
-        operator,
-        "onebit_move.c",
-        "pad",
-        Struct("onebit_pads", fields),
-        Place(source.index),
-        lowering.output(operator),
-        str(size),
-        f"{value}u",
-    )
-
-
 FLOAT_KERNELS: dict[type[Operator], Callable[..., None]] = {
-    n.SignBits: _sign_bits,
-    n.SignValues: _sign_values,
-    n.BinaryConv: _binary_conv,
-    n.BinaryMaxPool: _binary_max_pool,
-    PixelLayer: _pixel_layer,
-    PixelNumbers: _pixel_numbers,
-    PixelSigns: _pixel_signs,
     n.Conv: _filtered,
     n.DepthwiseConv: _filtered,
     n.Dense: _filtered,
@@ -577,9 +261,6 @@ FLOAT_KERNELS: dict[type[Operator], Callable[..., None]] = {
     n.Elementwise: _elementwise,
     n.Prelu: _prelu,
     n.Unary: _unary,
-    n.Concat: _concat,
-    n.Pad: _pad,
-    n.Reshape: _reshape,
     n.Softmax: _softmax,
     n.Mean: _mean,
     n.Rescale: _rescale,
