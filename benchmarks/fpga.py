@@ -135,8 +135,9 @@ def verilog_rows(network: str, style: str, folded: tuple[int, int] | None) -> li
     """Yosys' cells of a design for each family, and what nextpnr makes of those of iCE40."""
     from convert.targets.reading import read_network
     from convert.targets.thresholds.reading import threshold_network
-    from convert.targets.verilog.folded import Folding, cycles
+    from convert.targets.verilog.folded import cycles
     from convert.targets.verilog.target import verilog_files
+    from convert.targets.verilog.walking import Folding
 
     content = converted(network)
     folding = Folding(*folded) if folded else None

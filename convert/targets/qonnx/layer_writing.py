@@ -16,14 +16,14 @@ from convert.targets.network import (
 )
 from convert.targets.qonnx.writing import TO_FIRST, Writing, window_attributes
 from convert.targets.refusals import refusal
-from convert.targets.thresholds.reading import folded_bias
+from convert.targets.thresholds.float_steps import folded_bias
 
 
 class LayerWriting(Writing):
     """Writes layers."""
 
     def _binary_conv(self, operator: BinaryConv) -> str:
-        """Sums of ±1, then LCE's own scaling: (s − K)·m + (K·m + b), see `thresholds.reading`."""
+        """Sums of ±1, then LCE's own scaling: (s − K)·m + `folded_bias`."""
         tensor, window = self._input(operator), operator.window
         if operator.pad_value == 1 and window.is_padded:
             tensor = self._pad_images(operator, tensor, window, 1.0)

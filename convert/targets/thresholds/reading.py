@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from convert.errors import ConversionError
 from convert.targets.network import (
-    ACTIVATION_RANGES,
     BinaryConv,
     BinaryMaxPool,
     Conv,
@@ -28,6 +27,14 @@ from convert.targets.network import (
     Window,
 )
 from convert.targets.refusals import refusal, require_images
+from convert.targets.thresholds.float_steps import (
+    clamp_steps,
+    each_channel,
+    float_steps,
+    folded_bias,
+    signs_and_scales,
+)
+from convert.targets.thresholds.limits import limited, with_thresholds
 from convert.targets.thresholds.network import (
     FloatStep,
     InputGrid,
@@ -39,7 +46,6 @@ from convert.targets.thresholds.network import (
     Stage,
     ThresholdNetwork,
 )
-from convert.tflite.scales import has_binary_rows, row_scales
 
 _ONE_TAP = Window((1, 1), (1, 1))
 
@@ -163,7 +169,7 @@ class _Walk:
                 self._pool_sums(operator)
             case Elementwise() | Unary() | Prelu():
                 self._require(operator, "sums")
-                self.steps += _float_steps(
+                self.steps += float_steps(
                     self.network, operator, len(self._layer(operator).weights)
                 )
             case _:
@@ -219,7 +225,7 @@ class _Walk:
             self.stages.append(InputSigns(name="input", input_shape=shape, output_shape=shape))
         elif self.form == "sums":
             layer = self._layer(operator)
-            self.stages.append(_with_thresholds(operator, layer, self.steps, self.grid))
+            self.stages.append(with_thresholds(operator, layer, self.steps, self.grid))
             self.pending, self.steps = None, []
             if self.pool is not None:
                 self.stages.append(self.pool)
@@ -247,7 +253,7 @@ class _Walk:
         if operator.thresholds is not None:
             # A bit is 1 (negative) where (K − s)/2 > t, so +1 where s ≥ K − 2t.
             limits = layer.fan_in - 2 * operator.thresholds.astype(np.int64)
-            self.stages.append(dataclasses.replace(layer, thresholds=_limited(layer, limits, 1)))
+            self.stages.append(dataclasses.replace(layer, thresholds=limited(layer, limits, 1)))
             self.form = "bits"
             return
         if operator.multiplier is None or operator.bias is None:
@@ -259,7 +265,7 @@ class _Walk:
     def _filtered(self, operator: Conv | Dense) -> None:
         if self.form not in ("integers", "signs"):
             raise refusal(operator, f"it reads {_WORDS[self.form]}")
-        weights, scales = _signs_and_scales(operator)
+        weights, scales = signs_and_scales(operator)
         if isinstance(operator, Conv) and operator.groups != 1:
             raise refusal(operator, f"it has {operator.groups} groups", "use groups=1")
         reads: Literal["bits", "integers"] = "bits" if self.form == "signs" else "integers"
@@ -295,7 +301,7 @@ class _Walk:
             )
         )
         if reads == "integers":
-            self.steps.append(FloatStep("mul", _each(self.grid.scale, len(weights))))
+            self.steps.append(FloatStep("mul", each_channel(self.grid.scale, len(weights))))
         for factors in (scales, operator.scale):
             if factors is not None:
                 self.steps.append(FloatStep("mul", factors.astype(np.float32)))
@@ -313,7 +319,7 @@ class _Walk:
         """LCE's scaling: where K − s = 2a, it computes 2a·(−m) + (K·m + b)."""
         if (multiplier == 1).all() and not bias.any():
             return
-        fan_ins = _each(fan_in, len(multiplier))
+        fan_ins = each_channel(fan_in, len(multiplier))
         self.steps += [
             FloatStep("sub", fan_ins),
             FloatStep("mul", multiplier),
@@ -321,7 +327,7 @@ class _Walk:
         ]
 
     def _clamp(self, activation: str) -> None:
-        self.steps += _clamps(activation)
+        self.steps += clamp_steps(activation)
 
     def _finish(self) -> None:
         """Takes the layer whose sums are the output as it is."""
@@ -360,124 +366,3 @@ def _image_shape(shape: Sequence[int]) -> Shape:
     if len(shape) == 4:
         return (shape[1], shape[2], shape[3])
     return (1, 1, math.prod(shape[1:]))
-
-
-def _signs_and_scales(
-    operator: Conv | Dense,
-) -> tuple[NDArray[np.int8], NDArray[np.float32] | None]:
-    """Weights as ±1, and the magnitude of each output channel where the file has it in them.
-
-    Small filters stay float in a file: ±r[o], which a normalisation may have turned round.
-    """
-    weights = operator.weights
-    if weights.dtype == np.float32 and (operator.is_binary or has_binary_rows(weights)):
-        scales = None if operator.is_binary else row_scales(weights)
-        return np.where(weights < 0, -1, 1).astype(np.int8), scales
-    raise refusal(
-        operator,
-        "its weights are not ±1",
-        "give the layer a kernel_quantizer; it may keep real inputs",
-    )
-
-
-def folded_bias(
-    fan_in: int, multiplier: NDArray[np.float32], bias: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """K·m + b in double, rounded once, as LCE folds it."""
-    return (float(fan_in) * multiplier.astype(np.float64) + bias).astype(np.float32)
-
-
-def _each(value: float, channels: int) -> NDArray[np.float32]:
-    return np.full(channels, value, np.float32)
-
-
-def _clamps(activation: str) -> list[FloatStep]:
-    if activation == "none":
-        return []
-    limits = ACTIVATION_RANGES[activation]  # type: ignore[index]
-    return [FloatStep("clamp", np.array(limits, np.float32))]
-
-
-_UNARY_CLAMPS = {"RELU": "relu", "RELU6": "relu6", "RELU_N1_TO_1": "relu_n1_to_1"}
-
-
-def _float_steps(network: Network, operator: Operator, channels: int) -> list[FloatStep]:
-    """The float32 operations of an operator between a layer's sums and the next sign."""
-    shape = network.output_of(operator).shape
-
-    def each(constant: NDArray) -> NDArray[np.float32]:
-        rows = np.broadcast_to(constant, shape).reshape(-1, channels)
-        if (rows != rows[0]).any():
-            raise refusal(operator, "its constants differ from pixel to pixel")
-        return np.ascontiguousarray(rows[0], np.float32)
-
-    match operator:
-        case Unary() if operator.op in _UNARY_CLAMPS:
-            return _clamps(_UNARY_CLAMPS[operator.op])
-        case Prelu() if operator.alpha.dtype == np.float32 and (operator.alpha >= 0).all():
-            return [FloatStep("prelu", each(operator.alpha))]
-        case Elementwise() if operator.op in ("ADD", "SUB", "MUL"):
-            places = [network.values[i].constant for i in operator.inputs]
-            constant = next(value for value in places if value is not None)
-            if operator.op == "SUB" and places[0] is not None:
-                raise refusal(operator, "it subtracts from a constant", "negate and add instead")
-            step = FloatStep(operator.op.lower(), each(constant))  # type: ignore[arg-type]
-            return [step, *_clamps(operator.activation)]
-    raise refusal(
-        operator,
-        "it stands between a layer and its sign without being monotone there",
-        "use batch normalisation, ReLU, or PReLU with slopes of at least 0",
-    )
-
-
-def _with_thresholds(
-    operator: Operator, layer: Layer, steps: Sequence[FloatStep], grid: InputGrid
-) -> Layer:
-    """The layer with the thresholds at which the sign of its float steps changes.
-
-    All steps are monotone in the sum, in float32 too, so bisection finds the one change.
-    """
-    least, largest, step = _sum_range(layer, grid)
-    channels = len(layer.weights)
-
-    def is_positive(sums: NDArray[np.int64]) -> NDArray[np.bool_]:
-        values = sums.astype(np.float32)
-        for each in steps:
-            values = each(values)
-        if np.isnan(values).any():
-            raise refusal(operator, "its numbers are not finite")
-        return ~(values < 0)
-
-    counts = (largest - least) // step
-    low, high = np.zeros(channels, np.int64), np.full(channels, counts)
-    at_low, at_high = is_positive(_full(least, channels)), is_positive(_full(largest, channels))
-    while (high - low > 1).any():
-        middle = (low + high) // 2
-        same = is_positive(least + step * middle) == at_low
-        low, high = np.where(same, middle, low), np.where(same, high, middle)
-    first = least + step * high  # the first sum whose sign is that of the largest
-    rises = ~at_low & at_high
-    falls = at_low & ~at_high
-    limits = np.where(at_low & at_high, least, np.where(rises, first, largest + step))
-    # Falling channels: +1 where s ≤ first − step, that is −s ≥ step − first.
-    limits = np.where(falls, step - first, limits)
-    weights = np.where(falls[:, np.newaxis, np.newaxis, np.newaxis], -layer.weights, layer.weights)
-    return dataclasses.replace(layer, weights=weights.astype(np.int8), thresholds=limits)
-
-
-def _full(value: int, channels: int) -> NDArray[np.int64]:
-    return np.full(channels, value, np.int64)
-
-
-def _sum_range(layer: Layer, grid: InputGrid) -> tuple[int, int, int]:
-    """The least and the largest sum, and the step between sums."""
-    if layer.reads == "bits":
-        return -layer.fan_in, layer.fan_in, 2
-    # −least·K is one more than any sum reaches: falling channels need no other range.
-    most = -grid.least * layer.fan_in
-    return -most, most, 1
-
-
-def _limited(layer: Layer, limits: NDArray[np.int64], beyond: int) -> NDArray[np.int64]:
-    """Thresholds no further out than sums reach, where they would decide the same."""
-    return np.clip(limits, -layer.fan_in, layer.fan_in + beyond)

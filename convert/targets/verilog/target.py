@@ -8,8 +8,9 @@ from convert.targets.target import Export, Target
 from convert.targets.thresholds.network import InputGrid, MaxPool, ThresholdNetwork
 from convert.targets.thresholds.reading import threshold_network
 from convert.targets.verilog.combinational import combinational_module
-from convert.targets.verilog.folded import PE, SIMD, Folding, cycles, folded_module
+from convert.targets.verilog.folded import cycles, folded_module
 from convert.targets.verilog.testbench import files_of
+from convert.targets.verilog.walking import PE, SIMD, Folding
 from onebit.errors import UsageError
 from onebit.own_folders import require_own_folder, write_folder
 

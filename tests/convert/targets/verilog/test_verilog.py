@@ -15,9 +15,10 @@ from convert.targets.reading import read_network
 from convert.targets.thresholds.network import Layer
 from convert.targets.thresholds.reading import threshold_network
 from convert.targets.verilog.combinational import combinational_module
-from convert.targets.verilog.folded import Folding, cycles
+from convert.targets.verilog.folded import cycles
 from convert.targets.verilog.target import verilog_files
 from convert.targets.verilog.testbench import Expected, recorded_inputs
+from convert.targets.verilog.walking import Folding
 from tests.convert.targets.chains import CHAINS, FILES, REFUSED, converted, lce_outputs
 
 needs_icarus = pytest.mark.skipif(
