@@ -16,7 +16,7 @@ from convert.targets.network import Network
 from onebit.bits import packed_length
 
 _KERNELS = FLOAT_KERNELS | BINARY_KERNELS | PIXEL_KERNELS | MOVE_KERNELS
-"""What lowers an operator, but for those of int8 only."""
+"""Type of operator → its lowering, but for those of int8 only."""
 
 _LARGEST = 1 << 30
 """Sizes and offsets are 32-bit integers in C."""

@@ -1,4 +1,4 @@
-"""What the numbers of a tensor mean: its quantization, and packed signs."""
+"""The meaning of a tensor's numbers: its quantization, and packed signs."""
 
 from typing import Any
 

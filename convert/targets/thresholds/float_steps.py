@@ -1,4 +1,4 @@
-"""What a file computes in floats behind a layer's sums, step by step."""
+"""The float operations behind a layer's sums, step by step."""
 
 import numpy as np
 from numpy.typing import NDArray
