@@ -1,12 +1,14 @@
 """Layers of vision transformers on maps `[N, H, W, C]`: windows, shifts, scales.
 
-BHViT: Binarized Hybrid Vision Transformer, arXiv 2503.02394, section 3, as in its program,
+BHViT: Binarized Hybrid Vision Transformer, arXiv 2503.02394, as in its program,
 https://github.com/IMRL/BHViT (transformer/BHViT.py).
 """
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from typing import Any
 
 from onebit.keras import keras, tf
@@ -116,9 +118,8 @@ class JoinTokens(_Windowed):
         places = self.size**2
         windows = join_windows(inputs[:, :, :places], self.height, self.width, self.size)
         summary = tf.reduce_mean(inputs[:, :, places:], axis=1)
-        summary = tf.reshape(summary, [-1, rows, 1, columns, 1, channels])
-        ones = tf.ones([1, 1, self.size, 1, self.size, 1], summary.dtype)
-        spread = tf.reshape(summary * ones, [-1, self.height, self.width, channels])
+        summary = tf.reshape(summary, [-1, rows, columns, channels])
+        spread = tf.image.resize(summary, [self.height, self.width], "nearest")
         return self.share * windows + (1.0 - self.share) * spread
 
     def get_config(self) -> dict[str, Any]:
@@ -160,7 +161,7 @@ class ChannelShift(keras.layers.Layer):
 class ChannelScale(ChannelShift):
     """A trained scale and shift per channel: `[…, C]` → `[…, C]`.
 
-    LayerScale, arXiv 2103.17239, section 2.1, with a shift, as BHViT's program has it.
+    LayerScale, arXiv 2103.17239, with a shift, as BHViT's program has it.
 
     Args:
         initial: What the scales start at; the shifts start at 0.
@@ -213,13 +214,9 @@ def rolled(x: tf.Tensor, distance: int, axis: int) -> tf.Tensor:
         distance: Places; below 0 for up or left. At most the map's extent.
         axis: 1 or 2.
     """
-    first, second = tf.split(
-        x,
-        [x.shape[axis] - distance, distance]
-        if distance > 0
-        else [-distance, x.shape[axis] + distance],
-        axis,
-    )
+    extent = x.shape[axis]
+    cut = -distance % extent
+    first, second = tf.split(x, [cut, extent - cut], axis)
     return tf.concat([second, first], axis)
 
 
@@ -246,7 +243,7 @@ class ShiftMix(keras.layers.Layer):
     start at 0: `ring_mean` along columns, along rows, and a map whose four quarters of channels are
     moved by d down, up, right and left.
 
-    BHViT, arXiv 2503.02394, section 3.3 (the shifts that support a binary MLP).
+    BHViT, arXiv 2503.02394: the shifts that support its binary feed-forward layers.
 
     Args:
         distances: The d.
@@ -288,8 +285,8 @@ class ShiftMix(keras.layers.Layer):
             moved = [rolled(x, *move) for x, move in zip(quarters, moves, strict=True)]
             maps += [ring_mean(inputs, d, 1), ring_mean(inputs, d, 2), tf.concat(moved, -1)]
         scaled = [scale * x for scale, x in zip(self.scales, maps, strict=True)]
-        # The shifts are added up first: a converter makes one constant of them.
-        return tf.add_n([*scaled[:-1], scaled[-1] + tf.add_n(self.shifts)])
+        # The shifts are added up by themselves: a converter makes one constant of them.
+        return functools.reduce(operator.add, scaled) + tf.add_n(self.shifts)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal layer."""

@@ -7,8 +7,8 @@ script: `--replace-ln-bn --weight-bits=1 --input-bits=1 --shift3 --shift5`.
 First stages mix places by three grouped binary convolutions of growing dilation, later ones by
 attention within windows and a summary of all windows (`WindowTokens`). Every binary layer has
 batch normalisation and a shortcut around it, RSign before and RPReLU behind. Queries, keys and
-values are one bit; attention probabilities have four levels, which the paper sees as a sum of three
-one-bit matrices (section 3.4). The patch embedding and the classifier are real.
+values are one bit; attention probabilities have four levels, a sum of three one-bit matrices in the
+paper's words. The patch embedding and the classifier are real.
 
 Differs from the program: sign(0) is +1, not 0; a group of channels has a convolution to itself, as
 TensorFlow trains no grouped ones on processors; latent weights are clipped to [-1, 1]; attention
