@@ -37,13 +37,13 @@ def quantized(model):
     return [layer.name for layer in model.layers if hasattr(layer, "kernel_quantizer")]
 
 
-def check(model, report, operators, layers, verdict="exact"):
+def check(model, report, operators, layers, verdicts=("exact",)):
     """All binary layers became binary ones, and the file answers as Keras does."""
     assert len(quantized(model)) == layers
     binary = {layer.name for layer in report.layers if layer.kind == "binary"}
     assert binary == set(quantized(model))
     assert operators.count("LceBconv2d") == layers
-    assert report.verification.verdict == verdict
+    assert report.verification.verdict in verdicts
     assert set(report.verification.compared_layers) == binary
     real = {layer.name for layer in report.layers if layer.macs and layer.kind != "binary"}
     attentions = {layer.name for layer in model.layers if layer.name.endswith("_attention")}
@@ -66,5 +66,5 @@ def test_the_small_network_converts_with_its_binary_layers_binary():
 @pytest.mark.slow
 def test_bhvit_tiny_converts_with_its_binary_layers_binary():
     model, report, operators = converted("bhvit_tiny")
-    # Of two million signs of an image some lie so near 0 that they turn in either rounding.
-    check(model, report, operators, 4 * (12 + 2) + 3 + 8 * 6, "rounding flips")
+    # Some of a deep random network's activations lie so near a threshold that rounding turns them.
+    check(model, report, operators, 4 * (12 + 2) + 3 + 8 * 6, ("exact", "rounding flips"))
