@@ -12,6 +12,7 @@ from zoo.models import models, register_model
 from zoo.recipes import Recipe
 from zoo.runs.run import CARD
 from zoo.training import loop
+from zoo.training.distillation import Distiller
 
 EARLIER = ("teacher", "assistant_1")
 
@@ -45,6 +46,29 @@ def test_a_training_starts_from_an_earlier_one_and_shares_its_teacher(tmp_path):
     assert set(run.history[0]) >= {"loss", "logits_loss", "hidden_loss"}
     kernels = [model.get_layer("hidden_2").kernel.numpy() for model in (run.model, first.model)]
     assert 0 < np.max(np.abs(kernels[0] - kernels[1])) <= 2 * rate
+
+
+@pytest.mark.slow
+def test_assistants_are_trained_first_and_teach_in_turn(tmp_path, monkeypatch):
+    common = {"dataset": "mnist_5k", "epochs": 1, "samples": 64, "options": {"units": 8}}
+    first, second, teacher = (
+        Recipe("float_mlp", name=f"earlier_{seed}", seed=seed, **common) for seed in (1, 2, 3)
+    )
+    recipe = Recipe(
+        "float_mlp",
+        name="student",
+        teacher=teacher,
+        assistants=(first, second),
+        init_from_teacher=False,
+        **{**common, "epochs": 4},
+    )
+    turns = []
+    monkeypatch.setattr(Distiller, "learn_from", lambda self, place: turns.append(place))
+    run = zoo.train(recipe, tmp_path / "run")
+    assert turns == [0, 0, 1, 1]
+    assert "logits_loss" in run.history[-1]
+    folders = [tmp_path / "run" / name for name in ("assistant_1", "assistant_2", "teacher")]
+    assert [zoo.load_run(folder).card["seed"] for folder in folders] == [1, 2, 3]
 
 
 @pytest.mark.slow
