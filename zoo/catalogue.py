@@ -82,7 +82,8 @@ def describe(name: str) -> dict[str, Any]:
     else:
         known = [*recipes.names(), *models.names()]
         raise UsageError(f"there is no model or recipe {name!r}; {near_matches(name, known)}")
-    layers = layer_records(model.build(**options))
+    # Trained weights, which may be a download, change nothing of what is shown.
+    layers = layer_records(model.build(**{k: v for k, v in options.items() if k != "weights"}))
     return {
         "name": name,
         "description": description,

@@ -6,6 +6,7 @@ import pytest
 import zoo
 from onebit.errors import OnebitError
 from onebit.keras import keras
+from zoo.catalogue import describe
 from zoo.datasets.preprocessing import IMAGENET
 from zoo.models.reactnet import REACTNET_A_WIDTHS
 from zoo.summary import layer_records, totals
@@ -250,3 +251,5 @@ def test_keras_weights_that_cannot_be_fetched_give_one_line(monkeypatch):
         zoo.build("float_efficientnet_b0", weights="imagenet")
     with pytest.raises(OnebitError, match="ImageNet's weights have 1000 classes, not 10"):
         zoo.build("float_efficientnet_b0", weights="imagenet", classes=10)
+    # To show a recipe takes no weights.
+    assert describe("float_efficientnet_b0_imagenet")["options"]["weights"] == "imagenet"

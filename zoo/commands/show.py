@@ -57,6 +57,8 @@ def _text(value: Any) -> str | None:
     """A value as a table shows it."""
     if isinstance(value, dict) and "dataset" in value:
         return value["name"]  # a teacher
+    if isinstance(value, list | tuple) and any(isinstance(member, dict) for member in value):
+        return ", ".join(str(_text(member)) for member in value)  # assistants
     if isinstance(value, list | tuple):
         return "×".join(map(str, value))
     if isinstance(value, int) and not isinstance(value, bool):
