@@ -7,12 +7,12 @@ output (information recoupling: "mix to binary"), a batch normalisation behind t
 shortcut around all. In every second block the 3×3 convolution's output is also multiplied by its
 shortcut, element by element (element-wise attention).
 
-The program trains with all else real, and its `src/bnext_quant.py`, which no script of it uses,
-rounds the weights of the first convolution to 8 bits for each pair of filter and input channel, the
-weights and inputs of the gates' two layers to 8 bits for each output and each image (to 32, so not
-at all, by default), and those of the last layer to 8 bits for each class and each image; each from
-its least to its greatest value. Here training has all that real, and
-`onebit convert model --int8` makes it 8-bit in the file.
+The program trains with all else real. Its `src/bnext_quant.py`, which no script of it uses, rounds
+more to 8 bits, from the least to the greatest value: the first convolution's weights for each pair
+of filter and input channel; the weights of both layers of a gate for each output, and their inputs
+for each image (both to 32 bits, so not at all, by default); the last layer's weights for each
+class, and its inputs for each image. Here training has all that real, and `onebit convert model
+--int8` makes it 8-bit in the file, with one range of inputs for all images.
 
 Differs from the program: with a stride of 2, zeros are padded at the end only; sign(0) is +1; batch
 normalisation's epsilon is 1e-4 and its momentum the zoo's; biases of the gates start at 0; PReLUs
