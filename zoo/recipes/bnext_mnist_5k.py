@@ -19,8 +19,9 @@ def bnext_mini_mnist_5k() -> Recipe:
     """BNext for small images on mnist_5k.
 
     Command: onebit zoo train bnext_mini_mnist_5k -o runs/bnext_mini
-    Duration: about 5 minutes on two x86-64 cores (estimated).
-    Accuracy: not measured.
+    Duration: about 5 minutes of one x86-64 core, a third of them before the first epoch.
+    Accuracy: 96.6 ± 0.6 % (standard error over 1,000 images) measured with seed 1 and
+        compute=bfloat16 (results/accuracies.jsonl).
     """
     return _recipe("bnext_mini", temperature_decay=0.03)
 
@@ -30,8 +31,9 @@ def float_bnext_mini_mnist_5k() -> Recipe:
     """The float baseline of BNext for small images on mnist_5k.
 
     Command: onebit zoo train float_bnext_mini_mnist_5k -o runs/float_bnext_mini
-    Duration: about 5 minutes on two x86-64 cores (estimated).
-    Accuracy: not measured.
+    Duration: about 5 minutes of one x86-64 core, a third of them before the first epoch.
+    Accuracy: 97.9 ± 0.5 % (standard error over 1,000 images) measured with seed 1 and
+        compute=bfloat16 (results/accuracies.jsonl).
     """
     return _recipe("float_bnext_mini")
 
