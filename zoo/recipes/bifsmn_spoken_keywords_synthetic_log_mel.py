@@ -42,8 +42,8 @@ def dfsmn_spoken_keywords_synthetic_log_mel() -> Recipe:
     """The float baseline, which is the teacher.
 
     Command: onebit zoo train dfsmn_spoken_keywords_synthetic_log_mel -o runs/dfsmn
-    Duration: about 5 minutes on one x86-64 core (estimated).
-    Accuracy: not known yet.
+    Duration: 4 minutes of one x86-64 core measured.
+    Accuracy: 66.2 % measured with seed 1 and compute=bfloat16 (results/accuracies.jsonl).
     """
     return _recipe("dfsmn", epochs=12, learning_rate=1e-3)
 
@@ -53,8 +53,9 @@ def bifsmn_spoken_keywords_synthetic_log_mel() -> Recipe:
     """BiFSMN at three depths, 8, 4 and 2 blocks, taught by the float network, which trains first.
 
     Command: onebit zoo train bifsmn_spoken_keywords_synthetic_log_mel -o runs/bifsmn
-    Duration: about 15 minutes on one x86-64 core (estimated), its teacher included.
-    Accuracy: not known yet.
+    Duration: 8 minutes of one x86-64 core measured, its teacher included.
+    Accuracy: 34.1 % measured with seed 1 and compute=bfloat16 (results/accuracies.jsonl), while
+        the loss was still falling.
     """
     return _recipe(
         "bifsmn",

@@ -21,8 +21,8 @@ def binary_ds_cnn_spoken_keywords_synthetic() -> Recipe:
     """Binary DS-CNN on synthetic keywords.
 
     Command: onebit zoo train binary_ds_cnn_spoken_keywords_synthetic -o runs/binary_ds_cnn
-    Duration: about 4 minutes on one x86-64 core (estimated).
-    Accuracy: not known yet.
+    Duration: 4 minutes of one x86-64 core measured.
+    Accuracy: 70.8 % measured with seed 1 and compute=bfloat16 (results/accuracies.jsonl).
     """
     return _recipe("binary_ds_cnn", learning_rate=3e-3)
 
@@ -32,8 +32,8 @@ def float_ds_cnn_spoken_keywords_synthetic() -> Recipe:
     """The float baseline of DS-CNN on synthetic keywords.
 
     Command: onebit zoo train float_ds_cnn_spoken_keywords_synthetic -o runs/float_ds_cnn
-    Duration: about 4 minutes on one x86-64 core (estimated).
-    Accuracy: not known yet.
+    Duration: 4 minutes of one x86-64 core measured.
+    Accuracy: 70.6 % measured with seed 1 and compute=bfloat16 (results/accuracies.jsonl).
     """
     return _recipe("float_ds_cnn", learning_rate=1e-3)
 
