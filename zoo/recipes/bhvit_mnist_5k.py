@@ -19,7 +19,7 @@ def bhvit_micro_mnist_5k() -> Recipe:
 
     Command: onebit zoo train bhvit_micro_mnist_5k -o runs/bhvit_micro
     Duration: about 6 minutes on one x86-64 core (estimated).
-    Accuracy: not measured.
+    Accuracy: 94.3 % measured with seed 1 and compute=bfloat16 (results/accuracies.jsonl).
     """
     return _recipe("bhvit_micro")
 
@@ -30,7 +30,7 @@ def float_bhvit_micro_mnist_5k() -> Recipe:
 
     Command: onebit zoo train float_bhvit_micro_mnist_5k -o runs/float_bhvit_micro
     Duration: about 6 minutes on one x86-64 core (estimated).
-    Accuracy: not measured.
+    Accuracy: 96.3 % measured with seed 1 and compute=bfloat16 (results/accuracies.jsonl).
     """
     return _recipe("float_bhvit_micro")
 
