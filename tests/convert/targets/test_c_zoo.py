@@ -24,7 +24,7 @@ EXACT = ("binary_net_cnn", "tfc_w1a1")
 ROUNDED = (
     "binary_connect_mlp", "binary_connect_cnn", "quicknet", "bi_real_net18", "reactnet_a",
     "xnor_net_alexnet", "xnor_net_resnet18", "bwn_resnet18", "binary_ds_cnn", "binary_resnet8",
-    "binary_autoencoder", "bifsmn",
+    "binary_autoencoder", "bifsmn", "bnext_mini",
 )  # fmt: skip
 
 
