@@ -58,7 +58,7 @@ def test_annealed_sign_is_a_clipped_line_that_becomes_the_sign_with_gradient_one
     np.testing.assert_array_equal(tape.gradient(total, variable), upstream)
 
 
-def test_the_temperature_is_no_weight_and_a_built_network_has_signs():
+def test_the_temperature_is_not_a_weight_and_a_built_network_has_signs():
     model = _small()
     assert model.get_layer("block_1_conv").kernel_quantizer.temperature.numpy() == 0
     assert not any("temperature" in weight.name for weight in model.weights)
