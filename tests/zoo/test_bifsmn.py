@@ -215,13 +215,17 @@ def test_a_thinnable_network_needs_this_teacher():
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"thinned": 4}, {"thinnable": True}], ids=str)
 def test_every_depth_converts_with_its_binary_layers(options):
-    model = built(width=32, **options)
-    inputs = spectrograms(32)
+    # LCE's faster kernels compute zero padding wrongly where 5×5 weights see fewer than 5 places.
+    model = built(width=32, input_shape=(16, 16, 1), **options)
+    inputs = np.random.default_rng(6).normal(size=(32, 16, 16, 1)).astype(np.float32)
     model(inputs, training=True)
     conversion = convert.convert_model(model, samples=convert.Samples([inputs]))
     kinds = [layer.kind for layer in conversion.report.layers]
     blocks = 4 // options.get("thinned", 1)
     assert kinds.count("binary") == 2 + 2 * blocks
-    assert kinds.count("binary_weights") == blocks  # memories: LCE has no binary depthwise layer
-    assert kinds.count("float") == 2
+    # LCE has no binary depthwise layer; 32 channels are too few for packed weights, 128 are not.
+    memories = [layer for layer in conversion.report.layers if layer.name.endswith("_memory")]
+    assert len(memories) == blocks
+    assert all("too few for packing" in layer.reason for layer in memories)
+    assert kinds.count("float") == 2 + blocks
     assert conversion.report.verification.verdict in ("exact", "rounding flips")
