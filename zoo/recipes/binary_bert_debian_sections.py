@@ -34,7 +34,7 @@ def bert_tiny_debian_sections() -> Recipe:
 
     Command: onebit zoo train bert_tiny_debian_sections -o runs/bert_tiny
     Duration: about 10 minutes on an x86-64 core (estimated).
-    Accuracy: measured in results/binary_bert.jsonl.
+    Accuracy: not measured; 77.6 % with one rate for all weights and the last epoch.
     """
     return _recipe("bert_tiny", epochs=6)
 
@@ -45,7 +45,7 @@ def binary_bert_tiny_2_bit_debian_sections() -> Recipe:
 
     Command: onebit zoo train binary_bert_tiny_2_bit_debian_sections -o runs/bert_2_bit
     Duration: about half an hour on an x86-64 core (estimated).
-    Accuracy: measured in results/binary_bert.jsonl.
+    Accuracy: not measured; 74.8 % with one rate for all weights and the last epoch.
     """
     return _distilled(bert_tiny_debian_sections(), epochs=5, options={"activation_bits": 2})
 
@@ -56,7 +56,7 @@ def binary_bert_tiny_debian_sections() -> Recipe:
 
     Command: onebit zoo train binary_bert_tiny_debian_sections -o runs/bert
     Duration: about 50 minutes on an x86-64 core (estimated).
-    Accuracy: measured in results/binary_bert.jsonl.
+    Accuracy: not measured; 73.2 % with one rate for all weights and the last epoch.
     """
     teacher = binary_bert_tiny_2_bit_debian_sections()
     return dataclasses.replace(_distilled(teacher, epochs=5), keep_scales=True)
@@ -68,7 +68,7 @@ def binary_bert_tiny_one_stage_debian_sections() -> Recipe:
 
     Command: onebit zoo train binary_bert_tiny_one_stage_debian_sections -o runs/bert_one_stage
     Duration: about 50 minutes on an x86-64 core (estimated).
-    Accuracy: measured in results/binary_bert.jsonl.
+    Accuracy: not measured.
     """
     return _distilled(bert_tiny_debian_sections(), epochs=10)
 
@@ -79,7 +79,7 @@ def binary_bert_tiny_direct_debian_sections() -> Recipe:
 
     Command: onebit zoo train binary_bert_tiny_direct_debian_sections -o runs/bert_direct
     Duration: about 40 minutes on an x86-64 core (estimated).
-    Accuracy: measured in results/binary_bert.jsonl.
+    Accuracy: not measured.
     """
     return _recipe("binary_bert_tiny", epochs=10, quantizer_learning_rate=1e-4)
 

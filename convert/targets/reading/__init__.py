@@ -1,7 +1,8 @@
 """Reading a `.tflite` file as the `Network` that targets write.
 
-`reader` goes through the file, `operators` reads each operator's options, `scales` puts scales
-behind packed filters into them, `values` says what a tensor's numbers mean.
+`reader` goes through the file, `operators` reads each operator's options and `tensors` each value,
+`scales` puts scales behind packed filters into the operators with these, `values` has the meaning
+of a tensor's numbers.
 """
 
 from convert.targets.reading.reader import read_network

@@ -1,11 +1,9 @@
 """Operators of a `.tflite` file → those of a `Network`, each with its options."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +30,10 @@ from convert.targets.network import (
     Unary,
     Window,
 )
+from convert.targets.reading.tensors import TensorReader
 from convert.tflite.filters import binary_filter_shape
 from convert.tflite.graph import schema
 from onebit import bits
-
-if TYPE_CHECKING:
-    from convert.targets.reading.reader import Reader
 
 _ACTIVATIONS: dict[int, Activation] = {
     schema.ActivationFunctionType.NONE: "none",
@@ -76,7 +72,7 @@ def _activation(op: Any) -> Activation:
     return found
 
 
-def _numbers(reader: Reader, index: int) -> NDArray[Any]:
+def _numbers(reader: TensorReader, index: int) -> NDArray[Any]:
     """A constant that an operator needs."""
     found = reader.constant(index)
     if found is None:
@@ -84,15 +80,15 @@ def _numbers(reader: Reader, index: int) -> NDArray[Any]:
     return found
 
 
-def _sign_bits(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
+def _sign_bits(reader: TensorReader, op: Any, common: dict[str, Any]) -> Operator:
     return SignBits(**common)
 
 
-def _sign_values_op(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
+def _sign_values_op(reader: TensorReader, op: Any, common: dict[str, Any]) -> Operator:
     return SignValues(**common)
 
 
-def _binary_conv(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
+def _binary_conv(reader: TensorReader, op: Any, common: dict[str, Any]) -> Operator:
     graph = reader.graph
     options = graph.custom_options(op)
     data, filters, *constants = graph.inputs(op)
@@ -124,7 +120,7 @@ def _binary_conv(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
     )
 
 
-def _binary_max_pool(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
+def _binary_max_pool(reader: TensorReader, op: Any, common: dict[str, Any]) -> Operator:
     options = reader.graph.custom_options(op)
     window = _window(
         reader,
@@ -137,7 +133,7 @@ def _binary_max_pool(reader: Reader, op: Any, common: dict[str, Any]) -> Operato
     return BinaryMaxPool(**common, window=window)
 
 
-def _filtered(reader: Reader, op: Any, common: dict[str, Any]) -> dict[str, Any]:
+def _filtered(reader: TensorReader, op: Any, common: dict[str, Any]) -> dict[str, Any]:
     """The fields of an operator with a filter; the filter is left as the file has it."""
     graph = reader.graph
     data, filters, *_ = graph.inputs(op)
@@ -159,21 +155,21 @@ def _filtered(reader: Reader, op: Any, common: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def _conv_window(reader: Reader, op: Any, size: Sequence[int]) -> Window:
+def _conv_window(reader: TensorReader, op: Any, size: Sequence[int]) -> Window:
     o = op.builtinOptions
     same = o.padding == schema.Padding.SAME
     dilations = (o.dilationHFactor, o.dilationWFactor)
     return _window(reader, op, size, same, (o.strideH, o.strideW), dilations)
 
 
-def _conv(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
+def _conv(reader: TensorReader, op: Any, common: dict[str, Any]) -> Operator:
     fields = _filtered(reader, op, common)
     weights = fields["weights"]
     groups = reader.graph.shape(fields["inputs"][0])[3] // weights.shape[3]
     return Conv(**fields, window=_conv_window(reader, op, weights.shape[1:3]), groups=groups)
 
 
-def _depthwise_conv(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
+def _depthwise_conv(reader: TensorReader, op: Any, common: dict[str, Any]) -> Operator:
     fields = _filtered(reader, op, common)
     fields["weights"] = fields["weights"][0]
     window = _conv_window(reader, op, fields["weights"].shape[:2])
@@ -185,12 +181,12 @@ def _depthwise_conv(reader: Reader, op: Any, common: dict[str, Any]) -> Operator
     return DepthwiseConv(**fields, window=window, multiplier=multiplier)
 
 
-def _dense(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
+def _dense(reader: TensorReader, op: Any, common: dict[str, Any]) -> Operator:
     return Dense(**_filtered(reader, op, common))
 
 
 def _pool(kind: Literal["max", "average"]) -> Callable[..., Operator]:
-    def read(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
+    def read(reader: TensorReader, op: Any, common: dict[str, Any]) -> Operator:
         o = op.builtinOptions
         same = o.padding == schema.Padding.SAME
         size, strides = (o.filterHeight, o.filterWidth), (o.strideH, o.strideW)
@@ -200,27 +196,27 @@ def _pool(kind: Literal["max", "average"]) -> Callable[..., Operator]:
     return read
 
 
-def _elementwise(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
+def _elementwise(reader: TensorReader, op: Any, common: dict[str, Any]) -> Operator:
     has_activation = hasattr(op.builtinOptions, "fusedActivationFunction")
     return Elementwise(**common, activation=_activation(op) if has_activation else "none")
 
 
-def _unary(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
+def _unary(reader: TensorReader, op: Any, common: dict[str, Any]) -> Operator:
     return Unary(**common, alpha=float(getattr(op.builtinOptions, "alpha", 0.0) or 0.0))
 
 
-def _prelu(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
+def _prelu(reader: TensorReader, op: Any, common: dict[str, Any]) -> Operator:
     data, slopes = reader.graph.inputs(op)
     alpha, quantization = _numbers(reader, slopes), reader.values[slopes].quantization
     return Prelu(**{**common, "inputs": (data,)}, alpha=alpha, alpha_quantization=quantization)
 
 
-def _concat(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
+def _concat(reader: TensorReader, op: Any, common: dict[str, Any]) -> Operator:
     rank = len(reader.graph.shape(common["output"]))
     return Concat(**common, axis=op.builtinOptions.axis % rank, activation=_activation(op))
 
 
-def _pad(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
+def _pad(reader: TensorReader, op: Any, common: dict[str, Any]) -> Operator:
     data, pads, *values = reader.graph.inputs(op)
     pairs = tuple((int(before), int(after)) for before, after in _numbers(reader, pads))
     source = reader.values[data]
@@ -232,18 +228,18 @@ def _pad(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
     return Pad(**{**common, "inputs": (data,)}, pads=pairs, value=value)
 
 
-def _reshape(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
+def _reshape(reader: TensorReader, op: Any, common: dict[str, Any]) -> Operator:
     source, output = (reader.values[i] for i in (common["inputs"][0], common["output"]))
     if math.prod(source.shape) != math.prod(output.shape):
         raise Unexpected  # bits whose words are not full
     return Reshape(**{**common, "inputs": (source.index,)})
 
 
-def _softmax(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
+def _softmax(reader: TensorReader, op: Any, common: dict[str, Any]) -> Operator:
     return Softmax(**common, beta=float(op.builtinOptions.beta))
 
 
-def _mean(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
+def _mean(reader: TensorReader, op: Any, common: dict[str, Any]) -> Operator:
     data, axes = reader.graph.inputs(op)
     rank = len(reader.graph.shape(data))
     found = tuple(sorted({int(a) % rank for a in _numbers(reader, axes).reshape(-1)}))
@@ -251,12 +247,12 @@ def _mean(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
     return Mean(**{**common, "inputs": (data,)}, axes=found, keep_dims=keep)
 
 
-def _rescale(reader: Reader, op: Any, common: dict[str, Any]) -> Operator:
+def _rescale(reader: TensorReader, op: Any, common: dict[str, Any]) -> Operator:
     return Rescale(**common)
 
 
 def _window(
-    reader: Reader, op: Any, size: Sequence[int], same: bool, strides: Any, dilations: Any
+    reader: TensorReader, op: Any, size: Sequence[int], same: bool, strides: Any, dilations: Any
 ) -> Window:
     """The window of an operator over the rows and columns of its first input."""
     data = reader.graph.shape(reader.graph.inputs(op)[0])[1:3]

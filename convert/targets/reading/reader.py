@@ -3,12 +3,9 @@
 import dataclasses
 from typing import Any
 
-from numpy.typing import NDArray
-
 from convert.auditing.describe import tensor_label
 from convert.errors import ConversionError, FlatbufferError
 from convert.targets.network import (
-    DType,
     Network,
     Operator,
     Other,
@@ -16,21 +13,13 @@ from convert.targets.network import (
 )
 from convert.targets.reading.operators import OPERATORS, Unexpected
 from convert.targets.reading.scales import merge_scales
-from convert.targets.reading.values import quantization_of, real_values, sign_values
+from convert.targets.reading.tensors import TensorReader
+from convert.targets.reading.values import real_values, sign_values
 from convert.tflite.filters import binary_filter_shape
 from convert.tflite.graph import DAMAGE, Graph
 from convert.tflite.signature import input_names, output_names
 from onebit import bits
 
-_TYPES: dict[str, DType] = {
-    "FLOAT32": "float32",
-    "INT8": "int8",
-    "UINT8": "uint8",
-    "INT16": "int16",
-    "INT32": "int32",
-    "INT64": "int64",
-    "BOOL": "bool",
-}
 _READS_BITS = ("LceBconv2d", "LceBMaxPool2d", "LceDequantize")
 
 
@@ -51,7 +40,7 @@ def read_network(content: bytes, name: str = "the file") -> Network:
     """
     graph = Graph.from_bytes(content, name)
     try:
-        return Reader(graph, name).network()
+        return _Reader(graph, name).network()
     except DAMAGE as error:
         raise FlatbufferError(
             f"{name} cannot be read: the shapes, options or constants of an operator do not fit "
@@ -59,12 +48,11 @@ def read_network(content: bytes, name: str = "the file") -> Network:
         ) from error
 
 
-class Reader:
+class _Reader(TensorReader):
     """Reads operators in execution order; each value is known when the first operator reads it."""
 
     def __init__(self, graph: Graph, name: str) -> None:
-        self.graph, self.name = graph, name
-        self.values: dict[int, Value] = {}
+        super().__init__(graph, name)
         self.operators: list[Operator] = []
 
     def network(self) -> Network:
@@ -99,7 +87,7 @@ class Reader:
     # --- values
 
     def _input(self, index: int) -> Value:
-        value = self._value(index)
+        value = self.value(index)
         readers = self.graph.consumers(index)
         for op in readers:
             kind = self.graph.op_name(op)
@@ -109,51 +97,15 @@ class Reader:
                     channels = int(self.graph.custom_options(op)["channels_in"])
                 elif kind == "LceDequantize":
                     channels = self.graph.shape(self.graph.outputs(op)[0])[-1]
-                return self._value(index, channels)
+                return self.value(index, channels)
         return value
-
-    def _value(self, index: int, channels: int | None = None) -> Value:
-        """A tensor as the file describes it; bits where `channels` says how many."""
-        graph, tensor = self.graph, self.graph.subgraph.tensors[index]
-        shape = tuple(graph.shape(index))
-        if any(d < 1 for d in [*shape, *(tensor.shapeSignature if _dynamic(tensor) else [])]):
-            raise ConversionError(
-                f"{self.name}: the shape of {graph.tensor_name(index)} is known only when it runs",
-                hint="convert a model with static shapes",
-            )
-        kind = graph.type_name(index)
-        if channels is not None:
-            return Value(index, graph.tensor_name(index), (*shape[:-1], channels), "bits")
-        dtype = _TYPES.get(kind)
-        if dtype is None:
-            raise ConversionError(
-                f"{self.name}: {graph.tensor_name(index)} is {kind}, which no target can express"
-            )
-        return Value(
-            index,
-            graph.tensor_name(index),
-            shape,
-            dtype,
-            quantization_of(tensor),
-            graph.constant(index),
-        )
-
-    def known(self, index: int) -> Value:
-        """A value that is read: computed before, or a constant."""
-        if index not in self.values:
-            self.values[index] = self._value(index)
-        return self.values[index]
-
-    def constant(self, index: int) -> NDArray[Any] | None:
-        """The numbers of a constant; None for a value that is computed, or for none, −1."""
-        return self.known(index).constant if index >= 0 else None
 
     def _compute(self, op: Any) -> bool:
         """Computes an operator that unpacks constants; False for any other."""
         graph, kind = self.graph, self.graph.op_name(op)
         if kind not in ("LceDequantize", "RESHAPE", "DEQUANTIZE"):
             return False
-        source, output = self.known(graph.inputs(op)[0]), self._value(graph.outputs(op)[0])
+        source, output = self.known(graph.inputs(op)[0]), self.value(graph.outputs(op)[0])
         if source.constant is None:
             return False
         constant = source.constant
@@ -180,9 +132,9 @@ class Reader:
             "output": index,
         }
         channels = _channels_of_bits(graph, op, inputs)
-        self.values[index] = self._value(index, channels)
+        self.values[index] = self.value(index, channels)
         for extra in graph.outputs(op)[1:]:
-            self.values[extra] = self._value(extra)
+            self.values[extra] = self.value(extra)
         several = len(graph.outputs(op)) != 1
         if read is not None and not several:
             try:
@@ -192,10 +144,6 @@ class Reader:
         builtin = {} if op.builtinOptions is None else vars(op.builtinOptions)
         options = graph.custom_options(op) or builtin
         return Other(**common, options=options)
-
-
-def _dynamic(tensor: Any) -> bool:
-    return tensor.shapeSignature is not None and len(tensor.shapeSignature) > 0
 
 
 def _channels_of_bits(graph: Graph, op: Any, inputs: list[Value]) -> int | None:
