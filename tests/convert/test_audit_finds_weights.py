@@ -72,7 +72,14 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
+# An LSTM's and a GRU's loops are converted for each direction.
+SLOW = ("Bidirectional LSTM", "Bidirectional GRU", "GRU")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MODELS],
+)
 def test_float_weights_of_a_keras_layer_are_listed_and_fail_the_audit(name, tmp_path):
     model = MODELS[name]()
     randomise(model)

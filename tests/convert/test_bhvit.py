@@ -50,6 +50,7 @@ def check(model, report, operators, layers, verdicts=("exact",)):
     assert real == {"stem", "logits"} | attentions
 
 
+@pytest.mark.slow
 def test_a_block_of_attention_converts_with_its_binary_layers_binary():
     model, report, operators = converted("bhvit_micro", **ATTENTION)
     # Queries, keys, values, output and two of the feed-forward part.

@@ -139,7 +139,7 @@ def test_what_holds_no_samples_is_refused_in_one_line(saved, tmp_path, name, mes
         (["absent.keras", "-o", "x.tflite"], 1, "absent.keras does not exist"),
         (["zoo:binary_net_mpl", "-o", "x.tflite"], 2, "did you mean binary_net_mlp"),
         (["absent.keras", "-o", "x.bin"], 2, "must end in .tflite"),
-        (["absent.keras"], 2, "Missing option '-o'"),
+        (["absent.keras"], 2, "missing option '-o'"),
     ],
 )
 def test_wrong_usage_is_one_line(arguments, code, message, tmp_path, monkeypatch):

@@ -35,7 +35,7 @@ def recurrent(layer, **options):
         lambda: L.GRU(8),
         lambda: L.GRU(8, reset_after=False),
         lambda: L.SimpleRNN(8),
-        lambda: L.Bidirectional(L.LSTM(8)),
+        pytest.param(lambda: L.Bidirectional(L.LSTM(8)), marks=pytest.mark.slow),
         lambda: L.TimeDistributed(L.Dense(4)),
     ],
     ids=["lstm", "backwards", "gru", "gru v1", "simple", "bidirectional", "time distributed"],

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from edge.emulation.sshd import write_client
+from tests.edge.native.conftest import native_build, onebit_delegate  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.emulated
 BOARDS = (("aarch64", "tflite-runtime-2.14"), ("aarch64", "ai-edge-litert-2.3"))
@@ -30,6 +31,8 @@ def check_rows(rows, devices):
     assert len({row["parity"]["output_sha256"] for row in rows}) == 1
 
 
+# This machine runs the delegate too.
+@pytest.mark.usefixtures("onebit_delegate")
 @pytest.mark.parametrize("kinds", [BOARDS, pytest.param(ALL_BOARDS, marks=pytest.mark.slow)])
 def test_ssh_boards_answer_as_this_machine_does(kinds, ssh_board, harness, residual_file, tmp_path):
     boards = [
@@ -51,6 +54,7 @@ def test_ssh_boards_answer_as_this_machine_does(kinds, ssh_board, harness, resid
         assert all("sshd -D" in words for words in board.processes().values())
 
 
+@pytest.mark.usefixtures("onebit_delegate")
 def test_adb_board_with_python_answers_as_this_machine_does(
     adb_board, adb_server, harness, residual_file
 ):

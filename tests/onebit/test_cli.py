@@ -51,7 +51,7 @@ def test_errors_are_one_line_with_their_exit_code(kind, code):
     ("arguments", "line"),
     [
         (["--what"], "error: no such option '--what'; see onebit --help"),
-        (["shwo"], "error: onebit has no command 'shwo'; did you mean show?"),
+        (["sho"], "error: onebit has no command 'sho'; did you mean show?"),
         (["fail"], "error: missing argument 'KIND'; see onebit fail --help"),
         (["show", "--format", "xml"],
          "error: invalid value for '--format': 'xml' is not one of 'table', 'json', 'jsonl', "

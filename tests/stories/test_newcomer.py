@@ -63,7 +63,7 @@ def test_help_leads_from_the_command_to_an_example(onebit):
     ("arguments", "words"),
     [
         (("zoo", "train", "binary_net_mlp", "-o", "runs/x"), "there is no recipe 'binary_net_mlp'"),
-        (("zoo", "train", "binary_net_mlp_mnist_5"), "Missing option '-o'"),
+        (("zoo", "train", "binary_net_mlp_mnist_5"), "missing option '-o'"),
         (("zoo", "evaluate", "runs/x"), "does not exist; train a run folder with onebit zoo train"),
         (("zoo", "runs"), "no run folder in runs; train with onebit zoo train"),
         (("convert", "model", "runs/x", "-o", "x.tflite"), "runs/x does not exist"),

@@ -121,9 +121,9 @@ def test_a_file_that_is_no_matlab_file_raises(tmp_path):
 @pytest.mark.parametrize(
     "recipe",
     [
-        # Its whitening takes half a minute.
+        # Both train a network of six convolutions; the whitening takes half a minute too.
         pytest.param("binary_connect_cnn_cifar10", marks=pytest.mark.slow),
-        "binary_net_cnn_cifar10",
+        pytest.param("binary_net_cnn_cifar10", marks=pytest.mark.slow),
     ],
 )
 def test_a_run_keeps_what_its_preprocessing_was_fitted_with(

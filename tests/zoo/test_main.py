@@ -120,7 +120,7 @@ def test_evaluate_fails_when_the_card_claims_more(finished_run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
-        (("float_mlp_mnist_5k",), 2, "Missing option '-o'"),
+        (("float_mlp_mnist_5k",), 2, "missing option '-o'"),
         (("float_mlp_mnist_5", "-o", "x"), 2, "did you mean float_mlp_mnist_5k"),
         (("float_mlp_mnist_5k", "-o", "x", "--set", "epoch=3"), 2, "did you mean epochs"),
         (("float_mlp_mnist_5k", "-o", "x", "--set", "epochs"), 2, "not of the form key=value"),

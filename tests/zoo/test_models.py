@@ -30,7 +30,7 @@ SMALL = {
     **dict.fromkeys(("binary_connect_cnn", "binary_net_cnn", "float_cnn"), TINY),
     **dict.fromkeys(("binary_alexnet", "xnor_net_alexnet", "bwn_alexnet"), ALEXNET),
     **dict.fromkeys(("xnor_net_resnet18", "bwn_resnet18", "float_resnet18"), RESIDUAL),
-    **dict.fromkeys(("bi_real_net18", "react_resnet18", "reactnet_a"), RESIDUAL),
+    "bi_real_net18": RESIDUAL,
     **dict.fromkeys(("binary_autoencoder", "float_autoencoder"), SPECTRUM),
     **dict.fromkeys(("xnor_net_lenet5", "float_lenet5"), LENET5),
     **dict.fromkeys(("bifsmn", "dfsmn"), FSMN),
@@ -49,6 +49,7 @@ DEEP_BHVIT = {
 }
 # Pooling without padding leaves nothing of smaller images; narrower ones have dead filters.
 WIDE = {
+    **dict.fromkeys(("react_resnet18", "reactnet_a"), RESIDUAL),
     "larq_xnor_net": {**BIG, "input_shape": (224, 224, 3)},
     **dict.fromkeys(("binary_mobilenet", "float_mobilenet"), MOBILENET),
     **dict.fromkeys(("xnor_net_nin", "float_nin"), NIN),

@@ -120,10 +120,9 @@ class Crash(BaseException):
     "moment",
     [
         "checkpoint",
-        "card",
         *(
             pytest.param(moment, marks=pytest.mark.slow)
-            for moment in ("step", "history", "model", "samples")
+            for moment in ("step", "history", "model", "samples", "card")
         ),
     ],
 )
