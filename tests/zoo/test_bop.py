@@ -46,6 +46,7 @@ def test_the_recipe_gives_binary_weights_to_bop_and_the_others_to_adam():
     assert type(optimizer.real) is keras.optimizers.Adam
 
 
+@pytest.mark.slow
 def test_bop_trains_a_network_and_resumes(tmp_path):
     settings = {"optimizer": "bop", "bop_gamma": "0.01", "bop_threshold": "1e-4", "units": "32"}
     recipe = zoo.resolve_recipe("binary_net_mlp_mnist_5k", {**settings, "epochs": "4"}, smoke=True)
