@@ -11,10 +11,10 @@ from onebit.keras import keras, lq, tf
 from zoo.layers.bnext_layers import (
     AnnealedSign,
     LearnedMix,
-    LearnedShift,
     UnitInterval,
     set_temperature,
 )
+from zoo.layers.channel_layers import ChannelShift
 from zoo.models.bnext import unit
 from zoo.recipes import Recipe, resolve_recipe
 from zoo.summary import layer_records, totals
@@ -72,7 +72,7 @@ def test_the_temperature_is_not_a_weight_and_a_built_network_has_signs():
 
 def test_shift_and_mixture_are_their_closed_forms():
     x, y = _random(2, 3, 3, 5), _random(2, 3, 3, 5) + 1
-    shift, mix = LearnedShift(), LearnedMix()
+    shift, mix = ChannelShift(), LearnedMix()
     np.testing.assert_array_equal(shift(x), x)
     np.testing.assert_allclose(mix([x, y]), (x + y) / 2, atol=2**-21)
     shift.shift.assign(_random(5))

@@ -4,13 +4,11 @@ import numpy as np
 import pytest
 
 from onebit.keras import keras, tf
+from zoo.layers.channel_layers import ChannelMeans, ChannelScale, ChannelShift
 from zoo.layers.elastic_quantizer import Elastic
 from zoo.layers.quantizers import CentredScaledSign, centred_scaled_sign
 from zoo.layers.transformer_layers import AddPositions, Attention
 from zoo.layers.vision_layers import (
-    ChannelMeans,
-    ChannelScale,
-    ChannelShift,
     JoinTokens,
     ShiftMix,
     TanhGELU,

@@ -1,4 +1,4 @@
-"""BNext's annealed sign of weights, learned shifts and learned mixing.
+"""BNext's annealed sign of weights and learned mixing.
 
 Join the High Accuracy Club on ImageNet with A Binary Neural Network Ticket, arXiv 2211.12933; the
 formulas are those of the authors' program, https://github.com/hpi-xnor/BNext, `src/bnext.py`.
@@ -70,26 +70,6 @@ def set_temperature(model: keras.Model, temperature: float) -> None:
     for layer in model.submodules:
         if isinstance(layer, AnnealedSign):
             layer.temperature.assign(temperature)
-
-
-@keras.utils.register_keras_serializable(package="onebit")
-class LearnedShift(keras.layers.Layer):
-    """Adds a learned number to each channel, the threshold of a sign behind it.
-
-    f(x) = x + b, `[…, C]` → `[…, C]`; b, `[C]`, starts at 0.
-
-    The program's `LearnableBias`. ReActNet's `RSign` has the same shift within the sign; as a layer
-    it is in the float baseline too.
-    """
-
-    def build(self, input_shape: tf.TensorShape) -> None:
-        """Makes b for inputs `[…, C]`."""
-        self.shift = self.add_weight("shift", shape=[input_shape[-1]], initializer="zeros")
-        super().build(input_shape)
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Values of the inputs' shape."""
-        return inputs + self.shift
 
 
 @keras.utils.register_keras_serializable(package="onebit")

@@ -25,20 +25,13 @@ from typing import Any
 
 from onebit.keras import keras, lq, tf
 from zoo.layers.binary import batch_norm
+from zoo.layers.channel_layers import ChannelMeans, ChannelScale, ChannelShift
 from zoo.layers.elastic_quantizer import Elastic
 from zoo.layers.larq_zoo import SplitChannels
 from zoo.layers.quantizers import CentredScaledSign
 from zoo.layers.reactnet_layers import RPReLU, RSign
 from zoo.layers.transformer_layers import AddPositions, Attention
-from zoo.layers.vision_layers import (
-    ChannelMeans,
-    ChannelScale,
-    ChannelShift,
-    JoinTokens,
-    ShiftMix,
-    TanhGELU,
-    WindowTokens,
-)
+from zoo.layers.vision_layers import JoinTokens, ShiftMix, TanhGELU, WindowTokens
 from zoo.models import Paper, register_model
 from zoo.models._blocks import added, pooled_logits
 

@@ -23,7 +23,8 @@ from collections.abc import Sequence
 
 from onebit.keras import keras, lq, tf
 from zoo.layers.binary import batch_norm
-from zoo.layers.bnext_layers import AnnealedSign, LearnedMix, LearnedShift
+from zoo.layers.bnext_layers import AnnealedSign, LearnedMix
+from zoo.layers.channel_layers import ChannelShift
 from zoo.models import Paper, register_model
 from zoo.models._blocks import added, avg_downsample, binary_conv, pooled_logits, real_conv
 
@@ -206,7 +207,7 @@ def unit(
         name: Of the convolution; other layers' names begin with it.
     """
     channels = x.shape[-1]
-    y = LearnedShift(name=f"{name}_shift")(x)
+    y = ChannelShift(name=f"{name}_shift")(x)
     y = _conv(y, channels, size, strides, binary, name)
     y = _prelu(batch_norm(name=f"{name}_bn")(y), name=f"{name}_prelu")
     gate = _gate(x, y, name=f"{name}_gate")

@@ -149,7 +149,7 @@ QUANTIZER_PARAMETERS = ("scale", "threshold")
 
 PER_CHANNEL = ("threshold", "shift_in", "shift_out", "shift", "share")
 """Names of ReActNet's learned shifts, and of BNext's shifts and shares of a mixture: (1, C, 1, 1)
-in their authors' programs (`zoo.layers.reactnet_layers`, `zoo.layers.bnext_layers`)."""
+in their authors' programs (`zoo.layers`: `reactnet_layers`, `channel_layers`, `bnext_layers`)."""
 
 
 def own_name(variable: tf.Variable) -> str:
