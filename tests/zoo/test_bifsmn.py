@@ -178,7 +178,7 @@ def test_a_step_sums_labels_and_hidden_states_over_the_depths():
         pairs = zip(tf.nest.flatten(mine), tf.nest.flatten(states(teacher, numbers)), strict=True)
         hidden.append(sum(energy_distance(m, enhanced(t)).numpy() for m, t in pairs))
         expected += (on_labels(labels, logits[path]).numpy() + 0.5 * hidden[path]) / 2**path
-    loss, figures = distiller._measure((inputs, labels), training=False)
+    loss, figures = distiller.measure((inputs, labels), training=False)
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
     np.testing.assert_allclose(figures["hidden_loss"], hidden[0], rtol=1e-5)
     np.testing.assert_allclose(figures["loss"], on_labels(labels, logits[0]), rtol=1e-5)

@@ -18,6 +18,7 @@ from zoo.layers.thinnable import path_outputs
 from zoo.layers.transformer_layers import HIDDEN_STATE
 from zoo.recipes import Recipe
 from zoo.training.high_frequency import HighFrequencyDistiller
+from zoo.training.student import Student
 
 VOLUME = "_out"
 """How the names of the layers end whose attention is compared, in Real-to-Binary networks."""
@@ -113,7 +114,7 @@ def _weights(layer: keras.layers.Layer, prefix: str = "") -> dict[str, tf.Variab
     return found
 
 
-class Distiller(keras.Model):
+class Distiller(Student):
     """A student that `fit` trains to answer as its teacher.
 
     L = w_z·H(t, z) + Σ_l mean (h_l − h'_l)² + w_a·A + w_y·Y
@@ -149,7 +150,8 @@ class Distiller(keras.Model):
         logits_weight: float = 1.0,
         attention_weight: float = 0.0,
     ):
-        super().__init__(student.inputs, student.outputs, name=student.name)
+        parts = ["logits_loss", "hidden_loss", *(["attention_loss"] if attention_weight else [])]
+        super().__init__(student, parts)
         # As plain attributes, models would add their variables and layers to this one.
         volumes = VOLUME if attention_weight else None
         answers, students = _answers(teacher, volumes), _answers(student, volumes)
@@ -157,8 +159,6 @@ class Distiller(keras.Model):
         self._answer = lambda inputs, training: students(inputs, training)
         self._assist = [functools.partial(assistant, training=False) for assistant in assistants]
         self._assistant = 0
-        names = ["logits_loss", "hidden_loss", *(["attention_loss"] if attention_weight else [])]
-        self._parts = {key: keras.metrics.Mean(key) for key in names}
         self._label_weight = label_weight
         self._weights_of = {"logits_loss": logits_weight, "attention_loss": attention_weight}
 
@@ -169,23 +169,7 @@ class Distiller(keras.Model):
             # Keras keeps what it has traced, with the former assistant in it.
             self.train_function = self.test_function = None
 
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """Those of `compile` and the parts of the loss; Keras resets them each epoch."""
-        return [*super().metrics, *self._parts.values()]
-
-    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
-        """One update; called by Keras."""
-        with tf.GradientTape() as tape:
-            loss, figures = self._measure(data, training=True)
-        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
-        return figures
-
-    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
-        """One batch of a validation; called by Keras."""
-        return self._measure(data, training=False)[1]
-
-    def _measure(
+    def measure(
         self, data: tuple[tf.Tensor, tf.Tensor], training: bool
     ) -> tuple[tf.Tensor, dict[str, Any]]:
         """The loss of a batch, and the figures of all batches since the metrics were reset."""
@@ -196,11 +180,11 @@ class Distiller(keras.Model):
             "logits_loss": self._logits_loss(inputs, target, logits),
             "hidden_loss": hidden_loss(target_states, states),
         }
-        if "attention_loss" in self._parts:
+        if "attention_loss" in self.parts:
             parts["attention_loss"] = attention_loss(target_volumes, volumes)
         loss = self._label_weight * self.compute_loss(inputs, labels, logits)
         for key, value in parts.items():
-            self._parts[key].update_state(value)
+            self.parts[key].update_state(value)
             loss += self._weights_of.get(key, 1.0) * value
         return loss, self.compute_metrics(inputs, labels, logits, None)
 

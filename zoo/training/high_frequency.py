@@ -12,9 +12,10 @@ from typing import Any
 from onebit.keras import keras, tf
 from zoo.layers.thinnable import path_outputs
 from zoo.layers.transformer_layers import HIDDEN_STATE
+from zoo.training.student import Student
 
 
-class HighFrequencyDistiller(keras.Model):
+class HighFrequencyDistiller(Student):
     """A student that `fit` trains on labels and to have its teacher's high frequencies.
 
     L = Σ_p 2^−p·(Y_p + α·Σ_l D(h_pl, E(h'_l)))
@@ -38,8 +39,9 @@ class HighFrequencyDistiller(keras.Model):
     """
 
     def __init__(self, student: keras.Model, teacher: keras.Model, weight: float):
-        super().__init__(student.inputs, student.outputs, name=student.name)
-        paths = [_states(student, output) for output in path_outputs(student)]
+        super().__init__(student, ["hidden_loss"])
+        outputs = path_outputs(student)
+        paths = [_states(student, output) for output in outputs]
         names = [[re.sub(r"_thinned_\d+", "", name) for name in states] for states in paths]
         known = _states(teacher, teacher.outputs[0])
         missing = {name for path in names for name in path} - set(known)
@@ -47,31 +49,14 @@ class HighFrequencyDistiller(keras.Model):
             raise ValueError(f"the teacher has no layer {', '.join(sorted(missing))}")
         # As plain attributes, models would add their variables and layers to this one.
         teach = keras.Model(teacher.inputs, known)
-        outputs = path_outputs(student)
-        learn = keras.Model(student.inputs, list(zip(outputs, map(_values, paths), strict=True)))
+        states = [list(path.values()) for path in paths]
+        learn = keras.Model(student.inputs, list(zip(outputs, states, strict=True)))
         self._teach = lambda inputs: teach(inputs, training=False)
         self._answer = lambda inputs, training: learn(inputs, training=training)
         self._names = names
         self._weight = weight
-        self._hidden = keras.metrics.Mean("hidden_loss")
 
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """Those of `compile` and the hidden loss; Keras resets them each epoch."""
-        return [*super().metrics, self._hidden]
-
-    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
-        """One update; called by Keras."""
-        with tf.GradientTape() as tape:
-            loss, figures = self._measure(data, training=True)
-        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
-        return figures
-
-    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
-        """One batch of a validation; called by Keras."""
-        return self._measure(data, training=False)[1]
-
-    def _measure(
+    def measure(
         self, data: tuple[tf.Tensor, tf.Tensor], training: bool
     ) -> tuple[tf.Tensor, dict[str, Any]]:
         """The loss of a batch, and the figures of all batches since the metrics were reset."""
@@ -88,7 +73,7 @@ class HighFrequencyDistiller(keras.Model):
                 self.loss(labels, logits) if number else self.compute_loss(inputs, labels, logits)
             )
             total += 2.0**-number * (on_labels + self._weight * hidden)
-        self._hidden.update_state(hidden)
+        self.parts["hidden_loss"].update_state(hidden)
         return total, self.compute_metrics(inputs, labels, logits, None)
 
 
@@ -97,10 +82,6 @@ def _states(model: keras.Model, output: tf.Tensor) -> dict[str, tf.Tensor]:
     whole = keras.Model(model.inputs, output)
     layers = [layer for layer in whole.layers if layer.name.endswith(HIDDEN_STATE)]
     return {layer.name: layer.output for layer in layers}
-
-
-def _values(states: dict[str, tf.Tensor]) -> list[tf.Tensor]:
-    return list(states.values())
 
 
 def enhanced(state: tf.Tensor) -> tf.Tensor:
@@ -112,7 +93,7 @@ def enhanced(state: tf.Tensor) -> tf.Tensor:
         state: h `[N, T, 1, C]`.
     """
     high = high_frequencies(state)
-    return high / _deviation(high) + state / _deviation(state)
+    return high / tf.math.reduce_std(high) + state / tf.math.reduce_std(state)
 
 
 def high_frequencies(state: tf.Tensor) -> tf.Tensor:
@@ -144,7 +125,3 @@ def energy_distance(state: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
 def _normal(values: tf.Tensor) -> tf.Tensor:
     return values / tf.norm(values)
-
-
-def _deviation(values: tf.Tensor) -> tf.Tensor:
-    return tf.math.reduce_std(values)
