@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from onebit.keras import keras, lq, tf
@@ -81,16 +80,26 @@ def glorot_coefficient(shape: Sequence[int]) -> float:
     return math.sqrt(window * (shape[-2] + shape[-1]) / 1.5)
 
 
-@contextlib.contextmanager
-def _scaled_step(variable: tf.Variable, factor: float) -> Iterator[None]:
-    """Multiplies by a factor what is added to a variable inside."""
-    before = tf.identity(variable)
-    yield
-    variable.assign(before + factor * (variable - before))
+class _Scaled:
+    """Multiplies what an optimizer adds to a weight by a factor of the weight."""
+
+    def factor(self, variable: tf.Variable) -> float:
+        """The factor; 1 leaves the step as it is."""
+        raise NotImplementedError
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """One update of one variable, as Keras calls it."""
+        factor = self.factor(variable)
+        if factor == 1.0:
+            super().update_step(gradient, variable)  # type: ignore[misc]
+            return
+        before = tf.identity(variable)
+        super().update_step(gradient, variable)  # type: ignore[misc]
+        variable.assign(before + factor * (variable - before))
 
 
-class _GlorotScaled:
-    """Multiplies what an optimizer adds to a clipped kernel by a power of `glorot_coefficient`.
+class _GlorotScaled(_Scaled):
+    """Scales the steps of clipped kernels by a power of `glorot_coefficient`.
 
     Only latent weights, which a constraint keeps in [-1, 1], are scaled; biases and normalisations
     are not.
@@ -98,13 +107,9 @@ class _GlorotScaled:
 
     _power: int
 
-    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        """One update of one variable, as Keras calls it."""
-        if not is_latent(variable):
-            super().update_step(gradient, variable)  # type: ignore[misc]
-            return
-        with _scaled_step(variable, glorot_coefficient(variable.shape) ** self._power):
-            super().update_step(gradient, variable)  # type: ignore[misc]
+    def factor(self, variable: tf.Variable) -> float:
+        """The power of the coefficient for a latent weight."""
+        return glorot_coefficient(variable.shape) ** self._power if is_latent(variable) else 1.0
 
 
 @keras.utils.register_keras_serializable(package="onebit")
@@ -189,24 +194,19 @@ class _Decayed:
         super().update_step(gradient, variable)  # type: ignore[misc]
 
 
-class _QuantizerScaled:
-    """Multiplies what an optimizer adds to quantizers' scales and thresholds by a factor.
+@keras.utils.register_keras_serializable(package="onebit")
+class GroupedAdam(_Scaled, _Decayed, keras.optimizers.Adam):
+    """Adam with `coupled_decay`, and with another rate for quantizers' scales and thresholds.
 
-    Adam's step is proportional to its rate, so the factor is the ratio of two rates.
+    These are parameter groups in PyTorch. Adam's step is proportional to its rate, so
+    `quantizer_factor` is the ratio of the two rates.
     """
 
     quantizer_factor = 1.0
 
-    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        """One update of one variable, as Keras calls it."""
-        scaled = self.quantizer_factor != 1.0 and own_name(variable) in QUANTIZER_PARAMETERS
-        with _scaled_step(variable, self.quantizer_factor) if scaled else contextlib.nullcontext():
-            super().update_step(gradient, variable)  # type: ignore[misc]
-
-
-@keras.utils.register_keras_serializable(package="onebit")
-class GroupedAdam(_QuantizerScaled, _Decayed, keras.optimizers.Adam):
-    """Adam with `coupled_decay` and `quantizer_factor`, which are parameter groups in PyTorch."""
+    def factor(self, variable: tf.Variable) -> float:
+        """The ratio for what a quantizer learns."""
+        return self.quantizer_factor if own_name(variable) in QUANTIZER_PARAMETERS else 1.0
 
 
 @keras.utils.register_keras_serializable(package="onebit")
