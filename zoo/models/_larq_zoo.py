@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from onebit.errors import OnebitError, first_line
 from onebit.keras import keras
 from zoo.layers.larq_zoo import AddToLastChannels, BlurPool, SplitChannels, Tanh
 from zoo.layers.quantizers import LayerScaledSign, ScaledSign
 from zoo.models import Paper, register_model
+from zoo.models._imagenet_weights import CLASSES, check_weights, trained
 
 _QUANTIZERS = {
     "magnitude_aware_sign_unclipped": LayerScaledSign,
@@ -124,10 +124,7 @@ def _build(
         ValueError: `weights` is unknown, or is "imagenet" with other than 1000 classes.
         OnebitError: The weights are neither here nor can be downloaded.
     """
-    if weights not in (None, "imagenet"):
-        raise ValueError(f"weights are imagenet or none, not {weights!r}")
-    if weights is not None and classes != 1000:
-        raise ValueError(f"ImageNet's weights have 1000 classes, not {classes}")
+    check_weights(weights, classes)
     import zookeeper  # comes with larq-zoo
 
     module, _, attribute = network.factory.rpartition(".")
@@ -158,16 +155,12 @@ def _without_larq_warnings() -> Iterator[None]:
 
 
 def _load(make: Any, built: keras.Model, network: LarqNetwork, fields: Mapping[str, Any]) -> None:
-    try:
-        trained = make(
-            input_shape=built.input_shape[1:], num_classes=1000, weights="imagenet", **fields
-        ).build()
-    except Exception as error:  # Keras wraps every failure to fetch in a plain Exception
-        raise OnebitError(
-            f"{network.name}'s ImageNet weights are not here and cannot be downloaded "
-            f"({first_line(error)}); put that file into ~/.keras/larq/models/{network.release}"
-        ) from error
-    built.set_weights(trained.get_weights())
+    def theirs() -> keras.Model:
+        shape = built.input_shape[1:]
+        return make(input_shape=shape, num_classes=CLASSES, weights="imagenet", **fields).build()
+
+    folder = f"~/.keras/larq/models/{network.release}"
+    built.set_weights(trained(network.name, theirs, folder).get_weights())
 
 
 def _own(layer: keras.layers.Layer) -> keras.layers.Layer:

@@ -7,9 +7,9 @@ Differs from Keras Applications: no layers in front that normalise pixels, since
 preprocessing does so (theirs is its `IMAGENET`), and logits instead of probabilities.
 """
 
-from onebit.errors import OnebitError, first_line
 from onebit.keras import keras
 from zoo.models import register_model
+from zoo.models._imagenet_weights import check_weights, trained
 
 BUILT_BEFORE = "stem_conv_pad"
 """The first layer behind those that normalise pixels."""
@@ -78,10 +78,7 @@ def _efficientnet(
         ValueError: `weights` is unknown, or is "imagenet" with other than 1000 classes.
         OnebitError: The weights are neither here nor can be downloaded.
     """
-    if weights not in (None, "imagenet"):
-        raise ValueError(f"weights are imagenet or none, not {weights!r}")
-    if weights is not None and classes != 1000:
-        raise ValueError(f"ImageNet's weights have 1000 classes, not {classes}")
+    check_weights(weights, classes)
     make = getattr(keras.applications, f"EfficientNet{size}")
     name = f"float_efficientnet_{size.lower()}"
     model = _without_normalisation(
@@ -89,14 +86,9 @@ def _efficientnet(
         name,
     )
     if weights is not None:
-        try:
-            trained = make(weights=weights)  # of their own size only
-        except Exception as error:  # Keras wraps every failure to fetch in a plain Exception
-            raise OnebitError(
-                f"{name}'s ImageNet weights are not here and cannot be downloaded "
-                f"({first_line(error)}); put that file into ~/.keras/models"
-            ) from error
-        model.set_weights(_without_normalisation(trained, name).get_weights())
+        # Their weights are for images of their own size only.
+        theirs = trained(name, lambda: make(weights=weights), "~/.keras/models")
+        model.set_weights(_without_normalisation(theirs, name).get_weights())
     return model
 
 
