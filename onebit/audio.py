@@ -9,6 +9,7 @@ its value. MLPerf Tiny's quantized keyword spotter takes 8 bits, too.
 from __future__ import annotations
 
 import functools
+import shlex
 import wave
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from onebit.errors import OnebitError, UsageError, first_line
+from onebit.errors import OnebitError, UsageError, first_line, unreadable
 
 SAMPLE_RATE = 16_000
 SECOND = SAMPLE_RATE
@@ -44,11 +45,13 @@ def read_wav(path: str | Path) -> NDArray[np.float32]:
         if not len(samples):
             raise ValueError("it holds no sound")
     except FileNotFoundError as error:
-        raise UsageError(f"{path} does not exist") from error
+        raise UsageError(unreadable(path, error)) from error
     except (wave.Error, EOFError, OSError, ValueError) as error:
+        reason = "it ends too early" if isinstance(error, EOFError) else first_line(error)
+        source = shlex.quote(str(path))
         raise OnebitError(
-            f"{path} is not a wav file of PCM: {first_line(error) or 'it ends too early'}",
-            hint=f"convert it: ffmpeg -i {path} -ac 1 -ar {SAMPLE_RATE} -c:a pcm_s16le out.wav",
+            f"{path} is not a wav file of PCM: {reason}",
+            hint=f"convert it: ffmpeg -i {source} -ac 1 -ar {SAMPLE_RATE} -c:a pcm_s16le out.wav",
         ) from error
     return one_second(resampled(samples, rate)).astype(np.float32)
 

@@ -21,7 +21,7 @@ from edge.runner.inputs import data_inputs
 from edge.runner.runtimes import import_runtime
 from onebit.audio import FRONT_ENDS, front_end_of, read_wav
 from onebit.delegate import HINT, find_delegate
-from onebit.errors import OnebitError, UsageError, first_line
+from onebit.errors import OnebitError, UsageError, first_line, unreadable
 from onebit.files import sha256
 from onebit.metadata import Metadata, Normalization, read_metadata
 
@@ -236,7 +236,7 @@ def _array(file: Path, path: Path, entry: Input, pixels_of: PixelsOf) -> NDArray
     try:
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError as error:
-        raise UsageError(f"{path} does not exist") from error
+        raise UsageError(unreadable(path, error)) from error
     except Exception as error:  # damaged files make NumPy raise several kinds
         raise OnebitError(f"{path} is not an .npy file of a plain array") from error
     return array[np.newaxis] if array.shape == entry.shape[1:] else array
@@ -254,7 +254,7 @@ def _image(file: Path, path: Path, entry: Input, pixels_of: PixelsOf) -> NDArray
             image = opened.convert(CHANNELS[channels])
             pixel_values = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
     except FileNotFoundError as error:
-        raise UsageError(f"{path} does not exist") from error
+        raise UsageError(unreadable(path, error)) from error
     except (UnidentifiedImageError, OSError, ValueError) as error:
         raise OnebitError(f"{path} is not an image: {first_line(error)}") from error
     return _numbers(file, pixel_values.reshape(1, height, width, channels), pixels_of(entry))
