@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import RESULTS, ROOT, RUNS, append_row
 from onebit.files import read_json_lines
-from zoo.runs.run import with_current_names
+from zoo.runs.run import Run, load_run, with_current_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,6 +82,7 @@ def row_of(recipe: str, seed: int) -> dict:
     card = with_current_names(json.loads((folder / "card.json").read_text()))
     config = json.loads((folder / "config.json").read_text())
     history = read_json_lines(folder / "history.jsonl")
+    run = load_run(folder)
     return {
         "schema_version": 1,
         "recipe": recipe,
@@ -94,7 +95,7 @@ def row_of(recipe: str, seed: int) -> dict:
         "seed": seed,
         "epochs": len(history),
         "accuracy": card["accuracy"]["value"],
-        "path_accuracies": path_accuracies(folder),
+        "path_accuracies": path_accuracies(run),
         "latent_weights_accuracy": card["latent_weights_accuracy"],
         "split": card["accuracy"]["split"],
         "samples": card["accuracy"]["samples"],
@@ -103,7 +104,7 @@ def row_of(recipe: str, seed: int) -> dict:
             for key in ("loss", "accuracy", "val_accuracy")
             if history and key in history[0]
         },
-        "latent_histogram": latent_histogram(folder),
+        "latent_histogram": latent_histogram(run),
         "model_sha256": card["model_sha256"],
         "versions": config["versions"],
         "commit": config["commit"],
@@ -112,13 +113,11 @@ def row_of(recipe: str, seed: int) -> dict:
     }
 
 
-def path_accuracies(folder: Path) -> list[float] | None:
+def path_accuracies(run: Run) -> list[float] | None:
     """The test accuracy at each depth of a thinnable network, the deepest first."""
-    import zoo
     from zoo.layers.thinnable import path_outputs, thin
     from zoo.training.evaluation import accuracy
 
-    run = zoo.load_run(folder)
     depths = len(path_outputs(run.model))
     if depths == 1:
         return None
@@ -126,14 +125,13 @@ def path_accuracies(folder: Path) -> list[float] | None:
     return [accuracy(network, run.samples, run.preprocessing) for network in networks]
 
 
-def latent_histogram(folder: Path) -> list[int] | None:
+def latent_histogram(run: Run) -> list[int] | None:
     """How many latent weights of the first layer lie in each of `BINS` parts of [-1, 1]."""
     import numpy as np
 
-    import zoo
     from zoo.training.flip_ratio import latent_kernels
 
-    kernels = latent_kernels(zoo.load_run(folder).model)
+    kernels = latent_kernels(run.model)
     if not kernels:
         return None
     values = next(iter(kernels.values())).numpy()

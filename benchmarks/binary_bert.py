@@ -76,14 +76,23 @@ def rows_of(recipe: str, seed: int) -> list[dict[str, Any]]:
 
 def _share_float_network(folder: Path, recipe: str, seed: int) -> None:
     """Copies a seed's float network from another recipe's run to where this one trains it."""
-    depth = {LAST_STAGES[0]: 2, LAST_STAGES[1]: 1}
-    if recipe not in depth:
-        return
-    place = folder.joinpath(*["teacher"] * depth[recipe])
-    for other, steps in depth.items():
-        source = (FOLDER / f"{other}-seed{seed}").joinpath(*["teacher"] * steps)
-        if (source / "card.json").is_file() and not place.exists():
+    place = _float_network(folder, recipe)
+    for other in LAST_STAGES:
+        source = _float_network(FOLDER / f"{other}-seed{seed}", other)
+        if place and source and (source / "card.json").is_file() and not place.exists():
             shutil.copytree(source, place)
+
+
+def _float_network(folder: Path, recipe: str) -> Path | None:
+    """Where a run has its first teacher; None for a recipe without one."""
+    from zoo.recipes import resolve_recipe
+
+    stage = resolve_recipe(recipe)
+    if stage.teacher is None:
+        return None
+    while stage.teacher is not None:
+        folder, stage = folder / "teacher", stage.teacher
+    return folder
 
 
 def row_of(folder: Path) -> dict[str, Any]:
