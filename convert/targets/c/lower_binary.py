@@ -8,13 +8,7 @@ import numpy as np
 
 from convert.targets import network as n
 from convert.targets.c.lowering import Lowering, images
-from convert.targets.c.program import (
-    LIMIT,
-    Argument,
-    Place,
-    Scratch,
-    Struct,
-)
+from convert.targets.c.program import LIMIT, Argument, Place, Scratch, Struct
 from convert.targets.network import ACTIVATION_RANGES, Operator, Value
 from onebit import bits
 

@@ -8,13 +8,7 @@ import numpy as np
 
 from convert.targets import network as n
 from convert.targets.c.lowering import Lowering, clamps, images, number, window_fields
-from convert.targets.c.program import (
-    Argument,
-    Place,
-    Scratch,
-    Struct,
-    elements,
-)
+from convert.targets.c.program import Argument, Place, Scratch, Struct, elements
 from convert.targets.network import Operator, Value, Window
 from onebit import bits
 

@@ -7,13 +7,7 @@ import numpy as np
 
 from convert.targets import network as n
 from convert.targets.c.lowering import Lowering
-from convert.targets.c.program import (
-    Call,
-    Place,
-    Struct,
-    elements,
-    size_bytes,
-)
+from convert.targets.c.program import Call, Place, Struct, elements, size_bytes
 from convert.targets.network import Operator, Value
 from onebit import bits
 

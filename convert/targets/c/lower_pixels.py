@@ -9,13 +9,7 @@ import numpy as np
 from convert.targets.c.fuse import PixelLayer
 from convert.targets.c.lowering import Lowering, number, window_fields
 from convert.targets.c.pixels import PixelNumbers, PixelSigns
-from convert.targets.c.program import (
-    LIMIT,
-    Place,
-    Scratch,
-    Struct,
-    elements,
-)
+from convert.targets.c.program import LIMIT, Place, Scratch, Struct, elements
 from convert.targets.network import Operator, Window
 from onebit import bits
 

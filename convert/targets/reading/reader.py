@@ -5,12 +5,7 @@ from typing import Any
 
 from convert.auditing.describe import tensor_label
 from convert.errors import ConversionError, FlatbufferError
-from convert.targets.network import (
-    Network,
-    Operator,
-    Other,
-    Value,
-)
+from convert.targets.network import Network, Operator, Other, Value
 from convert.targets.reading.operators import OPERATORS, Unexpected
 from convert.targets.reading.scales import merge_scales
 from convert.targets.reading.tensors import TensorReader

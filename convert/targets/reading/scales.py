@@ -6,12 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.targets.network import (
-    Elementwise,
-    Filtered,
-    Operator,
-    Value,
-)
+from convert.targets.network import Elementwise, Filtered, Operator, Value
 
 
 def merge_scales(

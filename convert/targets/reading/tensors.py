@@ -5,10 +5,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from convert.errors import ConversionError
-from convert.targets.network import (
-    DType,
-    Value,
-)
+from convert.targets.network import DType, Value
 from convert.targets.reading.values import quantization_of
 from convert.tflite.graph import Graph
 

@@ -5,10 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.targets.network import (
-    Quantization,
-    Value,
-)
+from convert.targets.network import Quantization, Value
 
 
 def quantization_of(tensor: Any) -> Quantization | None:

@@ -14,9 +14,7 @@ from convert.targets.network import (
     Unary,
 )
 from convert.targets.refusals import refusal
-from convert.targets.thresholds.network import (
-    FloatStep,
-)
+from convert.targets.thresholds.network import FloatStep
 from convert.tflite.scales import has_binary_rows, row_scales
 
 

@@ -6,15 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.targets.network import (
-    Operator,
-)
+from convert.targets.network import Operator
 from convert.targets.refusals import refusal
-from convert.targets.thresholds.network import (
-    FloatStep,
-    InputGrid,
-    Layer,
-)
+from convert.targets.thresholds.network import FloatStep, InputGrid, Layer
 
 
 def with_thresholds(

@@ -9,12 +9,7 @@ pixels × outputs / PE × taps × channels / SIMD, and two more. PE and SIMD are
 
 import math
 
-from convert.targets.thresholds.network import (
-    InputSigns,
-    Layer,
-    MaxPool,
-    ThresholdNetwork,
-)
+from convert.targets.thresholds.network import InputSigns, Layer, MaxPool, ThresholdNetwork
 from convert.targets.verilog import text
 from convert.targets.verilog.stages import layer_module, pool_module
 from convert.targets.verilog.walking import Folding, Walk, Words, divisor

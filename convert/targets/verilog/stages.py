@@ -2,11 +2,7 @@
 
 import math
 
-from convert.targets.thresholds.network import (
-    InputGrid,
-    Layer,
-    MaxPool,
-)
+from convert.targets.thresholds.network import InputGrid, Layer, MaxPool
 from convert.targets.verilog import text
 from convert.targets.verilog.walking import Walk
 

@@ -4,10 +4,7 @@ import math
 from dataclasses import dataclass
 
 from convert.targets.network import Window
-from convert.targets.thresholds.network import (
-    Layer,
-    MaxPool,
-)
+from convert.targets.thresholds.network import Layer, MaxPool
 from convert.targets.verilog import text
 
 PE, SIMD = 4, 32
