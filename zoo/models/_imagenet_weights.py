@@ -21,7 +21,7 @@ def check_weights(weights: str | None, classes: int) -> None:
 
 
 def trained(name: str, make: Callable[[], keras.Model], folder: str) -> keras.Model:
-    """What `make` returns, a network whose weights its library downloads once.
+    """The network that `make` makes, whose weights its library downloads once.
 
     Args:
         name: Of our network.
