@@ -36,6 +36,12 @@ class Preprocessing:
         if self.contrast not in CONTRASTS:
             raise ValueError(f"contrast is one of {', '.join(CONTRASTS)}, not {self.contrast!r}")
 
+    @property
+    def channels(self) -> int | None:
+        """Of the images that it takes; None for any number."""
+        numbers = [value for value in (self.scale, self.offset) if isinstance(value, tuple)]
+        return len(numbers[0]) if numbers else None
+
     def fit(self, images: NDArray[np.uint8]) -> Preprocessor:
         """This preprocessing, fitted to the training images `[N, H, W, C]`."""
         if not self.whitening:

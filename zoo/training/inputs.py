@@ -24,6 +24,21 @@ def options_of(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
     }
 
 
+def require_channels(recipe: Recipe, dataset: Dataset) -> None:
+    """Checks that the recipe's preprocessing takes images of the data set.
+
+    Raises:
+        UsageError: It has a scale or an offset for each channel, and they have another number.
+    """
+    channels = recipe.preprocessing and recipe.preprocessing.channels
+    if channels and channels != dataset.input_shape[-1]:
+        raise UsageError(
+            f"{recipe.name} prepares images of {channels} channels, and {dataset.name} has images "
+            f"of {dataset.input_shape[-1]}",
+            hint=f"name a data set of {channels} channels (--set dataset=NAME)",
+        )
+
+
 def fitted_preprocessor(recipe: Recipe, dataset: Dataset) -> Preprocessor | None:
     """The recipe's preprocessing, fitted to the training images; None for token ids."""
     if recipe.preprocessing is None:
