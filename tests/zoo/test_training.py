@@ -50,6 +50,27 @@ def test_history_has_a_line_per_epoch_with_finite_figures(uninterrupted):
     assert rates == sorted(set(rates), reverse=True)
 
 
+def test_the_step_is_traced_once(tmp_path, monkeypatch):
+    # A training that makes variables in its first step traces it twice, which takes seconds.
+    original, traces = loop.make_loss, []
+
+    def make_loss(*args):
+        loss = original(*args)
+        return lambda labels, answers: traces.append(answers) or loss(labels, answers)
+
+    monkeypatch.setattr(loop, "make_loss", make_loss)
+    zoo.train(zoo.resolve_recipe("float_mlp_mnist_5k", {"layers": "1"}, smoke=True), tmp_path)
+    assert len(traces) == 1
+
+
+def test_images_of_other_channels_are_refused(tmp_path):
+    recipe = zoo.resolve_recipe("bi_real_net18_imagenet", {"dataset": "mnist_5k"}, smoke=True)
+    with pytest.raises(UsageError, match="images of 3 channels, and mnist_5k has images of 1"):
+        zoo.train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
 def test_the_same_recipe_trains_to_the_same_weights(uninterrupted, tmp_path):
     _assert_same(zoo.train(_recipe(), tmp_path / "again"), uninterrupted)
 

@@ -62,7 +62,13 @@ from zoo.training.distribution import Distribution, make_distribution
 from zoo.training.evaluation import BATCH_SIZE, accuracy, latent_figures, validation_figures
 from zoo.training.extension import EXTENSIONS, schedule_epochs
 from zoo.training.flip_ratio import LatentMonitor
-from zoo.training.inputs import batches, fitted_preprocessor, limited, options_of
+from zoo.training.inputs import (
+    batches,
+    fitted_preprocessor,
+    limited,
+    options_of,
+    require_channels,
+)
 from zoo.training.losses import make_loss
 from zoo.training.optimizers import make_optimizer
 from zoo.training.progress import Progress, Stepper
@@ -131,6 +137,7 @@ def _train(
     with working(f"reading {recipe.dataset}"):
         dataset = load_dataset(recipe.dataset, data)
         dataset = limited(dataset, recipe.samples, recipe.train_samples)
+        require_channels(recipe, dataset)
         options = options_of(recipe, dataset)
         if distribution.is_chief:
             new = open_run_folder(
@@ -263,7 +270,10 @@ class _Training:
         self._trainer.compile(
             self._optimizer, make_loss(recipe.loss, recipe.label_smoothing), metrics=["accuracy"]
         )
+        # Their variables are made here: a step that made them would be traced twice.
         self._optimizer.build(self._trainer.trainable_variables)
+        (answer,) = self._trainer.outputs
+        self._trainer.compiled_metrics.build(answer, tf.zeros([1], tf.int64))
 
         self._batches = functools.partial(
             batches, preprocessor=preprocessor, batch_size=recipe.batch_size
