@@ -93,7 +93,6 @@ int8: $(STAMP)  ## int8 files of trained models: make int8 RUNS="runs/a runs/b";
 	@$(RUN) -m benchmarks.int8 $(RUNS)
 
 requirements: $(STAMP) ## resolve requirements.txt from pyproject.toml
-	@$(RUN) -m pip install --quiet uv
 	@$(RUN) -m uv pip compile --python-version 3.10 --all-extras pyproject.toml --annotation-style line \
 	  --custom-compile-command "make requirements" --output-file requirements.txt --quiet
 
