@@ -110,7 +110,14 @@ def interrupted(command, arguments, seconds, folder):
     return errors.decode(errors="replace"), process.returncode
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+OFTEN = {"zoo list", "zoo train", "zoo import", "convert model", "convert audit", "edge bench"}
+OFTEN |= {"edge harness", "edge report"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(c, marks=[] if c in OFTEN else [pytest.mark.slow]) for c in COMMANDS],
+)
 def test_interrupt_at_any_moment_is_one_line_and_130(command, exported, tmp_path):
     arguments = [str(exported) if a == "EXPORTED" else a for a in COMMANDS[command]]
     seed = random.SystemRandom().randrange(1 << 32)

@@ -72,8 +72,9 @@ MODELS = {
 }
 
 
-# An LSTM's and a GRU's loops are converted for each direction.
-SLOW = ("Bidirectional LSTM", "Bidirectional GRU", "GRU")
+# Loops over steps, of which the LSTM's is quick enough, and the like of other layers.
+SLOW = ("Bidirectional LSTM", "Bidirectional GRU", "GRU", "GRU unrolled", "SimpleRNN", "RNN")
+SLOW += ("ConvLSTM1D", "ConvLSTM2D", "LocallyConnected1D", "SeparableConv1D")
 
 
 @pytest.mark.parametrize(

@@ -337,14 +337,8 @@ def test_full_disk_is_one_line_and_leaves_nothing(saved, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "stage",
-    [
-        pytest.param("convert_with_lce", marks=pytest.mark.slow),
-        pytest.param("audited_layers", marks=pytest.mark.slow),
-        "verify",
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["convert_with_lce", "audited_layers", "verify"])
 def test_killed_conversion_leaves_nothing(stage, saved, tmp_path):
     code = (
         "import os, runpy, signal, convert.conversion\n"

@@ -32,8 +32,22 @@ def converted_file(build, **settings):
     return convert_file(float_file(build), int8=Int8(CALIBRATION, **settings), name="net")
 
 
-@pytest.mark.parametrize("scope", ["layers", "all"])
-@pytest.mark.parametrize("build", [float_net, mixed_net, binary_connect])
+@pytest.mark.parametrize(
+    ("build", "scope"),
+    [
+        (mixed_net, "layers"),
+        (float_net, "all"),
+        *(
+            pytest.param(build, scope, marks=pytest.mark.slow)
+            for build, scope in (
+                (mixed_net, "all"),
+                (float_net, "layers"),
+                (binary_connect, "layers"),
+                (binary_connect, "all"),
+            )
+        ),
+    ],
+)
 def test_layers_and_answers_are_those_of_the_way_by_lce(build, scope):
     conversion, by_lce = converted_file(build, scope=scope), converted(build, scope=scope)
     assert conversion.report.kinds() == by_lce.report.kinds()

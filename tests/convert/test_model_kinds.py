@@ -26,14 +26,20 @@ def recurrent(layer, **options):
     return randomise(keras.Model(steps, layer(steps)))
 
 
-@pytest.mark.parametrize("options", [{}, {"batch_size": 1}], ids=["open batch", "batch of 1"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, id="open batch"),
+        pytest.param({"batch_size": 1}, id="batch of 1", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize(
     "layer",
     [
         lambda: L.LSTM(8),
         lambda: L.LSTM(8, return_sequences=True, go_backwards=True),
         lambda: L.GRU(8),
-        lambda: L.GRU(8, reset_after=False),
+        pytest.param(lambda: L.GRU(8, reset_after=False), marks=pytest.mark.slow),
         lambda: L.SimpleRNN(8),
         pytest.param(lambda: L.Bidirectional(L.LSTM(8)), marks=pytest.mark.slow),
         lambda: L.TimeDistributed(L.Dense(4)),
@@ -122,6 +128,7 @@ def in_strategy(build):
         return build()
 
 
+MODELS = (conv, sequential, nested)
 KINDS = {
     "mixed_float16": lambda build: in_policy("mixed_float16", build),
     "mixed_bfloat16": lambda build: in_policy("mixed_bfloat16", build),
@@ -131,8 +138,19 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("build", [conv, sequential, nested])
-@pytest.mark.parametrize("kind", KINDS)
+PAIRS = [
+    pytest.param(
+        kind,
+        build,
+        # Each kind and each model once; all pairs are slow.
+        marks=[] if (number - place) % len(MODELS) == 0 else [pytest.mark.slow],
+    )
+    for number, kind in enumerate(KINDS)
+    for place, build in enumerate(MODELS)
+]
+
+
+@pytest.mark.parametrize(("kind", "build"), PAIRS)
 def test_model_of_another_kind_converts_with_its_weights_in_float32(kind, build):
     model = KINDS[kind](build)
     x = images(6, (8, 8, 32))
@@ -184,6 +202,7 @@ def test_subclassed_model_of_another_kind_is_refused_with_the_fix(kind, fix):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_graph_mode_is_refused_in_one_line():
     code = (
         "import convert\n"

@@ -45,7 +45,9 @@ def assert_same_on_lce(before, after, inputs, terms):
     np.testing.assert_allclose(outputs, expected, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("activation", ["linear", "relu", "relu6"])
+@pytest.mark.parametrize(
+    "activation", ["linear", *(pytest.param(a, marks=pytest.mark.slow) for a in ("relu", "relu6"))]
+)
 @pytest.mark.parametrize(
     ("filters", "kernel", "channels", "options"),
     [
@@ -66,7 +68,9 @@ def test_packed_convolution_equals_unpacked_on_lce(filters, kernel, channels, op
     assert_same_on_lce(before, after, images(6, (9, 8, channels)), terms)
 
 
-@pytest.mark.parametrize("width", [31, 32, 33, 784])
+@pytest.mark.parametrize(
+    "width", [33, *(pytest.param(w, marks=pytest.mark.slow) for w in (31, 32, 784))]
+)
 def test_packed_dense_equals_unpacked_on_lce(width):
     model = mlp((24,), binary_inputs=False, input_shape=(width, 1, 1), bias=True, activation="relu")
     before = convert_with_lce(model)
@@ -175,7 +179,10 @@ def test_packing_must_save_room():
     assert packing_scales("CONV_2D", np.full((16, 1, 1, 4), 2, np.float32)) is None
 
 
-@pytest.mark.parametrize(("bias", "activation"), [(False, "linear"), (True, "relu")])
+@pytest.mark.parametrize(
+    ("bias", "activation"),
+    [pytest.param(False, "linear", marks=pytest.mark.slow), (True, "relu")],
+)
 @pytest.mark.parametrize(
     ("make", "channels"),
     [

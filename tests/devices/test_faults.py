@@ -54,7 +54,12 @@ def faulty(ssh_board, harness, residual_file, tmp_path):
     ("code", "arguments", "reason"),
     [
         (CRASHES, (), "the runner was killed by SIGSEGV"),
-        (PRINTS, (), "ended with code 0 and printed '' instead of a result: Segmentation fault"),
+        pytest.param(
+            PRINTS,
+            (),
+            "ended with code 0 and printed '' instead of a result: Segmentation fault",
+            marks=pytest.mark.slow,
+        ),
         (HANGS, ("--timeout", "3"), "no result within the time limit of 3 s"),
     ],
     ids=["crash", "garbage", "hang"],
@@ -112,7 +117,13 @@ def test_wrong_host_key_is_a_row(faulty, tmp_path):
     it.check_clean()
 
 
-@pytest.mark.parametrize("killed", ["-R", "/usr/sbin/sshd"], ids=["connection", "server"])
+@pytest.mark.parametrize(
+    "killed",
+    [
+        pytest.param("-R", id="connection"),
+        pytest.param("/usr/sbin/sshd", id="server", marks=pytest.mark.slow),
+    ],
+)
 def test_cut_connection_costs_this_devices_rows_alone(
     killed, ssh_board, harness, residual_file, tmp_path
 ):
@@ -173,7 +184,16 @@ def test_library_of_another_architecture_is_a_row(ssh_board, residual_file, tmp_
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        *(
+            pytest.param(number, marks=pytest.mark.slow)
+            for number in (signal.SIGTERM, signal.SIGHUP)
+        ),
+    ],
+)
 def test_interrupt_in_mid_run_leaves_nothing(faulty, number):
     it = faulty(HANGS)
     process = it.run.start(*it.arguments)

@@ -6,7 +6,8 @@ from edge.emulation import recipes, userland
 from edge.emulation.board_counting import count, estimate_cycles
 from tests.devices.fixtures import skipping
 
-pytestmark = pytest.mark.emulated
+# QEMU is built for it.
+pytestmark = [pytest.mark.emulated, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

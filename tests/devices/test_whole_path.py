@@ -95,6 +95,7 @@ def test_names_with_spaces_quotes_and_dashes_are_safe(ssh_board, harness, residu
     assert board.files() == before
 
 
+@pytest.mark.slow
 def test_two_harnesses_at_once_do_not_meet(ssh_board, harness, residual_file, tmp_path):
     board = ssh_board(runtime="tflite-runtime-2.14")
     before = board.files()

@@ -30,12 +30,14 @@ def test_tensorflow_imported_first_with_the_flag_works():
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_import_is_silent():
     result = python("import onebit.keras")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("package", ["zoo", pytest.param("convert", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("package", ["zoo", "convert"])
 def test_package_imported_before_tensorflow_needs_no_flag(package):
     result = python(f"import {package}\nimport tensorflow\nfrom onebit.keras import lq")
     assert result.returncode == 0, result.stderr

@@ -85,7 +85,11 @@ def test_activation_bits_are_an_option():
 
 
 TINY = {"layers": 1, "units": 32, "heads": 2, "vocabulary": 20, "input_shape": (8,), "classes": 3}
-TEXT_MODELS = [name for name in zoo.names() if models.get(name).takes_text]
+CASES = [
+    pytest.param(name, marks=[] if name.endswith("_tiny") else [pytest.mark.slow])
+    for name in zoo.names()
+    if models.get(name).takes_text
+]
 
 
 def tiny(name):
@@ -100,7 +104,7 @@ def batch():
     return tokens.reshape(10, 8).astype(np.int32), generator.integers(3, size=10)
 
 
-@pytest.mark.parametrize("name", TEXT_MODELS)
+@pytest.mark.parametrize("name", CASES)
 def test_text_model_trains_a_step_with_gradients_everywhere(name):
     model = tiny(name)
     tokens, labels = batch()
@@ -121,7 +125,7 @@ def test_text_model_trains_a_step_with_gradients_everywhere(name):
         assert np.any(values) or weight.name.startswith("layer_1_key/bias"), weight.name
 
 
-@pytest.mark.parametrize("name", TEXT_MODELS)
+@pytest.mark.parametrize("name", CASES)
 def test_text_model_saves_and_loads_to_the_same_output(name, tmp_path):
     model = tiny(name)
     tokens, _ = batch()
@@ -132,7 +136,9 @@ def test_text_model_saves_and_loads_to_the_same_output(name, tmp_path):
     assert (model.name, model.input_shape, model.output_shape) == (name, (None, 8), (None, 3))
 
 
-@pytest.mark.parametrize("name", [name for name in TEXT_MODELS if models.get(name).float_baseline])
+@pytest.mark.parametrize(
+    "name", [case for case in CASES if models.get(case.values[0]).float_baseline]
+)
 def test_text_twin_has_the_same_layers_and_no_quantizer(name):
     model, plain = tiny(name), tiny(models.get(name).float_baseline)
     shapes = []

@@ -195,6 +195,7 @@ def stages(folder):
     return [folder, folder / TEACHER]
 
 
+@pytest.mark.slow
 def test_a_chain_leaves_a_run_folder_and_an_accuracy_for_each_stage(uninterrupted):
     runs = [zoo.load_run(folder) for folder in stages(uninterrupted.folder)]
     assert [run.card["recipe"] for run in runs] == [
@@ -208,6 +209,7 @@ def test_a_chain_leaves_a_run_folder_and_an_accuracy_for_each_stage(uninterrupte
         assert ("hidden_loss" in run.history[-1]) == (run is not runs[-1])
 
 
+@pytest.mark.slow
 def test_a_run_on_texts_encodes_texts(uninterrupted, finished_run):
     assert uninterrupted.preprocessing is None
     assert uninterrupted.samples.images.dtype == np.int32
@@ -218,6 +220,7 @@ def test_a_run_on_texts_encodes_texts(uninterrupted, finished_run):
         zoo.load_run(finished_run).encode(["text"])
 
 
+@pytest.mark.slow
 def test_an_exported_run_on_texts_encodes_texts(uninterrupted, tmp_path):
     zoo.export(uninterrupted, tmp_path / "bert.npz")
     loaded = zoo.load_trained(uninterrupted.card["name"], str(tmp_path / "bert.npz"))

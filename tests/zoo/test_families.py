@@ -53,7 +53,7 @@ OPERATIONS = {
     # Bi-Real Net, arXiv 1808.00278, table 3 (quoted from memory): 1.93e8 in all.
     "bi_real_net34": (None, None, 1.93e8),
 }
-QUICK = ("bi_real_net18", "reactnet_a")
+QUICK = ("bi_real_net18",)
 
 
 def _cases(names):

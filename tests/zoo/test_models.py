@@ -24,14 +24,14 @@ BNEXT_STAGES = {**RESIDUAL, "width": 64, "depths": (2, 1)}
 ALEXNET = {**TINY, "input_shape": (72, 72, 3)}
 FSMN = {**TINY, "filters": 4, "blocks": 1, "input_shape": (16, 16, 1)}
 QUICKNET = {"input_shape": (40, 40, 3), "classes": 3, "blocks": (1,) * 4, "widths": (8, 8, 16, 16)}
-# What is not listed cannot be made narrow, or is deep: it takes too long for every run.
+# What is not listed cannot be made narrow, is deep, or is much like one that is listed: the others
+# would take too long for every run.
 SMALL = {
     **dict.fromkeys(("binary_connect_mlp", "float_mlp", "binary_net_mlp"), TINY),
     **dict.fromkeys(("binary_connect_cnn", "binary_net_cnn", "float_cnn"), TINY),
-    **dict.fromkeys(("binary_alexnet", "xnor_net_alexnet", "bwn_alexnet"), ALEXNET),
-    **dict.fromkeys(("xnor_net_resnet18", "bwn_resnet18", "float_resnet18"), RESIDUAL),
+    "binary_alexnet": ALEXNET,
     "bi_real_net18": RESIDUAL,
-    **dict.fromkeys(("binary_autoencoder", "float_autoencoder"), SPECTRUM),
+    "binary_autoencoder": SPECTRUM,
     **dict.fromkeys(("xnor_net_lenet5", "float_lenet5"), LENET5),
     **dict.fromkeys(("bifsmn", "dfsmn"), FSMN),
     "quicknet": QUICKNET,
@@ -50,6 +50,10 @@ DEEP_BHVIT = {
 # Pooling without padding leaves nothing of smaller images; narrower ones have dead filters.
 WIDE = {
     **dict.fromkeys(("react_resnet18", "reactnet_a"), RESIDUAL),
+    **dict.fromkeys(("xnor_net_resnet18", "bwn_resnet18", "float_resnet18"), RESIDUAL),
+    **dict.fromkeys(("xnor_net_alexnet", "bwn_alexnet"), ALEXNET),
+    "float_autoencoder": SPECTRUM,
+    **dict.fromkeys(("float_ds_cnn", "float_resnet8", "sfc_w1a1", "lfc_w1a1"), TINY),
     "larq_xnor_net": {**BIG, "input_shape": (224, 224, 3)},
     **dict.fromkeys(("binary_mobilenet", "float_mobilenet"), MOBILENET),
     **dict.fromkeys(("xnor_net_nin", "float_nin"), NIN),

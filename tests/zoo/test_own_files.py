@@ -20,9 +20,6 @@ def onebit(*arguments):
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("own") / "run"
     train = ["zoo", "train", "leaky_net_stripes", "--smoke", "-o", folder, "--set", "loss=focal"]
-    without = onebit(*train)
-    assert without.returncode == 2
-    assert "there is no recipe 'leaky_net_stripes'" in without.stderr
     result = onebit(*train, "--import", MINE)
     assert result.returncode == 0, result.stderr
     return folder
@@ -33,6 +30,13 @@ def test_run_says_what_to_import(run):
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1].endswith(f"; pass --import {MINE}, as its training did")
     assert onebit("zoo", "evaluate", run, "--import", MINE).returncode == 0
+
+
+@pytest.mark.slow
+def test_recipe_is_unknown_without_its_file(tmp_path):
+    result = onebit("zoo", "train", "leaky_net_stripes", "-o", tmp_path / "run")
+    assert result.returncode == 2
+    assert "there is no recipe 'leaky_net_stripes'" in result.stderr
 
 
 @pytest.mark.slow

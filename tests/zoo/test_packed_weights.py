@@ -217,7 +217,17 @@ def test_what_ships_is_found_by_its_data_set(exported, tmp_path, monkeypatch):
 PRETRAINED = [(name, tag) for name in zoo.names() for tag in pretrained(name)]
 
 
-@pytest.mark.parametrize(("name", "tag"), PRETRAINED)
+SLOW = ("bhvit_micro", "bnext_mini", "binary_bert_tiny")
+"""Deep networks, which take five seconds to build."""
+
+
+@pytest.mark.parametrize(
+    ("name", "tag"),
+    [
+        pytest.param(name, tag, marks=[pytest.mark.slow] if name in SLOW else [])
+        for name, tag in PRETRAINED
+    ],
+)
 def test_shipped_weights_are_small_whole_and_as_accurate_as_their_card_says(name, tag):
     run = load_trained(name, tag)
     assert (run.folder / f"{name}@{tag}.npz").stat().st_size <= 1e6

@@ -108,10 +108,10 @@ def test_latent_weights_are_tested_with_their_own_moments():
     np.testing.assert_array_equal(model(preprocessor(images)), signs)
 
 
-@pytest.mark.parametrize("stochastic", [False, True])
+@pytest.mark.parametrize("stochastic", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_run_with_drawn_weights_has_moments_for_both_forms(tmp_path, stochastic):
     name = "binary_connect_mlp_stochastic_mnist_5k" if stochastic else "binary_connect_mlp_mnist_5k"
-    recipe = zoo.resolve_recipe(name, smoke=True)
+    recipe = zoo.resolve_recipe(name, {"layers": "1"}, smoke=True)
     run = zoo.train(recipe, tmp_path / "run")
     assert (run.latent_moments is not None) == stochastic
     assert (run.card["latent_weights_accuracy"] is not None) == stochastic
