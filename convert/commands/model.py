@@ -219,5 +219,5 @@ def _print_report(conversion: "Conversion", output: Path, format_: str) -> None:
         click.echo(f"note: {note}")
     if report.verification is not None:
         print_verification(report.verification)
-    for line in how_to_run(output):
+    for line in how_to_run(conversion.tflite, output):
         say(line)

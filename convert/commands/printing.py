@@ -10,6 +10,8 @@ from pathlib import Path
 import click
 
 from convert.report import Comparison, Layer, Quantization, Reason, Totals, Verification
+from convert.tflite.graph import Graph
+from onebit.audio import front_end_of
 from onebit.cli import emit
 from onebit.metadata import read_metadata
 
@@ -194,13 +196,25 @@ def listed(names: list[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + more
 
 
-def how_to_run(path: Path) -> list[str]:
-    """The next steps with a converted file, a line each."""
+def how_to_run(content: bytes, path: Path) -> list[str]:
+    """The next steps with a converted file of that content, a line each."""
     name = shlex.quote(str(path))
     return [
-        f"run it: onebit run {name} --input IMAGE|ARRAY.npy|SAMPLES.npz",
+        f"run it: onebit run {name} --input {'|'.join(_what_it_takes(content))}",
         "in Python: ai_edge_litert.interpreter.Interpreter("
         f"{str(path)!r}, experimental_delegates=[onebit_delegate.load()])",
         f"in C: onebit convert export {name} --to c -o FOLDER",
         f"measure it: onebit edge bench {name} -o rows.jsonl",
     ]
+
+
+def _what_it_takes(content: bytes) -> list[str]:
+    """The kinds of files that `onebit run` makes the model's inputs of."""
+    graph = Graph.from_bytes(content)
+    if len(graph.subgraph.inputs) > 1:
+        return ["SAMPLES.npz"]
+    _, *shape = graph.shape(int(graph.subgraph.inputs[0]))
+    kinds = ["ARRAY.npy", "SAMPLES.npz"]
+    if front_end_of(tuple(shape)):
+        return ["SOUND.wav", *kinds]
+    return ["IMAGE", *kinds] if len(shape) == 3 and shape[-1] in (1, 3, 4) else kinds
