@@ -21,7 +21,7 @@ def xnor_net_lenet5_fashion_mnist() -> Recipe:
 
     Command: onebit zoo train xnor_net_lenet5_fashion_mnist -o runs/xnor_net_lenet5
     Duration: about 40 minutes on an x86-64 core (estimated).
-    Accuracy: not reported for this data set; measured in results/accuracies.jsonl.
+    Accuracy: 89.03 % measured with seed 1 and compute=bfloat16 (results/accuracies.jsonl).
     """
     return _recipe("xnor_net_lenet5")
 
@@ -32,7 +32,7 @@ def float_lenet5_fashion_mnist() -> Recipe:
 
     Command: onebit zoo train float_lenet5_fashion_mnist -o runs/float_lenet5
     Duration: about 25 minutes on an x86-64 core (estimated).
-    Accuracy: not reported for this data set; measured in results/accuracies.jsonl.
+    Accuracy: 91.55 % measured with seed 1 and compute=bfloat16 (results/accuracies.jsonl).
     """
     return _recipe("float_lenet5")
 
