@@ -61,8 +61,9 @@ def stochastic_sign(x: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
     @tf.custom_gradient
     def call(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
         # u < 1 always, and never u < 0: at the clip edges the outcome is certain.
-        drawn = tf.where(uniform < hard_sigmoid(x), 1.0, -1.0)
-        return tf.cast(drawn, x.dtype), lambda upstream: upstream
+        drawn = tf.cast(uniform < hard_sigmoid(x), x.dtype)
+        # tf.where takes four times as long in bfloat16.
+        return 2.0 * drawn - 1.0, lambda upstream: upstream
 
     return call(x)
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from onebit.keras import keras, lq, tf
 from zoo.runs.weight_names import named_weights
+from zoo.training.tensorboard import log_histogram
 
 
 def latent_kernels(model: keras.Model) -> dict[str, Any]:
@@ -58,4 +59,4 @@ class LatentMonitor:
         """Writes histograms and flip ratios to the current TensorBoard writer."""
         for name, ratio in self.flip_ratios().items():
             tf.summary.scalar(f"flip_ratio/{name}", ratio)
-            tf.summary.histogram(f"latent/{name}", self._kernels[name].numpy())
+            log_histogram(f"latent/{name}", self._kernels[name].numpy())
