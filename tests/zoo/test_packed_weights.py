@@ -217,7 +217,7 @@ def test_what_ships_is_found_by_its_data_set(exported, tmp_path, monkeypatch):
 PRETRAINED = [(name, tag) for name in zoo.names() for tag in pretrained(name)]
 
 
-SLOW = ("bhvit_micro", "bnext_mini", "binary_bert_tiny")
+SLOW = ("bhvit_micro", "bifsmn", "bnext_mini", "binary_bert_tiny")
 """Deep networks, which take five seconds to build."""
 
 
