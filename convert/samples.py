@@ -3,8 +3,6 @@
 All samples pass `checked`, whether a program or the command line brings them.
 """
 
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import SourceError
+from onebit.files import NPZ_DAMAGE
 
 LABELS = "labels"
 """The name of the labels among the arrays of an `.npz` file."""
@@ -266,7 +265,7 @@ def read(path: Path, expected: Expected) -> Samples:
         loaded = np.load(path, allow_pickle=False)
         # A single array, as numpy.save writes it, has no names.
         content = dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else None
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except NPZ_DAMAGE as error:
         raise _not_samples(path) from error
     if content is None:
         raise _not_samples(path)

@@ -8,11 +8,19 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from onebit.errors import OnebitError, unreadable
+
+NPZ_DAMAGE = (
+    *(OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error),
+    *(NotImplementedError, RuntimeError),  # methods and encryption that an archive claims
+)
+"""Errors that NumPy raises on an `.npz` file that is damaged or something else."""
 
 
 @contextlib.contextmanager

@@ -34,10 +34,16 @@ def build(name: str, *, weights: str | None = None, **options: Any) -> keras.Mod
         return load_trained(name, weights, **options).model
     if weights is not None:
         options["weights"] = weights
+    given = ", ".join(f"{option}={value!r}" for option, value in options.items())
+    problem = f"{name} cannot be built with {given or 'its defaults'}: "
     try:
-        return models.get(name).build(**options)
-    except (TypeError, ValueError) as error:
-        given = ", ".join(f"{option}={value!r}" for option, value in options.items())
-        raise OnebitError(
-            f"{name} cannot be built with {given or 'its defaults'}: {first_line(error)}"
-        ) from error
+        model = models.get(name).build(**options)
+    except OnebitError:
+        raise
+    except Exception as error:  # whatever builders, Keras and layers raise for such options
+        raise OnebitError(problem + first_line(error)) from error
+    for layer in model.layers:
+        for weight in layer.weights:
+            if 0 in weight.shape:
+                raise OnebitError(f"{problem}{layer.name} has weights of shape {weight.shape}")
+    return model

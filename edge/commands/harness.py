@@ -7,6 +7,7 @@ import click
 from edge.boards.exports import read_export
 from edge.boards.harness import harness_files
 from onebit.cli import force_option
+from onebit.errors import UsageError
 from onebit.files import replacing, require_writable
 from onebit.own_folders import require_own_folder, write_folder
 
@@ -34,7 +35,9 @@ def harness(network: Path, output: Path, force: bool) -> None:
     """
     exported = read_export(network)
     require_writable(output)
-    require_own_folder(output, force)
+    if output.resolve() == network.resolve():
+        raise UsageError(f"{output} is the exported network itself", hint="give another -o")
+    require_own_folder(output, force, target="harness")
     files = harness_files(exported, output.resolve().name)
     with replacing(output) as temporary:
         write_folder(temporary, files, target="harness")

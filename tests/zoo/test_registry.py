@@ -54,6 +54,10 @@ def test_options_that_do_not_go_together_give_one_line():
         zoo.build("binary_net_cnn", input_shape=(4, 4, 1), width=4)
     with pytest.raises(OnebitError, match="float_mlp cannot be built with units=-3") as negative:
         zoo.build("float_mlp", units=-3)
+    with pytest.raises(OnebitError, match=r"units=0: .* weights of shape \(784, 0\)"):
+        zoo.build("float_mlp", units=0)
+    with pytest.raises(OnebitError, match="float_mlp cannot be built with layers=-1: list index"):
+        zoo.build("float_mlp", layers=-1)
     assert "\n" not in str(small.value) + str(negative.value)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import zoo
-from onebit.errors import UsageError
+from onebit.errors import OnebitError, UsageError
 from onebit.keras import keras
 from zoo.models import models, register_model
 from zoo.recipes import Recipe
@@ -94,7 +94,7 @@ def test_a_training_of_no_epochs_keeps_the_weights_of_its_model(tmp_path, monkey
 
     monkeypatch.setattr(models, "_entries", dict(models._entries))
     register_model(family="Float", kind="float")(pretrained_dot)
-    with pytest.raises(UsageError, match="epochs must be above 0, not 0"):
+    with pytest.raises(UsageError, match="epochs must be above 0 without the option weights"):
         Recipe("pretrained_dot", "mnist_5k", epochs=0)
     recipe = Recipe(
         "pretrained_dot", "mnist_5k", name="dot", epochs=0, options={"weights": "one"}, samples=50
@@ -159,3 +159,22 @@ def test_real_to_binary_networks_teach_each_other(tmp_path):
     name = "real_to_binary_net_fp_imagenet"
     run = zoo.train(zoo.resolve_recipe(name, {"epochs": "1"}, smoke=True), tmp_path / "run")
     assert {"logits_loss", "attention_loss"} <= set(run.history[0])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("blocks", "3", "blocks=3 cannot be thinned by 2"),
+        ("teacher.width", "8", r"layer frames has the shape .* give both the same options"),
+        ("frequency_weight", "0", "learns from a teacher, with frequency_weight > 0"),
+    ],
+)
+def test_a_student_that_cannot_be_taught_is_refused_before_its_teacher_trains(
+    tmp_path, setting, value, message
+):
+    recipe = zoo.resolve_recipe(
+        "bifsmn_spoken_keywords_synthetic_log_mel", {setting: value}, smoke=True
+    )
+    with pytest.raises(OnebitError, match=message):
+        zoo.train(recipe, tmp_path / "run", data=tmp_path)
+    assert not (tmp_path / "run").exists()

@@ -168,6 +168,7 @@ def test_safetensors_are_read_with_all_their_types(tmp_path):
         b"",
         b"\xff" * 8,
         struct.pack("<Q", 4) + b"{{{{",
+        struct.pack("<Q", 2**60) + b"{}",
         safetensors({"x": np.zeros(4, np.float32)})[:-1],
         safetensors({"x": np.zeros(4, np.float32)}, x={"dtype": "F32"}),
         safetensors({"x": np.zeros(4, np.float32)}, x={"dtype": "Q4", "shape": [4],
@@ -258,3 +259,14 @@ def test_wrong_use_is_one_line_and_leaves_nothing(
 
 def test_map_of_the_network_is_whole():
     assert [*CONVS, *DENSE] == [key for key in MAP if not key.startswith("bn")]
+
+
+@pytest.mark.parametrize("kept", [0, 4, 40, -40], ids=["empty", "magic", "header", "cut"])
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_damaged_npz_files_are_one_line(tmp_path, save, kept):
+    path = tmp_path / "x.npz"
+    save(path, x=np.arange(100.0))
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(OnebitError, match=r"x.npz is damaged") as caught:
+        read_tensors(path)
+    assert "\n" not in str(caught.value)

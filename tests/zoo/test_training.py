@@ -13,6 +13,7 @@ import pytest
 
 import zoo
 from onebit.errors import OnebitError, UsageError
+from onebit.keras import keras, tf
 from zoo.runs.run import CARD, CHECKPOINTS, CONFIG, HISTORY, LOGS, MODEL, SAMPLES, read_history
 from zoo.training import checkpoints, loop
 
@@ -198,6 +199,9 @@ def test_another_recipe_is_refused_and_restart_replaces_it(finished_run, tmp_pat
     recipe = zoo.resolve_recipe("binary_net_mlp_mnist_5k", {"epochs": "1"}, smoke=True)
     with pytest.raises(UsageError, match="holds a run with epochs 2, not 1; give another folder"):
         zoo.train(recipe, folder)
+    impossible = zoo.resolve_recipe("binary_net_mlp_mnist_5k", {"units": "0"}, smoke=True)
+    with pytest.raises(OnebitError, match=r"cannot be built .* hidden_1 has weights of shape"):
+        zoo.train(impossible, folder, restart=True)
     assert (folder / CARD).exists()
     run = zoo.train(recipe, folder, restart=True)
     assert len(run.history) == 1
@@ -246,6 +250,16 @@ def test_a_loss_that_is_no_number_stops_and_leaves_null(tmp_path):
         zoo.train(recipe, folder)
     assert json.loads((folder / HISTORY).read_text())["loss"] is None
     assert not (folder / CARD).exists()
+
+
+def test_more_memory_than_there_is_gives_one_line(tmp_path, monkeypatch):
+    def fit(*args, **options):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(keras.Model, "fit", fit)
+    with pytest.raises(OnebitError, match=r"needs more memory .* OOM .*; give a smaller") as caught:
+        zoo.train(_recipe(), tmp_path / "run")
+    assert "\n" not in str(caught.value)
 
 
 def test_the_run_folder_holds_what_it_promises(finished_run):

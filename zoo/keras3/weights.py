@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from onebit.errors import OnebitError
-from onebit.files import write_arrays
+from onebit.files import NPZ_DAMAGE, write_arrays
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
@@ -39,7 +39,7 @@ def load(model: Any, path: str | os.PathLike[str]) -> None:
     try:
         with np.load(path, allow_pickle=False) as content:
             arrays = dict(content)
-    except (OSError, ValueError, TypeError) as error:
+    except NPZ_DAMAGE as error:
         raise OnebitError(f"{path} is not an .npz file of weights: {error}") from error
     stored: dict[str, list[np.ndarray]] = {}
     for key in sorted(arrays, key=_order):

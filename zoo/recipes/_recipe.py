@@ -40,6 +40,10 @@ def register_loss(function: Callable[[], Any]) -> Callable[[], Any]:
     return function
 
 
+MOST = 2**31
+"""Whole numbers are below it, since TensorFlow counts steps and samples in 64 bits."""
+
+
 def _setting(default: Any, **limits: Any) -> Any:
     """A field that `--set` reaches; `limits` are those of `_outside`."""
     return field(default=default, metadata={"settable": True, **limits})
@@ -59,10 +63,11 @@ def _outside(
         return f"is one of {', '.join(choices)}, not {value!r}"
     if value is None or (above is None and at_least is None):
         return None
+    below = MOST if isinstance(value, int) and below == math.inf else below
+    bound = "" if below == math.inf or value < below else f" and below {below}"
     if above is not None and not above < value < below:
-        return f"must be above {above}, not {value}"
+        return f"must be above {above}{bound}, not {value}"
     if at_least is not None and not at_least <= value < below:
-        bound = "" if below == math.inf else f" and below {below}"
         return f"must be at least {at_least}{bound}, not {value}"
     return None
 
@@ -181,7 +186,7 @@ class Recipe:
     quantizer_learning_rate: float | None = _setting(None, above=0)
     adam_epsilon: float = _setting(1e-7, above=0)
     compute: str = _setting("float32", choices=COMPUTE)
-    seed: int = _setting(1, at_least=0)
+    seed: int = _setting(1, at_least=0, below=2**32)
     samples: int | None = _setting(None, above=0)
     train_samples: int | None = _setting(None, above=0)
     selection: str = _setting("last", choices=SELECTIONS)
@@ -203,7 +208,7 @@ class Recipe:
     def _problem(self) -> str | None:
         """Which fields do not go together; None if all do."""
         if not self.epochs and not self.options.get("weights"):
-            return "epochs must be above 0, not 0"
+            return "epochs must be above 0 without the option weights, which names trained ones"
         if self.assistants and self.teacher is None:
             return "assistants go with a teacher"
         if self.assistants and self.frequency_weight:

@@ -18,7 +18,6 @@ is for programs that read these files. They are in the order of `model.weights`;
 from __future__ import annotations
 
 import itertools
-import zipfile
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -213,7 +212,7 @@ def load_file(name: str, path: Path, **options: Any) -> Run:
     try:
         with np.load(path, allow_pickle=False) as content:
             arrays = dict(content)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except files.NPZ_DAMAGE as error:
         raise OnebitError(f"{path} cannot be read: {error}") from error
     model = models.get(name).build(**{**trained, **options})
     unpack(model, arrays)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import struct
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onebit.errors import OnebitError, UsageError
+from onebit.files import NPZ_DAMAGE
 
 DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
@@ -44,7 +44,7 @@ def read_tensors(path: Path) -> Arrays:
         raise OnebitError(f"{path} does not exist")
     try:
         return _npz(path) if path.suffix == ".npz" else _safetensors(path.read_bytes())
-    except (OSError, ValueError, KeyError, TypeError, struct.error, zipfile.BadZipFile) as error:
+    except (*NPZ_DAMAGE, struct.error) as error:
         raise OnebitError(f"{path} is damaged: it cannot be read as {path.suffix}") from error
 
 
@@ -55,6 +55,8 @@ def _npz(path: Path) -> Arrays:
 
 def _safetensors(content: bytes) -> Arrays:
     (length,) = struct.unpack_from("<Q", content)
+    if 8 + length > len(content):
+        raise ValueError("the header ends behind the file")
     header = json.loads(content[8 : 8 + length])
     data = memoryview(content)[8 + length :]
     arrays = {}

@@ -51,7 +51,7 @@ def import_run(
     tensors = read_tensors(weights)
     dataset = load_dataset(recipe.dataset, data)
     dataset = limited(dataset, recipe.samples, recipe.train_samples)
-    options = options_of(recipe, dataset)
+    options = options_of(recipe, dataset.input_shape, len(dataset.classes))
     model = build(recipe.model, **options)
     load_state_dict(model, tensors, places, str(weights))
     preprocessor = fitted_preprocessor(recipe, dataset)

@@ -14,14 +14,10 @@ from zoo.models import models
 from zoo.recipes import Recipe
 
 
-def options_of(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
-    """Every option of the recipe's model, the defaults too."""
-    return {
-        **models.get(recipe.model).options,
-        **recipe.options,
-        "input_shape": dataset.input_shape,
-        "classes": len(dataset.classes),
-    }
+def options_of(recipe: Recipe, input_shape: tuple[int, ...], classes: int) -> dict[str, Any]:
+    """Every option of the recipe's model, the defaults too, for inputs of such a data set."""
+    given = {**models.get(recipe.model).options, **recipe.options}
+    return {**given, "input_shape": input_shape, "classes": classes}
 
 
 def require_channels(recipe: Recipe, dataset: Dataset) -> None:

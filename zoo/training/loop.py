@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from onebit import files
 from onebit.console import working
-from onebit.errors import OnebitError
+from onebit.errors import OnebitError, first_line
 from onebit.keras import keras, tf
 from zoo.datasets import Dataset, load_dataset
 from zoo.datasets.preprocessing import Preprocessor
@@ -73,6 +73,7 @@ from zoo.training.losses import make_loss
 from zoo.training.optimizers import make_optimizer
 from zoo.training.progress import Progress, Stepper
 from zoo.training.selection import BestEpoch, require_selectable
+from zoo.training.stages import require_stages
 from zoo.training.tensorboard import log_epoch, log_hyperparameters
 
 
@@ -118,8 +119,18 @@ def train(
     if is_finished(folder, recipe) and not restart:
         return load_run(folder)
     distribution = make_distribution(strategy)
+    staged = any(getattr(recipe, stage) for stage in STAGES)
+    if (staged and not epochs_done(folder)) or (restart and folder.exists()):
+        with working(f"checking {recipe.name}"):
+            require_stages(recipe)
     with distribution.watching():
-        _train(recipe, folder, data, restart, command, distribution, extend)
+        try:
+            _train(recipe, folder, data, restart, command, distribution, extend)
+        except tf.errors.ResourceExhaustedError as error:
+            raise OnebitError(
+                f"{recipe.name} needs more memory than there is: {first_line(error)}",
+                hint="give a smaller --set batch_size=N, or a smaller network",
+            ) from error
     return load_run(folder)
 
 
@@ -138,7 +149,7 @@ def _train(
         dataset = load_dataset(recipe.dataset, data)
         dataset = limited(dataset, recipe.samples, recipe.train_samples)
         require_channels(recipe, dataset)
-        options = options_of(recipe, dataset)
+        options = options_of(recipe, dataset.input_shape, len(dataset.classes))
         if distribution.is_chief:
             new = open_run_folder(
                 folder,
@@ -185,15 +196,15 @@ def _train(
         try:
             student = build(recipe.model, **options)
             require_selectable(recipe, dataset, student, distribution.replicas)
-        except OnebitError:
+            if start is not None:
+                start_from(student, start, keep_scales=recipe.keep_scales)
+            training = _Training(
+                recipe, student, dataset, preprocessor, folder, distribution, teacher, assistants
+            )
+        except (OnebitError, tf.errors.ResourceExhaustedError):
             if new and not any(getattr(recipe, stage) for stage in STAGES):
                 discard(folder)
             raise
-        if start is not None:
-            start_from(student, start, keep_scales=recipe.keep_scales)
-        training = _Training(
-            recipe, student, dataset, preprocessor, folder, distribution, teacher, assistants
-        )
     model = training.run()
     if distribution.replicas > 1:
         # Every worker takes part in reading the averages; the copy needs no other worker.

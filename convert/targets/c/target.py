@@ -1,5 +1,6 @@
 """The target `c`."""
 
+from functools import partial
 from typing import cast
 
 from convert.targets.c.pixels import PixelType
@@ -25,4 +26,6 @@ def _write(export: Export) -> str:
     return f"{len(files)} files; try: make -C {export.shown} check{given}"
 
 
-TARGET = Target(_write, require_own_folder, None, ("name", "input_type", "cmsis_nn"))
+TARGET = Target(
+    _write, partial(require_own_folder, target="c"), None, ("name", "input_type", "cmsis_nn")
+)

@@ -1,5 +1,7 @@
 """The target `tflm`."""
 
+from functools import partial
+
 from convert.targets.c_array import c_identifier
 from convert.targets.target import Export, Target
 from convert.targets.tflm.project import tflm_files
@@ -13,4 +15,4 @@ def _write(export: Export) -> str:
     return f"{len(files)} files for TensorFlow Lite Micro; README.md says what to call"
 
 
-TARGET = Target(_write, require_own_folder, None, ("name",))
+TARGET = Target(_write, partial(require_own_folder, target="tflm"), None, ("name",))

@@ -1,5 +1,7 @@
 """`convert export --to verilog`: a folder with a design, its test bench and a page about both."""
 
+from functools import partial
+
 from convert.targets.qonnx.onnx_writer import identifier
 from convert.targets.qonnx.target import grid_of
 from convert.targets.reading import read_network
@@ -113,5 +115,8 @@ def _write(export: Export) -> str:
 
 
 TARGET = Target(
-    _write, require_own_folder, None, ("name", "input_bits", "input_scale", "style", "pe", "simd")
+    _write,
+    partial(require_own_folder, target="verilog"),
+    None,
+    ("name", "input_bits", "input_scale", "style", "pe", "simd"),
 )

@@ -85,17 +85,24 @@ def test_file_of_others_is_kept_unless_forced(tmp_path):
 
 def test_folder_with_other_or_changed_files_is_kept(tmp_path):
     folder = tmp_path / "out"
-    require_own_folder(folder)
-    write_folder(folder, {"a.c": "1", "src/b.c": b"2"})
+    require_own_folder(folder, target="c")
+    write_folder(folder, {"a.c": "1", "src/b.c": b"2"}, target="c")
     assert (folder / "src/b.c").read_bytes() == b"2"
-    require_own_folder(folder)
+    require_own_folder(folder, target="c")
     (folder / "a.c").write_text("changed")
     with pytest.raises(OnebitError, match=r"a\.c exists, and is not an earlier output"):
-        require_own_folder(folder)
-    require_own_folder(folder, force=True)
-    write_folder(folder, {"a.c": "1", "src/b.c": b"2"})
+        require_own_folder(folder, target="c")
+    require_own_folder(folder, force=True, target="c")
+    write_folder(folder, {"a.c": "1", "src/b.c": b"2"}, target="c")
     (folder / "mine.txt").write_text("precious")
     with pytest.raises(OnebitError, match=r"mine\.txt exists"):
-        require_own_folder(folder)
+        require_own_folder(folder, target="c")
     with pytest.raises(OnebitError, match="exists"):
-        require_own_folder(folder / "mine.txt")
+        require_own_folder(folder / "mine.txt", target="c")
+
+
+def test_an_export_of_another_kind_is_kept(tmp_path):
+    write_folder(tmp_path / "out", {"a.c": "1"}, target="c")
+    with pytest.raises(OnebitError, match="out holds an export of another kind, c; give another"):
+        require_own_folder(tmp_path / "out", target="verilog")
+    require_own_folder(tmp_path / "out", force=True, target="verilog")

@@ -241,3 +241,6 @@ def test_harness_compiles_as_a_sketch(exported, tmp_path):
     assert run("harness", exported.folder, "-o", folder).exit_code == 0  # its own folder again
     (folder / "bnn_board.ino").write_text("mine")
     assert run("harness", exported.folder, "-o", folder).exit_code == 1
+    done = run("harness", exported.folder, "-o", exported.folder, "--force")
+    assert done.exit_code == 2
+    assert "is the exported network itself; give another -o" in done.stderr
