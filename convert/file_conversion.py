@@ -172,8 +172,8 @@ def float_graph(content: bytes, name: str) -> Graph:
         count = names.count("LceBconv2d")
         layers = f"{count} LceBconv2d" if count else ", ".join(sorted(set(binary)))
         raise ConversionError(
-            f"{name} is binary already ({layers}): nothing was changed",
-            hint="`onebit convert audit` lists its layers",
+            f"{name} is binary already ({layers})",
+            hint="give the float file or the Keras model; `onebit convert audit` lists its layers",
             reason="already-binary",
         )
     _check_shapes(graph, name)

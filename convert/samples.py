@@ -181,7 +181,7 @@ def _converted(
         with np.errstate(over="ignore"):
             converted = array.astype(dtype)
         if not np.isfinite(converted).all():
-            raise SourceError(f"{what} hold NaN or infinity")
+            raise SourceError(f"NaN or infinity in {what}")
         return converted
     if given == "f":
         raise SourceError(f"{what} are {array.dtype}, the model takes integers ({dtype})")

@@ -91,6 +91,11 @@ def command_line(stage: str) -> str:
     return shlex.join(["onebit", stage, *(given[1:] if given[:1] == [stage] else given)])
 
 
+def shell_word(path: Path) -> str:
+    """A path as an argument in a shell's command, which no command takes for an option."""
+    return shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))
+
+
 def format_option(*formats: str) -> Callable[[Command], Command]:
     """The option `--format`, with `table` as its default; all of `FORMATS` when none is named."""
     return click.option(

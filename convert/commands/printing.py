@@ -1,6 +1,5 @@
 """Tables and verdicts as the command line prints them."""
 
-import shlex
 import shutil
 import textwrap
 from collections import defaultdict
@@ -10,9 +9,12 @@ from pathlib import Path
 import click
 
 from convert.report import Comparison, Layer, Quantization, Reason, Totals, Verification
+from convert.targets.c.lower import lower
+from convert.targets.reading import read_network
 from convert.tflite.graph import Graph
 from onebit.audio import front_end_of
-from onebit.cli import emit
+from onebit.cli import emit, shell_word
+from onebit.errors import OnebitError
 from onebit.metadata import read_metadata
 
 MAX_PRINTED_FLIPS = 3
@@ -198,14 +200,25 @@ def listed(names: list[str], most: int = 5) -> str:
 
 def how_to_run(content: bytes, path: Path) -> list[str]:
     """The next steps with a converted file of that content, a line each."""
-    name = shlex.quote(str(path))
-    return [
+    name = shell_word(path)
+    lines = [
         f"run it: onebit run {name} --input {'|'.join(_what_it_takes(content))}",
         "in Python: ai_edge_litert.interpreter.Interpreter("
         f"{str(path)!r}, experimental_delegates=[onebit_delegate.load()])",
-        f"in C: onebit convert export {name} --to c -o FOLDER",
         f"measure it: onebit edge bench {name} -o rows.jsonl",
     ]
+    if _has_kernels(content):
+        lines.insert(-1, f"in C: onebit convert export {name} --to c -o FOLDER")
+    return lines
+
+
+def _has_kernels(content: bytes) -> bool:
+    """Whether there is a kernel in C for each of a file's operators."""
+    try:
+        lower(read_network(content, ""))
+    except OnebitError:
+        return False
+    return True
 
 
 def _what_it_takes(content: bytes) -> list[str]:

@@ -42,9 +42,10 @@ def verify(source: str, file: Path, verifying: Verifying, loading: Loading, form
     if verifying.sample_count == 0:
         raise UsageError("--samples 0 leaves nothing to compare")
     from convert.commands.printing import print_verification
-    from convert.tflite.graph import read_file
+    from convert.tflite.graph import Graph, read_file
 
     content = read_file(file)
+    Graph.from_bytes(content, str(file))  # a damaged one is named before anything is loaded
     by_float_file = float_source.goes_by_float_file(source, loading)
     verified = _by_float_file if by_float_file else _by_keras
     result = verified(source, content, str(file), verifying, loading)

@@ -1,11 +1,11 @@
 """A target: how it writes, and which of the command's options it takes."""
 
 import dataclasses
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from onebit.cli import shell_word
 from onebit.errors import UsageError
 
 
@@ -58,7 +58,7 @@ class Export:
     @property
     def shown(self) -> str:
         """The output as a word of a shell's command."""
-        return shlex.quote(str(self.output or self.path))
+        return shell_word(self.output or self.path)
 
 
 @dataclass(frozen=True)

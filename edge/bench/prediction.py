@@ -228,7 +228,7 @@ def _array(file: Path, path: Path, entry: Input, pixels_of: PixelsOf) -> NDArray
         return _image(file, path, entry, pixels_of)
     if path.suffix.lower() == SOUND:
         return _sound(file, path, entry, pixels_of)
-    if path.suffix != ".npy":
+    if path.suffix != ".npy" and path.exists():
         raise UsageError(
             f"{path} is none of what a model is fed with",
             hint="give an image, a wav file, an .npy array, an .npz file or a run folder",

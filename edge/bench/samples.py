@@ -132,7 +132,7 @@ def _checked_input(path: Path, key: str, array: NDArray[Any]) -> NDArray[Any]:
         with np.errstate(over="ignore"):
             array = array.astype(np.float32)
         if not np.isfinite(array).all():
-            raise OnebitError(f"{path}: {key} hold NaN or infinity")
+            raise OnebitError(f"{path}: NaN or infinity in {key}")
     return array
 
 

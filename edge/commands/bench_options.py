@@ -76,7 +76,8 @@ class Output:
                 hint="name it ROWS.jsonl; --format csv prints CSV, onebit edge report the page",
             )
         if self.overwrite and len(chosen) > 1:
-            raise UsageError(f"--overwrite and --{chosen[0]} contradict each other")
+            other = next(name for name in chosen if name != "overwrite")
+            raise UsageError(f"--overwrite and --{other} contradict each other")
 
     def done(self) -> Mapping[CellKey, int]:
         """With `--resume`, how often the file has each cell.

@@ -361,6 +361,14 @@ def test_dynamic_dimensions_are_one_line(tmp_path):
     assert not (tmp_path / "x.tflite").exists()
 
 
+def test_a_damaged_file_to_verify_is_named(saved, file, tmp_path):
+    cut = tmp_path / "cut.tflite"
+    cut.write_bytes(file.read_bytes()[:-100])
+    result = run("verify", saved, cut)
+    assert result.exit_code == 1
+    assert f"error: {cut} is truncated" in result.stderr
+
+
 def test_swapped_arguments_of_verify_are_named(saved, file):
     result = run("verify", file, saved)
     assert result.exit_code == 2

@@ -104,7 +104,7 @@ def test_command_converts_verifies_and_prints(float_file, tmp_path):
 
     again = run("model", output, "-o", tmp_path / "again.tflite")
     assert again.exit_code == 1
-    assert "is binary already (5 LceBconv2d): nothing was changed" in again.output
+    assert "is binary already (5 LceBconv2d); give the float file" in again.output
     assert not (tmp_path / "again.tflite").exists()
 
 

@@ -169,7 +169,7 @@ def test_useless_samples_are_refused(inputs, message):
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        (np.full((40, *SHAPE), np.nan, np.float32), "int8.inputs: inputs hold NaN or infinity"),
+        (np.full((40, *SHAPE), np.nan, np.float32), "NaN or infinity in int8.inputs: inputs"),
         (images(40, (12, 12, 1)), r"shape \[40, 12, 12, 1\], the model takes \[N, 12, 12, 3\]"),
         (images(0, SHAPE), "int8.inputs has no samples"),
         (np.zeros((40, *SHAPE), np.uint8), "inputs are uint8"),

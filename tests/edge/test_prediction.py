@@ -204,10 +204,11 @@ def test_a_sound_becomes_the_spectrogram_of_the_models_shape(invoke, tmp_path):
     ("options", "code", "words"),
     [
         (["--input", "absent.npy"], 2, "absent.npy does not exist"),
+        (["--input", "nosuch"], 2, "nosuch does not exist"),
         (["--input", "x.pdf"], 2, "x.pdf is none of what a model is fed with"),
         (["--input", "text.npy"], 1, "text.npy is not an .npy file"),
         (["--input", "short.npy"], 1, "takes [1, 784] for"),
-        (["--input", "nan.npy"], 1, "hold NaN or infinity"),
+        (["--input", "nan.npy"], 1, "nan.npy: NaN or infinity in "),
         (["--input", "good.npy", "--backend", "lcf"], 2, "'lcf'"),
         (["--input", "good.npy", "--sample", "1"], 2, "has 1 samples"),
         (
@@ -226,6 +227,7 @@ def test_a_sound_becomes_the_spectrogram_of_the_models_shape(invoke, tmp_path):
 def test_wrong_input_is_one_line(invoke, mlp, tmp_path, monkeypatch, options, code, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.npy").write_text("no array")
+    (tmp_path / "x.pdf").write_text("no image")
     (tmp_path / "two.txt").write_text("cat\ndog\n")
     np.save("short.npy", np.zeros((1, 783), np.float32))
     np.save("nan.npy", np.full((1, 784), np.nan, np.float32))

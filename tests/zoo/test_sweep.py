@@ -115,6 +115,9 @@ def test_a_run_folder_is_not_a_folder_of_runs(finished_run, trained):
     result = _invoke("-o", finished_run)
     assert result.exit_code == 2
     assert "is a run folder; give the sweep another folder" in result.stderr
+    result = _invoke("-o", finished_run / CARD, "--dry-run")
+    assert result.exit_code == 2
+    assert "card.json is a file; give the sweep a folder" in result.stderr
     assert trained == []
 
 

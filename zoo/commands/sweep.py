@@ -111,6 +111,8 @@ def sweep(
         cells = plan(recipe, output, settings, seeds, smoke=smoke, data=data, strategy=strategy)
     if (output / CONFIG).exists():
         raise UsageError(f"{output} is a run folder; give the sweep another folder")
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file; give the sweep a folder")
     left = [cell for cell in cells if not cell.finished]
     if dry_run:
         for cell in left:
