@@ -18,7 +18,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import RESULTS, ROOT, RUNS, append_row
 from onebit.files import read_json_lines
@@ -266,10 +266,9 @@ def main() -> None:
     """Appends the rows that are missing, or shows what there is."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipes", nargs="*", help="of the plan; all when absent")
-    parser.add_argument("--table", metavar="FILE", type=Path, help="print a file's rows")
-    parser.add_argument(
-        "--keywords", metavar="FILE", type=Path, help="print its rows of the synthetic keywords"
-    )
+    rows_of: dict[str, Any] = {"metavar": "FILE", "type": Path, "nargs": "?", "const": OUTPUT}
+    parser.add_argument("--table", **rows_of, help="print the rows, or another file's")
+    parser.add_argument("--keywords", **rows_of, help="print those of the synthetic keywords")
     for option in PLOTS:
         parser.add_argument(f"--{option}", nargs=2, metavar=("DATASET", "FILE.svg"), help="draw")
     options = parser.parse_args()
