@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import click
 
-from onebit import interrupts
+from onebit import interrupts, standard_streams
 from onebit.console import markdown_table, print_table
 from onebit.errors import OnebitError, UsageError, near_matches
 from onebit.extras import missing_extra
@@ -32,6 +32,15 @@ FORMATS = ("table", "json", "jsonl", "csv")
 
 class CommandGroup(click.Group):
     """A group whose commands turn errors and Ctrl-C into one line on standard error."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the command line, and prepares the streams that it writes to."""
+        standard_streams.prepare()
+        try:
+            return super().main(*args, **kwargs)
+        except OnebitError as error:  # help and versions are printed outside of commands
+            _say_error(error)
+            sys.exit(error.exit_code)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """Reads the group's own arguments; wrong ones are one line."""
@@ -63,11 +72,15 @@ class CommandGroup(click.Group):
             if isinstance(error, ModuleNotFoundError):
                 error = missing_extra(error) or error
             if isinstance(error, OnebitError):
-                click.echo(without_passwords(f"error: {error}"), err=True)
+                _say_error(error)
                 ctx.exit(error.exit_code)
             if isinstance(error, click.ClickException):
                 raise _exit_with_line(error) from None
             raise
+
+
+def _say_error(error: OnebitError) -> None:
+    click.echo(without_passwords(f"error: {error}"), err=True)
 
 
 def _exit_with_line(error: click.ClickException) -> BaseException:

@@ -1,0 +1,78 @@
+"""Commands end well whatever their standard output and error are."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+OLD = ROOT / "tests" / "written_before"
+
+ASCII = [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}]
+COMMANDS = [  # that print by click, by rich, and by both
+    ("--help",),
+    ("zoo", "list"),
+    ("zoo", "runs", OLD / "run"),
+    ("convert", "audit", OLD / "model.tflite"),
+    ("edge", "report", OLD / "rows.jsonl"),
+    ("run", OLD / "model.tflite", "--input", OLD / "run"),
+]
+NAMES = ["help", "list", "runs", "audit", "report", "run"]
+
+ERROR = (
+    "error: cannot write standard output: No space left on device; free the space, or send it "
+    "elsewhere\n"
+)
+
+
+def onebit(*arguments, environment=None, **streams):
+    command = [sys.executable, "-m", "onebit", *map(str, arguments)]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
+    return subprocess.run(command, cwd=ROOT, env=os.environ | (environment or {}), **streams)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=NAMES)
+def test_a_full_standard_output_is_one_line(command):
+    with open("/dev/full", "w") as full:
+        done = onebit(*command, stdout=full)
+    assert (done.returncode, done.stderr.decode()) == (1, ERROR)
+
+
+def test_a_reader_that_leaves_ends_the_command_without_a_word():
+    reader, writer = os.pipe()
+    os.close(reader)
+    for command in (("--help",), ("zoo", "list"), ("zoo", "list", "--format", "csv")):
+        done = onebit(*command, stdout=writer)
+        assert (done.returncode, done.stderr) == (1, b""), command
+    os.close(writer)
+
+
+def test_a_full_standard_error_changes_no_result():
+    with open("/dev/full", "w") as full:
+        assert onebit("zoo", "list", stderr=full).returncode == 0
+        assert onebit("zoo", "nothing", stderr=full).returncode == 2
+
+
+@pytest.mark.parametrize("descriptor", [1, 2])
+def test_closed_streams_change_no_exit_code(descriptor):
+    done = onebit("zoo", "list", preexec_fn=lambda: os.close(descriptor))
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("environment", ASCII, ids=lambda settings: next(iter(settings)))
+@pytest.mark.parametrize("command", COMMANDS[1:5], ids=NAMES[1:5])
+def test_characters_that_an_encoding_lacks_are_replaced(command, environment):
+    done = onebit(*command, environment=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout
+
+
+@pytest.mark.parametrize("environment", ASCII, ids=lambda settings: next(iter(settings)))
+def test_json_stays_valid_in_a_narrow_encoding(environment):
+    done = onebit("zoo", "list", "--format", "json", environment=environment)
+    assert done.returncode == 0, done.stderr
+    plain = onebit("zoo", "list", "--format", "json")
+    assert json.loads(done.stdout) == json.loads(plain.stdout)
