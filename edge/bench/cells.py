@@ -92,6 +92,7 @@ def plan_cells(
     Raises:
         UsageError: A file is not a TensorFlow Lite file, a name is unknown, there is no cell, or
             the delegate is asked for and there is none.
+        OnebitError: A file is truncated or damaged.
     """
     for name, value in (("files", files), ("runtimes", runtimes)):
         if isinstance(value, str | os.PathLike):

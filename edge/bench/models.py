@@ -10,7 +10,7 @@ from edge.results.row import Model, NotBinary, Verification
 from onebit.console import say
 from onebit.errors import OnebitError, UsageError, unreadable
 from onebit.files import read_json, read_tflite, sha256
-from onebit.metadata import read_metadata
+from onebit.metadata import read_metadata, require_whole
 
 
 def describe(path: str | os.PathLike[str]) -> Model:
@@ -21,6 +21,7 @@ def describe(path: str | os.PathLike[str]) -> Model:
 
     Raises:
         UsageError: The file is missing, unreadable or not a TensorFlow Lite file.
+        OnebitError: It is truncated or damaged.
     """
     path = Path(path)
     content = read_model(path)
@@ -45,10 +46,7 @@ def describe(path: str | os.PathLike[str]) -> Model:
 
 
 def _name_inside(content: bytes, path: Path) -> str | None:
-    """The model's name in the file's metadata.
-
-    A damaged file has none here: the runtime that is measured says what is wrong with it.
-    """
+    """The model's name in the file's metadata; None where those are damaged, too."""
     try:
         metadata = read_metadata(content, str(path))
     except OnebitError:
@@ -72,10 +70,11 @@ def find_lce_ops(content: bytes) -> tuple[str, ...]:
 
 
 def read_model(path: Path) -> bytes:
-    """The content of a `.tflite` file.
+    """The content of a `.tflite` file that is whole.
 
     Raises:
         UsageError: The file is missing, unreadable or not a TensorFlow Lite file.
+        OnebitError: It is truncated or damaged.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder", hint="give the .tflite files in it")
@@ -90,6 +89,7 @@ def read_model(path: Path) -> bytes:
             f"{path} is not a TensorFlow Lite file",
             hint="convert a Keras model with onebit convert model",
         )
+    require_whole(content, str(path))
     return content
 
 

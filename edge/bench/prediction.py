@@ -192,7 +192,7 @@ def read_facts(file: Path) -> Facts:
 
     Raises:
         UsageError: The file is missing, unreadable or not a TensorFlow Lite file.
-        OnebitError: Its metadata are damaged.
+        OnebitError: It or its metadata are damaged.
     """
     metadata = read_metadata(read_model(file), str(file)) or Metadata()
     if metadata.labels and metadata.normalization:

@@ -14,6 +14,7 @@ from onebit.metadata.files import (
     with_files,
 )
 from onebit.metadata.schema import Tensor, encode, left_out
+from onebit.metadata.structure import require_whole
 
 __all__ = [
     "LABEL_FILE",
@@ -26,5 +27,6 @@ __all__ = [
     "metadata_buffer",
     "read_labels",
     "read_metadata",
+    "require_whole",
     "with_files",
 ]

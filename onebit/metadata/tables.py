@@ -94,8 +94,7 @@ class Table:
 
     def text(self, field: int) -> str | None:
         """A string."""
-        place = self._place(field)
-        return self._table.String(place).decode("utf-8", "replace") if place else None
+        return self.content(field).decode("utf-8", "replace") if self._place(field) else None
 
     def table(self, field: int) -> "Table | None":
         """A table, also that of a union."""
@@ -112,6 +111,11 @@ class Table:
         """A vector of float32."""
         flags = number_types.Float32Flags
         return tuple(float(self._table.Get(flags, place)) for place in self._places(field, 4))
+
+    def integers(self, field: int) -> tuple[int, ...]:
+        """A vector of int32."""
+        flags = number_types.Int32Flags
+        return tuple(int(self._table.Get(flags, place)) for place in self._places(field, 4))
 
     def content(self, field: int) -> bytes:
         """A vector of bytes."""

@@ -10,6 +10,7 @@ from edge.__main__ import main as cli
 from edge.results.row import SCHEMA_VERSION
 from edge.results.row_files import read_rows
 from edge.results.row_json import from_json, to_json
+from onebit.metadata.tables import write
 
 QUICK = ["--runs", "10", "--seconds", "0.02", "--warmup", "0.2"]
 
@@ -96,6 +97,23 @@ def test_bench_refuses_what_is_no_model(invoke, tmp_path):
     assert_one_line(invoke("bench", tmp_path / "no.tflite"), 2, "no.tflite", "does not exist")
     assert_one_line(invoke("bench", text), 2, "words.tflite", "not a TensorFlow Lite file")
     assert_one_line(invoke("bench", tmp_path), 2, "is a folder")
+
+
+def test_bench_refuses_a_truncated_file_before_measuring(invoke, float_file, tmp_path):
+    whole = float_file.path.read_bytes()
+    file, rows = tmp_path / "cut.tflite", tmp_path / "rows.jsonl"
+    file.write_bytes(whole[: len(whole) // 2])
+    result = invoke("bench", float_file.path, file, "-o", rows, *QUICK)
+    assert_one_line(result, 1, f"{file} is truncated or damaged", "copy the file again")
+    assert not rows.exists()
+
+
+def test_a_whole_file_that_a_runtime_refuses_is_a_failed_row(invoke, binary_file, tmp_path):
+    file, rows = tmp_path / "unknown.tflite", tmp_path / "rows.jsonl"
+    file.write_bytes(binary_file.path.read_bytes().replace(b"LceQuantize", b"LceQuantise"))
+    result = invoke("bench", file, "-o", rows, "--runtime", "lce", *QUICK)
+    assert result.exit_code == 1
+    assert [row.status for row in read_rows([rows])] == ["failed"]
 
 
 def test_bench_refuses_wrong_options_before_measuring(invoke, float_file, tmp_path):
@@ -275,7 +293,7 @@ def test_wrong_usage_of_bench_is_one_line(invoke, tmp_path, monkeypatch, argumen
 
 def test_backend_is_another_name_of_runtime(invoke, tmp_path):
     file = tmp_path / "x.tflite"
-    file.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(40))
+    file.write_bytes(write({2: [{}]}, b"TFL3"))
     for option in ("--runtime", "--backend"):
         result = invoke("bench", file, option, "lcf")
         assert (result.exit_code, "'lcf'" in result.stderr) == (2, True)

@@ -9,9 +9,11 @@ from edge.bench.models import describe, find_lce_ops
 from edge.results.row import NotBinary, Verification
 from onebit.errors import UsageError
 from onebit.metadata import Metadata
+from onebit.metadata.tables import write
 from tests.support.classifier import classifier
 
-CONTENT = b"\x1c\x00\x00\x00TFL3" + bytes(40)
+CONTENT = write({2: [{}]}, b"TFL3")
+"""A file with one graph, which is empty."""
 
 
 @pytest.fixture
