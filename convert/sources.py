@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert.errors import ConversionError
+from convert.errors import ConversionError, SourceError
 from convert.file_conversion import convert_file
 from convert.keras3.process import keras3_process
 from convert.model_files import kind_of
 from convert.result import Conversion
 from convert.tflite.graph import read_file
+from onebit.errors import unreadable
 from onebit.files import TFLITE_IDENTIFIER
 
 if TYPE_CHECKING:
@@ -108,11 +109,18 @@ def goes_by_float_file(path: Path, allow_code: bool = False) -> bool:
 
 
 def is_tflite(path: Path) -> bool:
-    """Whether a source is a `.tflite` file, by its name or its first bytes."""
+    """Whether a source is a `.tflite` file, by its name or its first bytes.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
     if path.suffix == ".tflite" or not path.is_file():
         return path.suffix == ".tflite"
-    with path.open("rb") as file:
-        return file.read(8)[4:] == TFLITE_IDENTIFIER
+    try:
+        with path.open("rb") as file:
+            return file.read(8)[4:] == TFLITE_IDENTIFIER
+    except OSError as error:
+        raise SourceError(unreadable(path, error)) from error
 
 
 @contextlib.contextmanager

@@ -69,14 +69,23 @@ class CommandGroup(click.Group):
             if isinstance(error, KeyboardInterrupt) or interrupts.interrupted():
                 click.echo("interrupted", err=True)
                 ctx.exit(interrupts.EXIT_CODE)
-            if isinstance(error, ModuleNotFoundError):
-                error = missing_extra(error) or error
+            error = _explained(error)
             if isinstance(error, OnebitError):
                 _say_error(error)
                 ctx.exit(error.exit_code)
             if isinstance(error, click.ClickException):
                 raise _exit_with_line(error) from None
             raise
+
+
+def _explained(error: BaseException) -> BaseException:
+    """The error that a user can act on, where an exception is only its cause."""
+    if isinstance(error, ModuleNotFoundError):
+        return missing_extra(error) or error
+    # A locked folder is for the user to open; that a file is missing was looked at before.
+    if isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and error.filename:
+        return OnebitError(f"cannot access {error.filename}: {error.strerror}")
+    return error
 
 
 def _say_error(error: OnebitError) -> None:

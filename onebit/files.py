@@ -22,6 +22,9 @@ NPZ_DAMAGE = (
 )
 """Errors that NumPy raises on an `.npz` file that is damaged or something else."""
 
+DAMAGED = "damaged"
+"""The reason of errors about a file that could be read, and holds something else than it should."""
+
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -161,23 +164,23 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """The content of a JSON file.
 
     Raises:
-        OnebitError: The file is missing, unreadable or not JSON.
+        OnebitError: The file is missing, unreadable or, with the reason `DAMAGED`, not JSON.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise OnebitError(unreadable(path, error)) from error
     except UnicodeDecodeError as error:
-        raise OnebitError(f"{path} is not valid JSON: it is not a text in UTF-8") from error
+        raise _not_json(f"{path}", "it is not a text in UTF-8") from error
     except ValueError as error:
-        raise OnebitError(f"{path} is not valid JSON: {error}") from error
+        raise _not_json(f"{path}", error) from error
 
 
 def read_json_lines(path: str | os.PathLike[str]) -> list[Any]:
     """The values of a JSON Lines file, one a line; none when there is no such file.
 
     Raises:
-        OnebitError: The file is unreadable, or a line is not JSON.
+        OnebitError: The file is unreadable or, with the reason `DAMAGED`, a line is not JSON.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
@@ -186,22 +189,33 @@ def read_json_lines(path: str | os.PathLike[str]) -> list[Any]:
     except OSError as error:
         raise OnebitError(unreadable(path, error)) from error
     except UnicodeDecodeError as error:
-        raise OnebitError(f"{path} is not valid JSON: it is not a text in UTF-8") from error
+        raise _not_json(f"{path}", "it is not a text in UTF-8") from error
     values = []
     for number, line in enumerate(lines, 1):
         try:
             values.append(json.loads(line))
         except ValueError as error:
-            raise OnebitError(f"{path}, line {number}, is not valid JSON: {error}") from error
+            raise _not_json(f"{path}, line {number},", error) from error
     return values
 
 
+def _not_json(place: str, problem: object) -> OnebitError:
+    return OnebitError(f"{place} is not valid JSON: {problem}", reason=DAMAGED)
+
+
 def sha256(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a file's content, as 64 hexadecimal digits."""
+    """The SHA-256 of a file's content, as 64 hexadecimal digits.
+
+    Raises:
+        OnebitError: The file is missing or unreadable.
+    """
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
+    try:
+        with open(path, "rb") as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                digest.update(block)
+    except OSError as error:
+        raise OnebitError(unreadable(path, error)) from error
     return digest.hexdigest()
 
 

@@ -77,6 +77,17 @@ def test_an_unknown_name_among_many_does_not_list_them_all():
     assert near_matches("x", ["b", "a"]) == "known: a, b"
 
 
+@pytest.mark.parametrize("kind", [PermissionError, IsADirectoryError, NotADirectoryError])
+def test_a_file_that_the_system_refuses_is_one_line(kind, monkeypatch):
+    def refused():
+        raise kind(13, "Permission denied", "locked/card.json")
+
+    monkeypatch.setattr(show, "callback", lambda format_: refused())
+    result = CliRunner().invoke(group, ["show"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "error: cannot access locked/card.json: Permission denied\n"
+
+
 def test_interrupt_exits_with_130():
     result = CliRunner().invoke(group, ["fail", "interrupt"])
     assert result.exit_code == 130
