@@ -16,7 +16,6 @@ from convert.samples import (
     spread_samples,
 )
 from onebit.errors import OnebitError
-from onebit.files import read_json
 
 if TYPE_CHECKING:
     import zoo
@@ -99,12 +98,12 @@ def train_inputs(path: Path, most: int) -> Any:
     """The training inputs of a run's data set, preprocessed as the run's model takes them."""
     import zoo
     from zoo.datasets import Split
-    from zoo.runs.run import CONFIG, load_card, load_preprocessor, preprocessed
+    from zoo.runs.run import CONFIG, load_card, load_preprocessor, preprocessed, read_config
     from zoo.training.inputs import limited
 
     folder = path if path.is_dir() else path.parent
     card = load_card(folder)
-    recipe = read_json(folder / CONFIG)["recipe"] if (folder / CONFIG).is_file() else {}
+    recipe = read_config(folder).get("recipe", {}) if (folder / CONFIG).is_file() else {}
     dataset = limited(
         zoo.load_dataset(card["dataset"]["name"]),
         recipe.get("samples"),

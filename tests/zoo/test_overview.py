@@ -144,6 +144,47 @@ def test_curves_are_drawn(invoke, write_run, tmp_path, suffix):
     assert invoke(tmp_path, "--plot", other, "--force").exit_code == 0
 
 
+@pytest.mark.parametrize("format_", ["table", "json", "csv"])
+@pytest.mark.parametrize("name", [CARD, CONFIG, HISTORY])
+@pytest.mark.parametrize("content", ["{", "5"])
+def test_a_damaged_run_is_named_and_the_others_are_listed(
+    invoke, write_run, tmp_path, name, content, format_
+):
+    write_run("good")
+    damaged = write_run("bad") / name
+    damaged.write_text(content)
+    result = invoke(tmp_path, "--format", format_)
+    assert result.exit_code == 1
+    assert "good" in result.stdout
+    assert "/bad" not in result.stdout
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith(f"error: {damaged}")
+    assert result.stderr.endswith("; train again with --restart, or delete the folder\n")
+
+
+@pytest.mark.parametrize("options", [(), ("--mean",), ("--history",), ("--plot", "x.svg")])
+def test_damaged_runs_among_no_others_are_one_line_each(
+    invoke, write_run, tmp_path, monkeypatch, options
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        (write_run(name) / CARD).write_text("{")
+    result = invoke(".", *options)
+    assert (result.exit_code, result.stdout.strip()) == (1, "")
+    assert [line.split()[:2] for line in result.stderr.splitlines()] == [
+        ["error:", f"{name}/{CARD}"] for name in ("a", "b")
+    ]
+    assert json.loads(invoke(".", "--format", "json").stdout) == []
+
+
+def test_configurations_of_other_programs_are_no_runs(invoke, write_run, tmp_path):
+    write_run("good")
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert" / CONFIG).write_text('{"architectures": ["Bert"]}')
+    result = invoke(tmp_path)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [

@@ -1,3 +1,4 @@
+import errno
 import json
 import shutil
 
@@ -174,17 +175,50 @@ def test_a_file_that_is_not_the_cards_is_refused(run_copy, name):
         zoo.load_run(run_copy)
 
 
-@pytest.mark.parametrize("content", ['{"schema_version": 99}', "[]", "{}"])
+@pytest.mark.parametrize("content", ['{"schema_version": 99}', "{}"])
 def test_a_card_of_another_version_is_refused(run_copy, content):
     (run_copy / CARD).write_text(content)
     with pytest.raises(OnebitError, match=r"has schema version (99|None)"):
         load_card(run_copy)
 
 
-def test_a_damaged_history_is_refused(run_copy):
-    (run_copy / HISTORY).write_text('{"epoch": 1')
-    with pytest.raises(OnebitError, match=f"{HISTORY}, line .*; train again with --restart"):
+@pytest.mark.parametrize("name", [CARD, HISTORY])
+@pytest.mark.parametrize("content", ['{"epoch": 1', "[]", "\xff"])
+def test_a_damaged_file_is_refused_with_the_fix(run_copy, name, content):
+    (run_copy / name).write_text(content, encoding="latin-1")
+    with pytest.raises(OnebitError, match=f"{name}.*; train again with --restart, or delete the"):
         zoo.load_run(run_copy)
+
+
+def test_a_damaged_configuration_of_an_unfinished_run_is_refused_with_the_fix(run_copy):
+    (run_copy / CARD).unlink()
+    for content in ("{", "[]"):
+        (run_copy / CONFIG).write_text(content)
+        with pytest.raises(OnebitError, match=f"{CONFIG} is .*; train again with --restart, or "):
+            load_card(run_copy)
+
+
+@pytest.mark.parametrize("name", [MODEL, SAMPLES])
+def test_a_folder_in_a_files_place_is_refused(run_copy, name):
+    (run_copy / name).unlink()
+    (run_copy / name).mkdir()
+    with pytest.raises(OnebitError, match=f"{name} is a folder, not a file of the run; move it"):
+        zoo.load_run(run_copy)
+
+
+@pytest.mark.parametrize("name", [MODEL, SAMPLES])
+def test_an_unreadable_file_is_one_line(run_copy, monkeypatch, name):
+    opened = open
+
+    def refuse(path, *arguments, **options):
+        if str(path) == str(run_copy / name):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(OnebitError) as caught:
+        zoo.load_run(run_copy)
+    assert str(caught.value) == f"cannot read {run_copy / name}: Permission denied"
 
 
 def _replace_model(folder, path):

@@ -111,6 +111,21 @@ def test_finished_runs_are_skipped_and_failed_ones_do_not_stop_the_others(traine
     assert trained[3:] == ["units=13_seed=1"]
 
 
+def test_damaged_runs_do_not_hide_the_others(trained, tmp_path):
+    arguments = ["--set", "units=12,14,16", "--smoke", "-o", tmp_path]
+    assert _invoke(*arguments).exit_code == 0
+    card = tmp_path / "units=14_seed=1" / CARD
+    card.write_text("{")
+    result = _invoke(*arguments, "--format", "json")
+    assert [line["changes"] for line in json.loads(result.stdout)] == ["units=12", "units=16"]
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"error: {card} is not valid JSON")
+    (card.parent / CONFIG).write_text("{")
+    dry = _invoke(*arguments, "--dry-run")
+    assert (dry.exit_code, dry.stderr) == (0, "1 of 3 runs are left to train\n")
+
+
 def test_a_run_folder_is_not_a_folder_of_runs(finished_run, trained):
     result = _invoke("-o", finished_run)
     assert result.exit_code == 2

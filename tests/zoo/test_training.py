@@ -10,17 +10,32 @@ import time
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import zoo
 from onebit.errors import OnebitError, UsageError
 from onebit.keras import keras, tf
-from zoo.runs.run import CARD, CHECKPOINTS, CONFIG, HISTORY, LOGS, MODEL, SAMPLES, read_history
+from zoo.__main__ import main
+from zoo.runs.run import (
+    CARD,
+    CHECKPOINTS,
+    CONFIG,
+    HISTORY,
+    LOGS,
+    MODEL,
+    SAMPLES,
+    TOKENIZER,
+    read_history,
+)
 from zoo.training import checkpoints, loop
 
 # Every source of randomness at once: initial weights, order, dropout, stochastic signs.
 RECIPE = "binary_connect_mlp_stochastic_mnist_5k"
 # One hidden layer, because tracing takes most of so short a training.
 SETTINGS = {"dropout": "0.3", "layers": "1", "epochs": "4"}
+
+SMOKE = ("train", "binary_net_mlp_mnist_5k", "--smoke")
+"""The command that trained `finished_run`."""
 
 
 def _recipe(**settings):
@@ -208,12 +223,57 @@ def test_another_recipe_is_refused_and_restart_replaces_it(finished_run, tmp_pat
     assert (folder / "notes.txt").read_text() == "mine"
 
 
-def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
-    (tmp_path / "thesis.txt").write_text("years of work")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("thesis.txt", "years of work"),
+        (CONFIG, '{"architectures": ["Bert"]}'),
+        (CONFIG, "{ // of an editor\n}"),
+    ],
+)
+def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    (tmp_path / TOKENIZER).write_text("of another model")
     for restart in (False, True):
         with pytest.raises(UsageError, match="exists and is not a run folder"):
             zoo.train(_recipe(), tmp_path, restart=restart)
-    assert os.listdir(tmp_path) == ["thesis.txt"]
+    assert sorted(os.listdir(tmp_path)) == sorted([name, TOKENIZER])
+    assert (tmp_path / name).read_text() == content
+
+
+@pytest.mark.parametrize("name", [CONFIG, CARD, HISTORY, f"{CHECKPOINTS}/checkpoint"])
+def test_restart_repairs_a_run_with_a_damaged_file(finished_run, tmp_path, name):
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run, folder)
+    (folder / "notes.txt").write_text("mine")
+    (folder / name).write_bytes(b'{"recipe": \xff')
+    run = CliRunner().invoke(main, [*SMOKE, "-o", str(folder), "--restart"])
+    assert run.exit_code == 0, run.output
+    assert json.loads((folder / CONFIG).read_text())["recipe"]["seed"] == 1
+    assert len(zoo.load_run(folder).history) == 2
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", [CONFIG, CARD])
+def test_a_run_with_a_damaged_file_names_the_fix(finished_run, tmp_path, name):
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run, folder)
+    (folder / name).write_text("{")
+    run = CliRunner().invoke(main, [*SMOKE, "-o", str(folder)])
+    assert (run.exit_code, run.stdout) == (1, "")
+    assert run.stderr.startswith(f"error: {folder / name} is not valid JSON: ")
+    assert run.stderr.endswith("; train again with --restart, or delete the folder\n")
+
+
+def test_restart_removes_nothing_where_a_folder_has_a_files_name(finished_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run, folder)
+    (folder / SAMPLES).unlink()
+    (folder / SAMPLES).mkdir()
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(OnebitError, match=f"{SAMPLES} is a folder, not a file of the run; move"):
+        zoo.train(zoo.resolve_recipe(SMOKE[1], smoke=True), folder, restart=True)
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_what_a_kill_left_half_written_is_swept_away(tmp_path):
@@ -232,12 +292,13 @@ def test_an_unwritable_output_fails_before_training(tmp_path, monkeypatch):
         zoo.train(_recipe(), tmp_path / "file" / "run")
 
 
-def test_a_damaged_checkpoint_gives_one_line(finished_run, tmp_path):
+@pytest.mark.parametrize("files", ["*.index", "checkpoint"])
+def test_a_damaged_checkpoint_gives_one_line(finished_run, tmp_path, files):
     folder = tmp_path / "run"
     shutil.copytree(finished_run, folder)
     (folder / CARD).unlink()
-    for path in (folder / CHECKPOINTS).glob("*.index"):
-        path.write_bytes(b"damaged")
+    for path in (folder / CHECKPOINTS).glob(files):
+        path.write_bytes(b"damaged \xff")
     with pytest.raises(OnebitError, match="is damaged or of another Onebit") as caught:
         zoo.train(zoo.resolve_recipe("binary_net_mlp_mnist_5k", smoke=True), folder)
     assert "\n" not in str(caught.value)

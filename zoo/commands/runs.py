@@ -10,7 +10,7 @@ import click
 
 from onebit.cli import emit, force_option, format_option
 from onebit.console import say
-from onebit.errors import UsageError
+from onebit.errors import OnebitError, UsageError
 from onebit.files import require_own, require_writable
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ def runs(
 ) -> None:
     """List the run folders at or below FOLDERs (default: runs), finished or not.
 
-    A run's changes are the settings in which it differs from the other runs of its recipe.
+    A run's changes are the settings in which it differs from the other runs of its recipe. One with
+    a damaged file is named on standard error, does not keep the others from being listed, and ends
+    the command with 1.
 
     \b
     Example:
@@ -58,14 +60,19 @@ def runs(
     if plot is not None:
         require_writable(plot)
         require_own(plot, overview.is_plot, force)
-    found = overview.find_trainings(folders or (Path("runs"),))
-    if plot is not None:
+    damaged: list[OnebitError] = []
+    found = overview.find_trainings(folders or (Path("runs"),), damaged.append)
+    if found and plot is not None:
         overview.draw_curves(found, plot)
         say(f"wrote {plot}")
     if history:
         emit(overview.history_lines(found), format_)
-        return
-    print_runs(found, format_, means=means)
+    else:
+        print_runs(found, format_, means=means)
+    for error in damaged:
+        say(f"error: {error}")
+    if damaged:
+        click.get_current_context().exit(1)
 
 
 def print_runs(found: Sequence[Training], format_: str, *, means: bool = False) -> None:
@@ -75,6 +82,8 @@ def print_runs(found: Sequence[Training], format_: str, *, means: bool = False) 
     lines = overview.mean_lines(found) if means else overview.summary_lines(found)
     if format_ != "table":
         emit(lines, format_)
+        return
+    if not lines:
         return
     for line in lines:
         for key in ("val_accuracy", "accuracy", "latent_weights_accuracy", "standard_error"):

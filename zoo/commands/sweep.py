@@ -53,10 +53,13 @@ class Cell:
 
     @property
     def finished(self) -> bool:
-        """Whether the folder holds the finished run."""
+        """Whether the folder holds the finished run; what is damaged fails when it is trained."""
         from zoo.training.checkpoints import is_finished
 
-        return is_finished(self.folder, self.recipe)
+        try:
+            return is_finished(self.folder, self.recipe)
+        except OnebitError:
+            return False
 
 
 @click.command()
@@ -126,14 +129,19 @@ def sweep(
         if not _train(cell):
             failed.append(cell)
     begun = [cell.folder for cell in cells if (cell.folder / CONFIG).exists()]
+    damaged: list[OnebitError] = []
     if begun:
-        print_runs(find_trainings(begun), format_)
+        print_runs(find_trainings(begun, damaged.append), format_)
+    for error in damaged:
+        say(f"error: {error}")
     if failed:
         raise OnebitError(
             f"{len(failed)} of {len(cells)} runs failed, as said above: "
             f"{', '.join(cell.folder.name for cell in failed)}",
             hint="the same command tries them again",
         )
+    if damaged:
+        click.get_current_context().exit(1)
 
 
 def plan(

@@ -81,7 +81,7 @@ def train(
         raise UsageError("--restart and --extend contradict each other")
     with working():
         resolved = resolve_recipe(recipe, dict(settings), seed=seed, smoke=smoke)
-    if is_finished(output, resolved) and not restart:
+    if not restart and is_finished(output, resolved):
         card = load_card(output)
         click.echo(f"{output} is finished: {accuracy_line(card)}; --restart trains again")
         return

@@ -1,16 +1,27 @@
 """Run folders side by side: what was trained, how far it is, and its curves."""
 
+from __future__ import annotations
+
 import dataclasses
 import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from onebit.errors import OnebitError
-from onebit.files import read_json, replacing
+from onebit.files import replacing
 from onebit.interrupts import importing
-from zoo.runs.run import CARD, CONFIG, TEACHER, read_history, with_current_names
+from zoo.runs.run import (
+    CARD,
+    CONFIG,
+    TEACHER,
+    damaged,
+    is_run_folder,
+    read_card,
+    read_config,
+    read_history,
+)
 
 CURVES = ("val_accuracy", "accuracy")
 """The accuracies to draw: the first that all runs of a line have."""
@@ -56,50 +67,87 @@ class Training:
         return " ".join([self.recipe, *(f"{k}={v}" for k, v in self.changes.items())])
 
 
-def find_trainings(paths: Iterable[Path]) -> list[Training]:
+@dataclasses.dataclass(frozen=True)
+class _Files:
+    """The small files of a run folder; the card is empty before the end."""
+
+    config: Mapping[str, Any]
+    card: Mapping[str, Any]
+    history: Sequence[Mapping[str, Any]]
+
+    @classmethod
+    def read(cls, folder: Path) -> _Files:
+        """Reads those of a folder.
+
+        Raises:
+            OnebitError: One is unreadable or damaged.
+        """
+        config, card_path = read_config(folder), folder / CARD
+        recipe = config.get("recipe")
+        if not isinstance(recipe, dict) or not {"name", "seed", "epochs"} <= recipe.keys():
+            raise damaged(folder / CONFIG)
+        return cls(config, read_card(folder) if card_path.exists() else {}, read_history(folder))
+
+
+def find_trainings(
+    paths: Iterable[Path], on_damage: Callable[[OnebitError], None] | None = None
+) -> list[Training]:
     """The run folders at or below the paths, sorted by recipe, settings and seed.
 
     Teachers, which lie in their student's folder, are left out.
 
+    Args:
+        paths: The folders.
+        on_damage: Called with the error of each run that is left out because a file of it is
+            damaged or unreadable; the first one is raised when None.
+
     Raises:
-        OnebitError: There are none, or a file is damaged.
+        OnebitError: There are no run folders, or one is damaged.
     """
     paths = list(paths)
-    folders = {
-        config.parent
-        for path in paths
-        for config in path.glob(f"**/{CONFIG}")
-        if TEACHER not in config.relative_to(path).parts[:-1]
-    }
+    folders = sorted(
+        {
+            config.parent
+            for path in paths
+            for config in path.glob(f"**/{CONFIG}")
+            if TEACHER not in config.relative_to(path).parts[:-1] and is_run_folder(config.parent)
+        }
+    )
     if not folders:
         raise OnebitError(
             f"no run folder in {', '.join(map(str, paths))}", hint="train with onebit zoo train"
         )
-    configs = {folder: with_current_names(read_json(folder / CONFIG)) for folder in folders}
-    settings = {folder: _settings(config) for folder, config in configs.items()}
+    read: dict[Path, _Files] = {}
+    for folder in folders:
+        try:
+            read[folder] = _Files.read(folder)
+        except OnebitError as error:
+            if on_damage is None:
+                raise
+            on_damage(error)
+    settings = {folder: _settings(run.config) for folder, run in read.items()}
     found = []
-    for folder, config in configs.items():
-        recipe = config["recipe"]
-        alike = [settings[f] for f, c in configs.items() if c["recipe"]["name"] == recipe["name"]]
-        card_path = folder / CARD
-        card = with_current_names(read_json(card_path)) if card_path.exists() else {}
-        history = read_history(folder)
+    for folder, run in read.items():
+        recipe = run.config["recipe"]
+        alike = [
+            settings[f] for f, r in read.items() if r.config["recipe"]["name"] == recipe["name"]
+        ]
         found.append(
             Training(
                 folder,
                 recipe["name"],
                 recipe["seed"],
-                len(history),
+                len(run.history),
                 recipe["epochs"],
-                (card.get("accuracy") or {}).get("value"),
-                card.get("latent_weights_accuracy"),
-                [made["after_epoch"] for made in config.get("extensions", [])],
+                (run.card.get("accuracy") or {}).get("value"),
+                run.card.get("latent_weights_accuracy"),
+                [made["after_epoch"] for made in run.config.get("extensions", [])],
                 {
                     key: value
                     for key, value in settings[folder].items()
                     if any(other.get(key) != value for other in alike)
                 },
-                history,
+                run.history,
             )
         )
     return sorted(found, key=lambda run: (run.label, run.seed, str(run.folder)))

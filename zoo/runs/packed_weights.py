@@ -199,7 +199,7 @@ def load_file(name: str, path: Path, **options: Any) -> Run:
     from zoo.models import models
 
     card = with_current_names(files.read_json(card_path(path)))
-    if card.get("schema_version") != SCHEMA_VERSION:
+    if not isinstance(card, dict) or card.get("schema_version") != SCHEMA_VERSION:
         raise OnebitError(f"{card_path(path)} is not a card that this version reads")
     if card["name"] != name:
         raise UsageError(f"{path} holds weights of {card['name']}, not of {name}")

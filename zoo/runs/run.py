@@ -17,10 +17,11 @@ RUN/card.json       the model card; written last, so that a run with a card is a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from zoo.datasets._tokens import Tokenizer
 
 SCHEMA_VERSION = 1
+FIX = "train again with --restart, or delete the folder"
+"""The hint about a run with a damaged file."""
+
 MAX_SAMPLES = 10_000
 """How many samples samples.npz holds at most."""
 
@@ -151,17 +155,76 @@ def load_card(folder: str | Path) -> dict[str, Any]:
         raise OnebitError(f"{folder} {problem}", hint="train a run folder with onebit zoo train")
     if not (folder / CARD).is_file():
         if (folder / CONFIG).is_file():
-            command = files.read_json(folder / CONFIG).get("command")
+            command = read_config(folder).get("command")
             hint = f"resume with: {command}" if command else "call zoo.train again to resume"
             raise OnebitError(f"{folder}: training has not finished", hint=hint)
         raise OnebitError(f"{folder} is not a run folder: it has neither {CARD} nor {CONFIG}")
-    card = with_current_names(files.read_json(folder / CARD))
-    version = card.get("schema_version") if isinstance(card, dict) else None
+    card = read_card(folder)
+    version = card.get("schema_version")
     if version != SCHEMA_VERSION:
         raise OnebitError(
             f"{folder / CARD} has schema version {version}; this Onebit reads {SCHEMA_VERSION}"
         )
     return card
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The content of card.json, of any version, with present names.
+
+    Raises:
+        OnebitError: It is missing, unreadable or damaged.
+    """
+    return _read_mapping(folder / CARD)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The content of config.json, with present names.
+
+    Raises:
+        OnebitError: It is missing, unreadable or damaged.
+    """
+    return _read_mapping(folder / CONFIG)
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    with _naming_the_fix():
+        content = with_current_names(files.read_json(path))
+    if not isinstance(content, dict):
+        raise damaged(path)
+    return content
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Whether training made a folder, even if files in it are damaged since.
+
+    Other programs have a config.json too: one that is neither ours nor empty needs another file of
+    a run beside it.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        return False
+    try:
+        config = files.read_json(path)
+    except OnebitError:
+        left = (CARD, HISTORY, CHECKPOINTS)
+        return files.is_empty(path) or any((folder / name).exists() for name in left)
+    return not isinstance(config, dict) or not config or "recipe" in config
+
+
+def damaged(path: Path) -> OnebitError:
+    """The error for a file of a run that holds something else than training wrote."""
+    return OnebitError(f"{path} is damaged", hint=FIX, reason=files.DAMAGED)
+
+
+@contextlib.contextmanager
+def _naming_the_fix() -> Iterator[None]:
+    """Has errors about damaged files of a run say how to get rid of them."""
+    try:
+        yield
+    except OnebitError as error:
+        if error.reason != files.DAMAGED:
+            raise
+        raise OnebitError(error.message, hint=FIX, reason=error.reason) from error
 
 
 def load_model(path: Path, sha256: str) -> keras.Model:
@@ -194,8 +257,7 @@ def load_model(path: Path, sha256: str) -> keras.Model:
 
 def _missing_import(folder: Path) -> str | None:
     """The hint for a run whose training had files of the user that were not imported."""
-    config = folder / CONFIG
-    command = files.read_json(config).get("command") if config.is_file() else None
+    command = read_config(folder).get("command") if (folder / CONFIG).is_file() else None
     imports = imports_of(command)
     if not imports:
         return None
@@ -255,14 +317,24 @@ def _load_moments(
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """The epochs in history.jsonl, in order; none when the file is absent."""
-    try:
-        return files.read_json_lines(folder / HISTORY)
-    except OnebitError as error:
-        raise OnebitError(f"{error}; train again with --restart") from error
+    """The epochs in history.jsonl, in order; none when the file is absent.
+
+    Raises:
+        OnebitError: It is unreadable or damaged.
+    """
+    with _naming_the_fix():
+        history = files.read_json_lines(folder / HISTORY)
+    if not all(isinstance(epoch, dict) for epoch in history):
+        raise damaged(folder / HISTORY)
+    return history
 
 
 def _check_hash(path: Path, sha256: str) -> None:
+    if path.is_dir():
+        raise OnebitError(
+            f"{path} is a folder, not a file of the run",
+            hint="move it away and train again with --restart",
+        )
     if not path.is_file():
         raise OnebitError(f"{path} is missing; train again with --restart")
     if files.sha256(path) != sha256:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import onebit
 from onebit import files, provenance
-from onebit.errors import UsageError
+from onebit.errors import OnebitError, UsageError
 from zoo.datasets import Dataset, Split
 from zoo.datasets.preprocessing import Preprocessor
 from zoo.models import models
@@ -33,6 +33,9 @@ from zoo.runs.run import (
     SAMPLES,
     SCHEMA_VERSION,
     TOKENIZER,
+    is_run_folder,
+    load_card,
+    read_config,
     with_current_names,
 )
 from zoo.training.extension import EXTENSIONS, extension, is_longer
@@ -86,10 +89,10 @@ def open_run_folder(
         return False
     if extend and not restart:
         raise UsageError(f"{folder} holds no run to extend")
-    if path.is_file():
+    if is_run_folder(folder):
         _remove_run(folder)
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} exists and is not a run folder; give a new or empty one")
+        raise _not_a_run(folder)
     files.write_json(
         path,
         {
@@ -104,12 +107,18 @@ def open_run_folder(
     return True
 
 
+def _not_a_run(folder: Path) -> UsageError:
+    return UsageError(f"{folder} exists and is not a run folder; give a new or empty one")
+
+
 def _stored_config(path: Path, recipe: Recipe) -> dict[str, Any]:
     """The configuration in a run folder in today's terms, with every option of the model.
 
     Raises:
-        UsageError: It is damaged.
+        UsageError: It is damaged, or of another program.
     """
+    if not is_run_folder(path.parent):
+        raise _not_a_run(path.parent)
     config = _mapping(files.read_json(path))
     if not all(isinstance(config.get(key), dict) for key in ("recipe", "options")):
         raise UsageError(f"{path} is damaged; give another folder, or --restart to train again")
@@ -157,7 +166,7 @@ def _extend(
 ) -> None:
     """Makes a run with fewer epochs one of `recipe`'s, which goes on after epoch `done`."""
     path = folder / CARD
-    accuracy = files.read_json(path)["accuracy"]["value"] if path.is_file() else None
+    accuracy = load_card(folder)["accuracy"]["value"] if path.is_file() else None
     made = list(config.get(EXTENSIONS, []))
     # Before its first epoch is done, a training is just one with more epochs.
     if done or accuracy is not None:
@@ -169,10 +178,14 @@ def _extend(
 
 
 def is_finished(folder: Path, recipe: Recipe) -> bool:
-    """Whether `folder` holds the finished run of that recipe; needs neither data nor TensorFlow."""
-    if not (folder / CARD).is_file() or not (folder / CONFIG).is_file():
+    """Whether `folder` holds the finished run of that recipe; needs neither data nor TensorFlow.
+
+    Raises:
+        OnebitError: The configuration is unreadable or damaged.
+    """
+    if not is_run_folder(folder) or not (folder / CARD).is_file():
         return False
-    config = _mapping(files.read_json(folder / CONFIG))
+    config = _mapping(read_config(folder))
     return config.get("recipe") == _json(dataclasses.asdict(recipe))
 
 
@@ -220,8 +233,17 @@ def _remove_run(folder: Path) -> None:
 
     The card goes first, since it marks the run as finished, the configuration last, since without
     it what is left would be no run folder.
+
+    Raises:
+        OnebitError: A folder has the name of one of them; nothing was removed then.
     """
-    for name in (CARD, MODEL, SAMPLES, PREPROCESSING, LATENT_MOMENTS, TOKENIZER, HISTORY):
+    names = (CARD, MODEL, SAMPLES, PREPROCESSING, LATENT_MOMENTS, TOKENIZER, HISTORY)
+    for name in names:
+        if (folder / name).is_dir():
+            raise OnebitError(
+                f"{folder / name} is a folder, not a file of the run", hint="move it away"
+            )
+    for name in names:
         (folder / name).unlink(missing_ok=True)
     for name in (CHECKPOINTS, LOGS):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -234,11 +256,30 @@ def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
     files.write_text(folder / HISTORY, "".join(lines))
 
 
-def epochs_done(folder: Path) -> int:
-    """The number of the newest checkpoint, of which each epoch writes one; 0 without any."""
+def newest_checkpoint(folder: Path) -> str | None:
+    """The path of a run's newest checkpoint without its suffix; None without any.
+
+    Raises:
+        OnebitError: The list of checkpoints is damaged.
+    """
     from onebit.keras import tf
 
-    newest = tf.train.latest_checkpoint(str(folder / CHECKPOINTS))
+    try:
+        return tf.train.latest_checkpoint(str(folder / CHECKPOINTS))
+    except ValueError as error:
+        raise damaged_checkpoints(folder) from error
+
+
+def damaged_checkpoints(folder: Path) -> OnebitError:
+    """The error for checkpoints from which training cannot go on."""
+    return OnebitError(
+        f"{folder / CHECKPOINTS} is damaged or of another Onebit; train again with --restart"
+    )
+
+
+def epochs_done(folder: Path) -> int:
+    """The number of the newest checkpoint, of which each epoch writes one; 0 without any."""
+    newest = newest_checkpoint(folder)
     return int(newest.rpartition("-")[2]) if newest else 0
 
 

@@ -49,10 +49,12 @@ from zoo.training.batch_norm import (
     set_moments,
 )
 from zoo.training.checkpoints import (
+    damaged_checkpoints,
     discard,
     epochs_done,
     finish,
     is_finished,
+    newest_checkpoint,
     open_run_folder,
     random_states,
     write_history,
@@ -116,11 +118,11 @@ def train(
         recipe = resolve_recipe(recipe)
     folder = Path(folder)
     files.require_writable(folder)
-    if is_finished(folder, recipe) and not restart:
+    if not restart and is_finished(folder, recipe):
         return load_run(folder)
     distribution = make_distribution(strategy)
     staged = any(getattr(recipe, stage) for stage in STAGES)
-    if (staged and not epochs_done(folder)) or (restart and folder.exists()):
+    if (restart and folder.exists()) or (staged and not epochs_done(folder)):
         with working(f"checking {recipe.name}"):
             require_stages(recipe)
     with distribution.watching():
@@ -158,7 +160,7 @@ def _train(
                 dataset,
                 command=command,
                 restart=restart,
-                done=epochs_done(folder),
+                done=0 if restart else epochs_done(folder),
                 extend=extend,
             )
             log_hyperparameters(folder / LOGS, recipe, options)
@@ -168,7 +170,7 @@ def _train(
         """The model of a training before this one, which runs now unless it is finished."""
         if stage is None:
             return None
-        if not is_finished(place, stage) or restart:
+        if restart or not is_finished(place, stage):
             _train(stage, place, data, restart, command, distribution)
         return load_run(place).model
 
@@ -306,15 +308,12 @@ class _Training:
             self._scratch.name if self._scratch else str(folder / CHECKPOINTS),
             max_to_keep=1,
         )
-        newest = tf.train.latest_checkpoint(str(folder / CHECKPOINTS))
+        newest = newest_checkpoint(folder)
         if newest:
             try:
                 checkpoint.restore(newest).assert_consumed()
             except (ValueError, AssertionError, tf.errors.OpError) as error:
-                raise OnebitError(
-                    f"{folder / CHECKPOINTS} is damaged or of another Onebit; "
-                    "train again with --restart"
-                ) from error
+                raise damaged_checkpoints(folder) from error
         self._history = read_history(folder)[: int(self._done.numpy())]
 
     @property
