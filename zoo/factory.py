@@ -38,7 +38,7 @@ def build(name: str, *, weights: str | None = None, **options: Any) -> keras.Mod
     problem = f"{name} cannot be built with {given or 'its defaults'}: "
     try:
         model = models.get(name).build(**options)
-    except OnebitError:
+    except (OnebitError, ImportError):
         raise
     except Exception as error:  # whatever builders, Keras and layers raise for such options
         raise OnebitError(problem + first_line(error)) from error
