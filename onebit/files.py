@@ -16,10 +16,13 @@ from typing import Any
 
 from onebit.errors import OnebitError, unreadable
 
-NPZ_DAMAGE = (
-    *(OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error),
+ARCHIVE_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
     *(NotImplementedError, RuntimeError),  # methods and encryption that an archive claims
 )
+"""Errors that Python raises on a damaged zip archive."""
+
+NPZ_DAMAGE = (*ARCHIVE_DAMAGE, KeyError, TypeError, ValueError)
 """Errors that NumPy raises on an `.npz` file that is damaged or something else."""
 
 DAMAGED = "damaged"

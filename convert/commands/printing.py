@@ -201,15 +201,14 @@ def listed(names: list[str], most: int = 5) -> str:
 def how_to_run(content: bytes, path: Path) -> list[str]:
     """The next steps with a converted file of that content, a line each."""
     name = shell_word(path)
-    lines = [
+    export = f"in C: onebit convert export {name} --to c -o FOLDER"
+    return [
         f"run it: onebit run {name} --input {'|'.join(_what_it_takes(content))}",
         "in Python: ai_edge_litert.interpreter.Interpreter("
         f"{str(path)!r}, experimental_delegates=[onebit_delegate.load()])",
+        *([export] if _has_kernels(content) else []),
         f"measure it: onebit edge bench {name} -o rows.jsonl",
     ]
-    if _has_kernels(content):
-        lines.insert(-1, f"in C: onebit convert export {name} --to c -o FOLDER")
-    return lines
 
 
 def _has_kernels(content: bytes) -> bool:

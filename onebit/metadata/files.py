@@ -7,13 +7,13 @@ of TensorFlow Lite Support leave them; a TensorFlow Lite runtime ignores what fo
 import io
 import struct
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 
 from flatbuffers import number_types
 
 from onebit.errors import OnebitError, first_line
+from onebit.files import ARCHIVE_DAMAGE
 from onebit.metadata.facts import Metadata
 from onebit.metadata.schema import decode
 from onebit.metadata.tables import Table
@@ -29,11 +29,6 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 DAMAGE = (AttributeError, IndexError, TypeError, ValueError, struct.error)
 """Errors that the reader raises on damaged bytes; it checks nothing itself."""
-
-_ARCHIVE_DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
-    *(NotImplementedError, RuntimeError),  # methods and encryption that an archive claims
-)
 
 
 def read_metadata(content: bytes, name: str) -> Metadata | None:
@@ -97,7 +92,7 @@ def associated_files(content: bytes, name: str) -> dict[str, bytes]:
                 if entry.file_size > MOST_BYTES:
                     raise OnebitError(f"{entry.filename} in {name} is over {MOST_BYTES} bytes")
             return {entry.filename: archive.read(entry) for entry in archive.infolist()}
-    except (*DAMAGE, *_ARCHIVE_DAMAGE) as error:
+    except (*DAMAGE, *ARCHIVE_DAMAGE) as error:
         raise OnebitError(f"the archive in {name} is damaged: {first_line(error)}") from error
 
 

@@ -272,6 +272,11 @@ class Recipe:
         """The place in `assistants` of the one that teaches in an epoch, counted from 1."""
         return (epoch - 1) * len(self.assistants) // self.epochs
 
+    @property
+    def staged(self) -> bool:
+        """Whether other trainings come before this one."""
+        return self.teacher is not None or self.start is not None
+
     def smoke(self) -> Recipe:
         """The same training in a few seconds: a few images, two epochs, a small model."""
         return dataclasses.replace(

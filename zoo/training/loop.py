@@ -29,7 +29,7 @@ from zoo.datasets import Dataset, load_dataset
 from zoo.datasets.preprocessing import Preprocessor
 from zoo.factory import build
 from zoo.layers.bnext_layers import set_temperature
-from zoo.recipes import STAGES, Recipe, resolve_recipe
+from zoo.recipes import Recipe, resolve_recipe
 from zoo.runs.run import (
     ASSISTANT,
     CHECKPOINTS,
@@ -121,8 +121,7 @@ def train(
     if not restart and is_finished(folder, recipe):
         return load_run(folder)
     distribution = make_distribution(strategy)
-    staged = any(getattr(recipe, stage) for stage in STAGES)
-    if (restart and folder.exists()) or (staged and not epochs_done(folder)):
+    if (restart and folder.exists()) or (recipe.staged and not epochs_done(folder)):
         with working(f"checking {recipe.name}"):
             require_stages(recipe)
     with distribution.watching():
@@ -204,7 +203,7 @@ def _train(
                 recipe, student, dataset, preprocessor, folder, distribution, teacher, assistants
             )
         except (OnebitError, tf.errors.ResourceExhaustedError):
-            if new and not any(getattr(recipe, stage) for stage in STAGES):
+            if new and not recipe.staged:
                 discard(folder)
             raise
     model = training.run()
