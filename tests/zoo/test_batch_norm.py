@@ -6,14 +6,16 @@ import pytest
 import zoo
 from onebit.keras import keras, lq
 from zoo.layers.quantizers import StochasticSign
+from zoo.recipes import resolve_recipe
 from zoo.training.batch_norm import (
-    differs_when_tested,
     draws_weights,
     estimate_moments,
+    estimates_moments,
     latent_weights,
     set_moments,
     with_moments,
 )
+from zoo.training.inputs import options_of
 
 RNG = np.random.default_rng(5)
 IMAGES = (RNG.normal(size=(60, 6)) * np.arange(1, 7)).astype(np.float32)
@@ -109,11 +111,27 @@ def test_other_moments_hold_in_their_block_only():
     assert np.array_equal(model(IMAGES, training=False).numpy(), outputs)
 
 
-def test_drawn_weights_and_dropout_differ_when_tested():
+def test_drawn_weights_are_those_of_the_stochastic_form():
     assert draws_weights(network())
-    assert differs_when_tested(network())
-    plain = zoo.build("binary_connect_mlp", units=8)
-    assert not draws_weights(plain)
-    assert not differs_when_tested(plain)
+    assert not draws_weights(zoo.build("binary_connect_mlp", units=8))
     assert not draws_weights(zoo.build("float_mlp", units=8, dropout=0.5))
-    assert differs_when_tested(zoo.build("float_mlp", units=8, dropout=0.5))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "estimated"),
+    [
+        ("binary_connect_mlp_stochastic_mnist_5k", True),
+        ("float_mlp_dropout_mnist_5k", True),
+        ("float_mlp_dropout_mnist", True),
+        ("float_mlp_dropout_fashion_mnist", True),
+        ("float_mlp_mnist_5k", False),
+        ("binary_connect_mlp_mnist_5k", False),
+        # Dropout, and programs with moving averages.
+        ("binary_net_mlp_mnist", False),
+        ("xnor_net_nin_cifar10", False),
+    ],
+)
+def test_moments_are_estimated_where_the_authors_do_it(recipe, estimated):
+    recipe = resolve_recipe(recipe)
+    options = options_of(recipe, (28, 28, 1), 10) | recipe.smoke_options
+    assert estimates_moments(recipe, zoo.build(recipe.model, **options)) is estimated

@@ -85,6 +85,15 @@ def test_teachers_train_on_the_same_data_set_unless_a_setting_says_otherwise():
     assert recipe.start.dataset == recipe.start.teacher.dataset == "cifar10"
 
 
+def test_what_training_multiplies_in_is_that_of_earlier_trainings_too():
+    settings = {"compute": "bfloat16"}
+    student = resolve_recipe("binary_net_cnn_distilled_fashion_mnist", settings, seed=2)
+    # So the float baseline of the same seed is its teacher, and need not be trained again.
+    assert student.teacher == resolve_recipe("float_cnn_paper_fashion_mnist", settings, seed=2)
+    own = resolve_recipe(student.name, {**settings, "teacher.compute": "float32"})
+    assert (own.compute, own.teacher.compute) == ("bfloat16", "float32")
+
+
 def test_setting_gives_type_and_value():
     recipe = resolve_recipe("reactnet_a_imagenet")
     assert setting(recipe, "lr") == (float, recipe.learning_rate)

@@ -48,6 +48,27 @@ def test_a_training_starts_from_an_earlier_one_and_shares_its_teacher(tmp_path):
     assert 0 < np.max(np.abs(kernels[0] - kernels[1])) <= 2 * rate
 
 
+def test_a_teacher_that_lies_in_the_folder_is_not_trained_again(tmp_path):
+    student = dataclasses.replace(_stages().start, epochs=1)
+    assert student.teacher is not None
+    folder = tmp_path / "run"
+    zoo.train(student.teacher, folder / "teacher")
+    before = (folder / "teacher" / CARD).read_bytes()
+    run = zoo.train(student, folder)
+    assert run.card["recipe"] == "first"
+    assert (folder / "teacher" / CARD).read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "teacher/notes.txt", "teacher/other/card.json"])
+def test_a_folder_with_other_files_is_refused(tmp_path, name):
+    path = tmp_path / "run" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    with pytest.raises(UsageError, match="is not a run folder; give a new or empty one"):
+        zoo.train(_stages(), tmp_path / "run")
+    assert path.read_text() == "{}"
+
+
 @pytest.mark.slow
 def test_assistants_are_trained_first_and_teach_in_turn(tmp_path, monkeypatch):
     common = {"dataset": "mnist_5k", "epochs": 1, "samples": 64, "options": {"units": 8}}

@@ -46,6 +46,9 @@ SETTABLE = tuple(f.name for f in dataclasses.fields(Recipe) if f.metadata.get("s
 STAGES = ("teacher", "start")
 """The trainings before this one; `teacher.KEY` and `start.KEY` are settings of theirs."""
 
+COMMON = ("dataset", "compute")
+"""The fields that `--set` changes in the trainings before this one, too."""
+
 ALIASES = {"lr": "learning_rate"}
 """Names that `--set` takes too."""
 
@@ -128,11 +131,11 @@ def model_options(name: str, settings: Mapping[str, str]) -> dict[str, Any]:
 def _with_settings(recipe: Recipe, settings: Mapping[str, str], seed: int | None) -> Recipe:
     """The recipe with its own settings and, behind a prefix, those of the trainings before it.
 
-    These are about the same data set, unless a setting says otherwise.
+    These have the same of `COMMON`, unless a setting says otherwise.
     """
     fields: dict[str, Any] = {} if seed is None else {"seed": seed}
     options = dict(recipe.options)
-    common = {key: settings[key] for key in ("dataset",) if key in settings}
+    common = {key: settings[key] for key in COMMON if key in settings}
     for stage in STAGES:
         earlier, prefix = getattr(recipe, stage), f"{stage}."
         if earlier is not None:

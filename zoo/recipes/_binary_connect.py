@@ -1,5 +1,6 @@
 """Settings that BinaryConnect's recipes share (arXiv 1511.00363, sections 3.1 to 3.3)."""
 
+import dataclasses
 from typing import Any
 
 from zoo.datasets.preprocessing import Preprocessing
@@ -9,6 +10,13 @@ from zoo.recipes import Recipe
 def float_mlp(dataset: str, *, epochs: int, **options: Any) -> Recipe:
     """The float baseline of the MLP on images of clothes or digits."""
     return _mlp("float_mlp", dataset, epochs, options, learning_rate=1e-3)
+
+
+def float_mlp_dropout(dataset: str, *, epochs: int) -> Recipe:
+    """The float baseline with the paper's 50 % dropout, tested with estimated moments."""
+    return dataclasses.replace(
+        float_mlp(dataset, epochs=epochs, dropout=0.5), estimate_moments=True
+    )
 
 
 def binary_connect_mlp(dataset: str, *, epochs: int, **options: Any) -> Recipe:

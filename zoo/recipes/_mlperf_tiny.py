@@ -27,7 +27,7 @@ def resnet8(
 def ds_cnn(
     model: str, dataset: str, *, epochs: int, batch_size: int, learning_rate: float
 ) -> Recipe:
-    """DS-CNN, binary or float."""
+    """DS-CNN, binary or float, whose dropout makes moving averages those of another network."""
     return Recipe(
         model=model,
         dataset=dataset,
@@ -37,5 +37,6 @@ def ds_cnn(
         final_learning_rate=learning_rate * 1e-2,
         loss="cross_entropy",
         preprocessing=MFCC_VALUES,
+        estimate_moments=True,
         smoke_options={"width": 16},
     )

@@ -143,7 +143,7 @@ class Recipe:
         validate_every: After how many epochs each the validation split is measured; after the last
             in any case. The best is the best of these epochs.
         estimate_moments: Estimate batch normalisation's moments again before each test, even where
-            the tested network is the trained one (`zoo.training.batch_norm`).
+            no weights are drawn (`zoo.training.batch_norm`).
         preprocessing: From raw pixels to the model's input; None for token ids.
         smoke_options: What `options` become in a smoke run.
         smoke_dataset: What takes the data set's place in a smoke run; None for itself.

@@ -11,7 +11,7 @@ Nothing was tuned on this data set. The accuracies are in `results/accuracies.js
 """
 
 from zoo.recipes import Recipe, register_recipe
-from zoo.recipes._binary_connect import binary_connect_mlp, float_mlp
+from zoo.recipes._binary_connect import binary_connect_mlp, float_mlp, float_mlp_dropout
 
 
 @register_recipe
@@ -33,7 +33,7 @@ def float_mlp_dropout_fashion_mnist() -> Recipe:
     Duration: about 6 minutes (estimated).
     Accuracy: not reported; measured in results/accuracies.jsonl.
     """
-    return float_mlp("fashion_mnist", epochs=50, dropout=0.5)
+    return float_mlp_dropout("fashion_mnist", epochs=50)
 
 
 @register_recipe

@@ -34,7 +34,7 @@ def float_mlp_dropout_mnist_5k() -> Recipe:
     Duration: about 45 s (estimated).
     Accuracy: measured in results/accuracies.jsonl.
     """
-    return _recipe("float_mlp", {"dropout": 0.5}, epochs=50)
+    return _recipe("float_mlp", {"dropout": 0.5}, epochs=50, estimate_moments=True)
 
 
 @register_recipe

@@ -62,6 +62,11 @@ PREVIOUS_STAGE = "start"
 CARD = "card.json"
 
 
+def is_stage(name: str) -> bool:
+    """Whether a folder of that name in a run folder holds a training before the run's."""
+    return name in (TEACHER, PREVIOUS_STAGE) or name.removeprefix(f"{ASSISTANT}_").isdigit()
+
+
 RETIRED_NAMES = {
     "real_weights_accuracy": "latent_weights_accuracy",
     "from_teacher": "init_from_teacher",

@@ -3,7 +3,9 @@
 Moving averages are those of the trained network: of drawn weights, and of activations that dropout
 left. BinaryConnect's authors therefore estimate every mean and variance again before each test, on
 the training images, with the weights and without the dropout of the test (their experiments of June
-2015, `trainer.py` and `model.py`, `fprop(..., eval=True)`).
+2015, `trainer.py` and `model.py`, `fprop(..., eval=True)`). Onebit does so wherever weights are
+drawn, and where a recipe asks for it (`estimate_moments`), as those with dropout in BinaryConnect
+do; programs of other families test dropout with moving averages.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from onebit.keras import keras, tf
 from zoo.layers.quantizers import StochasticSign
+from zoo.recipes import Recipe
 
 MAX_IMAGES = 50_000
 """Images that the moments are estimated on at most: enough for any channel, an ImageNet apart."""
@@ -26,19 +29,13 @@ Moments = dict[str, NDArray[np.float32]]
 
 
 def draws_weights(model: keras.Model) -> bool:
-    """Whether a network is trained with drawn weights and tested with others."""
+    """Whether a network is trained with drawn weights, and tested with their signs or without."""
     return any(isinstance(layer, StochasticSign) for layer in model.submodules)
 
 
-def differs_when_tested(model: keras.Model) -> bool:
-    """Whether moving averages are of another network than the tested one.
-
-    True with batch normalisation behind drawn weights or dropout.
-    """
-    dropout = any(
-        isinstance(layer, keras.layers.Dropout) and layer.rate > 0 for layer in model.submodules
-    )
-    return bool(_layers(model)) and (dropout or draws_weights(model))
+def estimates_moments(recipe: Recipe, model: keras.Model) -> bool:
+    """Whether a recipe's network gets moments that are estimated again before each test."""
+    return bool(recipe.epochs) and (recipe.estimate_moments or draws_weights(model))
 
 
 def estimate_moments(model: keras.Model, batches: Iterable[Any]) -> Moments:

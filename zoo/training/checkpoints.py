@@ -34,6 +34,7 @@ from zoo.runs.run import (
     SCHEMA_VERSION,
     TOKENIZER,
     is_run_folder,
+    is_stage,
     load_card,
     read_config,
     with_current_names,
@@ -61,7 +62,8 @@ def open_run_folder(
     A run with fewer epochs becomes this training, and is no longer finished.
 
     Args:
-        folder: A run folder, an empty folder, or a path at which there is nothing.
+        folder: A run folder, an empty folder, one that holds the runs of earlier trainings only, or
+            a path at which there is nothing.
         recipe: What is trained.
         options: Every option of its model, the defaults too.
         dataset: What the recipe trains on.
@@ -91,7 +93,7 @@ def open_run_folder(
         raise UsageError(f"{folder} holds no run to extend")
     if is_run_folder(folder):
         _remove_run(folder)
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and not _holds_stages_only(folder):
         raise _not_a_run(folder)
     files.write_json(
         path,
@@ -105,6 +107,14 @@ def open_run_folder(
         },
     )
     return True
+
+
+def _holds_stages_only(folder: Path) -> bool:
+    """Whether a folder is empty but for run folders of trainings before its own."""
+    return folder.is_dir() and all(
+        is_stage(each.name) and each.is_dir() and (is_run_folder(each) or _holds_stages_only(each))
+        for each in folder.iterdir()
+    )
 
 
 def _not_a_run(folder: Path) -> UsageError:

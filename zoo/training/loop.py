@@ -43,9 +43,9 @@ from zoo.runs.run import (
 )
 from zoo.training.batch_norm import (
     MAX_IMAGES,
-    differs_when_tested,
     draws_weights,
     estimate_moments,
+    estimates_moments,
     set_moments,
 )
 from zoo.training.checkpoints import (
@@ -214,7 +214,7 @@ def _train(
         model.set_weights(weights)
     if distribution.is_chief:
         moments = latent_accuracy = None
-        if _estimates_moments(recipe, model):
+        if estimates_moments(recipe, model):
             set_moments(model, estimate_moments(model, training.tested_inputs()))
         if draws_weights(model):
             moments, latent_accuracy = latent_figures(
@@ -351,7 +351,7 @@ class _Training:
         self._latent.begin()
         # Several replicas keep their moving averages: the estimate runs in one process.
         alone = self._distribution.replicas == 1
-        estimated = alone and _estimates_moments(self._recipe, self._model)
+        estimated = alone and estimates_moments(self._recipe, self._model)
         # One call of fit per epoch: its own shuffling could not resume in the middle.
         figures = self._trainer.fit(
             self._batches(self._dataset.train, order=(self._recipe.seed, epoch)),
@@ -399,8 +399,3 @@ class _Training:
             self._best.offer(record)
         self._done.assign(record["epoch"])
         self._checkpoints.save()
-
-
-def _estimates_moments(recipe: Recipe, model: keras.Model) -> bool:
-    """Whether batch normalisation's moments are estimated again before each test."""
-    return bool(recipe.epochs) and (recipe.estimate_moments or differs_when_tested(model))
