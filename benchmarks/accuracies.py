@@ -4,8 +4,8 @@
 
 Rows that results/accuracies.jsonl has already are not made again.
 
-An interrupted training resumes; runs lie in runs/accuracies. `--table`, `--keywords`,
-`--errors` and `--latent` show the rows.
+An interrupted training resumes; runs lie in runs/accuracies, and a teacher that has a row too is
+trained once. `--table`, `--gaps`, `--keywords`, `--errors` and `--latent` show the rows.
 Training multiplies in bfloat16 where the processor can; every accuracy is measured in float32, on
 the test split, of the epoch that the recipe selects.
 """
@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import RESULTS, ROOT, RUNS, append_row
+from benchmarks.stages import share_stages
+from benchmarks.wrong_images import difference, mean_and_error, packed_wrong_images, unpacked
 from onebit.files import read_json_lines
 from zoo.runs.run import Run, load_run, with_current_names
 
@@ -41,7 +43,17 @@ MLPS = (
 )
 CNNS = ("binary_net_cnn", "float_cnn")
 SMALL_CNNS = ("xnor_net_lenet5", "float_lenet5", "binary_resnet8", "float_resnet8")
+NIN = ("xnor_net_nin", "float_nin")
 CNN_GAP = ("float_cnn_paper", "binary_net_cnn_paper", "binary_net_cnn_distilled")
+GAPS = {
+    "binary_net_cnn_paper_fashion_mnist": "float_cnn_paper_fashion_mnist",
+    "binary_net_cnn_distilled_fashion_mnist": "float_cnn_paper_fashion_mnist",
+    "xnor_net_lenet5_fashion_mnist": "float_lenet5_fashion_mnist",
+}
+"""Recipe → that of its float baseline, of the same budget, for `--gaps`."""
+
+RECIPES_OF_GAPS = tuple(dict.fromkeys(name for pair in GAPS.items() for name in reversed(pair)))
+"""All of these, a baseline before what is compared with it."""
 BNEXT = ("bnext_mini", "float_bnext_mini")
 KEYWORDS = "spoken_keywords_synthetic"
 TRANSFORMERS = ("bhvit_micro", "float_bhvit_micro")
@@ -51,6 +63,7 @@ PLAN = [
     *((f"{model}_fashion_mnist", seed) for seed in (2, 3) for model in MLPS),
     *((f"{model}_mnist_5k", seed) for seed in (1, 2, 3) for model in SMALL_CNNS),
     *((f"{model}_fashion_mnist", 1) for model in SMALL_CNNS[:2]),
+    *((f"{model}_mnist_5k", 1) for model in NIN),
     *((f"{recipe}_fashion_mnist", seed) for seed in (1, 2, 3) for recipe in CNN_GAP),
     *((f"{model}_mnist_5k", 1) for model in BNEXT),
     *((f"{model}_{KEYWORDS}", 1) for model in ("binary_ds_cnn", "float_ds_cnn")),
@@ -75,7 +88,11 @@ LeNet-5 are in the README of https://github.com/jiecaoyu/XNOR-Net-PyTorch."""
 
 def row_of(recipe: str, seed: int) -> dict:
     """Trains a recipe, or finishes its training, and returns its row."""
+    from zoo.datasets import load_dataset
+    from zoo.recipes import resolve_recipe
+
     folder = FOLDER / f"{recipe}-seed{seed}"
+    share_stages(folder, resolve_recipe(recipe, {"compute": COMPUTE}, seed=seed), FOLDER)
     command = ["python", "-m", "zoo", "train", recipe, "-o", str(folder.relative_to(ROOT))]
     command += ["--seed", str(seed), "--set", f"compute={COMPUTE}"]
     subprocess.run([sys.executable, *command[1:]], cwd=ROOT, check=True)
@@ -94,11 +111,13 @@ def row_of(recipe: str, seed: int) -> dict:
         "settings": config["recipe"],
         "seed": seed,
         "epochs": len(history),
+        "epoch": card["epoch"],
         "accuracy": card["accuracy"]["value"],
         "path_accuracies": path_accuracies(run),
         "latent_weights_accuracy": card["latent_weights_accuracy"],
         "split": card["accuracy"]["split"],
         "samples": card["accuracy"]["samples"],
+        **packed_wrong_images(run, load_dataset(card["dataset"]["name"]).test),
         "history": {
             key: [round(epoch[key], 5) for epoch in history]
             for key in ("loss", "accuracy", "val_accuracy")
@@ -108,6 +127,7 @@ def row_of(recipe: str, seed: int) -> dict:
         "model_sha256": card["model_sha256"],
         "versions": config["versions"],
         "commit": config["commit"],
+        "finished_by_commit": card["commit"],
         "date": card["created"],
         "command": " ".join(command),
     }
@@ -208,6 +228,42 @@ def keyword_table(rows: list[dict]) -> str:
     return markdown_table(lines, ["network", "data set", "epochs", "seed", "measured, %"])
 
 
+def gaps_table(rows: list[dict]) -> str:
+    """How far binary networks are from their float baselines (`GAPS`), as a Markdown table.
+
+    Seeds are paired, and so are images; rows of before these were kept are left out.
+    """
+    import numpy as np
+
+    from onebit.console import markdown_table
+
+    own = {recipe: [row for row in rows if row["recipe"] == recipe] for recipe in RECIPES_OF_GAPS}
+    wrong = {
+        recipe: {row["seed"]: unpacked(row["wrong"], row["samples"]) for row in group}
+        for recipe, group in own.items()
+        if all("wrong" in row for row in group)
+    }
+    lines = []
+    for recipe, bits in wrong.items():
+        if not bits:
+            continue
+        errors = np.array([100.0 * images.mean() for images in bits.values()])
+        fits = np.array([100.0 * row["history"]["accuracy"][-1] for row in own[recipe]])
+        found = difference(bits, wrong.get(GAPS.get(recipe, ""), {}))
+        lines.append(
+            [
+                *(f"`{recipe}`", own[recipe][0]["epochs"], len(bits), f"{fits.mean():.2f}"),
+                mean_and_error(errors),
+                *(found.cells() if found else ["–"] * 3),
+            ]
+        )
+    headings = [
+        *("recipe", "epochs", "seeds", "training accuracy, last epoch", "test error"),
+        *("minus float", "s.e. over seeds", "s.e. over images"),
+    ]
+    return markdown_table(lines, headings)
+
+
 def _network(row: dict) -> str:
     return row["recipe"].removesuffix(f"_{row['dataset']}")
 
@@ -268,12 +324,19 @@ def main() -> None:
     parser.add_argument("recipes", nargs="*", help="of the plan; all when absent")
     rows_of: dict[str, Any] = {"metavar": "FILE", "type": Path, "nargs": "?", "const": OUTPUT}
     parser.add_argument("--table", **rows_of, help="print the rows, or another file's")
+    parser.add_argument("--gaps", **rows_of, help="print the differences to float baselines")
     parser.add_argument("--keywords", **rows_of, help="print those of the synthetic keywords")
     for option in PLOTS:
         parser.add_argument(f"--{option}", nargs=2, metavar=("DATASET", "FILE.svg"), help="draw")
     options = parser.parse_args()
+    known = dict.fromkeys(recipe for recipe, _ in PLAN)
+    if unknown := set(options.recipes) - set(known):
+        parser.error(f"not planned: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
     if options.table:
         print(table(with_current_names(read_json_lines(options.table))), end="")
+        return
+    if options.gaps:
+        print(gaps_table(read_json_lines(options.gaps)), end="")
         return
     if options.keywords:
         print(keyword_table(read_json_lines(options.keywords)), end="")

@@ -2,6 +2,7 @@
 
     python -m benchmarks.binary_bert [RECIPE …] [--seeds 3]   # trains what has no row yet
     python -m benchmarks.binary_bert --table
+    python -m benchmarks.binary_bert --pairs                  # does the stage between help?
 
 Appends a row for each stage to results/binary_bert.jsonl, the first seed of all recipes, then the
 second and so on; an interrupted training resumes, and runs lie in runs/binary_bert. A seed's float
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +26,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks import RESULTS, ROOT, RUNS, append_row
-from benchmarks.wrong_images import difference, mean_and_error, packed, unpacked, wrong_images
+from benchmarks.stages import share_stages
+from benchmarks.wrong_images import (
+    difference,
+    mean_and_error,
+    packed_wrong_images,
+    pairs_table,
+    unpacked,
+)
 from onebit.cli import markdown_table
 from onebit.files import read_json_lines
 
@@ -58,41 +65,25 @@ TRAINED = {
 LAST_STAGES = tuple(TRAINED)[2:]
 """Those that bring the others along."""
 
+STAGED, ONE_STAGE, DIRECT = LAST_STAGES
+PAIRS = ((STAGED, ONE_STAGE), (ONE_STAGE, DIRECT), (STAGED, DIRECT))
+"""Whether the 2-bit stage helps, whether a teacher does, and both."""
+
 
 def rows_of(recipe: str, seed: int) -> list[dict[str, Any]]:
     """Trains a recipe, or finishes its training: a row for it and each of its teachers."""
+    from zoo.recipes import resolve_recipe
+
     folder = FOLDER / f"{recipe}-seed{seed}"
-    _share_float_network(folder, recipe, seed)
+    share_stages(folder, resolve_recipe(recipe, seed=seed), FOLDER)
     command = ["python", "-m", "zoo", "train", recipe, "-o", str(folder.relative_to(ROOT))]
     command += ["--seed", str(seed)]
-    if not (folder / "card.json").is_file():
-        subprocess.run([sys.executable, *command[1:]], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, *command[1:]], cwd=ROOT, check=True)
     rows: list[dict[str, Any]] = []
     while folder.is_dir():
         rows.insert(0, {**row_of(folder), "command": " ".join(command)})
         folder = folder / "teacher"
     return rows
-
-
-def _share_float_network(folder: Path, recipe: str, seed: int) -> None:
-    """Copies a seed's float network from another recipe's run to where this one trains it."""
-    place = _float_network(folder, recipe)
-    for other in LAST_STAGES:
-        source = _float_network(FOLDER / f"{other}-seed{seed}", other)
-        if place and source and (source / "card.json").is_file() and not place.exists():
-            shutil.copytree(source, place)
-
-
-def _float_network(folder: Path, recipe: str) -> Path | None:
-    """Where a run has its first teacher; None for a recipe without one."""
-    from zoo.recipes import resolve_recipe
-
-    stage = resolve_recipe(recipe)
-    if stage.teacher is None:
-        return None
-    while stage.teacher is not None:
-        folder, stage = folder / "teacher", stage.teacher
-    return folder
 
 
 def row_of(folder: Path) -> dict[str, Any]:
@@ -122,7 +113,7 @@ def row_of(folder: Path) -> dict[str, Any]:
         "accuracy": run.card["accuracy"]["value"],
         "split": run.card["accuracy"]["split"],
         "samples": run.card["accuracy"]["samples"],
-        "wrong": packed(wrong_images(run, test)),
+        **packed_wrong_images(run, test),
         "validation_accuracy": [round(epoch["val_accuracy"], 5) for epoch in run.history],
         "file": {
             "bytes": len(conversion.tflite),
@@ -147,9 +138,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         *("network", "trained", "epochs", "seeds", "test accuracy"),
         *("more errors than float", "s.e. over seeds", "s.e. over texts", "file"),
     ]
-    wrong: dict[str, dict[int, Any]] = {}
-    for row in rows:
-        wrong.setdefault(row["recipe"], {})[row["seed"]] = unpacked(row["wrong"], row["samples"])
+    wrong = _wrong(rows)
     lines = []
     for recipe, (network, trained) in TRAINED.items():
         own = [row for row in rows if row["recipe"] == recipe]
@@ -169,17 +158,40 @@ def table(rows: list[dict[str, Any]]) -> str:
     return markdown_table(lines, headings)
 
 
+def pairs(rows: list[dict[str, Any]]) -> str:
+    """What each stage changes, as Markdown: the differences of `PAIRS`."""
+    labels = {
+        STAGED: "float → 2-bit → 1-bit",
+        ONE_STAGE: "float → 1-bit",
+        DIRECT: "1-bit, on the labels",
+    }
+    wrong = {labels[recipe]: each for recipe, each in _wrong(rows).items() if recipe in labels}
+    return pairs_table([(labels[first], labels[second]) for first, second in PAIRS], wrong)
+
+
+def _wrong(rows: list[dict[str, Any]]) -> dict[str, dict[int, Any]]:
+    """Recipe → seed → which test texts are wrong."""
+    wrong: dict[str, dict[int, Any]] = {}
+    for row in rows:
+        wrong.setdefault(row["recipe"], {})[row["seed"]] = unpacked(row["wrong"], row["samples"])
+    return wrong
+
+
 def main() -> None:
     """Trains what has no row yet, or prints the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help=", ".join(LAST_STAGES))
     parser.add_argument("--seeds", type=int, default=3, help="seeds 1 to this number")
     parser.add_argument("--table", action="store_true", help="print the rows as Markdown")
+    parser.add_argument("--pairs", action="store_true", help="print what each stage changes")
     options = parser.parse_args()
     if unknown := set(options.recipes) - set(LAST_STAGES):
         parser.error(f"no recipe {', '.join(sorted(unknown))}; known: {', '.join(LAST_STAGES)}")
     if options.table:
         print(table(read_json_lines(OUTPUT)), end="")
+        return
+    if options.pairs:
+        print(pairs(read_json_lines(OUTPUT)), end="")
         return
     for seed in range(1, options.seeds + 1):
         for recipe in options.recipes or LAST_STAGES:

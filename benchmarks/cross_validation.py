@@ -1,5 +1,7 @@
 """Trains recipes of mnist_5k on its five folds, so that all 5,000 digits are tested once.
 
+These are the recipes as they are: a fold has no validation split to choose an epoch by.
+
     python -m benchmarks.cross_validation [RECIPE …]
     python -m benchmarks.cross_validation --table
 
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import RESULTS, ROOT, RUNS, append_row
-from benchmarks.wrong_images import packed, standard_error, unpacked, wrong_images
+from benchmarks.wrong_images import packed_wrong_images, standard_error, unpacked
 from onebit.cli import markdown_table
 from onebit.files import read_json_lines
 
@@ -33,6 +35,12 @@ BASELINES = {
     "binary_net_mlp_mnist_5k": "float_mlp_mnist_5k",
 }
 """Recipe → that of what it is compared with."""
+
+RECIPES = list(dict.fromkeys(name for pair in BASELINES.items() for name in reversed(pair)))
+"""All of these, a baseline before what is compared with it."""
+
+WEIGHTS = {"latent_weights_wrong": ", real weights at test", "wrong": ""}
+"""A row's entries of wrong digits → how the table calls them."""
 
 
 def row_of(recipe: str, fold: int) -> dict[str, Any]:
@@ -56,7 +64,7 @@ def row_of(recipe: str, fold: int) -> dict[str, Any]:
         "accuracy": run.card["accuracy"]["value"],
         "train_accuracy": round(run.history[-1]["accuracy"], 5),
         "test_images": len(test),
-        "wrong": packed(wrong_images(run, test)),
+        **packed_wrong_images(run, test),
         "commit": run.card["commit"],
         "date": run.card["created"],
         "command": " ".join(command),
@@ -68,15 +76,19 @@ def table(rows: list[dict[str, Any]]) -> str:
 
     A difference is taken over the folds that both have.
     """
-    wrong: dict[str, dict[int, Any]] = {}
+    wrong: dict[tuple[str, str], dict[int, Any]] = {}
     for row in rows:
-        bits = 100.0 * unpacked(row["wrong"], row["test_images"])
-        wrong.setdefault(row["recipe"], {})[row["fold"]] = bits
+        for key in WEIGHTS:
+            if row.get(key):
+                bits = 100.0 * unpacked(row[key], row["test_images"])
+                wrong.setdefault((row["recipe"], key), {})[row["fold"]] = bits
     lines = []
-    for recipe in sorted(wrong, key=lambda name: (BASELINES.get(name, name), name in BASELINES)):
-        own, base = wrong[recipe], wrong.get(BASELINES.get(recipe, ""), {})
+    for recipe, key in ((recipe, key) for recipe in RECIPES for key in WEIGHTS):
+        if (recipe, key) not in wrong:
+            continue
+        own, base = wrong[recipe, key], wrong.get((BASELINES.get(recipe, ""), "wrong"), {})
         digits = np.concatenate(list(own.values()))
-        cells = [f"`{recipe}`", str(len(own)), f"{len(digits):,}"]
+        cells = [f"`{recipe}`{WEIGHTS[key]}", str(len(own)), f"{len(digits):,}"]
         cells.append(f"{digits.mean():.2f} ± {standard_error(digits):.2f}")
         common = sorted(own.keys() & base.keys())
         if common:
@@ -89,10 +101,11 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Trains what has no row yet, or prints the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    recipes = list(dict.fromkeys(name for pair in BASELINES.items() for name in pair))
-    parser.add_argument("recipes", nargs="*", metavar="RECIPE", default=recipes)
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", default=RECIPES)
     parser.add_argument("--table", action="store_true", help="print the rows as Markdown")
     options = parser.parse_args()
+    if unknown := set(options.recipes) - set(RECIPES):
+        parser.error(f"no recipe {', '.join(sorted(unknown))}; known: {', '.join(RECIPES)}")
     rows = read_json_lines(OUTPUT)
     if options.table:
         print(table(rows))

@@ -2,6 +2,7 @@
 
     python -m benchmarks.paper_order [VARIANT …] [--train-images 10000] [--epochs 300] [--seeds 5]
     python -m benchmarks.paper_order --table
+    python -m benchmarks.paper_order --pairs
 
 Trains the recipes `VARIANT_paper_fashion_mnist`, the first seed of all, then the second and so on,
 and appends a row after each to results/paper_order.jsonl. Rows that are there are not made again,
@@ -28,9 +29,9 @@ from benchmarks import RESULTS, ROOT, RUNS, append_row
 from benchmarks.wrong_images import (
     difference,
     mean_and_error,
-    packed,
+    packed_wrong_images,
+    pairs_table,
     unpacked,
-    wrong_images,
 )
 from onebit.cli import markdown_table
 from onebit.files import read_json_lines
@@ -82,16 +83,11 @@ def _figures(folder: Path) -> dict[str, Any]:
     """The figures of a finished run."""
     import zoo
     from zoo.datasets import load_dataset
-    from zoo.training.batch_norm import latent_weights, with_moments
 
     run = zoo.load_run(folder)
     test = load_dataset(DATASET).test
     config = json.loads((folder / "config.json").read_text())
     epoch, last = run.card["epoch"], len(run.history)
-    latent = None
-    if run.latent_moments is not None:
-        with latent_weights(run.model), with_moments(run.model, run.latent_moments):
-            latent = wrong_images(run, test)
     return {
         "schema_version": 1,
         "dataset": DATASET,
@@ -99,8 +95,7 @@ def _figures(folder: Path) -> dict[str, Any]:
         "test_images": len(test),
         "accuracy": run.card["accuracy"]["value"],
         "latent_weights_accuracy": run.card["latent_weights_accuracy"],
-        "wrong": packed(wrong_images(run, test)),
-        "latent_weights_wrong": None if latent is None else packed(latent),
+        **packed_wrong_images(run, test),
         "epoch": epoch,
         "curve": {
             key: {
@@ -142,6 +137,31 @@ def table(rows: list[dict[str, Any]]) -> str:
     return markdown_table(lines, headings)
 
 
+STOCHASTIC_SIGNS = "stochastic, signs at test"
+STOCHASTIC_LATENT = "stochastic, real weights at test"
+PAIRS = ((STOCHASTIC_LATENT, "deterministic"), (STOCHASTIC_SIGNS, STOCHASTIC_LATENT))
+"""Trainings that are compared beside those with "none"."""
+
+
+def pairs(rows: list[dict[str, Any]]) -> str:
+    """The differences of `PAIRS`, of the setting that has most rows."""
+    settings = [_setting(row) for row in rows]
+    cases = {
+        "deterministic": ("binary_connect_mlp", "wrong"),
+        STOCHASTIC_SIGNS: ("binary_connect_mlp_stochastic", "wrong"),
+        STOCHASTIC_LATENT: ("binary_connect_mlp_stochastic", "latent_weights_wrong"),
+    }
+    wrong = {
+        label: {
+            row["seed"]: unpacked(row[key], row["test_images"])
+            for row in rows
+            if row["variant"] == variant and _setting(row) == max(settings, key=settings.count)
+        }
+        for label, (variant, key) in cases.items()
+    }
+    return pairs_table(PAIRS, wrong)
+
+
 def _setting(row: dict[str, Any]) -> tuple[str, str, str]:
     return f"{row['train_images']:,}", str(row["epochs"]), row["compute"]
 
@@ -169,12 +189,16 @@ def main() -> None:
     parser.add_argument("--compute", choices=("float32", "bfloat16"), default="bfloat16")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--table", action="store_true", help="print the rows as Markdown")
+    parser.add_argument("--pairs", action="store_true", help="print further differences")
     options = parser.parse_args()
     if unknown := set(options.variants) - set(VARIANTS):
         parser.error(f"no variant {', '.join(sorted(unknown))}; known: {', '.join(VARIANTS)}")
     rows = read_json_lines(OUTPUT)
     if options.table:
         print(table(rows))
+        return
+    if options.pairs:
+        print(pairs(rows), end="")
         return
     keys = ("variant", "seed", "train_samples", "epochs", "compute")
     done = {tuple(row[key] for key in keys) for row in rows}

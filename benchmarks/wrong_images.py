@@ -5,12 +5,17 @@ difference is then that of other images, without what makes an image hard for bo
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from onebit.cli import markdown_table
+
+BySeed = Mapping[int, NDArray[np.bool_]]
+"""Seed → which test images are wrong, `[N]`."""
 
 
 def wrong_images(run: Any, test: Any) -> NDArray[np.bool_]:
@@ -18,6 +23,21 @@ def wrong_images(run: Any, test: Any) -> NDArray[np.bool_]:
     from zoo.training.evaluation import classified_right
 
     return ~classified_right(run.model, test, run.preprocessing)
+
+
+def packed_wrong_images(run: Any, test: Any) -> dict[str, str | None]:
+    """Two entries of a row: what is wrong with binary weights, and with latent ones.
+
+    The second is None where weights were not drawn: latent weights then are no network that
+    anybody tests.
+    """
+    from zoo.training.batch_norm import latent_weights, with_moments
+
+    latent = None
+    if run.latent_moments is not None:
+        with latent_weights(run.model), with_moments(run.model, run.latent_moments):
+            latent = packed(wrong_images(run, test))
+    return {"wrong": packed(wrong_images(run, test)), "latent_weights_wrong": latent}
 
 
 def packed(wrong: NDArray[np.bool_]) -> str:
@@ -68,10 +88,8 @@ class Difference:
         ]
 
 
-def difference(
-    own: Mapping[int, NDArray[np.bool_]], base: Mapping[int, NDArray[np.bool_]]
-) -> Difference | None:
-    """How two trainings' wrong images `[N]` by seed differ; None where no seed has both."""
+def difference(own: BySeed, base: BySeed) -> Difference | None:
+    """How two trainings' wrong images differ; None where no seed has both."""
     seeds = sorted(own.keys() & base.keys())
     if not seeds:
         return None
@@ -84,3 +102,19 @@ def difference(
         standard_error(per_seed) if len(seeds) > 1 else None,
         standard_error(differences.mean(0)),
     )
+
+
+def pairs_table(pairs: Iterable[tuple[str, str]], wrong: Mapping[str, BySeed]) -> str:
+    """How much pairs of trainings differ, as Markdown: a line each that has a common seed.
+
+    Args:
+        pairs: The labels of two trainings: the first's errors minus the second's.
+        wrong: Label → its wrong images.
+    """
+    lines = []
+    for first, second in pairs:
+        found = difference(wrong.get(first, {}), wrong.get(second, {}))
+        if found:
+            lines.append([first, second, *found.cells()])
+    headings = ["more errors of", "than of", "points", "s.e. over seeds", "s.e. over images"]
+    return markdown_table(lines, headings)

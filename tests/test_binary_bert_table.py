@@ -1,12 +1,10 @@
-"""The table of benchmarks/binary_bert.py against figures computed by hand."""
+"""The tables of benchmarks/binary_bert.py against figures computed by hand."""
 
 import numpy as np
 import pytest
 
-from benchmarks.binary_bert import FLOAT, table
+from benchmarks.binary_bert import FLOAT, ONE_STAGE, STAGED, pairs, table
 from benchmarks.wrong_images import packed
-
-STAGED = "binary_bert_tiny_debian_sections"
 
 
 def row(recipe, seed, wrong):
@@ -36,3 +34,11 @@ def test_a_networks_errors_are_compared_with_those_of_its_seeds_float_network():
     assert lines[3][3:7] == ["3", "75.00 ± 14.43", "+25.00", "12.50 (2)"]
     # Over texts: 1, 4, 5 and 6 with 50 % each, four with 0.
     assert float(lines[3][7]) == pytest.approx(100 * (8 * 0.25**2 / 7 / 8) ** 0.5, abs=0.005)
+
+
+def test_the_stage_between_is_judged_by_the_texts_of_the_same_seed():
+    rows = [row(STAGED, 1, [0, 1]), row(ONE_STAGE, 1, [1, 2, 3]), row(ONE_STAGE, 2, [4])]
+    lines = pairs(rows).splitlines()
+    # One more and two less of 8, which leaves -1; the standard error is √((3 - 1/8) / 7 / 8).
+    expected = "| float → 2-bit → 1-bit | float → 1-bit | -12.50 | – (1) | 22.66 |"
+    assert lines[2:] == [expected]

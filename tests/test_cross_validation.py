@@ -33,3 +33,16 @@ def test_differences_are_taken_digit_by_digit_over_common_folds():
     # √((3 − 1/16)/15/16) = 11.06 %. The third fold is the first one's only.
     assert lines[3][:3] == ["`xnor_net_lenet5_mnist_5k`", "3", "24"]
     assert lines[3][4] == "+6.25 ± 11.06"
+
+
+def test_drawn_weights_have_two_lines():
+    stochastic = "binary_connect_mlp_stochastic_mnist_5k"
+    latent = {"latent_weights_wrong": packed(np.arange(8) < 2)}
+    rows = [row(stochastic, 1, [0]) | latent, row("float_mlp_mnist_5k", 1, [])]
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table(rows).splitlines()]
+    assert [line[0] for line in lines[2:]] == [
+        "`float_mlp_mnist_5k`",
+        f"`{stochastic}`, real weights at test",
+        f"`{stochastic}`",
+    ]
+    assert [line[4].split()[0] for line in lines[3:]] == ["+25.00", "+12.50"]

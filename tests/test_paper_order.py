@@ -4,7 +4,7 @@ import base64
 
 import numpy as np
 
-from benchmarks.paper_order import table
+from benchmarks.paper_order import pairs, table
 
 
 def row(variant, seed, wrong):
@@ -41,3 +41,15 @@ def test_seeds_are_paired():
     # One image more with both seeds, whatever their number; image 1, then image 2.
     assert lines[3][:2] == ["50 % dropout", "2"]
     assert lines[3][4:6] == ["+6.25", "0.00 (2)"]
+
+
+def test_the_stochastic_form_is_compared_with_the_deterministic_one():
+    latent = row("binary_connect_mlp_stochastic", 1, [0, 1])["wrong"]
+    rows = [
+        row("binary_connect_mlp", 1, [0]),
+        row("binary_connect_mlp_stochastic", 1, [0, 1, 2]) | {"latent_weights_wrong": latent},
+    ]
+    lines = [line.split("|") for line in pairs(rows).splitlines()[2:]]
+    assert [line[3].strip() for line in lines] == ["+6.25", "+6.25"]
+    assert "real weights" in lines[0][1]
+    assert "signs" in lines[1][1]
