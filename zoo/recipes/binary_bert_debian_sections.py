@@ -3,9 +3,9 @@
 BiT: Robustly Binarized Multi-distilled Transformer, arXiv 2205.13016, section 3.4: float → one-bit
 weights with two-bit activations → one bit each; every stage starts from the one before and learns
 its logits and hidden states. As in its program (https://github.com/facebookresearch/bit,
-`scripts/run_glue.sh`, `kd_learner_glue.py`): the rate rises in the first tenth and falls linearly
-to 0, scales and thresholds have a rate of 1e-4, a loaded scale stays, the logits' loss is the mean
-over classes, and the result is the best on the validation split.
+`scripts/run_glue.sh`, `kd_learner_glue.py`): every stage has the same rate, which rises in the
+first tenth and falls linearly to 0, scales and thresholds have one of 1e-4, a loaded scale stays,
+the logits' loss is the mean over classes, and the result is the best on the validation split.
 
 Differs from the program: a network of 2 layers that was not pretrained, which takes a higher rate,
 1e-3; no weight decay; the rate rises in the first of 5 or 10 epochs; the validation split is
@@ -15,7 +15,7 @@ measured after each epoch; attention probabilities have thresholds
 Nothing was tuned: the rate and the numbers of epochs are first guesses. With and without the
 2-bit stage, the one-bit network has seen the training split ten times after the float network.
 Accuracies are of the data set's test split, about 3,700 descriptions, of which the largest class
-has a fifth: `python -m benchmarks.binary_bert --table`.
+has a fifth: `python -m benchmarks.binary_bert --table`; `--pairs` says what each stage changes.
 """
 
 from __future__ import annotations
