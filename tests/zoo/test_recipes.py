@@ -40,7 +40,8 @@ def test_every_family_has_a_recipe_on_the_offline_data_set():
     shapes = {model.name: model.options["input_shape"] for model in images}
     small = {name for name, shape in shapes.items() if len(shape) == 3 and shape[0] <= 32}
     sounds = {resolve_recipe(name).model for name in NAMES if "_spoken_keywords_" in name}
-    assert trained == small - sounds
+    larger = {"binary_mobilenet", "float_mobilenet"}
+    assert trained == small - sounds | larger
     assert sounds == {"bifsmn", "dfsmn", "binary_ds_cnn", "float_ds_cnn"}
 
 
