@@ -68,6 +68,19 @@ def test_rprelu_is_its_closed_form_with_all_gradients():
         np.testing.assert_allclose(gradient, (factor * upstream).sum((0, 1)), atol=5 * rounding)
 
 
+def test_rprelus_corner_passes_no_gradient_to_its_input_and_threshold():
+    gamma = np.array([0.0, 0.75, -1.5, 0.1], np.float32)
+    x, zeta, beta = gamma[None, None], np.ones(4, np.float32), np.full(4, 0.25, np.float32)
+    variables = [tf.Variable(value) for value in (x, gamma, zeta, beta)]
+    with tf.GradientTape() as tape:
+        y = rprelu(*variables)
+    np.testing.assert_array_equal(y, np.ones((1, 1, 4)))
+    to_x, to_gamma, to_zeta, to_beta = tape.gradient(y, variables)
+    for gradient in (to_x, to_gamma, to_beta):
+        np.testing.assert_array_equal(gradient, np.zeros(gradient.shape))
+    np.testing.assert_array_equal(to_zeta, np.ones(4))
+
+
 def test_rprelu_starts_as_pytorchs_prelu():
     x = np.array([[-4.0, -1.0, 0.0, 2.0]], np.float32)
     np.testing.assert_array_equal(RPReLU()(x), [[-1.0, -0.25, 0.0, 2.0]])

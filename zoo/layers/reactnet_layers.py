@@ -29,7 +29,10 @@ def rprelu(x: tf.Tensor, shift_in: tf.Tensor, shift_out: tf.Tensor, slope: tf.Te
 
     Forward: f(x) = x − γ + ζ if x > γ, else β·(x − γ) + ζ
     Gradient, x > γ: ∂f/∂x = 1, ∂f/∂γ = −1, ∂f/∂ζ = 1, ∂f/∂β = 0
-    Gradient, otherwise: ∂f/∂x = β, ∂f/∂γ = −β, ∂f/∂ζ = 1, ∂f/∂β = x − γ
+    Gradient, x < γ: ∂f/∂x = β, ∂f/∂γ = −β, ∂f/∂ζ = 1, ∂f/∂β = x − γ
+    Gradient, x = γ: ∂f/∂x = 0, ∂f/∂γ = 0, ∂f/∂ζ = 1, ∂f/∂β = 0
+
+    Differs from the authors' program: at x = γ PyTorch's PReLU has the gradients β and −β.
 
     Args:
         x: Values `[…, C]`.
@@ -76,7 +79,8 @@ class RPReLU(keras.layers.Layer):
 
     Forward: f(x) = x − γ + ζ if x > γ, else β·(x − γ) + ζ
     Gradient, x > γ: ∂f/∂x = 1, ∂f/∂γ = −1, ∂f/∂ζ = 1, ∂f/∂β = 0
-    Gradient, otherwise: ∂f/∂x = β, ∂f/∂γ = −β, ∂f/∂ζ = 1, ∂f/∂β = x − γ
+    Gradient, x < γ: ∂f/∂x = β, ∂f/∂γ = −β, ∂f/∂ζ = 1, ∂f/∂β = x − γ
+    Gradient, x = γ: ∂f/∂x = 0, ∂f/∂γ = 0, ∂f/∂ζ = 1, ∂f/∂β = 0
 
     γ and ζ start at 0, β at 0.25 (PyTorch's PReLU, which the authors use); each is `[C]`.
     """
