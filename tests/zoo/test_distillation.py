@@ -90,6 +90,31 @@ def test_assistants_take_turns_beside_the_teacher():
         np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("label_weight", [0.0, 0.25, 1.0])
+def test_regularisation_losses_count_whole_whatever_labels_weigh(label_weight):
+    def network(regularizer=None):
+        image = keras.Input((3,))
+        layer = keras.layers.Dense(2, kernel_regularizer=regularizer, bias_regularizer=regularizer)
+        return keras.Model(image, layer(image))
+
+    keras.utils.set_random_seed(7)
+    student, teacher = network(keras.regularizers.L2(0.5)), network()
+    distiller = Distiller(student, teacher, label_weight=label_weight)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    distiller.compile(keras.optimizers.SGD(0.0), loss)
+    x, labels = tf.eye(3), tf.constant([0, 1, 1])
+    found, figures = distiller.measure((x, labels), training=True)
+    regularisation = 0.5 * np.sum(np.square(student.get_weights()[0]))
+    on_labels, on_teacher = loss(labels, student(x)), soft_cross_entropy(teacher(x), student(x))
+    # Four roundings of sums below 8.
+    tolerance = 8 * 4 * 2.0**-24
+    np.testing.assert_allclose(figures["loss"], on_labels + regularisation, atol=tolerance)
+    expected = label_weight * on_labels + on_teacher + regularisation
+    np.testing.assert_allclose(found, expected, atol=tolerance)
+    if label_weight == 1.0:
+        assert found == distiller.compute_loss(x, labels, student(x)) + on_teacher
+
+
 def test_assistants_have_equal_shares_of_the_epochs_and_go_with_a_teacher():
     recipe = zoo.resolve_recipe("bnext_m_imagenet", {"dataset": "cifar10"}, seed=4)
     assert [a.model for a in recipe.assistants] == [

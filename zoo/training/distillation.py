@@ -117,13 +117,14 @@ def _weights(layer: keras.layers.Layer, prefix: str = "") -> dict[str, tf.Variab
 class Distiller(Student):
     """A student that `fit` trains to answer as its teacher.
 
-    L = w_z·H(t, z) + Σ_l mean (h_l − h'_l)² + w_a·A + w_y·Y
+    L = w_z·H(t, z) + Σ_l mean (h_l − h'_l)² + w_a·A + w_y·Y + R
     H(t, z) = −Σ_c softmax(t)_c·log softmax(z)_c
 
     with the logits z and t of student and teacher, H averaged over samples, the outputs h and h' of
     the layers whose names end in `HIDDEN_STATE`, and `attention_loss` A on those that end in
-    `VOLUME`. Y is the loss that `compile` was given, on the labels; the history has it as `loss`,
-    and the other terms as `logits_loss`, `hidden_loss` and `attention_loss`.
+    `VOLUME`. Y is the loss that `compile` was given, on the labels. The student's regularisation
+    losses R count whole, whatever w_y is. The history has Y + R as `loss`, and the other terms as
+    `logits_loss`, `hidden_loss` and `attention_loss`.
 
     BiT, arXiv 2205.13016, section 3.4, has the first two terms; ReActNet, arXiv 2003.03488, the
     first one only (its distributional loss, but for the teacher's entropy, which is constant);
@@ -182,7 +183,11 @@ class Distiller(Student):
         }
         if "attention_loss" in self.parts:
             parts["attention_loss"] = attention_loss(target_volumes, volumes)
+        # Keras' own loss has the regularisation in it, divided among replicas.
         loss = self._label_weight * self.compute_loss(inputs, labels, logits)
+        if self.losses:
+            share = (1.0 - self._label_weight) / tf.distribute.get_strategy().num_replicas_in_sync
+            loss += share * tf.add_n(self.losses)
         for key, value in parts.items():
             self.parts[key].update_state(value)
             loss += self._weights_of.get(key, 1.0) * value
