@@ -1,14 +1,17 @@
 """Files that version 0.1.0 wrote still load: a run folder, exported weights, a report, rows."""
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import zoo
 from convert.commands.data import train_inputs
 from edge.bench.models import describe
 from edge.results.row_files import read_rows
 from zoo.runs.packed_weights import load_file
+from zoo.runs.run import with_current_names
 from zoo.training.checkpoints import is_finished
 
 FOLDER = Path(__file__).parent / "written_before"
@@ -33,6 +36,15 @@ def test_names_that_an_earlier_version_wrote_are_read_as_todays():
     settings = {"epochs": "2", "units": "16"}
     recipe = zoo.resolve_recipe("binary_connect_mlp_stochastic_mnist_5k", settings, smoke=True)
     assert is_finished(FOLDER / "run", recipe)
+
+
+@pytest.mark.parametrize("stochastic", [False, True])
+def test_an_accuracy_of_latent_weights_that_were_not_drawn_is_left_out(stochastic):
+    card = json.loads((FOLDER / "weights.json").read_text())
+    card["options"]["stochastic"] = stochastic
+    found = with_current_names({"card": card})["card"]
+    assert found["latent_weights_accuracy"] == (0.0859375 if stochastic else None)
+    assert "real_weights_accuracy" not in found
 
 
 def test_exported_weights_of_another_version_load():
