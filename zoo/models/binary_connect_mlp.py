@@ -14,11 +14,6 @@ PAPER = Paper(
     "BinaryConnect: Training Deep Neural Networks with binary weights during propagations",
     "1511.00363",
 )
-BINARY_NET = Paper(
-    "Binarized Neural Networks: Training Deep Neural Networks with Weights and Activations "
-    "Constrained to +1 or -1",
-    "1602.02830",
-)
 
 
 @register_model(

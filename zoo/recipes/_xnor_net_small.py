@@ -7,11 +7,9 @@ tenth of it from each boundary on, batches of 128, weight decay 1e-5, cross-entr
 from zoo.recipes import Recipe
 
 
-def lenet5(model: str, dataset: str, *, epochs: int = 60, learning_rate: float = 1e-2) -> Recipe:
+def lenet5(model: str, dataset: str, *, epochs: int = 60) -> Recipe:
     """LeNet-5: the rate falls after each quarter of the epochs, 15 of the program's 60."""
-    return _recipe(
-        model, dataset, epochs, learning_rate, tuple(k * epochs // 4 for k in (1, 2, 3)), {}
-    )
+    return _recipe(model, dataset, epochs, tuple(k * epochs // 4 for k in (1, 2, 3)), {})
 
 
 def nin(
@@ -21,17 +19,15 @@ def nin(
     width: int = 192,
     epochs: int = 320,
     boundaries: tuple[int, ...] = (120, 200, 240, 280),
-    learning_rate: float = 1e-2,
 ) -> Recipe:
     """Network in Network."""
-    return _recipe(model, dataset, epochs, learning_rate, boundaries, {"width": width})
+    return _recipe(model, dataset, epochs, boundaries, {"width": width})
 
 
 def _recipe(
     model: str,
     dataset: str,
     epochs: int,
-    learning_rate: float,
     boundaries: tuple[int, ...],
     options: dict[str, int],
 ) -> Recipe:
@@ -41,7 +37,7 @@ def _recipe(
         options=options,
         epochs=epochs,
         batch_size=128,
-        learning_rate=learning_rate,
+        learning_rate=1e-2,
         schedule="steps",
         boundaries=boundaries,
         factors=tuple(10.0**-power for power in range(1, len(boundaries) + 1)),
