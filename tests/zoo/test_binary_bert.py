@@ -139,7 +139,7 @@ def test_text_model_saves_and_loads_to_the_same_output(name, tmp_path):
 @pytest.mark.parametrize(
     "name", [case for case in CASES if models.get(case.values[0]).float_baseline]
 )
-def test_text_twin_has_the_same_layers_and_no_quantizer(name):
+def test_text_baseline_has_the_same_layers_and_no_quantizer(name):
     model, plain = tiny(name), tiny(models.get(name).float_baseline)
     shapes = []
     for net in (model, plain):

@@ -164,7 +164,7 @@ def _shapes(model):
 @pytest.mark.parametrize(
     "name", [_marked(name) for name in IMAGE_MODELS if models.get(name).float_baseline]
 )
-def test_twin_has_the_same_shape_and_no_quantizer(name):
+def test_baseline_has_the_same_shape_and_no_quantizer(name):
     model, plain = _tiny(name), _tiny(models.get(name).float_baseline)
     assert _shapes(model) == _shapes(plain)
     assert not any(type(layer).__module__.startswith("larq") for layer in plain.layers)

@@ -10,7 +10,7 @@ from zoo.models.binary_net_mlp import PAPER as BINARY_NET
 from zoo.registry import Registry
 
 
-def test_names_hold_the_families_and_their_twins():
+def test_names_hold_the_families_and_their_baselines():
     assert {"binary_connect_mlp", "binary_net_mlp", "binary_net_cnn"} <= set(zoo.names())
     assert {models.get(name).float_baseline for name in zoo.names()} - {None} <= set(zoo.names())
 

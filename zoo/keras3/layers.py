@@ -203,7 +203,7 @@ class QuantConv2D(_QuantConv, keras.layers.Conv2D):
 
 @keras.saving.register_keras_serializable(package="onebit")
 class QuantDepthwiseConv2D(_Padded, keras.layers.DepthwiseConv2D):
-    """A convolution of each channel with filters of its own, with quantized inputs and weights.
+    """A convolution of each channel with separate filters, with quantized inputs and weights.
 
     Args:
         kernel_size: The height and width.

@@ -108,8 +108,9 @@ class Elastic(lq.quantizers.Quantizer):
     at 0. A scale below `SMALLEST_SCALE` counts as that and still has its gradient.
 
     With several unsigned bits the paper's code subtracts the batch's minimum and adds it back
-    (`from_minimum`): else ReLU's zeros lose their gradient once their threshold is above 0. One bit
-    knows no minimum, and so a network of one bit depends on no batch.
+    (`from_minimum`): else ReLU's zeros lose their gradient once their threshold is above 0. With
+    one bit nothing is subtracted, so that the outputs of a one-bit network do not depend on the
+    rest of the batch.
 
     Args:
         bits: 1 for {−α, α} or {0, α}; more for the stages of a distillation.

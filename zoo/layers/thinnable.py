@@ -29,7 +29,7 @@ def path_outputs(model: keras.Model) -> list[tf.Tensor]:
 
 
 def thin(model: keras.Model, path: int) -> keras.Model:
-    """One path of a thinnable model as a network of its own, with a copy of the weights.
+    """One path of a thinnable model as a separate network, with a copy of the weights.
 
     Args:
         model: A model that ends in `Paths`.

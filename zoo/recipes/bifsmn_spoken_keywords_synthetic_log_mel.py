@@ -4,12 +4,11 @@ BiFSMN: Binary Neural Network for Keyword Spotting, arXiv 2202.06483: high-frequ
 distillation of a thinnable network, with the program's weights of the losses, 0.01 of the hidden
 states' and 1, 1/2 and 1/4 of the depths', https://github.com/htqin/BiFSMN.
 
-Differs from the program: other data (`zoo.datasets.spoken_keywords`), with noise and shifts of
-their own in place of those of each epoch; Adam in place of SGD, and an exponential decay of the
-teacher's rate in place of a cosine; 60 epochs (30 of the teacher) with batches of 32 instead of 300
-with batches of 96; no weight decay; the last epoch's model instead of the best; the teacher's
-moments of batch normalisation are estimated again before a test (`zoo.training.batch_norm`), since
-it has dropout.
+Differs from the program: other data (`zoo.datasets.spoken_keywords`), whose noise and shifts are
+the same in each epoch; Adam in place of SGD, and an exponential decay of the teacher's rate in
+place of a cosine; 60 epochs (30 of the teacher) with batches of 32 instead of 300 with batches of
+96; no weight decay; the last epoch's model instead of the best; the teacher's moments of batch
+normalisation are estimated again before a test (`zoo.training.batch_norm`), since it has dropout.
 
 Nothing was tuned: rates and epochs are first guesses.
 """

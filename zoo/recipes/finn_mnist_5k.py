@@ -6,9 +6,8 @@ trained there, and in Brevitas' `bnn_pynq`, on all of MNIST, CNV on CIFAR-10.
 Differs from Brevitas: 4,000 training images instead of 60,000; learning rates that decay from 0.01
 instead of 0.02 throughout; 60 epochs (MLPs) and 20 (CNV) instead of 1000; no dropout.
 
-Nothing was tuned. Measured on 2026-11-30 with seed 1, of the 1,000 test images, with the standard
-error that their number alone gives; Brevitas trains on 12 times as many images and 17 to 50 times
-as many epochs.
+Nothing was tuned. Measured on 2026-11-30 with seed 1, ± the standard error of 1,000 test images
+for the one training; Brevitas trains on 15 times as many images and 17 to 50 times as many epochs.
 """
 
 from zoo.recipes import Recipe, register_recipe

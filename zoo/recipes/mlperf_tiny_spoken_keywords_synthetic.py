@@ -3,10 +3,10 @@
 MLPerf Tiny Benchmark, arXiv 2106.07597, section 4.2, which uses Speech Commands V2: another
 data set than this one (`zoo.datasets.spoken_keywords`), whose accuracies do not compare.
 
-Differs from the benchmark's program: other data, with noise and shifts of its own; 20 epochs with
-batches of 50 instead of 36 with batches of 100; an exponential decay of Adam's rate instead of
-steps; batch normalisation's moments are estimated again before a test (`zoo.training.batch_norm`),
-in place of moving averages.
+Differs from the benchmark's program: other data, whose noise and shifts are the same in each epoch;
+20 epochs with batches of 50 instead of 36 with batches of 100; an exponential decay of Adam's rate
+instead of steps; batch normalisation's moments are estimated again before a test
+(`zoo.training.batch_norm`), in place of moving averages.
 
 Nothing was tuned: rates and epochs are first guesses.
 """
