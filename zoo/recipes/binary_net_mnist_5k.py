@@ -23,7 +23,7 @@ def binary_net_mlp_mnist_5k() -> Recipe:
 
     Command: onebit zoo train binary_net_mlp_mnist_5k -o runs/binary_net
     Duration: 47 s measured.
-    Accuracy: 96.5, 96.1, 96.1 % measured.
+    Accuracy: 96.3, 96.0, 95.9 % measured with compute=bfloat16 (results/accuracies.jsonl).
     """
     return Recipe(
         model="binary_net_mlp",
@@ -41,7 +41,7 @@ def binary_net_cnn_mnist_5k() -> Recipe:
 
     Command: onebit zoo train binary_net_cnn_mnist_5k -o runs/binary_net_cnn
     Duration: 131 s measured.
-    Accuracy: 95.2 % measured, with seed 1 only.
+    Accuracy: 95.2 % measured with seed 1 in float32; it has no row in results/.
     """
     return Recipe(
         model="binary_net_cnn",
@@ -60,7 +60,7 @@ def float_cnn_mnist_5k() -> Recipe:
 
     Command: onebit zoo train float_cnn_mnist_5k -o runs/float_cnn
     Duration: 111 s measured.
-    Accuracy: 98.6 % measured, with seed 1 only.
+    Accuracy: 98.6 % measured with seed 1 in float32; it has no row in results/.
     """
     return Recipe(
         model="float_cnn",
