@@ -4,7 +4,9 @@ Bi-Real Net, arXiv 1808.00278. The schedule is that of the authors' later progra
 (https://github.com/liuzechun/Bi-Real-net, pytorch_implementation).
 
 Differs from the paper: trained from scratch with Adam, without the real-valued pre-training and
-the last epoch for batch norm only; no jitter of the lighting.
+the last epoch for batch norm only; no jitter of the lighting. Differs from the program: the rate
+falls by step, where the program lowers it before each epoch, to 0 before the last; the model of the
+last epoch instead of the best by the test split.
 """
 
 from zoo.recipes import Recipe, register_recipe
@@ -42,5 +44,6 @@ def _bi_real(model: str) -> Recipe:
         final_learning_rate=0.0,
         schedule="linear",
         label_smoothing=0.1,
+        adam_epsilon=1e-8,
         smoke_options={"width": 4},
     )

@@ -62,4 +62,5 @@ _recipe = functools.partial(
     schedule="steps",
     boundaries=(100, 110),
     factors=(0.1, 0.01),
+    adam_epsilon=1e-8,
 )

@@ -11,7 +11,8 @@ teacher once.
 Differs from the paper: the teacher is trained here instead of taken from torchvision; no jitter of
 the lighting. Differs from the program: the last training of ReActNet-A starts from all weights of
 the first, as the paper says, where the program's file of step 2 names convolutions otherwise and
-silently loads none of them; the rate falls by step, not by epoch.
+silently loads none of them; the rate falls by step, where the program lowers it before each epoch,
+to 0 before the last; the model of the last epoch instead of the best by the test split.
 """
 
 import dataclasses
@@ -120,6 +121,7 @@ def _first(model: str, batch_size: int, learning_rate: float) -> Recipe:
         schedule="linear",
         weight_decay=1e-5,
         decayed="convolutions",
+        adam_epsilon=1e-8,
         teacher=float_resnet34_imagenet(),
         init_from_teacher=False,
         smoke_options={"width": 4},
