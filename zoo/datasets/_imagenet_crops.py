@@ -19,6 +19,9 @@ def random(jpeg: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
     Going Deeper with Convolutions (Inception), arXiv 1409.4842, section 6: 8 % to 100 % of the
     area, aspect ratio between 3:4 and 4:3. After ten vain attempts the whole image.
 
+    Differs from these programs: they refuse crops of less than 10 % of the area
+    (`min_object_covered`), and after ten vain attempts take the middle of the image, not all of it.
+
     Args:
         jpeg: The encoded image.
         size: Height and width of the result.

@@ -142,6 +142,10 @@ def scaled_sign(x: tf.Tensor) -> tf.Tensor:
 
     XNOR-Net, arXiv 1603.05279, equation 6 for α and section 3.1 for the gradient, with
     ∂sign(w)/∂w = 1 if |w| ≤ 1. The paper prints w in place of that 1; the authors' program has 1.
+
+    Differs from the program (https://github.com/allenai/XNOR-Net, util.lua): at |w| = 1, where the
+    clip leaves weights, its gradient is 1/n only; and it multiplies a layer's gradients by a
+    constant, for which SGD has `zoo.training.optimizers.FanInScaledSGD`.
     """
 
     @tf.custom_gradient

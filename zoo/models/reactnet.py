@@ -1,15 +1,16 @@
-"""ReActNet-A and ReAct-ResNet18.
+"""ReActNet-A, -B and -C and ReAct-ResNet18.
 
 ReActNet: Towards Precise Binary Neural Network with Generalized Activation Functions,
 arXiv 2003.03488, section 4: a MobileNet of binary convolutions with a shortcut around each, RSign
-before and RPReLU behind it. Layer by layer as in the authors' program,
- https://github.com/liuzechun/ReActNet.
+before and RPReLU behind it. ReActNet-A and ReAct-ResNet18 are layer by layer as in the authors'
+program, https://github.com/liuzechun/ReActNet, which lacks B and C.
 
 Differs from the program: latent weights start Glorot-normal and are clipped to ±1, where the
-program starts them uniformly in [0, 0.001) and clips nothing; batch normalisation's epsilon is 1e-4
+program starts them uniformly in [0, 0.001) and clips nothing; the magnitude-aware sign's gradient
+is multiplied by the magnitude, as Bi-Real Net's paper says; batch normalisation's epsilon is 1e-4
 instead of 1e-5.
 
-Both are trained twice: first with binary activations and real weights
+All are trained twice: first with binary activations and real weights
 (`binary_weights=False`), then with both binary from the first training's weights.
 """
 

@@ -4,7 +4,8 @@ BinaryConnect: Training Deep Neural Networks with binary weights during propagat
 arXiv 1511.00363, section 3.2: global contrast normalisation and ZCA whitening.
 
 Differs from the paper: the model of the last epoch instead of the best by validation; batch
-normalisation before pooling.
+normalisation before pooling. Differs from the authors' program: ZCA is fitted to the 45,000 images
+that validation leaves, where pylearn2 fits it to all 50,000 before it splits them.
 
 Not trained here: the data cannot be had offline. Accuracies are the paper's, table 2.
 """

@@ -7,7 +7,7 @@ Differs from the paper: batch normalisation before pooling; binary inputs padded
 batch normalisation and Adam instead of the shift-based ones; learning rates that Glorot's
 coefficients don't scale; latent weights that start in Glorot's range; the model of the last epoch
 instead of the best by validation. The recipe is that of the Theano program; Torch7's accuracy is
-that of stochastic neurons.
+that of stochastic activations (`BinarizedNeurons.lua`), which the zoo does not have.
 
 Not trained here: the data cannot be had offline. The accuracy is the paper's, table 1.
 """

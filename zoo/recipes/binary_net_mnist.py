@@ -9,7 +9,7 @@ Differs from the paper: 250 epochs (MLP) and 50 (convolutional network) instead 
 learning rates that Glorot's coefficients don't scale, and latent weights that start in Glorot's
 range (`--set glorot_scaling=true initial_range=1` are the authors' program's, at its rate of 1e-3);
 the model of the last epoch instead of the best by validation. Torch7's accuracy is that of
-stochastic neurons and 2048 units.
+2048 units and stochastic activations (`BinarizedNeurons.lua`), which the zoo does not have.
 """
 
 import functools

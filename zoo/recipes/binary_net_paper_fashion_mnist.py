@@ -7,8 +7,9 @@ uniformly in the clip's [-1, 1], Glorot's coefficients scale their learning rate
 exponentially from 1e-3 to 3e-7, the squared hinge, the epoch with the best validation.
 
 Differs from the program: other data; half the filters, 64 in the first layer; 100 epochs instead of
-500; batches of 100 instead of 50; ordinary batch normalisation before pooling and Adam, as in
-`zoo.recipes.binary_net_cifar10`.
+500; batches of 100 instead of 50; batch normalisation before pooling; binary inputs padded with +1,
+not 0. Batch normalisation and Adam are the ordinary ones, as in the program, not the paper's
+shift-based ones.
 
 The float network has the same epochs, rates and choice of the epoch, and Glorot's range, which is
 the usual one. Nothing was tuned on this data set. `python -m benchmarks.accuracies RECIPE` makes

@@ -8,7 +8,7 @@ batch normalisation and Adam instead of the shift-based ones; learning rates tha
 coefficients don't scale; latent weights that start in Glorot's range; the model of the last epoch
 instead of the best by validation. Half the filters of CIFAR-10's network, but as many dense units:
 so has the authors' program, whose results these are, where the paper says half the units. Torch7's
-accuracy is that of stochastic neurons.
+accuracy is that of stochastic activations (`BinarizedNeurons.lua`), which the zoo does not have.
 
 Not trained here: the data cannot be had offline. The accuracy is the paper's, table 1.
 """

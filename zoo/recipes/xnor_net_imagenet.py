@@ -23,7 +23,8 @@ def xnor_net_alexnet_imagenet() -> Recipe:
 
     Command: onebit zoo train xnor_net_alexnet_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
-    Accuracy: top-1 44.2 %, top-5 69.2 %, reported in the paper; 45.0 % by larq-zoo.
+    Accuracy: top-1 44.2 %, top-5 69.2 %, reported in the paper; 43.3 % in the README of its
+        program, 45.0 % by larq-zoo.
     """
     return _xnor("xnor_net_alexnet")
 
