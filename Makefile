@@ -86,8 +86,8 @@ smoke: $(STAMP) ## every command in an environment without development packages
 conversions: $(STAMP) ## convert every architecture at hand; appends what results/conversions.jsonl lacks
 	@$(RUN) -m benchmarks.conversions
 
-accuracies: $(STAMP) ## train what the accuracies are reported of (hours); appends what results/accuracies.jsonl lacks
-	@$(RUN) -m benchmarks.accuracies
+accuracies: $(STAMP) ## train what accuracies are reported of (days; some: RECIPES="a b"); appends to results/
+	@$(RUN) -m benchmarks.accuracies $(RECIPES)
 
 int8: $(STAMP)  ## int8 files of trained models: make int8 RUNS="runs/a runs/b"; appends to results/
 	@$(RUN) -m benchmarks.int8 $(RUNS)
