@@ -9,6 +9,7 @@ from zoo.models import models
 from zoo.recipes import SETTABLE, Recipe, describe_recipe, recipes, resolve_recipe, setting
 
 NAMES = recipes.names()
+MODELS = models.names()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -32,6 +33,19 @@ def test_recipe_says_command_duration_and_accuracy(name):
 @pytest.mark.parametrize("name", models.names())
 def test_model_options_and_recipe_settings_do_not_collide(name):
     assert not set(models.get(name).options) & {field.name for field in dataclasses.fields(Recipe)}
+
+
+def test_every_model_has_a_recipe_but_those_that_the_readme_names():
+    trained = set()
+    left = [resolve_recipe(name) for name in NAMES]
+    while left:
+        recipe = left.pop()
+        trained.add(recipe.model)
+        left += [stage for stage in (recipe.teacher, recipe.start) if stage]
+    without = {"binary_autoencoder", "binary_bert_base"}
+    without |= {models.get(name).float_baseline for name in without}
+    larq = {name for name in MODELS if name.startswith("larq_")}
+    assert set(MODELS) - trained == without | larq
 
 
 def test_every_family_has_a_recipe_on_the_offline_data_set():
