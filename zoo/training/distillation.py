@@ -18,7 +18,7 @@ from zoo.layers.thinnable import path_outputs
 from zoo.layers.transformer_layers import HIDDEN_STATE
 from zoo.recipes import Recipe
 from zoo.training.high_frequency import HighFrequencyDistiller
-from zoo.training.student import Student
+from zoo.training.student import Student, replica_share
 
 VOLUME = "_out"
 """How the names of the layers end whose attention is compared, in Real-to-Binary networks."""
@@ -183,14 +183,14 @@ class Distiller(Student):
         }
         if "attention_loss" in self.parts:
             parts["attention_loss"] = attention_loss(target_volumes, volumes)
-        # Keras' own loss has the regularisation in it, divided among replicas.
+        share = replica_share()
+        # Keras' own loss is a share already, and has the regularisation in it.
         loss = self._label_weight * self.compute_loss(inputs, labels, logits)
         if self.losses:
-            share = (1.0 - self._label_weight) / tf.distribute.get_strategy().num_replicas_in_sync
-            loss += share * tf.add_n(self.losses)
+            loss += share * (1.0 - self._label_weight) * tf.add_n(self.losses)
         for key, value in parts.items():
             self.parts[key].update_state(value)
-            loss += self._weights_of.get(key, 1.0) * value
+            loss += share * self._weights_of.get(key, 1.0) * value
         return loss, self.compute_metrics(inputs, labels, logits, None)
 
     def _logits_loss(self, inputs: tf.Tensor, target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 from onebit.keras import keras, tf
 from zoo.layers.thinnable import path_outputs
 from zoo.layers.transformer_layers import HIDDEN_STATE
-from zoo.training.student import Student
+from zoo.training.student import Student, replica_share
 
 
 class HighFrequencyDistiller(Student):
@@ -63,16 +63,18 @@ class HighFrequencyDistiller(Student):
         inputs, labels = data
         targets = {name: enhanced(state) for name, state in self._teach(inputs).items()}
         answers = self._answer(inputs, training)
-        total = tf.zeros([])
+        total, share = tf.zeros([]), replica_share()
         # The deepest path comes last: the figures are its own.
         for number, (logits, states) in reversed(list(enumerate(answers))):
             pairs = zip(states, self._names[number], strict=True)
             hidden = tf.add_n([energy_distance(state, targets[name]) for state, name in pairs])
-            # Keras' own keeps what it computes for the history.
+            # Keras' own keeps what it computes for the history, and is a share already.
             on_labels = (
-                self.loss(labels, logits) if number else self.compute_loss(inputs, labels, logits)
+                share * self.loss(labels, logits)
+                if number
+                else self.compute_loss(inputs, labels, logits)
             )
-            total += 2.0**-number * (on_labels + self._weight * hidden)
+            total += 2.0**-number * (on_labels + share * self._weight * hidden)
         self.parts["hidden_loss"].update_state(hidden)
         return total, self.compute_metrics(inputs, labels, logits, None)
 

@@ -8,6 +8,14 @@ from typing import Any
 from onebit.keras import keras, tf
 
 
+def replica_share() -> float:
+    """1/R with R replicas: the factor of a loss that is the mean over one replica's images.
+
+    The replicas' gradients are added. Keras divides the losses of `compile` itself.
+    """
+    return 1.0 / tf.distribute.get_strategy().num_replicas_in_sync
+
+
 class Student(keras.Model):
     """A second model around a network's layers, which `fit` trains by the loss of `measure`.
 
