@@ -159,7 +159,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def pairs(rows: list[dict[str, Any]]) -> str:
-    """What each stage changes, as Markdown: the differences of `PAIRS`."""
+    """The change that each stage makes, as Markdown: the differences of `PAIRS`."""
     labels = {
         STAGED: "float → 2-bit → 1-bit",
         ONE_STAGE: "float → 1-bit",

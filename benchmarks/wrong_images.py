@@ -28,8 +28,7 @@ def wrong_images(run: Any, test: Any) -> NDArray[np.bool_]:
 def packed_wrong_images(run: Any, test: Any) -> dict[str, str | None]:
     """Two entries of a row: what is wrong with binary weights, and with latent ones.
 
-    The second is None where weights were not drawn: latent weights then are no network that
-    anybody tests.
+    The second is None where weights were not drawn: nobody would test with latent weights then.
     """
     from zoo.training.batch_norm import latent_weights, with_moments
 
