@@ -11,6 +11,7 @@ import zoo
 from onebit.errors import OnebitError, UsageError
 from onebit.keras import keras, lq, tf
 from tests.zoo.test_debian_sections import index
+from zoo.layers.transformer_layers import HIDDEN_STATE
 from zoo.runs.run import CARD, CONFIG, TEACHER
 from zoo.training import loop
 from zoo.training.distillation import (
@@ -49,6 +50,27 @@ def test_hidden_loss_adds_mean_squares_and_is_zero_without_states():
     a, b = np.arange(6, dtype=np.float32).reshape(2, 3), np.ones((2, 3), np.float32)
     assert hidden_loss([a, b], [b, b]).numpy() == np.float32(((a - b) ** 2).mean())
     assert hidden_loss([], []).numpy() == 0
+
+
+def test_logits_weigh_their_mean_over_classes_beside_the_hidden_states():
+    classes = 5
+    given = keras.Input((2, classes))
+
+    def network(plane):
+        state = keras.layers.Activation("linear", name=HIDDEN_STATE)(given[:, plane])
+        return keras.Model(given, keras.layers.Activation("linear")(state))
+
+    distiller = Distiller(network(0), network(1), logits_weight=1 / classes)
+    distiller.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    x = np.random.default_rng(12).normal(size=(7, 2, classes), scale=3).astype(np.float32)
+    loss, figures = distiller.measure((tf.constant(x), tf.zeros([7], tf.int64)), training=False)
+    z, t = np.moveaxis(x.astype(float), 1, 0)
+    p = np.exp(t) / np.exp(t).sum(1, keepdims=True)
+    terms = -p * (z - np.log(np.exp(z).sum(1, keepdims=True)))
+    # BiT's program: soft cross-entropies as the mean over samples and classes alike.
+    # Sums of 35 terms of at most 200.
+    np.testing.assert_allclose(loss, terms.mean() + ((z - t) ** 2).mean(), rtol=35 * 2.0**-23)
+    np.testing.assert_allclose(figures["logits_loss"], terms.sum(1).mean(), rtol=35 * 2.0**-23)
 
 
 def test_the_further_teacher_weighs_more_and_no_gradient_goes_to_the_weights():
