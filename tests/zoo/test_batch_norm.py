@@ -74,13 +74,24 @@ def test_moments_of_one_batch_are_those_of_a_direct_computation(latent):
         np.testing.assert_allclose(moments[f"norm_{index}/variance"], variance, rtol=1e-4)
 
 
-def test_moments_of_the_first_layer_over_unequal_batches_are_those_of_all_images():
+def test_moments_over_unequal_batches_pool_those_of_each_batch():
     model = network()
-    moments = estimate_moments(model, [IMAGES[:32], IMAGES[32:]])
+    batches = [IMAGES[:37], IMAGES[37:50], IMAGES[50:]]
+    moments = estimate_moments(model, batches)
     weights = [np.where(w < 0, -1.0, 1.0) for w in kernels(model)]
-    mean, variance = direct(IMAGES, weights, norms(model))[0]
-    np.testing.assert_allclose(moments["norm_0/mean"], mean, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(moments["norm_0/variance"], variance, rtol=1e-4)
+    # Each batch goes through the first layer with its own moments, so that the second layer's
+    # inputs are not those of one pass over all images.
+    by_batch = [direct(batch, weights, norms(model)) for batch in batches]
+    shares = np.array([[len(batch)] for batch in batches]) / len(IMAGES)
+    whole = direct(IMAGES, weights, norms(model))
+    for index in (0, 1):
+        means, variances = map(np.array, zip(*(layers[index] for layers in by_batch), strict=True))
+        mean = (shares * means).sum(0)
+        variance = (shares * (variances + (means - mean) ** 2)).sum(0)
+        np.testing.assert_allclose(moments[f"norm_{index}/mean"], mean, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(moments[f"norm_{index}/variance"], variance, rtol=1e-4)
+        # Pooled moments of unchanged inputs are those of all images at once: the first layer's.
+        assert np.allclose(mean, whole[index][0], rtol=1e-3) == (index == 0)
 
 
 def test_estimating_changes_neither_the_model_nor_its_later_calls():
