@@ -25,6 +25,8 @@ direction-matching distillation, are others and are not here.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from onebit.keras import keras, lq
 from zoo.layers.binary import Quantizer
 from zoo.layers.elastic_quantizer import CentredSign, Elastic
@@ -42,6 +44,7 @@ PAPER = Paper("BiT: Robustly Binarized Multi-distilled Transformer", "2205.13016
 
 NORM_EPSILON = 1e-12
 INITIAL_DEVIATION = 0.02
+BASE_POSITIONS = 512
 
 
 @register_model(
@@ -76,17 +79,17 @@ def binary_bert_tiny(
         probability_threshold: Whether attention probabilities have a trained threshold.
     """
     return _bert(
-        input_shape[0],
-        classes,
-        vocabulary,
-        input_shape[0],
-        layers,
-        units,
-        heads,
-        activation_bits,
         "binary_bert_tiny",
-        position_bits,
-        probability_threshold,
+        input_shape,
+        classes,
+        vocabulary=vocabulary,
+        positions=input_shape[0],
+        layers=layers,
+        units=units,
+        heads=heads,
+        activation_bits=activation_bits,
+        position_bits=position_bits,
+        probability_threshold=probability_threshold,
     )
 
 
@@ -111,15 +114,14 @@ def bert_tiny(
         heads: Of the attention.
     """
     return _bert(
-        input_shape[0],
-        classes,
-        vocabulary,
-        input_shape[0],
-        layers,
-        units,
-        heads,
-        None,
         "bert_tiny",
+        input_shape,
+        classes,
+        vocabulary=vocabulary,
+        positions=input_shape[0],
+        layers=layers,
+        units=units,
+        heads=heads,
     )
 
 
@@ -155,17 +157,17 @@ def binary_bert_base(
         probability_threshold: Whether attention probabilities have a trained threshold.
     """
     return _bert(
-        input_shape[0],
-        classes,
-        vocabulary,
-        BASE_POSITIONS,
-        layers,
-        units,
-        heads,
-        activation_bits,
         "binary_bert_base",
-        position_bits,
-        probability_threshold,
+        input_shape,
+        classes,
+        vocabulary=vocabulary,
+        positions=BASE_POSITIONS,
+        layers=layers,
+        units=units,
+        heads=heads,
+        activation_bits=activation_bits,
+        position_bits=position_bits,
+        probability_threshold=probability_threshold,
     )
 
 
@@ -190,98 +192,143 @@ def bert_base(
         heads: Of the attention.
     """
     return _bert(
-        input_shape[0],
-        classes,
-        vocabulary,
-        BASE_POSITIONS,
-        layers,
-        units,
-        heads,
-        None,
         "bert_base",
+        input_shape,
+        classes,
+        vocabulary=vocabulary,
+        positions=BASE_POSITIONS,
+        layers=layers,
+        units=units,
+        heads=heads,
     )
 
 
-BASE_POSITIONS = 512
-
-
 def _bert(
-    length: int,
+    name: str,
+    input_shape: tuple[int],
     classes: int,
+    *,
     vocabulary: int,
     positions: int,
     layers: int,
     units: int,
     heads: int,
-    bits: int | None,
-    name: str,
+    activation_bits: int | None = None,
     position_bits: int = 32,
     probability_threshold: bool = True,
 ) -> keras.Model:
-    """The network with activations of `bits` bits and one-bit weights; float for None."""
+    """The network with activations of that many bits and one-bit weights; float for None."""
     if position_bits not in (1, 32):
         raise ValueError(f"position_bits is 1 or 32, not {position_bits}")
+    parts = _Parts(units, heads, activation_bits, probability_threshold)
+    tokens = keras.Input((input_shape[0],), dtype="int32", name="tokens")
+    mask = PaddingMask(name="padding_mask")(tokens)
+    x = parts.embed(tokens, vocabulary, positions, position_bits)
+    for index in range(1, layers + 1):
+        x = parts.encode(x, mask, f"layer_{index}")
+    x = FirstToken(name="first_token")(x)
+    x = parts.project(x, units, "pooler", then="tanh")
+    logits = keras.layers.Dense(classes, kernel_initializer=_initial(), name="logits")(x)
+    return keras.Model(tokens, logits, name=name)
 
-    def initial() -> keras.initializers.Initializer:
-        return keras.initializers.TruncatedNormal(stddev=INITIAL_DEVIATION)
 
-    def activation(name: str, signed: bool = True, **options: bool) -> Quantizer:
-        if bits is None:
-            return None
-        return Elastic(bits, signed, name=name, from_minimum=True, **options)
+@dataclass(frozen=True)
+class _Parts:
+    """Makes the parts of a network, float where there are no `bits`.
+
+    Attributes:
+        units: Channels of a token.
+        heads: Of the attention.
+        bits: Of an activation, beside weights of one bit; None for a float network.
+        probability_threshold: Whether attention probabilities have a trained threshold.
+    """
+
+    units: int
+    heads: int
+    bits: int | None
+    probability_threshold: bool
+
+    def embed(
+        self, tokens: keras.KerasTensor, vocabulary: int, positions: int, position_bits: int
+    ) -> keras.KerasTensor:
+        """Token and position embeddings, added and normalised, `[N, S, units]`."""
+        table = None if self.bits is None else CentredSign(per_row=True)
+        x = TokenEmbedding(vocabulary, self.units, table, _initial(), name="token_embedding")(
+            tokens
+        )
+        x = AddPositions(
+            _initial(),
+            positions,
+            name="add_positions",
+            embeddings_quantizer=CentredSign(per_row=True) if position_bits == 1 else None,
+        )(x)
+        return _norm(x, f"embedding_{HIDDEN_STATE}")
+
+    def encode(self, x: keras.KerasTensor, mask: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        """An encoder layer: attention and two feed-forward layers, each beside a shortcut."""
+        y = self._attend(x, mask, name)
+        y = self.project(y, self.units, f"{name}_attention_output")
+        x = _residual(x, y, f"{name}_attention_norm")
+        y = self.project(x, 4 * self.units, f"{name}_feed_forward_1", then="relu")
+        y = self.project(y, self.units, f"{name}_feed_forward_2", signed=False)
+        return _residual(x, y, f"{name}_{HIDDEN_STATE}")
 
     def project(
-        x: keras.KerasTensor, outputs: int, name: str, *, signed: bool = True, then: str = "linear"
+        self,
+        x: keras.KerasTensor,
+        outputs: int,
+        name: str,
+        *,
+        signed: bool = True,
+        then: str = "linear",
     ) -> keras.KerasTensor:
-        options = {"activation": then, "kernel_initializer": initial(), "name": name}
-        if bits is None:
+        """A dense layer of inputs that are `signed` or not, with the activation `then`."""
+        options = {"activation": then, "kernel_initializer": _initial(), "name": name}
+        if self.bits is None:
             return keras.layers.Dense(outputs, **options)(x)
         return lq.layers.QuantDense(
             outputs,
-            input_quantizer=activation(f"{name}_inputs", signed),
+            input_quantizer=self._activation(f"{name}_inputs", signed),
             kernel_quantizer=CentredSign(),
             # Never reached by weights of this size; without it Larq warns of vanishing gradients.
             kernel_constraint=lq.constraints.WeightClip(1.0),
             **options,
         )(x)
 
-    def residual(x: keras.KerasTensor, y: keras.KerasTensor, name: str) -> keras.KerasTensor:
-        total = keras.layers.Add(name=f"{name}_add")([x, y])
-        return keras.layers.LayerNormalization(epsilon=NORM_EPSILON, name=name)(total)
-
-    tokens = keras.Input((length,), dtype="int32", name="tokens")
-    mask = PaddingMask(name="padding_mask")(tokens)
-    table = None if bits is None else CentredSign(per_row=True)
-    x = TokenEmbedding(vocabulary, units, table, initial(), name="token_embedding")(tokens)
-    x = AddPositions(
-        initial(),
-        positions,
-        name="add_positions",
-        embeddings_quantizer=CentredSign(per_row=True) if position_bits == 1 else None,
-    )(x)
-    x = keras.layers.LayerNormalization(epsilon=NORM_EPSILON, name=f"embedding_{HIDDEN_STATE}")(x)
-    for index in range(1, layers + 1):
-        layer = f"layer_{index}"
-        operands = [project(x, units, f"{layer}_{kind}") for kind in ("query", "key", "value")]
-        y = Attention(
-            heads,
-            query_quantizer=activation(f"{layer}_queries"),
-            key_quantizer=activation(f"{layer}_keys"),
-            value_quantizer=activation(f"{layer}_values"),
-            probability_quantizer=activation(
-                f"{layer}_probabilities",
+    def _attend(
+        self, x: keras.KerasTensor, mask: keras.KerasTensor, name: str
+    ) -> keras.KerasTensor:
+        """Each token's mixture of the values."""
+        operands = [
+            self.project(x, self.units, f"{name}_{kind}") for kind in ("query", "key", "value")
+        ]
+        return Attention(
+            self.heads,
+            query_quantizer=self._activation(f"{name}_queries"),
+            key_quantizer=self._activation(f"{name}_keys"),
+            value_quantizer=self._activation(f"{name}_values"),
+            probability_quantizer=self._activation(
+                f"{name}_probabilities",
                 signed=False,
                 per_channel=False,
-                trained_threshold=probability_threshold,
+                trained_threshold=self.probability_threshold,
             ),
-            name=f"{layer}_attention",
+            name=f"{name}_attention",
         )([*operands, mask])
-        y = project(y, units, f"{layer}_attention_output")
-        x = residual(x, y, f"{layer}_attention_norm")
-        y = project(x, 4 * units, f"{layer}_feed_forward_1", then="relu")
-        y = project(y, units, f"{layer}_feed_forward_2", signed=False)
-        x = residual(x, y, f"{layer}_{HIDDEN_STATE}")
-    x = FirstToken(name="first_token")(x)
-    x = project(x, units, "pooler", then="tanh")
-    logits = keras.layers.Dense(classes, kernel_initializer=initial(), name="logits")(x)
-    return keras.Model(tokens, logits, name=name)
+
+    def _activation(self, name: str, signed: bool = True, **options: bool) -> Quantizer:
+        if self.bits is None:
+            return None
+        return Elastic(self.bits, signed, name=name, from_minimum=True, **options)
+
+
+def _initial() -> keras.initializers.Initializer:
+    return keras.initializers.TruncatedNormal(stddev=INITIAL_DEVIATION)
+
+
+def _norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    return keras.layers.LayerNormalization(epsilon=NORM_EPSILON, name=name)(x)
+
+
+def _residual(x: keras.KerasTensor, y: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    return _norm(keras.layers.Add(name=f"{name}_add")([x, y]), name)
