@@ -13,6 +13,8 @@ throughout, where the program has 1e-3 in BWN, and in XNOR-Net 1e-5 in the first
 but one.
 """
 
+from collections.abc import Callable
+
 from onebit.keras import keras, lq, tf
 from zoo.layers.binary import batch_norm
 from zoo.layers.quantizers import ScaledSign
@@ -102,19 +104,12 @@ def xnor_net_resnet18(
     convolution (section 3.2); shortcuts are real 1×1 convolutions where the width grows (type B,
     section 4.2); batch norm and ReLU stand before the last pooling, as in their AlexNet.
     """
-    image = keras.Input(input_shape, name="image")
-    x = resnet_stem(image, width, activation=keras.layers.ReLU)
-    for stage in (1, 2, 3, 4):
-        filters = width * 2 ** (stage - 1)
-        for block in (1, 2):
-            layer = f"block_{stage}_{block}"
-            strides = 2 if stage > 1 and block == 1 else 1
-            shortcut = x
-            if strides == 2:
-                shortcut = real_conv(x, filters, 1, strides=2, name=f"shortcut_{stage}")
-            x = _xnor_conv(x, filters, 3, f"{layer}_a", strides=strides)
-            x = _xnor_conv(x, filters, 3, f"{layer}_b")
-            x = added(x, shortcut, name=f"{layer}_add")
+
+    def branch(x: tf.Tensor, filters: int, strides: int, name: str) -> tf.Tensor:
+        x = _xnor_conv(x, filters, 3, f"{name}_a", strides=strides)
+        return _xnor_conv(x, filters, 3, f"{name}_b")
+
+    x, image = _resnet18_body(input_shape, width, branch)
     x = batch_norm(name="last_bn")(x)
     x = keras.layers.ReLU(name="last_relu")(x)
     return keras.Model(image, pooled_logits(x, classes), name="xnor_net_resnet18")
@@ -133,21 +128,44 @@ def bwn_resnet18(
 
     Layers stand as in ResNet; its shortcuts are real 1×1 convolutions where the width grows.
     """
+
+    def branch(x: tf.Tensor, filters: int, strides: int, name: str) -> tf.Tensor:
+        x = _bwn_conv(x, filters, 3, f"{name}_a", strides=strides)
+        return _bwn_conv(x, filters, 3, f"{name}_b", activation=False)
+
+    x, image = _resnet18_body(input_shape, width, branch, relu=True)
+    return keras.Model(image, pooled_logits(x, classes), name="bwn_resnet18")
+
+
+def _resnet18_body(
+    input_shape: tuple[int, int, int],
+    width: int,
+    branch: Callable[[tf.Tensor, int, int, str], tf.Tensor],
+    *,
+    relu: bool = False,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """ResNet-18 up to its last pooling; the image.
+
+    Args:
+        input_shape: `[H, W, C]` of the image.
+        width: Filters of the first stage.
+        branch: Makes a residual branch of an input, its filters, strides and the block's name.
+        relu: Whether a ReLU follows each sum.
+    """
     image = keras.Input(input_shape, name="image")
     x = resnet_stem(image, width, activation=keras.layers.ReLU)
     for stage in (1, 2, 3, 4):
         filters = width * 2 ** (stage - 1)
         for block in (1, 2):
-            layer = f"block_{stage}_{block}"
+            name = f"block_{stage}_{block}"
             strides = 2 if stage > 1 and block == 1 else 1
             shortcut = x
             if strides == 2:
                 shortcut = real_conv(x, filters, 1, strides=2, name=f"shortcut_{stage}")
-            x = _bwn_conv(x, filters, 3, f"{layer}_a", strides=strides)
-            x = _bwn_conv(x, filters, 3, f"{layer}_b", activation=False)
-            x = added(x, shortcut, name=f"{layer}_add")
-            x = keras.layers.ReLU(name=f"{layer}_relu")(x)
-    return keras.Model(image, pooled_logits(x, classes), name="bwn_resnet18")
+            x = added(branch(x, filters, strides, name), shortcut, name=f"{name}_add")
+            if relu:
+                x = keras.layers.ReLU(name=f"{name}_relu")(x)
+    return x, image
 
 
 def _xnor_conv(
