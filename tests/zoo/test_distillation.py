@@ -13,7 +13,7 @@ from onebit.keras import keras, lq, tf
 from tests.zoo.test_debian_sections import index
 from zoo.layers.transformer_layers import HIDDEN_STATE
 from zoo.runs.run import CARD, CONFIG, TEACHER
-from zoo.training import loop
+from zoo.training import epochs
 from zoo.training.distillation import (
     Distiller,
     gap_aware_loss,
@@ -293,7 +293,7 @@ def test_a_chain_that_is_killed_resumes_to_the_same_end(
     epoch, uninterrupted, data, tmp_path, monkeypatch
 ):
     folder, calls = tmp_path / "killed", iter(range(1, 100))
-    original = loop.write_history
+    original = epochs.write_history
 
     def crashing(*args):
         if next(calls) == epoch:  # two epochs each: 1 and 2 are the teacher's
@@ -301,7 +301,7 @@ def test_a_chain_that_is_killed_resumes_to_the_same_end(
         return original(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "write_history", crashing)
+        patch.setattr(epochs, "write_history", crashing)
         with pytest.raises(Crash):
             zoo.train(chain(), folder, data=data)
     assert not (folder / CARD).exists()

@@ -6,7 +6,7 @@ import pytest
 import zoo
 from onebit.errors import UsageError
 from zoo.runs.overview import draw_curves, find_trainings, summary_lines
-from zoo.training import loop
+from zoo.training import epochs
 
 # A constant rate, with which a training of fewer epochs is the beginning of a longer one.
 SETTINGS = {"dataset": "mnist", "lr": "2", "final_learning_rate": "2", "epochs": "4"}
@@ -76,7 +76,7 @@ def test_a_crash_keeps_the_best_epoch(whole, digits, tmp_path, monkeypatch):
     class Crash(BaseException):
         pass
 
-    save, calls = loop.tf.train.CheckpointManager.save, iter(range(1, 100))
+    save, calls = epochs.tf.train.CheckpointManager.save, iter(range(1, 100))
 
     def crashing(*args, **kwargs):
         if next(calls) == whole.card["epoch"] + 1:
@@ -84,7 +84,7 @@ def test_a_crash_keeps_the_best_epoch(whole, digits, tmp_path, monkeypatch):
         return save(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.tf.train.CheckpointManager, "save", crashing)
+        patch.setattr(epochs.tf.train.CheckpointManager, "save", crashing)
         with pytest.raises(Crash):
             zoo.train(recipe(), tmp_path / "crashed", data=digits)
     resumed = zoo.train(recipe(), tmp_path / "crashed", data=digits)

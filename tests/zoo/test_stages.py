@@ -11,7 +11,7 @@ from onebit.keras import keras
 from zoo.models import models, register_model
 from zoo.recipes import Recipe
 from zoo.runs.run import CARD
-from zoo.training import loop
+from zoo.training import epochs
 from zoo.training.distillation import Distiller
 
 EARLIER = ("teacher", "assistant_1")
@@ -150,7 +150,7 @@ def test_an_imagenet_recipe_trains_on_records_and_resumes(tmp_path, monkeypatch)
     )
     assert zoo.evaluate(whole).agrees
 
-    save, saved = loop.tf.train.CheckpointManager.save, []
+    save, saved = epochs.tf.train.CheckpointManager.save, []
 
     def save_once(*arguments, **options):
         if saved:
@@ -158,7 +158,7 @@ def test_an_imagenet_recipe_trains_on_records_and_resumes(tmp_path, monkeypatch)
         saved.append(save(*arguments, **options))
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.tf.train.CheckpointManager, "save", save_once)
+        patch.setattr(epochs.tf.train.CheckpointManager, "save", save_once)
         with pytest.raises(Crash):
             zoo.train(recipe, tmp_path / "cut")
     resumed = zoo.train(recipe, tmp_path / "cut")

@@ -27,7 +27,7 @@ from zoo.runs.run import (
     TOKENIZER,
     read_history,
 )
-from zoo.training import checkpoints, loop
+from zoo.training import checkpoints, epochs, loop
 
 # Every source of randomness at once: initial weights, order, dropout, stochastic signs.
 RECIPE = "binary_connect_mlp_stochastic_mnist_5k"
@@ -68,13 +68,13 @@ def test_history_has_a_line_per_epoch_with_finite_figures(uninterrupted):
 
 def test_the_step_is_traced_once(tmp_path, monkeypatch):
     # A training that makes variables in its first step traces it twice, which takes seconds.
-    original, traces = loop.make_loss, []
+    original, traces = epochs.make_loss, []
 
     def make_loss(*args):
         loss = original(*args)
         return lambda labels, answers: traces.append(answers) or loss(labels, answers)
 
-    monkeypatch.setattr(loop, "make_loss", make_loss)
+    monkeypatch.setattr(epochs, "make_loss", make_loss)
     zoo.train(zoo.resolve_recipe("float_mlp_mnist_5k", {"layers": "1"}, smoke=True), tmp_path)
     assert len(traces) == 1
 
@@ -181,11 +181,11 @@ def test_a_crash_at_any_moment_resumes_to_the_same_end(
 
     with monkeypatch.context():
         if moment == "step":
-            crash_at(loop.Progress, "step", 10)  # 4 steps an epoch: within the third
+            crash_at(epochs.Progress, "step", 10)  # 4 steps an epoch: within the third
         elif moment == "history":
-            crash_at(loop, "write_history", 2)
+            crash_at(epochs, "write_history", 2)
         elif moment == "checkpoint":
-            crash_at(loop.tf.train.CheckpointManager, "save", 2)
+            crash_at(epochs.tf.train.CheckpointManager, "save", 2)
         elif moment == "model":
             crash_at(checkpoints.files, "replacing", 6)  # configuration, four epochs, model
         elif moment == "samples":
