@@ -334,15 +334,7 @@ def finish(
         command: The command line to record.
         more: Further entries of the card, or others in place of these.
     """
-    with files.replacing(folder / MODEL) as temporary:
-        model.save(temporary)
-    _write_samples(folder / SAMPLES, dataset.test)
-    if preprocessor and preprocessor.arrays:
-        files.write_arrays(folder / PREPROCESSING, preprocessor.arrays)
-    if latent_moments is not None:
-        files.write_arrays(folder / LATENT_MOMENTS, latent_moments)
-    if dataset.tokenizer is not None:
-        files.write_bytes(folder / TOKENIZER, dataset.tokenizer)
+    hashes = _write_parts(folder, model, dataset, preprocessor, latent_moments)
     files.write_json(
         folder / CARD,
         {
@@ -363,27 +355,43 @@ def finish(
             },
             "input_shape": list(dataset.input_shape),
             "preprocessing": recipe.preprocessing and dataclasses.asdict(recipe.preprocessing),
-            "preprocessing_sha256": (
-                files.sha256(folder / PREPROCESSING)
-                if preprocessor and preprocessor.arrays
-                else None
-            ),
+            "preprocessing_sha256": hashes.get(PREPROCESSING),
             "classes": list(dataset.classes),
             "accuracy": {"value": accuracy, "split": "test", "samples": len(dataset.test)},
             "latent_weights_accuracy": latent_weights_accuracy,
-            "latent_moments_sha256": None
-            if latent_moments is None
-            else files.sha256(folder / LATENT_MOMENTS),
+            "latent_moments_sha256": hashes.get(LATENT_MOMENTS),
             "parameters": model.count_params(),
-            "model_sha256": files.sha256(folder / MODEL),
-            "samples_sha256": files.sha256(folder / SAMPLES),
-            "tokenizer_sha256": None
-            if dataset.tokenizer is None
-            else files.sha256(folder / TOKENIZER),
+            "model_sha256": hashes[MODEL],
+            "samples_sha256": hashes[SAMPLES],
+            "tokenizer_sha256": hashes.get(TOKENIZER),
             "command": command,
             **more,
         },
     )
+
+
+def _write_parts(
+    folder: Path,
+    model: keras.Model,
+    dataset: Dataset,
+    preprocessor: Preprocessor | None,
+    latent_moments: Mapping[str, NDArray[np.float32]] | None,
+) -> dict[str, str]:
+    """Writes what a finished run holds beside its card; the SHA-256 of each file."""
+    written = [MODEL, SAMPLES]
+    with files.replacing(folder / MODEL) as temporary:
+        model.save(temporary)
+    _write_samples(folder / SAMPLES, dataset.test)
+    if preprocessor and preprocessor.arrays:
+        files.write_arrays(folder / PREPROCESSING, preprocessor.arrays)
+        written.append(PREPROCESSING)
+    if latent_moments is not None:
+        files.write_arrays(folder / LATENT_MOMENTS, latent_moments)
+        written.append(LATENT_MOMENTS)
+    if dataset.tokenizer is not None:
+        files.write_bytes(folder / TOKENIZER, dataset.tokenizer)
+        written.append(TOKENIZER)
+    return {name: files.sha256(folder / name) for name in written}
 
 
 def _write_samples(path: Path, split: Split | RecordSplit) -> None:
