@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,10 @@ from zoo.commands.training_options import (
     train_command,
 )
 from zoo.training.extension import WAYS
+
+if TYPE_CHECKING:
+    from zoo.recipes import Recipe
+    from zoo.runs.run import Run
 
 
 @click.command()
@@ -85,20 +89,27 @@ def train(
         card = load_card(output)
         click.echo(f"{output} is finished: {accuracy_line(card)}; --restart trains again")
         return
+    run = _train(
+        resolved, output, line, data=data, restart=restart, strategy=strategy, extend=extend
+    )
+    click.echo(f"{output}: {accuracy_line(run.card)}")
+
+
+def _train(recipe: "Recipe", output: Path, line: str, **options: Any) -> "Run":
+    """Trains, and says how to resume if it is interrupted.
+
+    Args:
+        recipe: What to train.
+        output: The run folder.
+        line: The command that resumes the training.
+        options: Those of `zoo.train`.
+    """
     with working():
         from zoo.training.distribution import WorkerLostError
         from zoo.training.loop import train as train_recipe
 
     try:
-        run = train_recipe(
-            resolved,
-            output,
-            data=data,
-            restart=restart,
-            command=line,
-            strategy=strategy,
-            extend=extend,
-        )
+        return train_recipe(recipe, output, command=line, **options)
     except WorkerLostError as error:
         # TensorFlow's cluster cannot be joined again within a process.
         click.echo(f"{error}\nrestarting to wait for it", err=True)
@@ -107,7 +118,6 @@ def train(
     except KeyboardInterrupt:
         click.echo(f"interrupted; resume with: {line}", err=True)
         click.get_current_context().exit(EXIT_CODE)
-    click.echo(f"{output}: {accuracy_line(run.card)}")
 
 
 def accuracy_line(card: Mapping[str, Any]) -> str:
