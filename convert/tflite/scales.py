@@ -49,7 +49,8 @@ def row_and_column_scales(
     Rows and columns of zeros (a gamma of 0) have r or c = 0. The factors are the geometric means of
     the rows and columns, over which the single roundings even out.
     """
-    size = np.abs(weights.reshape(len(weights), -1, weights.shape[-1])).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a damaged file's signalling NaN, refused below
+        size = np.abs(weights.reshape(len(weights), -1, weights.shape[-1])).astype(np.float64)
     rows, columns = size.any((1, 2)), size.any((0, 1))
     inner = size[rows][:, :, columns]
     if not inner.size or not np.isfinite(inner).all() or not inner.all():
