@@ -1,5 +1,7 @@
 """Two-level quantizers, packed tables and attention: what a binary BERT needs of the converter."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,12 @@ def elastic_dense(signed=True, units=12, **options):
         kernel_constraint="weight_clip",
         **options,
     )
+
+
+def projections(layers):
+    """The names of a binary BERT's projections, with the pooler."""
+    kinds = ("query", "key", "value", "attention_output", "feed_forward_1", "feed_forward_2")
+    return {"pooler", *(f"layer_{n}_{kind}" for n in range(1, layers + 1) for kind in kinds)}
 
 
 # --- levels
@@ -161,11 +169,7 @@ def conversion(model, tokens):
 
 def test_every_projection_is_binary_and_attention_is_float(conversion):
     kinds = {layer.name: layer.kind for layer in conversion.report.layers}
-    projections = {"query", "key", "value", "attention_output", "feed_forward_1", "feed_forward_2"}
-    assert {name for name, kind in kinds.items() if kind == "binary"} == {
-        "pooler",
-        *(f"layer_1_{name}" for name in projections),
-    }
+    assert {name for name, kind in kinds.items() if kind == "binary"} == projections(1)
     weights_only = {name for name, kind in kinds.items() if kind == "binary_weights"}
     assert weights_only == {"token_embedding"}
     products = [
@@ -223,3 +227,23 @@ def test_an_untrained_model_is_verified_on_random_token_ids(tmp_path):
     integers = keras.Input((3,), dtype="int32")
     other = keras.Model(integers, keras.layers.Flatten()(integers))
     assert set(np.unique(random_samples(other, 50).inputs[0])) == {0, 1}
+
+
+@pytest.mark.slow
+def test_binary_bert_base_converts_to_the_size_that_its_page_states():
+    # Spread, as a training leaves it: of a fresh network's equal zeros a file holds one copy.
+    model = spread(zoo.build("binary_bert_base", input_shape=(32,)))
+    conversion = convert_model(model, verification=False)
+    assert conversion.report.notes == []
+    binary = {layer.name: layer for layer in conversion.report.layers if layer.kind == "binary"}
+    assert set(binary) == projections(12)
+    # Four squares of 768 channels and two of four times as many in each layer; the pooler's.
+    bits_of_weights = sum(math.prod(layer.filter_shape) for layer in binary.values())
+    assert bits_of_weights == (12 * (4 + 2 * 4) + 1) * 768**2
+    (table,) = (layer for layer in conversion.report.layers if layer.kind == "binary_weights")
+    assert (table.filter_shape, table.size_bytes) == ([30522, 768], 30522 * (768 // 8 + 4))
+    real = [layer for layer in conversion.report.layers if layer.op == "FULLY_CONNECTED"]
+    # The classifier, and two products in each of twelve layers' twelve heads.
+    assert len(real) == 1 + 2 * 12 * 12
+    # MiB, to the printed digit.
+    assert round(len(conversion.tflite) / 2**20, 1) == 14.6
