@@ -24,9 +24,27 @@ BWN_RESNET18 = BWN | {
     "factors": (0.01, 0.0001),
 }
 
-# larq/zoo, larq_zoo/training/basic_experiments.py.
+# larq/zoo, larq_zoo/training/basic_experiments.py, for DoReFa-Net, ResNetE18 and the DenseNets,
+# whose schedule MeliusNet has; PyTorch's for the programs of Bi-Real Net and ReActNet.
 DOREFA = {"optimizer": "adam", "adam_epsilon": 1e-5}
-BACK_TO_SIMPLICITY = {"optimizer": "adam", "adam_epsilon": 1e-8}
+SMALL_EPSILON = {"optimizer": "adam", "adam_epsilon": 1e-8}
+SMALL_EPSILONS = (
+    "bi_real_net18",
+    "bi_real_net34",
+    "binary_densenet28",
+    "binary_densenet37",
+    "binary_densenet37_dilated",
+    "binary_densenet45",
+    "binary_resnet_e18",
+    "meliusnet22",
+    "meliusnet29",
+    "meliusnet42",
+    "meliusnet59",
+    "react_resnet18",
+    "react_resnet18_binary_activations",
+    "reactnet_a",
+    "reactnet_a_binary_activations",
+)
 
 # The svhn.py of BinaryConnect and of BinaryNet: 64 filters at first, 1,024 dense units.
 SVHN = {"width": 64, "units": 1024}
@@ -72,11 +90,7 @@ EXPECTED = {
     "bwn_alexnet_imagenet": BWN_ALEXNET,
     "bwn_resnet18_imagenet": BWN_RESNET18,
     "dorefanet_imagenet": DOREFA,
-    "binary_resnet_e18_imagenet": BACK_TO_SIMPLICITY,
-    "binary_densenet28_imagenet": BACK_TO_SIMPLICITY,
-    "binary_densenet37_imagenet": BACK_TO_SIMPLICITY,
-    "binary_densenet37_dilated_imagenet": BACK_TO_SIMPLICITY,
-    "binary_densenet45_imagenet": BACK_TO_SIMPLICITY,
+    **{f"{name}_imagenet": SMALL_EPSILON for name in SMALL_EPSILONS},
     "float_cnn_svhn": {"options": SVHN},
     "binary_net_cnn_svhn": {"options": SVHN},
     "binary_connect_cnn_svhn": {"options": SVHN},
