@@ -198,9 +198,10 @@ def _earlier_stages(
     start = model(recipe.start, folder / PREVIOUS_STAGE, restart)
     shared = recipe.start is not None and recipe.start.teacher == recipe.teacher
     # A teacher that taught the earlier training too is finished there; --restart has remade it.
-    restart = restart and not shared
     teacher = model(
-        recipe.teacher, folder / PREVIOUS_STAGE / TEACHER if shared else folder / TEACHER, restart
+        recipe.teacher,
+        folder / PREVIOUS_STAGE / TEACHER if shared else folder / TEACHER,
+        restart and not shared,
     )
     assistants = [
         model(assistant, folder / f"{ASSISTANT}_{number}", restart)
