@@ -166,7 +166,8 @@ def pairs(rows: list[dict[str, Any]]) -> str:
         DIRECT: "1-bit, on the labels",
     }
     wrong = {labels[recipe]: each for recipe, each in _wrong(rows).items() if recipe in labels}
-    return pairs_table([(labels[first], labels[second]) for first, second in PAIRS], wrong)
+    named = [(labels[first], labels[second]) for first, second in PAIRS]
+    return pairs_table(named, wrong, "texts")
 
 
 def _wrong(rows: list[dict[str, Any]]) -> dict[str, dict[int, Any]]:

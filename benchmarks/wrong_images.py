@@ -103,17 +103,20 @@ def difference(own: BySeed, base: BySeed) -> Difference | None:
     )
 
 
-def pairs_table(pairs: Iterable[tuple[str, str]], wrong: Mapping[str, BySeed]) -> str:
+def pairs_table(
+    pairs: Iterable[tuple[str, str]], wrong: Mapping[str, BySeed], samples: str = "images"
+) -> str:
     """How much pairs of trainings differ, as Markdown: a line each that has a common seed.
 
     Args:
         pairs: The labels of two trainings: the first's errors minus the second's.
         wrong: Label → its wrong images.
+        samples: How the heading calls these.
     """
     lines = []
     for first, second in pairs:
         found = difference(wrong.get(first, {}), wrong.get(second, {}))
         if found:
             lines.append([first, second, *found.cells()])
-    headings = ["more errors of", "than of", "points", "s.e. over seeds", "s.e. over images"]
+    headings = ["more errors of", "than of", "points", "s.e. over seeds", f"s.e. over {samples}"]
     return markdown_table(lines, headings)
