@@ -112,6 +112,47 @@ def seeded_dropout(rate: float, *, name: str) -> keras.layers.Layer:
     return keras.layers.Dropout(rate, force_generator=True, name=name)
 
 
+@keras.utils.register_keras_serializable(package="onebit")
+class Dropped(lq.quantizers.Quantizer):
+    """A quantizer of activations with dropout behind it.
+
+    Forward, training: 0 with probability p, else q(x) / (1 − p)
+    Forward, otherwise: q(x)
+
+    Dropout in front of a sign would make +1 of all that it drops, and so sums in training that no
+    test has.
+
+    Args:
+        quantizer: q, as Larq takes it.
+        rate: p, from 0 to 1.
+        name: The layer's name.
+    """
+
+    def __init__(self, quantizer: Quantizer, rate: float, name: str | None = None):
+        super().__init__(name=name)
+        self.quantizer, self.rate = lq.quantizers.get(quantizer), rate
+        self.dropout = seeded_dropout(rate, name="dropout")
+
+    @property
+    def precision(self) -> int:
+        """Bits of the values that are not dropped."""
+        return int(self.quantizer.precision)
+
+    def call(self, inputs: tf.Tensor, training: bool | tf.Tensor | None = None) -> tf.Tensor:
+        """Values of the inputs' shape."""
+        return self.dropout(self.quantizer(inputs), training=training)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal quantizer."""
+        quantizer = lq.quantizers.serialize(self.quantizer)
+        return {"name": self.name, "quantizer": quantizer, "rate": self.rate}
+
+
+def dropped(quantizer: Quantizer, rate: float) -> Quantizer:
+    """The quantizer, with dropout behind it where the rate is above 0."""
+    return Dropped(quantizer, rate) if rate else quantizer
+
+
 def latent_uniform(limit: float | None = 1.0) -> Initializer:
     """Uniform within ±1, the range of latent weights, as BinaryConnect's authors' code has it.
 

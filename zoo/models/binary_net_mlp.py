@@ -5,7 +5,7 @@ to +1 or -1, arXiv 1602.02830, section 2.1 and algorithm 1.
 """
 
 from onebit.keras import keras
-from zoo.layers.binary import batch_norm, dense, latent_uniform, seeded_dropout
+from zoo.layers.binary import batch_norm, dense, dropped, latent_uniform
 from zoo.layers.quantizers import binary_quantizer
 from zoo.models import Paper, register_model
 
@@ -44,20 +44,19 @@ def binary_net_mlp(
         classes: Outputs.
         units: Width of each hidden layer; 4096 in the paper.
         layers: Number of hidden layers.
-        dropout: Fraction of each hidden layer's outputs that training drops.
+        dropout: Fraction of each hidden layer's signs that training drops.
         initial_range: Latent weights start uniformly within ± this; Glorot's range when None.
         kernel_quantizer: Name of the weights' quantizer (`zoo.layers.quantizers.binary_quantizer`).
         input_quantizer: Name of that of the binary layers' inputs.
 
     Differs from the paper: 1024 units instead of 4096, and no dropout, unless the options say
-    otherwise; a dropped output becomes +1, not 0, because it is dropped before the sign; ordinary
-    instead of shift-based batch normalisation; latent weights start in Glorot's range, where the
-    authors' programs start them in ±1, unless `initial_range` is 1.
+    otherwise; ordinary instead of shift-based batch normalisation; latent weights start in Glorot's
+    range, where the authors' programs start them in ±1, unless `initial_range` is 1.
     """
     x = image = keras.Input(input_shape, name="image")
     x = keras.layers.Flatten(name="flatten")(x)
     for index in range(1, layers + 1):
-        inputs = None if index == 1 else binary_quantizer(input_quantizer)
+        inputs = None if index == 1 else dropped(binary_quantizer(input_quantizer), dropout)
         kernel = binary_quantizer(kernel_quantizer)
         x = dense(
             units,
@@ -67,13 +66,11 @@ def binary_net_mlp(
             initializer=latent_uniform(initial_range),
         )(x)
         x = batch_norm(name=f"hidden_{index}_bn")(x)
-        if dropout:
-            x = seeded_dropout(dropout, name=f"hidden_{index}_dropout")(x)
     x = dense(
         classes,
         name="logits",
         kernel=binary_quantizer(kernel_quantizer),
-        inputs=binary_quantizer(input_quantizer),
+        inputs=dropped(binary_quantizer(input_quantizer), dropout),
         initializer=latent_uniform(initial_range),
     )(x)
     x = batch_norm(name="logits_bn")(x)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from onebit.keras import keras, tf
-from zoo.layers.binary import batch_norm, conv, dense, latent_uniform, seeded_dropout
+from zoo.layers.binary import batch_norm, conv, dense, dropped, latent_uniform
 from zoo.layers.quantizers import binary_quantizer
 from zoo.models import Paper, register_model
 
@@ -44,15 +44,14 @@ def tfc_w1a1(
         input_shape: `[H, W, C]` of an image.
         classes: Outputs.
         units: Width of each hidden layer.
-        dropout: Fraction of the pixels and of each hidden layer's outputs that training drops.
+        dropout: Fraction of the pixels' and of each hidden layer's signs that training drops.
         kernel_quantizer: Name of the weights' quantizer (`zoo.layers.quantizers.binary_quantizer`).
         input_quantizer: Name of that of the layers' inputs.
 
-    Differs from Brevitas: no dropout, where it drops 0.2, unless the option says otherwise; a
-    dropped value becomes +1, not 0, because it is dropped before the sign.
+    Differs from Brevitas: no dropout, where it drops 0.2, unless the option says otherwise.
     """
-    binary = _Binary(kernel_quantizer, input_quantizer)
-    return _mlp("tfc_w1a1", input_shape, classes, units, dropout, binary)
+    binary = _Binary(kernel_quantizer, input_quantizer, dropout)
+    return _mlp("tfc_w1a1", input_shape, classes, units, binary)
 
 
 @register_model(family="FINN", kind=KIND, paper=PAPER)
@@ -71,14 +70,14 @@ def sfc_w1a1(
         input_shape: `[H, W, C]` of an image.
         classes: Outputs.
         units: Width of each hidden layer.
-        dropout: Fraction of the pixels and of each hidden layer's outputs that training drops.
+        dropout: Fraction of the pixels' and of each hidden layer's signs that training drops.
         kernel_quantizer: Name of the weights' quantizer (`zoo.layers.quantizers.binary_quantizer`).
         input_quantizer: Name of that of the layers' inputs.
 
     Differs from Brevitas: as `tfc_w1a1`.
     """
-    binary = _Binary(kernel_quantizer, input_quantizer)
-    return _mlp("sfc_w1a1", input_shape, classes, units, dropout, binary)
+    binary = _Binary(kernel_quantizer, input_quantizer, dropout)
+    return _mlp("sfc_w1a1", input_shape, classes, units, binary)
 
 
 @register_model(family="FINN", kind=KIND, paper=PAPER)
@@ -97,14 +96,14 @@ def lfc_w1a1(
         input_shape: `[H, W, C]` of an image.
         classes: Outputs.
         units: Width of each hidden layer.
-        dropout: Fraction of the pixels and of each hidden layer's outputs that training drops.
+        dropout: Fraction of the pixels' and of each hidden layer's signs that training drops.
         kernel_quantizer: Name of the weights' quantizer (`zoo.layers.quantizers.binary_quantizer`).
         input_quantizer: Name of that of the layers' inputs.
 
     Differs from Brevitas: as `tfc_w1a1`.
     """
-    binary = _Binary(kernel_quantizer, input_quantizer)
-    return _mlp("lfc_w1a1", input_shape, classes, units, dropout, binary)
+    binary = _Binary(kernel_quantizer, input_quantizer, dropout)
+    return _mlp("lfc_w1a1", input_shape, classes, units, binary)
 
 
 @register_model(family="FINN", kind=KIND, paper=PAPER)
@@ -154,16 +153,17 @@ def cnv_w1a1(
 
 @dataclass(frozen=True)
 class _Binary:
-    """The names of the quantizers of weights and of inputs."""
+    """The names of the quantizers of weights and of inputs, and how many inputs are dropped."""
 
     kernel: str
     inputs: str
+    dropout: float = 0.0
 
     def arguments(self, *, real_inputs: bool = False) -> dict[str, Any]:
         """Those of a binary layer: objects for it only."""
         return {
             "kernel": binary_quantizer(self.kernel),
-            "inputs": None if real_inputs else binary_quantizer(self.inputs),
+            "inputs": None if real_inputs else dropped(binary_quantizer(self.inputs), self.dropout),
             "initializer": latent_uniform(),
         }
 
@@ -173,18 +173,13 @@ def _mlp(
     input_shape: tuple[int, int, int],
     classes: int,
     units: int,
-    dropout: float,
     binary: _Binary,
 ) -> keras.Model:
     x = image = keras.Input(input_shape, name="image")
     x = keras.layers.Flatten(name="flatten")(x)
-    if dropout:
-        x = seeded_dropout(dropout, name="image_dropout")(x)
     for index in (1, 2, 3):
         x = dense(units, name=f"hidden_{index}", **binary.arguments())(x)
         x = batch_norm(name=f"hidden_{index}_bn")(x)
-        if dropout:
-            x = seeded_dropout(dropout, name=f"hidden_{index}_dropout")(x)
     return keras.Model(image, _logits(x, classes, binary), name=name)
 
 

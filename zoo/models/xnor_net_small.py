@@ -8,14 +8,14 @@ first and the last layer stay real, and a ReLU follows each convolution.
 Differs from the program: no mean-centring of latent weights, and the scaled sign's gradient is that
 of the paper, not the exact product rule (`zoo.layers.quantizers.scaled_sign`); first and last batch
 normalisations have a scale and a shift, and no scale is kept above 0.01; binary inputs are padded
-with +1, not 0; dropout stands before the sign, so that a dropped input is +1, not 0; poolings pad
-at the end only.
+with +1, not 0; poolings pad at the end only.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from onebit.keras import keras, lq, tf
-from zoo.layers.binary import batch_norm, seeded_dropout
+from zoo.layers.binary import batch_norm, dropped, seeded_dropout
 from zoo.layers.quantizers import ScaledSign
 from zoo.models import register_model
 from zoo.models._blocks import real_conv
@@ -76,7 +76,8 @@ def xnor_net_nin(
         input_shape: `[H, W, C]` of an image.
         classes: Outputs.
         width: Filters of most convolutions; the second has 5/6, the third half of it.
-        dropout: Fraction that training drops in front of the second and third stage.
+        dropout: Fraction of their inputs' signs that training drops in the second and third stage's
+            first convolution.
     """
     return _nin(input_shape, classes, width, dropout, True, "xnor_net_nin")
 
@@ -135,10 +136,12 @@ def _nin(
 ) -> keras.Model:
     def block(x: tf.Tensor, filters: int, size: int, name: str, drop: float = 0.0) -> tf.Tensor:
         x = batch_norm(name=f"{name}_bn")(x)
-        if drop:
+        options: dict[str, Any] = {"padding": "same"}
+        if binary:
+            options |= {"pad_values": 1.0, "drop": drop}
+        elif drop:
             x = seeded_dropout(drop, name=f"{name}_dropout")(x)
-        padding = {"padding": "same", **({"pad_values": 1.0} if binary else {})}
-        x = _layer(binary, lq.layers.QuantConv2D, filters, size, name=name, **padding)(x)
+        x = _layer(binary, lq.layers.QuantConv2D, filters, size, name=name, **options)(x)
         return keras.layers.ReLU(name=f"{name}_relu")(x)
 
     x = image = keras.Input(input_shape, name="image")
@@ -161,15 +164,29 @@ def _nin(
 
 
 def _layer(
-    binary: bool, kind: Callable[..., keras.layers.Layer], *sizes: int, name: str, **options: object
+    binary: bool,
+    kind: Callable[..., keras.layers.Layer],
+    *sizes: int,
+    name: str,
+    drop: float = 0.0,
+    **options: object,
 ) -> keras.layers.Layer:
-    """A Larq layer with scaled signs, or Keras' own; with a bias, for no normalisation follows."""
+    """A Larq layer with scaled signs, or Keras' own; with a bias, for no normalisation follows.
+
+    Args:
+        binary: Whether it is Larq's.
+        kind: Larq's class.
+        sizes: Filters or units, and the side of a filter.
+        name: The layer's name.
+        drop: Fraction of the inputs' signs that training drops.
+        options: Further ones of the layer.
+    """
     if not binary:
         plain = {lq.layers.QuantDense: keras.layers.Dense}.get(kind, keras.layers.Conv2D)
         return plain(*sizes, name=name, **options)
     return kind(
         *sizes,
-        input_quantizer=lq.quantizers.SteSign(),
+        input_quantizer=dropped(lq.quantizers.SteSign(), drop),
         kernel_quantizer=ScaledSign(),
         kernel_constraint=lq.constraints.WeightClip(1.0),
         name=name,
