@@ -44,7 +44,6 @@ MLPS = (
 CNNS = ("binary_net_cnn", "float_cnn")
 SMALL_CNNS = ("xnor_net_lenet5", "float_lenet5", "binary_resnet8", "float_resnet8")
 NIN = ("xnor_net_nin", "float_nin")
-MOBILENET = ("binary_mobilenet", "float_mobilenet")
 CNN_GAP = ("float_cnn_paper", "binary_net_cnn_paper", "binary_net_cnn_distilled")
 GAPS = {
     "binary_net_cnn_paper_fashion_mnist": "float_cnn_paper_fashion_mnist",
@@ -64,7 +63,7 @@ PLAN = [
     *((f"{model}_fashion_mnist", seed) for seed in (2, 3) for model in MLPS),
     *((f"{model}_mnist_5k", seed) for seed in (1, 2, 3) for model in SMALL_CNNS),
     *((f"{model}_fashion_mnist", 1) for model in SMALL_CNNS[:2]),
-    *((f"{model}_mnist_5k", 1) for model in (*NIN, *MOBILENET)),
+    *((f"{model}_mnist_5k", 1) for model in NIN),
     *((f"{recipe}_fashion_mnist", seed) for seed in (1, 2, 3) for recipe in CNN_GAP),
     *((f"{model}_mnist_5k", 1) for model in BNEXT),
     *((f"{model}_{KEYWORDS}", 1) for model in ("binary_ds_cnn", "float_ds_cnn")),

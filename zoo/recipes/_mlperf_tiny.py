@@ -24,22 +24,6 @@ def resnet8(
     )
 
 
-def mobilenet(
-    model: str, dataset: str, *, epochs: int, batch_size: int, learning_rate: float
-) -> Recipe:
-    """MobileNetV1 with a quarter of its filters, binary or float."""
-    return Recipe(
-        model=model,
-        dataset=dataset,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        final_learning_rate=learning_rate * 1e-2,
-        loss="cross_entropy",
-        smoke_options={"width": 4},
-    )
-
-
 def ds_cnn(
     model: str, dataset: str, *, epochs: int, batch_size: int, learning_rate: float
 ) -> Recipe:
