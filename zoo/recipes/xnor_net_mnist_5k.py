@@ -44,7 +44,7 @@ def xnor_net_nin_mnist_5k() -> Recipe:
 
     Command: onebit zoo train xnor_net_nin_mnist_5k -o runs/xnor_net_nin
     Duration: about 5 minutes on two x86-64 cores (estimated).
-    Accuracy: not measured.
+    Accuracy: 95.8 % measured with seed 1 and compute=bfloat16 (results/accuracies.jsonl).
     """
     return _nin("xnor_net_nin")
 
@@ -55,7 +55,7 @@ def float_nin_mnist_5k() -> Recipe:
 
     Command: onebit zoo train float_nin_mnist_5k -o runs/float_nin
     Duration: about 5 minutes on two x86-64 cores (estimated).
-    Accuracy: not measured.
+    Accuracy: 98.5 % measured with seed 1 and compute=bfloat16 (results/accuracies.jsonl).
     """
     return _nin("float_nin")
 
