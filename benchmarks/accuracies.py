@@ -49,6 +49,7 @@ GAPS = {
     "binary_net_cnn_paper_fashion_mnist": "float_cnn_paper_fashion_mnist",
     "binary_net_cnn_distilled_fashion_mnist": "float_cnn_paper_fashion_mnist",
     "xnor_net_lenet5_fashion_mnist": "float_lenet5_fashion_mnist",
+    "xnor_net_nin_mnist_5k": "float_nin_mnist_5k",
 }
 """Recipe → that of its float baseline, of the same budget, for `--gaps`."""
 
