@@ -22,7 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import RESULTS, ROOT, RUNS, append_row
 from benchmarks.stages import share_stages
-from benchmarks.wrong_images import difference, mean_and_error, packed_wrong_images, unpacked
+from benchmarks.wrong_images import (
+    difference_cells,
+    mean_and_error,
+    packed_wrong_images,
+    wrong_by_seed,
+)
 from onebit.files import read_json_lines
 from zoo.runs.run import Run, load_run, with_current_names
 
@@ -240,7 +245,7 @@ def gaps_table(rows: list[dict]) -> str:
 
     own = {recipe: [row for row in rows if row["recipe"] == recipe] for recipe in RECIPES_OF_GAPS}
     wrong = {
-        recipe: {row["seed"]: unpacked(row["wrong"], row["samples"]) for row in group}
+        recipe: wrong_by_seed(group)
         for recipe, group in own.items()
         if all("wrong" in row for row in group)
     }
@@ -250,12 +255,11 @@ def gaps_table(rows: list[dict]) -> str:
             continue
         errors = np.array([100.0 * images.mean() for images in bits.values()])
         fits = np.array([100.0 * row["history"]["accuracy"][-1] for row in own[recipe]])
-        found = difference(bits, wrong.get(GAPS.get(recipe, ""), {}))
         lines.append(
             [
                 *(f"`{recipe}`", own[recipe][0]["epochs"], len(bits), f"{fits.mean():.2f}"),
                 mean_and_error(errors),
-                *(found.cells() if found else ["–"] * 3),
+                *difference_cells(bits, wrong.get(GAPS.get(recipe, ""), {})),
             ]
         )
     headings = [

@@ -28,11 +28,12 @@ import numpy as np
 from benchmarks import RESULTS, ROOT, RUNS, append_row
 from benchmarks.stages import share_stages
 from benchmarks.wrong_images import (
-    difference,
+    BySeed,
+    difference_cells,
     mean_and_error,
     packed_wrong_images,
     pairs_table,
-    unpacked,
+    wrong_by_seed,
 )
 from onebit.cli import markdown_table
 from onebit.files import read_json_lines
@@ -146,12 +147,12 @@ def table(rows: list[dict[str, Any]]) -> str:
             continue
         accuracies = np.array([100.0 * row["accuracy"] for row in own])
         size = np.mean([row["file"]["bytes"] for row in own]) / 1e3
-        found = difference(wrong[recipe], wrong.get(FLOAT, {})) if recipe != FLOAT else None
+        base = {} if recipe == FLOAT else wrong.get(FLOAT, {})
         lines.append(
             [
                 *(network, trained, str(own[0]["epochs"]), str(len(own))),
                 mean_and_error(accuracies),
-                *(found.cells() if found else ["–"] * 3),
+                *difference_cells(wrong[recipe], base),
                 f"{size:.0f} kB",
             ]
         )
@@ -170,12 +171,10 @@ def pairs(rows: list[dict[str, Any]]) -> str:
     return pairs_table(named, wrong, "texts")
 
 
-def _wrong(rows: list[dict[str, Any]]) -> dict[str, dict[int, Any]]:
-    """Recipe → seed → which test texts are wrong."""
-    wrong: dict[str, dict[int, Any]] = {}
-    for row in rows:
-        wrong.setdefault(row["recipe"], {})[row["seed"]] = unpacked(row["wrong"], row["samples"])
-    return wrong
+def _wrong(rows: list[dict[str, Any]]) -> dict[str, BySeed]:
+    """Recipe → which test texts are wrong."""
+    recipes = dict.fromkeys(row["recipe"] for row in rows)
+    return {name: wrong_by_seed(row for row in rows if row["recipe"] == name) for name in recipes}
 
 
 def main() -> None:

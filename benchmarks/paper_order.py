@@ -27,11 +27,11 @@ import numpy as np
 
 from benchmarks import RESULTS, ROOT, RUNS, append_row
 from benchmarks.wrong_images import (
-    difference,
+    difference_cells,
     mean_and_error,
     packed_wrong_images,
     pairs_table,
-    unpacked,
+    wrong_by_seed,
 )
 from onebit.cli import markdown_table
 from onebit.files import read_json_lines
@@ -146,17 +146,18 @@ PAIRS = ((STOCHASTIC_LATENT, "deterministic"), (STOCHASTIC_SIGNS, STOCHASTIC_LAT
 def pairs(rows: list[dict[str, Any]]) -> str:
     """The differences of `PAIRS`, of the setting that has most rows."""
     settings = [_setting(row) for row in rows]
+    most = max(settings, key=settings.count)
     cases = {
         "deterministic": ("binary_connect_mlp", "wrong"),
         STOCHASTIC_SIGNS: ("binary_connect_mlp_stochastic", "wrong"),
         STOCHASTIC_LATENT: ("binary_connect_mlp_stochastic", "latent_weights_wrong"),
     }
     wrong = {
-        label: {
-            row["seed"]: unpacked(row[key], row["test_images"])
-            for row in rows
-            if row["variant"] == variant and _setting(row) == max(settings, key=settings.count)
-        }
+        label: wrong_by_seed(
+            [row for row in rows if row["variant"] == variant and _setting(row) == most],
+            key,
+            "test_images",
+        )
         for label, (variant, key) in cases.items()
     }
     return pairs_table(PAIRS, wrong)
@@ -170,13 +171,15 @@ def _cells(
     own: dict[int, dict[str, Any]], key: str, base: dict[int, dict[str, Any]], variant: str
 ) -> list[str]:
     """The last six columns of a line."""
-    wrong = {seed: unpacked(row[key], row["test_images"]) for seed, row in own.items()}
+    wrong = wrong_by_seed(own.values(), key, "test_images")
     errors = np.array([100.0 * images.mean() for images in wrong.values()])
     fits = [list(row["curve"]["accuracy"].values())[-1] for row in own.values()]
     cells = [str(len(own)), f"{100 * np.mean(fits):.2f}", mean_and_error(errors)]
-    others = {seed: unpacked(row["wrong"], row["test_images"]) for seed, row in base.items()}
-    found = None if variant == "float_mlp" else difference(wrong, others)
-    return [*cells, *(found.cells() if found else ["–"] * 3)]
+    others = {} if variant == "float_mlp" else base
+    return [
+        *cells,
+        *difference_cells(wrong, wrong_by_seed(others.values(), images="test_images")),
+    ]
 
 
 def main() -> None:

@@ -103,6 +103,25 @@ def difference(own: BySeed, base: BySeed) -> Difference | None:
     )
 
 
+def wrong_by_seed(
+    rows: Iterable[Mapping[str, Any]], key: str = "wrong", images: str = "samples"
+) -> BySeed:
+    """The wrong images of a training's rows.
+
+    Args:
+        rows: One for each seed.
+        key: Their entry that `packed` made.
+        images: Their entry that says how many images there are.
+    """
+    return {row["seed"]: unpacked(row[key], row[images]) for row in rows}
+
+
+def difference_cells(own: BySeed, base: BySeed) -> list[str]:
+    """The three columns of `Difference`; dashes where no seed has both."""
+    found = difference(own, base)
+    return found.cells() if found else ["–"] * 3
+
+
 def pairs_table(
     pairs: Iterable[tuple[str, str]], wrong: Mapping[str, BySeed], samples: str = "images"
 ) -> str:

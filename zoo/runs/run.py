@@ -232,6 +232,14 @@ def is_run_folder(folder: Path) -> bool:
     return not isinstance(config, dict) or not config or "recipe" in config
 
 
+def holds_stages_only(folder: Path) -> bool:
+    """Whether a folder is empty but for run folders of trainings before its own."""
+    return folder.is_dir() and all(
+        is_stage(each.name) and each.is_dir() and (is_run_folder(each) or holds_stages_only(each))
+        for each in folder.iterdir()
+    )
+
+
 def damaged(path: Path) -> OnebitError:
     """The error for a file of a run that holds something else than training wrote."""
     return OnebitError(f"{path} is damaged", hint=FIX, reason=files.DAMAGED)

@@ -33,8 +33,8 @@ from zoo.runs.run import (
     SAMPLES,
     SCHEMA_VERSION,
     TOKENIZER,
+    holds_stages_only,
     is_run_folder,
-    is_stage,
     load_card,
     read_config,
     with_current_names,
@@ -93,7 +93,7 @@ def open_run_folder(
         raise UsageError(f"{folder} holds no run to extend")
     if is_run_folder(folder):
         _remove_run(folder)
-    elif folder.exists() and not _holds_stages_only(folder):
+    elif folder.exists() and not holds_stages_only(folder):
         raise _not_a_run(folder)
     files.write_json(
         path,
@@ -107,14 +107,6 @@ def open_run_folder(
         },
     )
     return True
-
-
-def _holds_stages_only(folder: Path) -> bool:
-    """Whether a folder is empty but for run folders of trainings before its own."""
-    return folder.is_dir() and all(
-        is_stage(each.name) and each.is_dir() and (is_run_folder(each) or _holds_stages_only(each))
-        for each in folder.iterdir()
-    )
 
 
 def _not_a_run(folder: Path) -> UsageError:
