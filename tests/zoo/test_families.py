@@ -42,12 +42,12 @@ OPERATIONS = {
     # The same table, quoted from memory; its 1.63e8 OPs for ReActNet-B are not its two summands'.
     "reactnet_b": (4.69e9, 0.44e8, None),
     "reactnet_c": (4.69e9, 1.40e8, 2.14e8),
-    # MeliusNet, arXiv 2001.05936, table 4 (quoted from memory).
+    # MeliusNet's authors, https://github.com/hpi-xnor/BMXNet-v2-wiki, README.md, grouped_stem.
     "meliusnet22": (None, None, 2.08e8),
     "meliusnet29": (None, None, 2.14e8),
     "meliusnet42": (None, None, 3.25e8),
     "meliusnet59": (None, None, 5.32e8),
-    # The same table.
+    # ReActNet's table 1 again.
     "bi_real_net18": (1.68e9, 1.39e8, 1.63e8),
     "xnor_net_resnet18": (1.70e9, 1.41e8, 1.67e8),
     # Bi-Real Net, arXiv 1808.00278, table 3 (quoted from memory): 1.93e8 in all.

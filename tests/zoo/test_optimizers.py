@@ -140,6 +140,56 @@ def test_adam_takes_its_epsilon_from_the_recipe():
     assert make_optimizer(Recipe("dorefanet", "imagenet", adam_epsilon=1e-5), 10).epsilon == 1e-5
 
 
+def test_adam_takes_its_beta_1_from_the_recipe():
+    assert make_optimizer(Recipe("float_mlp", "mnist"), 10).beta_1 == 0.9
+    recipe = Recipe("meliusnet29", "imagenet", optimizer="radam", adam_beta_1=0.95)
+    assert make_optimizer(recipe, 10).beta_1 == 0.95
+
+
+def test_rectified_adam_is_the_papers_algorithm():
+    recipe = Recipe(
+        *("meliusnet29", "imagenet"),
+        optimizer="radam",
+        adam_epsilon=1e-5,
+        learning_rate=0.01,
+        final_learning_rate=0.001,
+        schedule="linear",
+        weight_decay=0.1,
+    )
+    optimizer = make_optimizer(recipe, steps=10)
+    random = np.random.default_rng(5)
+    weight = random.normal(size=(3, 2))
+    variable = tf.Variable(weight.astype(np.float32))
+    mean = square = np.zeros_like(weight)
+    lengths = []
+    for step in range(1, 11):
+        gradient = random.normal(size=(3, 2))
+        optimizer.apply_gradients([(tf.constant(gradient, tf.float32), variable)])
+        decayed = gradient + 0.1 * weight
+        mean = 0.9 * mean + 0.1 * decayed
+        square = 0.999 * square + 0.001 * decayed**2
+        most = 2 / (1 - 0.999) - 1
+        length = most - 2 * step * 0.999**step / (1 - 0.999**step)
+        unbiased = mean / (1 - 0.9**step)
+        if length > 5:
+            unbiased /= (np.sqrt(square) + 1e-5) / math.sqrt(1 - 0.999**step)
+            unbiased *= math.sqrt(
+                (length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)
+            )
+        weight = weight - (0.01 - 0.009 * (step - 1) / 10) * unbiased
+        lengths.append(length)
+        # Keras takes 1 - 0.999ᵗ from a float32 power, which is off by 2^-24 of some 0.005.
+        np.testing.assert_allclose(variable.numpy(), weight, atol=2e-6)
+    # Both branches were taken.
+    assert lengths[0] < 5 < lengths[-1]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "radam", "bop"])
+def test_glorot_scaling_is_refused_where_no_step_would_be_scaled(optimizer):
+    with pytest.raises(UsageError, match=f"goes with optimizer adam or sgd, not {optimizer}"):
+        Recipe("m", "d", optimizer=optimizer, glorot_scaling=True)
+
+
 def test_reactnets_decay_is_of_convolutions_and_shifts():
     options = {"input_shape": (40, 40, 3), "classes": 3, "width": 4, "binary_weights": False}
     weights = zoo.build("react_resnet18", **options).trainable_weights

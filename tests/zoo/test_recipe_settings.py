@@ -24,8 +24,8 @@ BWN_RESNET18 = BWN | {
     "factors": (0.01, 0.0001),
 }
 
-# larq/zoo, larq_zoo/training/basic_experiments.py, for DoReFa-Net, ResNetE18 and the DenseNets,
-# whose schedule MeliusNet has; PyTorch's for the programs of Bi-Real Net and ReActNet.
+# larq/zoo, larq_zoo/training/basic_experiments.py, for DoReFa-Net, ResNetE18 and the DenseNets;
+# PyTorch's for the programs of Bi-Real Net and ReActNet.
 DOREFA = {"optimizer": "adam", "adam_epsilon": 1e-5}
 SMALL_EPSILON = {"optimizer": "adam", "adam_epsilon": 1e-8}
 SMALL_EPSILONS = (
@@ -36,15 +36,30 @@ SMALL_EPSILONS = (
     "binary_densenet37_dilated",
     "binary_densenet45",
     "binary_resnet_e18",
-    "meliusnet22",
-    "meliusnet29",
-    "meliusnet42",
-    "meliusnet59",
     "react_resnet18",
     "react_resnet18_binary_activations",
     "reactnet_a",
     "reactnet_a_binary_activations",
 )
+
+# hpi-xnor/BMXNet-v2-wiki, README.md and the commands in its experiment/mnes: 120 epochs, a cosine;
+# 2·32 or 4·16 images a step for 22, 29 and 42 layers. β₁ and ε are the defaults of MXNet's `Radam`
+# in hpi-xnor/BMXNet-v2, python/mxnet/optimizer/contrib.py, and of MXNet's Adam.
+MELIUSNET = {"epochs": 120, "schedule": "cosine", "final_learning_rate": 0.0, "weight_decay": 0.0}
+RADAM_MELIUSNET = MELIUSNET | {
+    "optimizer": "radam",
+    "adam_beta_1": 0.95,
+    "adam_epsilon": 1e-5,
+    "learning_rate": 2e-3,
+    "batch_size": 64,
+}
+ADAM_MELIUSNET = MELIUSNET | {
+    "optimizer": "adam",
+    "adam_beta_1": 0.9,
+    "adam_epsilon": 1e-8,
+    "learning_rate": 3e-3,
+    "batch_size": 256,
+}
 
 # The svhn.py of BinaryConnect and of BinaryNet: 64 filters at first, 1,024 dense units.
 SVHN = {"width": 64, "units": 1024}
@@ -91,6 +106,8 @@ EXPECTED = {
     "bwn_resnet18_imagenet": BWN_RESNET18,
     "dorefanet_imagenet": DOREFA,
     **{f"{name}_imagenet": SMALL_EPSILON for name in SMALL_EPSILONS},
+    **{f"meliusnet{layers}_imagenet": RADAM_MELIUSNET for layers in (22, 29, 42)},
+    "meliusnet59_imagenet": ADAM_MELIUSNET,
     "float_cnn_svhn": {"options": SVHN},
     "binary_net_cnn_svhn": {"options": SVHN},
     "binary_connect_cnn_svhn": {"options": SVHN},

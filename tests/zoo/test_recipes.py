@@ -140,7 +140,7 @@ def test_a_setting_leaves_the_registered_recipe_alone():
         ("batch_size", str(10**20), "batch_size must be above 0 and below 2147483648"),
         ("learning_rate", "nan", "learning_rate must be above 0"),
         ("learning_rate", "inf", "learning_rate must be above 0"),
-        ("optimizer", "adm", "optimizer is one of adam, adamw, sgd, bop, not 'adm'"),
+        ("optimizer", "adm", "optimizer is one of adam, adamw, radam, sgd, bop, not 'adm'"),
         ("momentum", "1", r"momentum must be at least 0 and below 1"),
         ("compute", "float16", "compute is one of float32, bfloat16"),
         ("seed", "-1", "seed must be at least 0"),

@@ -1,6 +1,7 @@
 """Trainings that build on each other, and those that read ImageNet's file format."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from onebit.errors import OnebitError, UsageError
 from onebit.keras import keras
 from zoo.models import models, register_model
 from zoo.recipes import Recipe
-from zoo.runs.run import CARD
+from zoo.runs.run import CARD, CONFIG
 from zoo.training import epochs
+from zoo.training.checkpoints import is_finished
 from zoo.training.distillation import Distiller
 
 EARLIER = ("teacher", "assistant_1")
@@ -67,6 +69,24 @@ def test_a_folder_with_other_files_is_refused(tmp_path, name):
     with pytest.raises(UsageError, match="is not a run folder; give a new or empty one"):
         zoo.train(_stages(), tmp_path / "run")
     assert path.read_text() == "{}"
+
+
+def test_settings_that_a_run_is_older_than_have_their_defaults_in_every_stage(tmp_path):
+    stages = _stages()
+    recipe = dataclasses.replace(stages, assistants=(stages.teacher,))
+
+    def without(value):
+        if isinstance(value, dict):
+            return {key: without(each) for key, each in value.items() if key != "adam_beta_1"}
+        return [without(each) for each in value] if isinstance(value, tuple) else value
+
+    config = {"recipe": without(dataclasses.asdict(recipe)), "options": {}}
+    (tmp_path / CARD).write_text("{}")
+    (tmp_path / CONFIG).write_text(json.dumps(config))
+    assert "adam_beta_1" not in (tmp_path / CONFIG).read_text()
+    assert is_finished(tmp_path, recipe)
+    other = dataclasses.replace(stages.teacher, adam_beta_1=0.95)
+    assert not is_finished(tmp_path, dataclasses.replace(recipe, assistants=(other,)))
 
 
 @pytest.mark.slow

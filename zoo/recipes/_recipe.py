@@ -18,7 +18,7 @@ SMOKE_BATCH_SIZE = 32
 
 SCHEDULES = ("exponential", "linear", "cosine", "steps")
 LOSSES = ("squared_hinge", "cross_entropy")
-OPTIMIZERS = ("adam", "adamw", "sgd", "bop")
+OPTIMIZERS = ("adam", "adamw", "radam", "sgd", "bop")
 COMPUTE = ("float32", "bfloat16")
 DECAYED = ("kernels", "convolutions", "others")
 SELECTIONS = ("last", "best", "best_latent")
@@ -111,7 +111,7 @@ class Recipe:
         frequency_weight: The factor of the loss on high frequencies; above 0, it and the loss on
             labels take the place of the others (`zoo.training.high_frequency`).
         optimizer: One of `OPTIMIZERS`; "bop" flips the binary weights (`zoo.training.bop`),
-            and Adam trains the others.
+            and Adam trains the others; "radam" is `zoo.training.optimizers.RectifiedAdam`.
         bop_gamma: Of Bop: how fast its averages follow the gradients.
         bop_threshold: Of Bop: what an average must reach for a flip.
         momentum: Of SGD.
@@ -132,6 +132,7 @@ class Recipe:
         quantizer_learning_rate: Adam's first rate for the scales and thresholds of quantizers,
             which falls as the others' does; None for theirs.
         adam_epsilon: Adam's ε, added to the root of the mean squared gradient.
+        adam_beta_1: Adam's β₁, the share that its mean gradient keeps from step to step.
         compute: What training multiplies in, one of `COMPUTE`; "bfloat16" keeps weights, sums and
             every evaluation in float32, and is faster where the processor has AMX or AVX-512 BF16.
         seed: Of the initial weights, each epoch's order, dropout and stochastic signs.
@@ -185,6 +186,7 @@ class Recipe:
     fan_in_scaling: bool = _setting(False)
     quantizer_learning_rate: float | None = _setting(None, above=0)
     adam_epsilon: float = _setting(1e-7, above=0)
+    adam_beta_1: float = _setting(0.9, at_least=0, below=1)
     compute: str = _setting("float32", choices=COMPUTE)
     seed: int = _setting(1, at_least=0, below=2**32)
     samples: int | None = _setting(None, above=0)
@@ -231,6 +233,8 @@ class Recipe:
             return f"factors must be above 0, not {self.factors}"
         if self.glorot_scaling and (self.weight_decay or self.real_learning_rate):
             return "glorot_scaling goes with neither weight_decay nor real_learning_rate"
+        if self.glorot_scaling and self.optimizer not in ("adam", "sgd"):
+            return f"glorot_scaling goes with optimizer adam or sgd, not {self.optimizer}"
         if self.fan_in_scaling and (
             self.optimizer != "sgd" or self.glorot_scaling or self.weight_decay
         ):

