@@ -244,6 +244,12 @@ def test_model_makes_a_keras_file(files, tmp_path):
         ("binary_net_cnn", ("-o", "x.keras", "--set", "with=3"), 2, "did you mean width"),
         ("binary_net_cnn", ("-o", "x.keras"), 1, "bnn.npz does not fit binary_net_cnn"),
         ("binary_net_cnn_mnist_5k", ("-o", "x"), 1, "bnn.npz does not fit binary_net_cnn"),
+        (
+            "dorefanet_imagenet",
+            ("-o", "x", "--set", "dataset=mnist_5k"),
+            2,
+            "prepares images of 3 channels, and mnist_5k has images of 1",
+        ),
     ],
 )
 def test_wrong_use_is_one_line_and_leaves_nothing(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from onebit import files
 from onebit.errors import UsageError
-from zoo.datasets import load_dataset
 from zoo.factory import build
 from zoo.recipes import Recipe
 from zoo.runs.run import Run, load_run
@@ -16,7 +15,7 @@ from zoo.runs.state_dicts import Place, load_state_dict
 from zoo.runs.tensor_files import read_tensors
 from zoo.training.checkpoints import finish
 from zoo.training.evaluation import accuracy
-from zoo.training.inputs import fitted_preprocessor, limited, options_of
+from zoo.training.inputs import fitted_preprocessor, read_dataset
 
 
 def import_run(
@@ -42,16 +41,15 @@ def import_run(
         command: The command line to record.
 
     Raises:
-        UsageError: The folder is not empty, or the file is of another kind.
+        UsageError: The folder is not empty, the file is of another kind, or the preprocessing is
+            for images of other channels.
         OnebitError: The weights do not fit the model, or the data set is missing.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists; give a new or empty folder")
     files.require_writable(folder)
     tensors = read_tensors(weights)
-    dataset = load_dataset(recipe.dataset, data)
-    dataset = limited(dataset, recipe.samples, recipe.train_samples)
-    options = options_of(recipe, dataset.input_shape, len(dataset.classes))
+    dataset, options = read_dataset(recipe, data)
     model = build(recipe.model, **options)
     load_state_dict(model, tensors, places, str(weights))
     preprocessor = fitted_preprocessor(recipe, dataset)

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any
 
 from onebit.errors import UsageError
 from onebit.keras import tf
-from zoo.datasets import Dataset, Split
+from zoo.datasets import Dataset, Split, load_dataset
 from zoo.datasets._tfrecords import RecordSplit
 from zoo.datasets.preprocessing import Preprocessor
 from zoo.models import models
 from zoo.recipes import Recipe
+
+
+def read_dataset(
+    recipe: Recipe, data: str | os.PathLike[str] | None
+) -> tuple[Dataset, dict[str, Any]]:
+    """A recipe's data set, as far as it is used, and every option of its model.
+
+    Args:
+        recipe: What the data set is for.
+        data: The folder of data sets, as for `load_dataset`.
+
+    Raises:
+        UsageError: The data set has fewer samples, or other channels, than the recipe asks for.
+        OnebitError: It is missing.
+    """
+    dataset = limited(load_dataset(recipe.dataset, data), recipe.samples, recipe.train_samples)
+    _require_channels(recipe, dataset)
+    return dataset, options_of(recipe, dataset.input_shape, len(dataset.classes))
 
 
 def options_of(recipe: Recipe, input_shape: tuple[int, ...], classes: int) -> dict[str, Any]:
@@ -20,7 +39,7 @@ def options_of(recipe: Recipe, input_shape: tuple[int, ...], classes: int) -> di
     return {**given, "input_shape": input_shape, "classes": classes}
 
 
-def require_channels(recipe: Recipe, dataset: Dataset) -> None:
+def _require_channels(recipe: Recipe, dataset: Dataset) -> None:
     """Checks that the recipe's preprocessing takes images of the data set.
 
     Raises:

@@ -16,7 +16,7 @@ from onebit import files
 from onebit.console import working
 from onebit.errors import OnebitError, first_line
 from onebit.keras import keras, tf
-from zoo.datasets import Dataset, load_dataset
+from zoo.datasets import Dataset
 from zoo.datasets.preprocessing import Preprocessor
 from zoo.factory import build
 from zoo.recipes import Recipe, resolve_recipe
@@ -34,7 +34,7 @@ from zoo.training.distribution import Distribution, make_distribution
 from zoo.training.epochs import Training
 from zoo.training.evaluation import accuracy, latent_figures
 from zoo.training.extension import EXTENSIONS
-from zoo.training.inputs import fitted_preprocessor, limited, options_of, require_channels
+from zoo.training.inputs import fitted_preprocessor, read_dataset
 from zoo.training.selection import require_selectable
 from zoo.training.stages import require_stages
 from zoo.training.tensorboard import log_hyperparameters
@@ -117,7 +117,7 @@ def _train(
     """Trains into a folder that holds no finished run of the recipe."""
     new = False
     with working(f"reading {recipe.dataset}"):
-        dataset, options = _read(recipe, data)
+        dataset, options = read_dataset(recipe, data)
         if distribution.is_chief:
             new = open_run_folder(
                 folder,
@@ -153,13 +153,6 @@ def _train(
     if distribution.is_chief:
         _finish(training, model, options, command)
     distribution.barrier()
-
-
-def _read(recipe: Recipe, data: str | os.PathLike[str] | None) -> tuple[Dataset, dict[str, Any]]:
-    """A recipe's data set, as far as it is used, and every option of its model."""
-    dataset = limited(load_dataset(recipe.dataset, data), recipe.samples, recipe.train_samples)
-    require_channels(recipe, dataset)
-    return dataset, options_of(recipe, dataset.input_shape, len(dataset.classes))
 
 
 class _Stages(NamedTuple):
