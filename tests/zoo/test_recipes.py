@@ -6,7 +6,15 @@ import zoo
 from onebit.errors import UsageError
 from zoo.datasets import datasets
 from zoo.models import models
-from zoo.recipes import SETTABLE, Recipe, describe_recipe, recipes, resolve_recipe, setting
+from zoo.recipes import (
+    CONDITIONS,
+    SETTABLE,
+    Recipe,
+    describe_recipe,
+    recipes,
+    resolve_recipe,
+    setting,
+)
 
 NAMES = recipes.names()
 MODELS = models.names()
@@ -150,6 +158,11 @@ def test_a_setting_leaves_the_registered_recipe_alone():
         ("dataset", "debian_sections", "debian_sections holds texts, mnist_5k images"),
         ("loss", "hinge", "loss is one of squared_hinge, cross_entropy"),
         ("kernel_quantizer", "ste_sign", "no setting 'kernel_quantizer'"),
+        ("momentum", "0.9", "momentum goes with optimizer sgd or real_learning_rate"),
+        ("bop_gamma", "1e-3", "bop_gamma goes with optimizer bop"),
+        ("decayed", "others", "decayed goes with weight_decay"),
+        ("logits_weight", "0.5", "logits_weight goes with a teacher"),
+        ("keep_scales", "true", "keep_scales goes with a training to start from"),
     ],
 )
 def test_a_wrong_setting_raises(key, value, message):
@@ -171,3 +184,38 @@ def test_seed_and_smoke_replace_the_recipes_own():
 
 def test_every_settable_field_exists():
     assert set(SETTABLE) <= {field.name for field in dataclasses.fields(Recipe)}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings"),
+    [
+        ("binary_connect_mlp_mnist_5k", {"optimizer": "sgd", "momentum": "0.9"}),
+        ("binary_connect_mlp_mnist_5k", {"weight_decay": "0.1", "glorot_scaling": "false"}),
+        # What is as it was changes nothing, with or without what it goes with.
+        ("binary_connect_mlp_mnist_5k", {"momentum": "0"}),
+        ("reactnet_a_imagenet", {"optimizer": "sgd", "momentum": "0.9"}),
+        ("binary_bert_tiny_debian_sections", {"teacher.keep_scales": "true"}),
+    ],
+)
+def test_settings_that_go_together_are_taken(recipe, settings):
+    changed = resolve_recipe(recipe, settings)
+    found = {key: str(setting(changed, key)[1]).lower() for key in settings}
+    assert found == {key: "0.0" if value == "0" else value for key, value in settings.items()}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "message"),
+    [
+        ("reactnet_a_imagenet", {"optimizer": "sgd", "adam_epsilon": "0.1"}, "other than sgd"),
+        ("bwn_resnet18_imagenet", {"final_learning_rate": "0.1"}, "other than steps"),
+        ("binary_bert_tiny_debian_sections", {"start.momentum": "0.9"}, "no setting"),
+        ("binary_bert_tiny_debian_sections", {"teacher.momentum": "0.9"}, "optimizer sgd"),
+    ],
+)
+def test_a_setting_that_would_change_nothing_is_refused(recipe, settings, message):
+    with pytest.raises(UsageError, match=message):
+        resolve_recipe(recipe, settings)
+
+
+def test_every_condition_is_of_a_settable_field():
+    assert set(CONDITIONS) <= set(SETTABLE)

@@ -52,6 +52,33 @@ COMMON = ("dataset", "compute")
 ALIASES = {"lr": "learning_rate"}
 """Names that `--set` takes too."""
 
+_BOP = ("optimizer bop", lambda recipe: recipe.optimizer == "bop")
+_ADAM = ("an optimizer other than sgd", lambda recipe: recipe.optimizer != "sgd")
+_TEACHER = ("a teacher", lambda recipe: recipe.teacher is not None)
+CONDITIONS: dict[str, tuple[str, Callable[[Recipe], Any]]] = {
+    "adam_beta_1": _ADAM,
+    "adam_epsilon": _ADAM,
+    "bop_gamma": _BOP,
+    "bop_threshold": _BOP,
+    "decayed": ("weight_decay", lambda recipe: recipe.weight_decay),
+    "final_learning_rate": (
+        "a schedule other than steps",
+        lambda recipe: recipe.schedule != "steps",
+    ),
+    "frequency_weight": _TEACHER,
+    "keep_scales": (
+        "a training to start from",
+        lambda recipe: recipe.start or (recipe.teacher and recipe.init_from_teacher),
+    ),
+    "logits_weight": _TEACHER,
+    "momentum": (
+        "optimizer sgd or real_learning_rate",
+        lambda recipe: recipe.optimizer == "sgd" or recipe.real_learning_rate,
+    ),
+}
+"""What nothing looks at without something else: field → what it goes with, and whether a recipe has
+that."""
+
 recipes: Registry[Callable[[], Recipe]] = Registry("recipe", __name__)
 
 
@@ -88,7 +115,8 @@ def resolve_recipe(
         smoke: Shrink the run first.
 
     Raises:
-        UsageError: The recipe or a key is unknown, or a value does not fit its type.
+        UsageError: The recipe or a key is unknown, a value does not fit its type, or a setting
+            would change nothing.
     """
     recipe = recipes.get(name)()
     return _with_settings(recipe.smoke() if smoke else recipe, settings or {}, seed)
@@ -159,7 +187,11 @@ def _with_settings(recipe: Recipe, settings: Mapping[str, str], seed: int | None
             binary_quantizer(target[key])
     if "dataset" in fields:
         _check_dataset(recipe, fields["dataset"])
-    return dataclasses.replace(recipe, options=options, **fields)
+    changed = dataclasses.replace(recipe, options=options, **fields)
+    for key, (needed, has) in CONDITIONS.items():
+        if getattr(changed, key) != getattr(recipe, key) and not has(changed):
+            raise UsageError(f"recipe {recipe.name}: {key} goes with {needed}")
+    return changed
 
 
 def _check_dataset(recipe: Recipe, name: str) -> None:
