@@ -15,7 +15,7 @@ from convert.file_conversion import convert_file
 from convert.keras3.process import keras3_process
 from convert.model_files import kind_of
 from convert.result import Conversion
-from convert.tflite.graph import read_file
+from convert.tflite.files import read_file
 from onebit.errors import unreadable
 from onebit.files import TFLITE_IDENTIFIER
 

@@ -14,7 +14,15 @@ from convert.auditing.diagnosis import (
     int8_diagnosis,
     unknown_type,
 )
-from convert.passes.pack_binary_tables import is_row_lookup, table_bytes
+from convert.auditing.tables import (
+    is_table,
+    scale_lookups,
+    table_constants,
+    table_input,
+    table_output,
+)
+from convert.auditing.weights import FLOATS, is_weight
+from convert.passes.pack_binary_tables import table_bytes
 from convert.passes.pack_binary_weights import packed_bytes, packing_scales
 from convert.report import Layer, Reason
 from convert.tflite.filters import (
@@ -23,7 +31,7 @@ from convert.tflite.filters import (
     is_zero_padded,
     stored_filter,
 )
-from convert.tflite.graph import DTYPES, FILTERED, FILTERED_3D, Graph
+from convert.tflite.graph import FILTERED, FILTERED_3D, Graph
 from convert.tflite.names import layer_part
 
 RECURRENT = (
@@ -40,7 +48,6 @@ RECURRENT = (
 _ELEMENTWISE = ("ADD", "DIV", "MAXIMUM", "MINIMUM", "MUL", "PRELU", "SQUARED_DIFFERENCE", "SUB")
 _ZERO_PADDED = "padded with zeros, which takes a correction at the border and a float output"
 _ONES = "pad_values=1 lets LCE join what follows and spares the correction"
-_FLOATS = ("FLOAT16", "FLOAT32", "FLOAT64", "BFLOAT16")
 
 
 @dataclass
@@ -115,23 +122,6 @@ def describe_other(graph: Graph, op: Any, charged: Charged) -> Layer | None:
     )
 
 
-def is_weight(graph: Graph, index: int) -> bool:
-    """Whether a constant holds learned numbers rather than a shape, an index or a single number."""
-    kind = graph.type_name(index)
-    quantization = graph.subgraph.tensors[index].quantization
-    quantized = quantization is not None and quantization.scale is not None
-    quantized = quantized and len(quantization.scale) > 0
-    return math.prod(graph.shape(index)) > 1 and (
-        kind in _FLOATS or (kind in INTEGERS and quantized) or _unknown_type(graph, index)
-    )
-
-
-def _unknown_type(graph: Graph, index: int) -> bool:
-    """Whether NumPy does not know a constant's type, so that its numbers may be weights."""
-    kind = graph.type_name(index)
-    return graph.subgraph.tensors[index].type not in DTYPES and kind != "STRING"
-
-
 def _read_in(graph: Graph, op: Any) -> bool:
     """Whether another operator of the subgraph reads what an operator computes."""
     return any(graph.consumers(index) for index in graph.outputs(op))
@@ -139,7 +129,7 @@ def _read_in(graph: Graph, op: Any) -> bool:
 
 def _other_diagnosis(graph: Graph, op: Any, weights: list[int]) -> Diagnosis:
     name, kinds = graph.op_name(op), {graph.type_name(i) for i in weights}
-    if not kinds <= {*_FLOATS, *INTEGERS}:
+    if not kinds <= {*FLOATS, *INTEGERS}:
         return unknown_type(graph, weights[0])
     if kinds <= set(INTEGERS):
         return int8_diagnosis(graph, weights[0], graph.data_input(op))
@@ -260,52 +250,10 @@ def _reads_constant(graph: Graph, op: Any, kind: str) -> bool:
     )
 
 
-def is_table(graph: Graph, op: Any) -> bool:
-    """Whether an operator looks up rows of an embedding's table, packed or not."""
-    index, (output,) = table_input(graph, op), graph.outputs(op)
-    if not graph.is_constant(index) or len(graph.shape(index)) != 2:
-        return False
-    if graph.op_name(op) == "GATHER" and not is_row_lookup(graph, op):
-        return False
-    if is_weight(graph, index):
-        # A packed table's scales are looked up too; they have one column.
-        return graph.shape(index)[1] > 1
-    consumers = graph.consumers(output)
-    return len(consumers) == 1 and graph.op_name(consumers[0]) == "LceDequantize"
-
-
-def table_input(graph: Graph, op: Any) -> int:
-    """The table from which an operator picks rows."""
-    return graph.inputs(op)[1 if graph.op_name(op) == "EMBEDDING_LOOKUP" else 0]
-
-
-def table_constants(graph: Graph, op: Any) -> list[int]:
-    """The constants of a table that is looked up: its rows and, when packed, their scales."""
-    return [table_input(graph, lookup) for lookup in (op, *_scale_lookups(graph, op))]
-
-
-def _scale_lookups(graph: Graph, op: Any) -> list[Any]:
-    """The operators that look up the scales of a packed table's rows."""
-    scaled = graph.consumers(_table_output(graph, op))
-    if len(scaled) != 1 or graph.op_name(scaled[0]) != "MUL":
-        return []
-    factors = [graph.producer(i) for i in graph.inputs(scaled[0])]
-    lookups = [f for f in factors if f is not None and graph.op_name(f) == "GATHER" and f is not op]
-    return [f for f in lookups if graph.inputs(op)[1] in graph.inputs(f)]
-
-
-def _table_output(graph: Graph, op: Any) -> int:
-    """The tensor that holds the rows, unpacked."""
-    (output,) = graph.outputs(op)
-    if is_weight(graph, table_input(graph, op)):
-        return output
-    return graph.outputs(graph.consumers(output)[0])[0]
-
-
 def _table(graph: Graph, op: Any, charged: Charged, remedies: Remedies) -> Layer:
-    index, output = table_input(graph, op), _table_output(graph, op)
+    index, output = table_input(graph, op), table_output(graph, op)
     diagnosis = diagnose_table(graph, index, remedies)
-    charged.parts.update(map(id, _scale_lookups(graph, op)))
+    charged.parts.update(map(id, scale_lookups(graph, op)))
     size_bytes = charged.size_bytes(graph, table_constants(graph, op))
     shape = [graph.shape(index)[0], graph.shape(output)[-1]]
     table = graph.constant(index)

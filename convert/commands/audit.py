@@ -50,7 +50,7 @@ def audit(
         raise UsageError("--allow needs --fail-if-float or --fail-if-float-above")
     from convert.auditing.layers import audit as audit_content
     from convert.commands.printing import print_layers, print_metadata, print_totals
-    from convert.tflite.graph import read_file
+    from convert.tflite.files import read_file
 
     content = read_file(file)
     result = audit_content(content, str(file))

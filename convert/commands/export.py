@@ -71,7 +71,8 @@ def _export(file: Path, name: str, output: Path, force: bool, options: ExportOpt
     if target.suffix is not None:
         require_suffix(output, target.suffix)
     require_writable(output)
-    from convert.tflite.graph import Graph, read_file
+    from convert.tflite.files import read_file
+    from convert.tflite.graph import Graph
 
     target.require_own(output, force)
     content = read_file(file)

@@ -42,7 +42,8 @@ def verify(source: str, file: Path, verifying: Verifying, loading: Loading, form
     if verifying.sample_count == 0:
         raise UsageError("--samples 0 leaves nothing to compare")
     from convert.commands.printing import print_verification
-    from convert.tflite.graph import Graph, read_file
+    from convert.tflite.files import read_file
+    from convert.tflite.graph import Graph
 
     content = read_file(file)
     Graph.from_bytes(content, str(file))  # a damaged one is named before anything is loaded

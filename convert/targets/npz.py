@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.auditing.describe import scaling_ops, table_constants
+from convert.auditing.describe import scaling_ops
 from convert.auditing.layers import audited_layers
+from convert.auditing.tables import table_constants
 from convert.errors import ConversionError
 from convert.report import Layer
 from convert.targets.own_files import require_own_weights

@@ -5,11 +5,9 @@ the tree; a `Graph` wraps one subgraph of it with names for codes and arrays for
 The first subgraph is the model; others are the conditions and bodies of its loops and branches.
 """
 
-import os
 import struct
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import flatbuffers
@@ -19,8 +17,7 @@ from flatbuffers import flexbuffers
 from numpy.typing import NDArray
 
 from convert.errors import FlatbufferError
-from onebit.errors import unreadable
-from onebit.files import TFLITE_IDENTIFIER, read_tflite
+from onebit.files import TFLITE_IDENTIFIER
 
 FLOAT32 = schema.TensorType.FLOAT32
 INT32 = schema.TensorType.INT32
@@ -70,24 +67,6 @@ DTYPES: Mapping[int, np.dtype[Any]] = {
     schema.TensorType.BOOL: np.dtype("?"),
 }
 """Types of tensors that NumPy has too."""
-
-
-def read_file(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a `.tflite` file.
-
-    Raises:
-        FlatbufferError: It is missing, unreadable, or something else than a `.tflite` file.
-    """
-    try:
-        content = read_tflite(Path(path))
-    except OSError as error:
-        raise FlatbufferError(unreadable(path, error)) from error
-    if content is None:
-        raise FlatbufferError(
-            f"{path} is not a .tflite file (no {TFLITE_IDENTIFIER.decode()} identifier): "
-            "give a file written by a TensorFlow Lite or Larq converter"
-        )
-    return content
 
 
 class Graph:

@@ -29,12 +29,12 @@ from edge.bench.samples import EvalSamples, doubts, read_samples
 from edge.bench.signature import read_signature
 from edge.devices import InterruptedRunError, Offer, PythonDevice
 from edge.devices.local import LocalDevice, local_offer
+from edge.results.cell_key import CellKey
 from edge.results.row import (
     FAILED,
     INVALID,
     OK,
     SKIPPED,
-    CellKey,
     Host,
     Instructions,
     Model,

@@ -23,7 +23,8 @@ from edge.bench.reference import References
 from edge.bench.samples import EvalSamples
 from edge.devices import InterruptedRunError, Offer, ProgramDevice, PythonDevice
 from edge.devices.fleet_file import Entry
-from edge.results.row import FAILED, CellKey, Host, Model, Row, Run
+from edge.results.cell_key import CellKey
+from edge.results.row import FAILED, Host, Model, Row, Run
 from onebit.errors import OnebitError
 from onebit.interrupts import as_by_ctrl_c
 

@@ -14,7 +14,8 @@ from edge.boards.firmware import Firmware as Program
 from edge.boards.firmware import build_firmware, build_for_host
 from edge.boards.samples import evaluate, input_bytes, packed_samples
 from edge.boards.serial_board import SILENCE_SECONDS, SerialBoard, ask_board, core_name
-from edge.results.row import FAILED, INVALID, OK, CellKey, Firmware, Host, Model, Row, Run, Setup
+from edge.results.cell_key import CellKey
+from edge.results.row import FAILED, INVALID, OK, Firmware, Host, Model, Row, Run, Setup
 from onebit.errors import OnebitError
 
 EMULATED = "counted under QEMU: instructions and memory are exact, times are unknown"

@@ -14,7 +14,8 @@ from edge.bench.fleet_run import done_cells
 from edge.bench.measurement import MODES, Plan, plan_for
 from edge.devices import host_from_probe
 from edge.devices.fleet_file import LOCAL, Entry
-from edge.results.row import CellKey, Row
+from edge.results.cell_key import CellKey
+from edge.results.row import Row
 from edge.results.row_files import RowWriter, read_rows, repair_rows
 from edge.runner.cores import AFFINITY, clusters
 from onebit.cli import PositiveFloat, options

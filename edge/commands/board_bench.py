@@ -11,7 +11,8 @@ from edge.boards.exports import is_export, read_export
 from edge.boards.measurement import cell_key, measure
 from edge.boards.serial_board import PREFIX as SERIAL
 from edge.boards.serial_board import SerialBoard, parse_serial_board
-from edge.results.row import CellKey, Row
+from edge.results.cell_key import CellKey
+from edge.results.row import Row
 from edge.results.tables import microcontroller_columns, microcontroller_line
 from onebit.cli import emit
 from onebit.console import say

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edge.results import units
-from edge.results.row import SKIPPED, CellKey, Model, Row
+from edge.results.cell_key import CellKey
+from edge.results.row import SKIPPED, Model, Row
 from edge.results.tables import backend_label, host_label, models_of
 
 HEADLINE_COLUMNS = {

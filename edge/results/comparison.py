@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from edge.results.row import FAILED, INVALID, OK, CellKey, Row
+from edge.results.cell_key import CellKey
+from edge.results.row import FAILED, INVALID, OK, Row
 from edge.results.statistics import paired_ratio_of_medians, ratio_of_medians
 from edge.results.tables import backend_label, counted_by, device_label
 from onebit.errors import UsageError, near_matches

@@ -8,7 +8,8 @@ from pathlib import PurePath
 from typing import Any
 
 from edge.results import units
-from edge.results.row import INVALID, OK, CellKey, Firmware, Instructions, Model, Profile, Row
+from edge.results.cell_key import CellKey
+from edge.results.row import INVALID, OK, Firmware, Instructions, Model, Profile, Row
 
 BENCH_COLUMNS = {
     "model": "model",

@@ -11,7 +11,8 @@ from convert.conversion import convert_model
 from convert.errors import FlatbufferError
 from convert.report import KINDS
 from convert.runtimes.lce import convert_with_lce
-from convert.tflite.graph import Graph, read_file
+from convert.tflite.files import read_file
+from convert.tflite.graph import Graph
 from onebit.keras import keras, lq, tf
 from tests.convert.models import BINARY, mlp, randomise
 from tests.support.damage import scrambled
