@@ -69,7 +69,7 @@ PLAN = [
     *((f"{model}_fashion_mnist", seed) for seed in (2, 3) for model in MLPS),
     *((f"{model}_mnist_5k", seed) for seed in (1, 2, 3) for model in SMALL_CNNS),
     *((f"{model}_fashion_mnist", 1) for model in SMALL_CNNS[:2]),
-    *((f"{model}_mnist_5k", 1) for model in NIN),
+    *((f"{model}_mnist_5k", 1) for model in (*CNNS, *NIN)),
     *((f"{recipe}_fashion_mnist", seed) for seed in (1, 2, 3) for recipe in CNN_GAP),
     *((f"{model}_mnist_5k", 1) for model in BNEXT),
     *((f"{model}_{KEYWORDS}", 1) for model in ("binary_ds_cnn", "float_ds_cnn")),
