@@ -170,6 +170,40 @@ def test_two_replicas_learn_from_a_teacher_as_one():
     assert result.returncode == 0, result.stderr
 
 
+NAMED_WEIGHTS = """
+import numpy as np
+from onebit.keras import keras, tf
+from zoo.recipes import Recipe
+from zoo.training.optimizers import make_optimizer
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+def assert_equal_on_both(**fields):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        weight = tf.Variable([1.0, 2.0], name="layer/threshold")
+        optimizer = make_optimizer(Recipe("m", "d", schedule="linear", **fields), steps=10)
+        optimizer.build([weight])
+    step = lambda: optimizer.apply_gradients([(tf.constant([0.5, -0.25]), weight)])
+    tf.function(lambda: strategy.run(step))()
+    first, second = (value.numpy() for value in weight.values)
+    assert not np.array_equal(first, [1.0, 2.0])
+    np.testing.assert_array_equal(first, second)
+
+assert_equal_on_both(quantizer_learning_rate=1e-4)
+assert_equal_on_both(weight_decay=0.5, decayed="convolutions")
+assert_equal_on_both(optimizer="adamw", weight_decay=0.5, decayed="others")
+"""
+
+
+@pytest.mark.slow
+def test_rules_that_go_by_a_weights_name_hold_on_every_device():
+    result = subprocess.run([sys.executable, "-c", NAMED_WEIGHTS], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.slow
 def test_a_mirrored_training_on_one_device_is_the_ordinary_one(tmp_path):
     recipe = zoo.resolve_recipe(RECIPE, {"epochs": "2"}, smoke=True)

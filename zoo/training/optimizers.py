@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -163,8 +164,12 @@ in their authors' programs (`zoo.layers`: `reactnet_layers`, `channel_layers`, `
 
 
 def own_name(variable: tf.Variable) -> str:
-    """The last part of a variable's name, which its layer gave it."""
-    return variable.name.split("/")[-1].split(":")[0]
+    """The last part of a variable's name, which its layer gave it.
+
+    Where several devices train, each but the first has `…/replica_1` and so on behind it.
+    """
+    path = re.sub(r"/replica_\d+$", "", variable.name.split(":")[0])
+    return path.rpartition("/")[2]
 
 
 def is_decayed(variable: tf.Variable, decayed: str) -> bool:
