@@ -195,6 +195,10 @@ def test_every_settable_field_exists():
         ("binary_connect_mlp_mnist_5k", {"momentum": "0"}),
         ("reactnet_a_imagenet", {"optimizer": "sgd", "momentum": "0.9"}),
         ("binary_bert_tiny_debian_sections", {"teacher.keep_scales": "true"}),
+        # Parameters of type X | None with the default None.
+        ("binary_net_mlp_mnist_5k", {"initial_range": "0.5"}),
+        ("binary_connect_cnn_cifar10", {"units": "64"}),
+        ("float_efficientnet_b0_imagenet", {"epochs": "1", "weights": "none"}),
     ],
 )
 def test_settings_that_go_together_are_taken(recipe, settings):
@@ -208,6 +212,13 @@ def test_settings_that_go_together_are_taken(recipe, settings):
     [
         ("reactnet_a_imagenet", {"optimizer": "sgd", "adam_epsilon": "0.1"}, "other than sgd"),
         ("bwn_resnet18_imagenet", {"final_learning_rate": "0.1"}, "other than steps"),
+        ("bifsmn_spoken_keywords_synthetic_log_mel", {"logits_weight": "0.5"}, "frequency_weight"),
+        ("reactnet_a_imagenet", {"label_smoothing": "0.1"}, "a loss on labels"),
+        (
+            "float_mlp_mnist_5k",
+            {"optimizer": "bop", "real_learning_rate": "0.1"},
+            "other than bop",
+        ),
         ("binary_bert_tiny_debian_sections", {"start.momentum": "0.9"}, "no setting"),
         ("binary_bert_tiny_debian_sections", {"teacher.momentum": "0.9"}, "optimizer sgd"),
     ],

@@ -70,7 +70,14 @@ CONDITIONS: dict[str, tuple[str, Callable[[Recipe], Any]]] = {
         "a training to start from",
         lambda recipe: recipe.start or (recipe.teacher and recipe.init_from_teacher),
     ),
-    "logits_weight": _TEACHER,
+    "label_smoothing": (
+        "a loss on labels, so without a teacher or with label_weight",
+        lambda recipe: recipe.teacher is None or recipe.label_weight,
+    ),
+    "logits_weight": (
+        "a teacher, without frequency_weight",
+        lambda recipe: recipe.teacher is not None and not recipe.frequency_weight,
+    ),
     "momentum": (
         "optimizer sgd or real_learning_rate",
         lambda recipe: recipe.optimizer == "sgd" or recipe.real_learning_rate,
@@ -212,7 +219,8 @@ def _check_dataset(recipe: Recipe, name: str) -> None:
 
 def _parse(key: str, text: str, type_: Any) -> Any:
     """The value that `text` means for a field of that type."""
-    if isinstance(type_, types.UnionType):
+    # Python 3.10 makes Optional of a parameter whose default is None.
+    if typing.get_origin(type_) in (types.UnionType, typing.Union):
         if text.lower() == "none":
             return None
         (type_,) = (member for member in typing.get_args(type_) if member is not types.NoneType)

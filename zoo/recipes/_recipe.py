@@ -134,7 +134,8 @@ class Recipe:
         adam_epsilon: Adam's ε, added to the root of the mean squared gradient.
         adam_beta_1: Adam's β₁, the share that its mean gradient keeps from step to step.
         compute: What training multiplies in, one of `COMPUTE`; "bfloat16" keeps weights, sums and
-            every evaluation in float32, and is faster where the processor has AMX or AVX-512 BF16.
+            the final test in float32, and is faster where the processor has AMX or AVX-512 BF16.
+            The validation after an epoch and the moments' estimate are multiplied in it too.
         seed: Of the initial weights, each epoch's order, dropout and stochastic signs.
         samples: How many images of each split are used; None for all.
         train_samples: How many of the training split; the others stay whole.
@@ -246,6 +247,8 @@ class Recipe:
                 "quantizer_learning_rate goes with optimizer adam, "
                 "without glorot_scaling and real_learning_rate"
             )
+        if self.optimizer == "bop" and self.real_learning_rate:
+            return "real_learning_rate goes with an optimizer other than bop, beside which Adam is"
         if self.gradient_norm and (self.optimizer == "bop" or self.real_learning_rate):
             return "gradient_norm goes with one optimizer, so neither bop nor real_learning_rate"
         if self.temperature(self.epochs):

@@ -209,7 +209,8 @@ def _make_repeatable(recipe: Recipe) -> None:
     """Seeds the process' generators and sets TensorFlow's options."""
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
-    # Rewrites the traced training step only: evaluation calls the model itself, in float32.
+    # Rewrites what is traced: steps, validation and the estimate of moments. The final test calls
+    # the model itself, in float32.
     tf.config.optimizer.set_experimental_options(
         {"auto_mixed_precision_onednn_bfloat16": recipe.compute == "bfloat16"}
     )
