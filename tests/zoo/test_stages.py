@@ -12,9 +12,10 @@ from onebit.keras import keras
 from zoo.models import models, register_model
 from zoo.recipes import Recipe
 from zoo.runs.run import CARD, CONFIG
-from zoo.training import epochs
+from zoo.training import epochs, loop
 from zoo.training.checkpoints import is_finished
 from zoo.training.distillation import Distiller
+from zoo.training.inputs import read_dataset
 
 EARLIER = ("teacher", "assistant_1")
 
@@ -69,6 +70,42 @@ def test_a_folder_with_other_files_is_refused(tmp_path, name):
     with pytest.raises(UsageError, match="is not a run folder; give a new or empty one"):
         zoo.train(_stages(), tmp_path / "run")
     assert path.read_text() == "{}"
+
+
+def test_a_finished_teacher_of_other_data_is_refused(tmp_path, monkeypatch):
+    student = dataclasses.replace(_stages().start, epochs=1)
+    folder = tmp_path / "run"
+    zoo.train(student.teacher, folder / "teacher")
+
+    def other_digits(recipe, data):
+        dataset, options = read_dataset(recipe, data)
+        return dataclasses.replace(dataset, train=dataset.train[1:]), options
+
+    monkeypatch.setattr(loop, "read_dataset", other_digits)
+    message = "teacher was trained on other content of mnist_5k than there is now"
+    with pytest.raises(UsageError, match=message) as caught:
+        zoo.train(student, folder)
+    assert "--restart" in caught.value.hint
+    assert not (folder / CARD).exists()
+
+
+@pytest.mark.parametrize("stage", ["", "start.", "start.teacher."])
+def test_an_impossible_selection_is_refused_before_anything_is_removed(tmp_path, stage):
+    folder = tmp_path / "run"
+    recipe = dataclasses.replace(_stages().teacher, name="other")
+    zoo.train(recipe, folder)
+    before = (folder / CARD).read_bytes()
+
+    def selecting(recipe, path):
+        first, _, rest = path.partition(".")
+        if not first:
+            return dataclasses.replace(recipe, selection="best")
+        return dataclasses.replace(recipe, **{first: selecting(getattr(recipe, first), rest)})
+
+    with pytest.raises(UsageError, match="mnist_5k has no validation split"):
+        zoo.train(selecting(_stages(), stage), folder, restart=True)
+    assert (folder / CARD).read_bytes() == before
+    assert not (folder / "start").exists()
 
 
 def test_settings_that_a_run_is_older_than_have_their_defaults_in_every_stage(tmp_path):

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 from onebit import files
 from onebit.console import working
-from onebit.errors import OnebitError, first_line
+from onebit.errors import OnebitError, UsageError, first_line
 from onebit.keras import keras, tf
 from zoo.datasets import Dataset
 from zoo.datasets.preprocessing import Preprocessor
 from zoo.factory import build
 from zoo.recipes import Recipe, resolve_recipe
-from zoo.runs.run import ASSISTANT, CONFIG, LOGS, PREVIOUS_STAGE, TEACHER, Run, load_run
+from zoo.runs.run import ASSISTANT, CONFIG, LOGS, PREVIOUS_STAGE, TEACHER, Run, load_card, load_run
 from zoo.training.batch_norm import draws_weights, estimate_moments, estimates_moments, set_moments
 from zoo.training.checkpoints import (
     discard,
@@ -35,8 +35,8 @@ from zoo.training.epochs import Training
 from zoo.training.evaluation import accuracy, latent_figures
 from zoo.training.extension import EXTENSIONS
 from zoo.training.inputs import fitted_preprocessor, read_dataset
-from zoo.training.selection import require_selectable
-from zoo.training.stages import require_stages
+from zoo.training.selection import require_drawn, require_validated
+from zoo.training.stages import all_stages, require_stages
 from zoo.training.tensorboard import log_hyperparameters
 
 
@@ -118,6 +118,9 @@ def _train(
     new = False
     with working(f"reading {recipe.dataset}"):
         dataset, options = read_dataset(recipe, data)
+        for stage in all_stages(recipe):
+            if stage.dataset == recipe.dataset:
+                require_validated(stage, dataset, distribution.replicas)
         if distribution.is_chief:
             new = open_run_folder(
                 folder,
@@ -132,7 +135,7 @@ def _train(
             log_hyperparameters(folder / LOGS, recipe, options)
     distribution.barrier()
     train_stage = functools.partial(_train, data=data, command=command, distribution=distribution)
-    stages = _earlier_stages(recipe, folder, restart, train_stage)
+    stages = _earlier_stages(recipe, folder, restart, train_stage, dataset, data)
     _make_repeatable(recipe)
     with working(f"preparing {recipe.name}"), distribution.scope():
         preprocessor = fitted_preprocessor(recipe, dataset)
@@ -170,7 +173,12 @@ class _Stages(NamedTuple):
 
 
 def _earlier_stages(
-    recipe: Recipe, folder: Path, restart: bool, train_stage: Callable[..., None]
+    recipe: Recipe,
+    folder: Path,
+    restart: bool,
+    train_stage: Callable[..., None],
+    dataset: Dataset,
+    data: str | os.PathLike[str] | None,
 ) -> _Stages:
     """Trains what comes before a recipe, unless it is finished, and loads it.
 
@@ -179,6 +187,11 @@ def _earlier_stages(
         folder: Its run folder, in which theirs lie.
         restart: Whether to train finished ones again.
         train_stage: Called with a recipe, its folder and `restart`.
+        dataset: The recipe's.
+        data: The folder of data sets, as for `load_dataset`.
+
+    Raises:
+        UsageError: A finished one was trained on other data than there are now.
     """
 
     def model(stage: Recipe | None, place: Path, restart: bool) -> keras.Model | None:
@@ -186,6 +199,9 @@ def _earlier_stages(
             return None
         if restart or not is_finished(place, stage):
             train_stage(stage, place, restart=restart)
+        else:
+            same = _data_of(stage) == _data_of(recipe)
+            _require_data(place, dataset if same else read_dataset(stage, data)[0])
         return load_run(place).model
 
     start = model(recipe.start, folder / PREVIOUS_STAGE, restart)
@@ -203,6 +219,24 @@ def _earlier_stages(
     if start is None and recipe.init_from_teacher:
         start = teacher
     return _Stages(start, teacher, assistants)
+
+
+def _data_of(recipe: Recipe) -> tuple[str, int | None, int | None]:
+    """What decides a recipe's samples."""
+    return recipe.dataset, recipe.samples, recipe.train_samples
+
+
+def _require_data(folder: Path, dataset: Dataset) -> None:
+    """Checks that a finished run was trained on a data set as it is now.
+
+    Raises:
+        UsageError: Its data set had other content.
+    """
+    if load_card(folder)["dataset"]["sha256"] != dataset.sha256:
+        raise UsageError(
+            f"{folder} was trained on other content of {dataset.name} than there is now",
+            hint="train it again with --restart, or give the data that it was trained on (--data)",
+        )
 
 
 def _make_repeatable(recipe: Recipe) -> None:
@@ -227,7 +261,7 @@ def _prepared(
 ) -> Training:
     """The training of a new network, which has the weights that it starts from."""
     student = build(recipe.model, **options)
-    require_selectable(recipe, dataset, student, distribution.replicas)
+    require_drawn(recipe, student)
     if stages.start is not None:
         start_from(student, stages.start, keep_scales=recipe.keep_scales)
     return Training(

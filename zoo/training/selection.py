@@ -23,27 +23,35 @@ _CHOSEN_BY = {"best": "val_accuracy", "best_latent": LATENT_ACCURACY}
 """Selection → key of the history."""
 
 
-def require_selectable(recipe: Recipe, dataset: Dataset, model: keras.Model, replicas: int) -> None:
-    """Checks that a recipe's selection can be made.
+def require_validated(recipe: Recipe, dataset: Dataset, replicas: int) -> None:
+    """Checks that a recipe's data set lets it select an epoch.
 
     Raises:
-        UsageError: There is no validation split, or no network with drawn weights, or more than one
-            replica.
+        UsageError: It selects one, and there is no validation split, or more than one replica.
     """
     if recipe.selection == "last":
         return
-    problem = None
     if dataset.validation is None:
-        problem = f"{recipe.dataset} has no validation split"
-    elif recipe.selection == "best_latent" and not draws_weights(model):
-        problem = f"{recipe.model} is not trained with drawn weights"
-    elif replicas > 1:
-        problem = "several replicas train"
-    if problem:
-        raise UsageError(
-            f"{recipe.name}: selection {recipe.selection} is impossible: {problem}; "
-            "give --set selection=last"
-        )
+        raise _impossible(recipe, f"{recipe.dataset} has no validation split")
+    if replicas > 1:
+        raise _impossible(recipe, "several replicas train")
+
+
+def require_drawn(recipe: Recipe, model: keras.Model) -> None:
+    """Checks that there are latent weights to select by, where a recipe does.
+
+    Raises:
+        UsageError: The network's weights are not drawn.
+    """
+    if recipe.selection == "best_latent" and not draws_weights(model):
+        raise _impossible(recipe, f"{recipe.model} is not trained with drawn weights")
+
+
+def _impossible(recipe: Recipe, problem: str) -> UsageError:
+    return UsageError(
+        f"{recipe.name}: selection {recipe.selection} is impossible: {problem}; "
+        "give --set selection=last"
+    )
 
 
 class BestEpoch:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from onebit.keras import keras
 from zoo.datasets import datasets
 from zoo.factory import build
 from zoo.recipes import Recipe
 from zoo.training.distillation import make_trainer, start_from
 from zoo.training.inputs import options_of
+from zoo.training.selection import require_drawn
+
+
+def all_stages(recipe: Recipe) -> Iterator[Recipe]:
+    """A recipe and all trainings that come before it; those that two have in common twice."""
+    yield recipe
+    for stage in (recipe.start, recipe.teacher, *recipe.assistants):
+        if stage is not None:
+            yield from all_stages(stage)
 
 
 def require_stages(recipe: Recipe) -> None:
@@ -20,8 +31,8 @@ def require_stages(recipe: Recipe) -> None:
         recipe: What is to be trained.
 
     Raises:
-        UsageError: An option is unknown, or a layer of the teacher is missing in the student or has
-            another shape.
+        UsageError: An option is unknown, a layer of the teacher is missing in the student or has
+            another shape, or an epoch is selected by latent weights that are not there.
         OnebitError: A network cannot be built.
     """
     _untrained(recipe)
@@ -36,6 +47,7 @@ def _untrained(recipe: Recipe) -> keras.Model:
     if "weights" in options:
         options["weights"] = None  # they may have to be downloaded
     student = build(recipe.model, **options)
+    require_drawn(recipe, student)
     teacher = recipe.teacher and _untrained(recipe.teacher)
     start = recipe.start and _untrained(recipe.start)
     assistants = [_untrained(assistant) for assistant in recipe.assistants]
