@@ -200,7 +200,7 @@ def test_a_crash_at_any_moment_resumes_to_the_same_end(
 
 
 def test_a_finished_run_is_returned_without_training(finished_run, monkeypatch):
-    monkeypatch.setattr(loop, "load_dataset", lambda *_: pytest.fail("loaded data"))
+    monkeypatch.setattr(loop, "read_dataset", lambda *_: pytest.fail("loaded data"))
     before = (finished_run / MODEL).stat().st_mtime_ns
     run = zoo.train(zoo.resolve_recipe("binary_net_mlp_mnist_5k", smoke=True), finished_run)
     assert run.card["recipe"] == "binary_net_mlp_mnist_5k"
@@ -286,22 +286,58 @@ def test_what_a_kill_left_half_written_is_swept_away(tmp_path):
 
 
 def test_an_unwritable_output_fails_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "load_dataset", lambda *_: pytest.fail("began"))
+    monkeypatch.setattr(loop, "read_dataset", lambda *_: pytest.fail("began"))
     (tmp_path / "file").write_text("")
     with pytest.raises(OnebitError, match=r"cannot write .*file/run: .*is a file"):
         zoo.train(_recipe(), tmp_path / "file" / "run")
 
 
 @pytest.mark.parametrize("files", ["*.index", "checkpoint"])
-def test_a_damaged_checkpoint_gives_one_line(finished_run, tmp_path, files):
+@pytest.mark.parametrize("content", [b"damaged \xff", b"damaged", bytes(80), b""])
+def test_a_damaged_checkpoint_gives_one_line(finished_run, tmp_path, files, content):
     folder = tmp_path / "run"
     shutil.copytree(finished_run, folder)
     (folder / CARD).unlink()
     for path in (folder / CHECKPOINTS).glob(files):
-        path.write_bytes(b"damaged \xff")
+        path.write_bytes(content)
     with pytest.raises(OnebitError, match="is damaged or of another Onebit") as caught:
         zoo.train(zoo.resolve_recipe("binary_net_mlp_mnist_5k", smoke=True), folder)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (0, "has 0 epochs, and the newest checkpoint is of epoch 2"),
+        (4, "has 4 epochs, and the newest checkpoint is of epoch 2"),
+    ],
+)
+def test_a_history_of_other_epochs_than_the_checkpoint_is_refused(
+    finished_run, tmp_path, lines, message
+):
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run, folder)
+    (folder / CARD).unlink()
+    history = (folder / HISTORY).read_text().splitlines(keepends=True)
+    (folder / HISTORY).write_text("".join(2 * history)[: len("".join(history)) * lines // 2])
+    with pytest.raises(OnebitError, match=message):
+        zoo.train(zoo.resolve_recipe("binary_net_mlp_mnist_5k", smoke=True), folder)
+
+
+def test_a_run_without_its_checkpoints_does_not_begin_again(finished_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run, folder)
+    (folder / CARD).unlink()
+    shutil.rmtree(folder / CHECKPOINTS)
+    with pytest.raises(OnebitError, match="has 2 epochs, and the newest checkpoint is of epoch 0"):
+        zoo.train(zoo.resolve_recipe("binary_net_mlp_mnist_5k", smoke=True), folder)
+
+
+@pytest.mark.parametrize("name", ["b[1]", "b*", "b?"])
+def test_a_path_in_which_checkpoints_are_not_found_again_is_refused(tmp_path, name):
+    with pytest.raises(UsageError, match="would not find a checkpoint in a path with"):
+        zoo.train(_recipe(), tmp_path / name)
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_loss_that_is_no_number_stops_and_leaves_null(tmp_path):

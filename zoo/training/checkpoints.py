@@ -259,6 +259,20 @@ def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
     files.write_text(folder / HISTORY, "".join(lines))
 
 
+def require_checkpoints_path(folder: Path) -> None:
+    """Checks that TensorFlow can find checkpoints in a folder again.
+
+    Raises:
+        UsageError: Its path has what TensorFlow reads as a pattern.
+    """
+    found = sorted(set("*?[\\") & set(str(folder.resolve())))
+    if found:
+        raise UsageError(
+            f"{folder}: TensorFlow would not find a checkpoint in a path with {' '.join(found)}; "
+            "give another folder"
+        )
+
+
 def newest_checkpoint(folder: Path) -> str | None:
     """The path of a run's newest checkpoint without its suffix; None without any.
 
@@ -267,10 +281,17 @@ def newest_checkpoint(folder: Path) -> str | None:
     """
     from onebit.keras import tf
 
+    listed = folder / CHECKPOINTS / "checkpoint"
+    if not listed.exists():
+        return None
     try:
-        return tf.train.latest_checkpoint(str(folder / CHECKPOINTS))
-    except ValueError as error:
+        # Not `latest_checkpoint`, which takes a damaged list for none, and the path for a pattern.
+        state = tf.train.get_checkpoint_state(str(listed.parent))
+    except (ValueError, tf.errors.OpError) as error:
         raise damaged_checkpoints(folder) from error
+    if state is None or not Path(f"{state.model_checkpoint_path}.index").is_file():
+        raise damaged_checkpoints(folder)
+    return str(state.model_checkpoint_path)
 
 
 def damaged_checkpoints(folder: Path) -> OnebitError:

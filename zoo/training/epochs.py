@@ -26,7 +26,7 @@ from zoo.datasets import Dataset
 from zoo.datasets.preprocessing import Preprocessor
 from zoo.layers.bnext_layers import set_temperature
 from zoo.recipes import Recipe
-from zoo.runs.run import CHECKPOINTS, CONFIG, LOGS, read_history
+from zoo.runs.run import CHECKPOINTS, CONFIG, HISTORY, LOGS, read_history
 from zoo.training.batch_norm import MAX_IMAGES, estimates_moments
 from zoo.training.checkpoints import (
     damaged_checkpoints,
@@ -95,7 +95,7 @@ class Training:
         # Every worker takes part in saving; what the others write is of no use.
         self._scratch = None if distribution.is_chief else tempfile.TemporaryDirectory()
         self._checkpoints = self._restored_checkpoints()
-        self._history = read_history(folder)[: int(self._done.numpy())]
+        self._history = self._read_history()
 
     def _compile(self) -> None:
         recipe = self.recipe
@@ -133,6 +133,20 @@ class Training:
             except (ValueError, AssertionError, tf.errors.OpError) as error:
                 raise damaged_checkpoints(self.folder) from error
         return manager
+
+    def _read_history(self) -> list[dict[str, Any]]:
+        """The lines of the epochs that the restored checkpoint has behind it.
+
+        Raises:
+            OnebitError: There are fewer, or more than the one of an epoch that was not saved.
+        """
+        history, done = read_history(self.folder), int(self._done.numpy())
+        if self._distribution.is_chief and not done <= len(history) <= done + 1:
+            raise OnebitError(
+                f"{self.folder / HISTORY} has {len(history)} epochs, and the newest checkpoint is "
+                f"of epoch {done}; train again with --restart"
+            )
+        return history[:done]
 
     @property
     def chosen_epoch(self) -> int:

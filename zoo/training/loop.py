@@ -28,6 +28,7 @@ from zoo.training.checkpoints import (
     finish,
     is_finished,
     open_run_folder,
+    require_checkpoints_path,
 )
 from zoo.training.distillation import start_from
 from zoo.training.distribution import Distribution, make_distribution
@@ -69,7 +70,8 @@ def train(
             number of epochs: "hold" or "stretch" (`zoo.training.extension`).
 
     Raises:
-        UsageError: The recipe or the strategy is unknown, or the folder holds something else.
+        UsageError: The recipe or the strategy is unknown, or the folder holds something else or
+            cannot hold checkpoints.
         OnebitError: The folder cannot be written, the data set is missing, or the loss is no
             longer a number.
         WorkerLostError: Another worker has gone.
@@ -81,6 +83,7 @@ def train(
     files.require_writable(folder)
     if not restart and is_finished(folder, recipe):
         return load_run(folder)
+    require_checkpoints_path(folder)
     distribution = make_distribution(strategy)
     if (restart and folder.exists()) or (recipe.staged and not epochs_done(folder)):
         with working(f"checking {recipe.name}"):
