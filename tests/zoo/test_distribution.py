@@ -5,13 +5,14 @@ import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
 import zoo
 from onebit.errors import UsageError
 from zoo.runs.run import read_history
-from zoo.training.distribution import make_distribution, parse_tf_config
+from zoo.training.distribution import Distribution, make_distribution, parse_tf_config
 
 RECIPE = "binary_connect_mlp_mnist_5k"  # Glorot-scaled latent weights, normalised activations
 WORKER_LIMIT_S = 300
@@ -170,6 +171,26 @@ def test_two_replicas_learn_from_a_teacher_as_one():
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.parametrize(
+    ("replicas", "samples", "batch_size", "expected"),
+    [
+        (1, 100, 32, 4),
+        (2, 100, 32, 3),
+        (2, 96, 32, 3),
+        (3, 100, 32, "batch_size 32 has no 3 equal parts .* --set batch_size=30"),
+        (4, 100, 3, "give --set batch_size=4"),
+        (2, 31, 32, "31 samples are less than a batch of 32"),
+    ],
+)
+def test_several_devices_have_whole_batches_of_equal_parts(replicas, samples, batch_size, expected):
+    distribution = Distribution(SimpleNamespace(num_replicas_in_sync=replicas))
+    if isinstance(expected, int):
+        assert distribution.steps(samples, batch_size) == expected
+        return
+    with pytest.raises(UsageError, match=expected):
+        distribution.steps(samples, batch_size)
+
+
 NAMED_WEIGHTS = """
 import numpy as np
 from onebit.keras import keras, tf
@@ -196,6 +217,30 @@ assert_equal_on_both(quantizer_learning_rate=1e-4)
 assert_equal_on_both(weight_decay=0.5, decayed="convolutions")
 assert_equal_on_both(optimizer="adamw", weight_decay=0.5, decayed="others")
 """
+
+
+# 100 images are three batches of 32 and four images, which TensorFlow would give to one device all.
+ELASTIC = """
+import sys
+import numpy as np
+import zoo
+from onebit.keras import tf
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+recipe = zoo.resolve_recipe("bhvit_micro_mnist_5k", {"samples": "100", "epochs": "1"}, smoke=True)
+run = zoo.train(recipe, sys.argv[1], strategy="mirrored")
+assert any(weight.name.endswith("scale:0") for weight in run.model.trainable_weights)
+assert all(np.isfinite(weight).all() for weight in run.model.get_weights())
+"""
+
+
+@pytest.mark.slow
+def test_elastic_scales_stay_numbers_on_two_devices(tmp_path):
+    command = [sys.executable, "-c", ELASTIC, str(tmp_path / "run")]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.slow

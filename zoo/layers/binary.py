@@ -89,15 +89,23 @@ def conv(
     )
 
 
-def batch_norm(*, name: str) -> keras.layers.Layer:
+def batch_norm(
+    *, name: str, scale: bool = True, epsilon: float = BATCH_NORM_EPSILON
+) -> keras.layers.Layer:
     """Batch normalisation whose averages follow within a few dozen steps.
 
     Keras' momentum of 0.99 needs several hundred, which a small data set takes many epochs for.
     Several workers share their statistics, so that they are those of the global batch.
+
+    Args:
+        name: The layer's name.
+        scale: Whether it learns a scale.
+        epsilon: Added to the variance.
     """
     return keras.layers.BatchNormalization(
         momentum=BATCH_NORM_MOMENTUM,
-        epsilon=BATCH_NORM_EPSILON,
+        epsilon=epsilon,
+        scale=scale,
         name=name,
         # Only then: it gives up the fused operation.
         synchronized=tf.distribute.get_strategy().num_replicas_in_sync > 1,

@@ -6,6 +6,7 @@ of arXiv 1404.5997 with a binary first and last layer.
 """
 
 from onebit.keras import keras, lq
+from zoo.layers.binary import batch_norm
 from zoo.models import register_model
 from zoo.models._blocks import binary_conv
 from zoo.models.binary_net_mlp import PAPER as BINARY_NET
@@ -61,4 +62,4 @@ def binary_alexnet(
 
 def _norm(name: str) -> keras.layers.Layer:
     """Batch normalisation without a scale: a sign follows, which no positive scale changes."""
-    return keras.layers.BatchNormalization(scale=False, momentum=0.9, name=name)
+    return batch_norm(name=name, scale=False, epsilon=1e-3)

@@ -3,14 +3,20 @@
     >>> with make_distribution("multi-worker") as distribution, distribution.scope():
     ...     model = zoo.build("binary_net_mlp")
 
-The batch of a recipe is the global one: with W workers each takes 1/W of it, and batch
-normalisations see all of it, so that the result does not depend on W but for rounding.
+The batch of a recipe is the global one: each of W devices takes 1/W of it, and batch normalisations
+see all of it, so that the result does not depend on W > 1 but for rounding. With one device an
+epoch has its last samples too, which are less than a batch: parts of unequal size, some of them
+empty, would weigh the same.
+
+Other statistics of a batch are those of a device's part: elastic quantizers' first scales and the
+factor of their gradients, 1/√(n·H), and BiFSMN's and BNext's losses.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -62,6 +68,26 @@ class Distribution:
     def replicas(self) -> int:
         """How many copies of the model train, each on a part of the batch."""
         return self.strategy.num_replicas_in_sync
+
+    def steps(self, samples: int, batch_size: int) -> int:
+        """The batches of an epoch: with one device also the last samples, less than a batch.
+
+        Raises:
+            UsageError: Several devices cannot have equal parts of a batch, or there is none.
+        """
+        if self.replicas == 1:
+            return math.ceil(samples / batch_size)
+        if batch_size % self.replicas:
+            raise UsageError(
+                f"batch_size {batch_size} has no {self.replicas} equal parts for as many devices; "
+                f"give --set batch_size={max(batch_size // self.replicas, 1) * self.replicas}"
+            )
+        if samples < batch_size:
+            raise UsageError(
+                f"{samples} samples are less than a batch of {batch_size}, which several devices "
+                "need; give a smaller --set batch_size"
+            )
+        return samples // batch_size
 
     def scope(self) -> AbstractContextManager[Any]:
         """Within it, variables are made on every device."""

@@ -77,7 +77,7 @@ class Training:
         self.preprocessor = preprocessor
         self.folder = folder
         self._distribution = distribution
-        self._steps = math.ceil(len(dataset.train) / recipe.batch_size)
+        self._steps = distribution.steps(len(dataset.train), recipe.batch_size)
         self._model = model
         self._latent = LatentMonitor(model)
         # An extended run's rates may fall over fewer epochs than it has.
@@ -187,7 +187,7 @@ class Training:
         estimated = alone and estimates_moments(self.recipe, self._model)
         # One call of fit per epoch: its own shuffling could not resume in the middle.
         figures = self._trainer.fit(
-            self._batches(self.dataset.train, order=(self.recipe.seed, epoch)),
+            self._batches(self.dataset.train, order=(self.recipe.seed, epoch), most=self._steps),
             validation_data=None if estimated else validation and self._batches(validation),
             callbacks=[callback],
             verbose=0,

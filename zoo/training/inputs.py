@@ -91,6 +91,7 @@ def batches(
     preprocessor: Preprocessor | None,
     batch_size: int,
     order: tuple[int, int] | None = None,
+    most: int | None = None,
 ) -> tf.data.Dataset:
     """Preprocessed batches of a split.
 
@@ -99,6 +100,7 @@ def batches(
         preprocessor: What images go through; None for token ids.
         batch_size: Samples in a batch.
         order: Seed and epoch, which decide the order; None for the order in which they lie.
+        most: How many batches; None for all.
     """
 
     def preprocess(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -111,4 +113,6 @@ def batches(
     # Each worker takes its part of every batch.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     found = split.batches(batch_size, order).map(preprocess)
+    if most is not None:
+        found = found.take(most)
     return found.prefetch(2).with_options(options)

@@ -121,6 +121,7 @@ def _train(
     new = False
     with working(f"reading {recipe.dataset}"):
         dataset, options = read_dataset(recipe, data)
+        distribution.steps(len(dataset.train), recipe.batch_size)  # refuses before anything is lost
         for stage in all_stages(recipe):
             if stage.dataset == recipe.dataset:
                 require_validated(stage, dataset, distribution.replicas)
