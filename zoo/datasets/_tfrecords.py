@@ -60,7 +60,9 @@ class RecordSplit:
         """The first records; nothing else can be cut from files in order."""
         if index.start not in (None, 0) or index.step is not None or (index.stop or 0) < 0:
             raise ValueError(f"records are cut from the beginning only, not by {index}")
-        return self if index.stop is None else dataclasses.replace(self, limit=index.stop)
+        if index.stop is None:
+            return self
+        return dataclasses.replace(self, limit=min(index.stop, len(self)))
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
