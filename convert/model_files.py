@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from convert.errors import SourceError
 from onebit.errors import OnebitError, first_line, unreadable
-from onebit.files import is_endless
+from onebit.files import ARCHIVE_DAMAGE, is_endless
 from onebit.imports import run_file
 from onebit.model_code import has_lambda_layer
 
@@ -99,8 +99,9 @@ def _version_in_zip(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             return str(json.loads(archive.read("metadata.json")).get("keras_version", ""))
-    except (AttributeError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise SourceError(f"{path} is a zip file, but not a Keras model: {error}") from error
+    except (AttributeError, KeyError, ValueError, *ARCHIVE_DAMAGE) as error:
+        reason = first_line(error)
+        raise SourceError(f"{path} is a zip file, but not a Keras model: {reason}") from error
 
 
 def _version_in_h5(path: Path) -> str:
@@ -135,7 +136,7 @@ def stored_descriptions(path: Path) -> list[Any]:
         with h5py.File(path, "r") as file:
             content = file.attrs.get("model_config")
         return [] if content is None else [json.loads(content)]
-    except (KeyError, OSError, ValueError, RecursionError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, *ARCHIVE_DAMAGE) as error:
         raise SourceError(f"{path} is damaged: {first_line(error)}") from error
 
 

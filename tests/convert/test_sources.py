@@ -6,9 +6,10 @@ import pytest
 
 from convert.errors import SourceError
 from convert.keras_model.loading import load_model
-from convert.model_files import load_custom_objects
+from convert.model_files import kind_of, load_custom_objects
 from onebit.keras import keras, lq, tf
 from tests.convert.models import images, mlp
+from tests.support.damage import scrambled
 
 CUSTOM_LAYER = """
 from onebit.keras import keras, lq, tf
@@ -80,6 +81,22 @@ def test_other_zip_files_are_refused(content, tmp_path):
             archive.writestr(name, text)
     with pytest.raises(SourceError, match="not a Keras model"):
         load_model(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_scrambled_keras_files_raise_nothing_else(method, tmp_path):
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "2.15.0"}))
+        archive.writestr("config.json", json.dumps([{"number": number} for number in range(30)]))
+    refused = 0
+    for content in scrambled(path.read_bytes(), 300, seed=1):
+        path.write_bytes(content)
+        try:
+            kind_of(path)
+        except SourceError:
+            refused += 1
+    assert refused > 50
 
 
 def test_truncated_h5_is_one_line(model, tmp_path):
