@@ -7,6 +7,7 @@ import pytest
 
 import zoo
 from onebit.errors import OnebitError
+from tests.support.damage import scrambled
 from zoo.datasets import debian_sections
 from zoo.datasets._tokens import FIRST, LAST, PADDING, Tokenizer, train_tokenizer
 from zoo.datasets.debian_sections import (
@@ -94,6 +95,17 @@ def test_compressed_indexes_are_read(folder, name, pack):
     (folder / name).write_bytes(b"neither")
     with pytest.raises(OnebitError, match=rf"cannot read .*{name}: .*download it again"):
         packages_index(folder)
+
+
+@pytest.mark.parametrize(("name", "pack"), [("Packages.gz", gzip.compress),
+                                            ("Packages.xz", lzma.compress)])  # fmt: skip
+def test_scrambled_indexes_are_one_line(folder, name, pack):
+    (folder / "Packages").unlink()
+    content = pack(index())
+    for damaged in scrambled(content, 30, seed=1, start=len(content) // 4):
+        (folder / name).write_bytes(damaged)
+        with pytest.raises(OnebitError, match=rf"cannot read .*{name}: .*download it again"):
+            packages_index(folder)
 
 
 def test_apt_is_asked_when_the_folder_has_none(tmp_path, monkeypatch):

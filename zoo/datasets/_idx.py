@@ -6,19 +6,17 @@ An IDX file is big-endian: two zero bytes, a type (8 is uint8), the number of di
 
 from __future__ import annotations
 
-import gzip
 import math
 import struct
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from onebit.errors import OnebitError, first_line
+from onebit.errors import OnebitError
 from zoo.datasets import Dataset, Split
-from zoo.datasets._download import RemoteFile, fetch
+from zoo.datasets._download import RemoteFile, fetch, read_unpacked
 
 TRAIN_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -33,12 +31,7 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
         OnebitError: The file cannot be read, is no IDX file of uint8, has another number of
             dimensions, or is longer or shorter than its header says.
     """
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise OnebitError(f"cannot read {path}: {first_line(error)}; download it again") from error
+    content = read_unpacked(path)
     if len(content) < 4 or content[:3] != bytes([0, 0, UINT8]):
         raise OnebitError(f"{path} is no IDX file of bytes: it starts with {content[:4].hex(' ')}")
     if content[3] != dimensions:

@@ -16,10 +16,8 @@ Against leakage:
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
-import lzma
 import re
 import shutil
 import subprocess
@@ -30,8 +28,9 @@ from pathlib import Path
 
 import numpy as np
 
-from onebit.errors import OnebitError, first_line
+from onebit.errors import OnebitError
 from zoo.datasets import Dataset, Split, register_dataset
+from zoo.datasets._download import read_unpacked
 from zoo.datasets._tokens import Tokenizer, train_tokenizer
 
 FILES = ("Packages", "Packages.gz", "Packages.xz")
@@ -89,13 +88,7 @@ def packages_index(folder: Path) -> bytes:
     for name in FILES:
         path = folder / name
         if path.is_file():
-            unpack = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(path.suffix, bytes)
-            try:
-                return unpack(path.read_bytes())
-            except (OSError, EOFError, lzma.LZMAError) as error:
-                raise OnebitError(
-                    f"cannot read {path}: {first_line(error)}; download it again"
-                ) from error
+            return read_unpacked(path)
     content = b""
     if shutil.which(COMMAND[0]):
         content = subprocess.run(COMMAND, capture_output=True, check=False).stdout
