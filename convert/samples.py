@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import SourceError
-from onebit.files import NPZ_DAMAGE
+from onebit.files import read_arrays
 
 LABELS = "labels"
 """The name of the labels among the arrays of an `.npz` file."""
@@ -262,13 +262,9 @@ def read(path: Path, expected: Expected) -> Samples:
             f"{path} does not exist", hint="give an .npz file, a run folder or its card.json"
         )
     try:
-        loaded = np.load(path, allow_pickle=False)
-        # A single array, as numpy.save writes it, has no names.
-        content = dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else None
-    except NPZ_DAMAGE as error:
+        content = read_arrays(path)
+    except ValueError as error:
         raise _not_samples(path) from error
-    if content is None:
-        raise _not_samples(path)
     names = expected.names
     labels = content.pop(LABELS, None) if LABELS not in names else None
     if len(names) == 1:

@@ -14,16 +14,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from onebit.errors import OnebitError, unreadable
+from onebit.errors import OnebitError, first_line, unreadable
 
 ARCHIVE_DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
     *(NotImplementedError, RuntimeError),  # methods and encryption that an archive claims
 )
 """Errors that Python raises on a damaged zip archive."""
-
-NPZ_DAMAGE = (*ARCHIVE_DAMAGE, KeyError, TypeError, ValueError)
-"""Errors that NumPy raises on an `.npz` file that is damaged or something else."""
 
 DAMAGED = "damaged"
 """The reason of errors about a file that could be read, and holds something else than it should."""
@@ -142,6 +139,24 @@ def write_arrays(
     (np.savez_compressed if compressed else np.savez)(archive, **arrays)
     with replacing(path) as temporary:
         temporary.write_bytes(archive.getbuffer())
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The arrays of an `.npz` file by name; pickled objects are refused.
+
+    Raises:
+        ValueError: The file is unreadable, damaged or something else, or is larger than the memory.
+    """
+    import numpy as np
+
+    try:
+        content = np.load(path, allow_pickle=False)
+        if isinstance(content, np.lib.npyio.NpzFile):
+            with content:
+                return dict(content)
+    except Exception as error:  # a damaged header raises a dozen kinds, MemoryError among them
+        raise ValueError(first_line(error)) from error
+    raise ValueError("it is a single array without a name")
 
 
 def write_text(path: str | os.PathLike[str], content: str) -> None:

@@ -16,6 +16,7 @@ from convert.runtimes.lce import convert_with_lce
 from onebit.keras import keras, lq
 from onebit.metadata import Metadata, Normalization, read_metadata
 from tests.convert.models import BINARY, images, mlp
+from tests.support.damage import boastful_npz
 
 
 @pytest.fixture(scope="module")
@@ -120,12 +121,14 @@ def test_unfit_samples_are_refused_in_one_line(saved, tmp_path, arrays, message)
         ("absent.npz", "does not exist"),
         ("text.npz", "is not an .npz file"),
         ("single.npy", "is not an .npz file"),
+        ("boastful.npz", "is not an .npz file"),
         ("folder", "is not a run folder"),
     ],
 )
 def test_what_holds_no_samples_is_refused_in_one_line(saved, tmp_path, name, message):
     (tmp_path / "text.npz").write_text("no archive")
     np.save(tmp_path / "single.npy", images(3))
+    boastful_npz(tmp_path / "boastful.npz")
     (tmp_path / "folder").mkdir()
     result = run("model", saved, "-o", tmp_path / "x.tflite", "--verify-data", tmp_path / name)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)

@@ -3,10 +3,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from onebit import files
 from onebit.errors import OnebitError
+from tests.support.damage import boastful_npz, scrambled
 
 
 def test_replacing_puts_the_file_in_place(tmp_path):
@@ -109,6 +111,37 @@ def test_json_lines_name_the_damaged_line(tmp_path):
     path.write_text('{"a": 1}\n{"a":\n')
     with pytest.raises(OnebitError, match=r"x\.jsonl, line 2, is not valid JSON"):
         files.read_json_lines(path)
+
+
+def test_read_arrays_gives_those_that_were_written(tmp_path):
+    files.write_arrays(tmp_path / "x.npz", {"a": np.arange(3), "b": np.zeros((2, 0))})
+    arrays = files.read_arrays(tmp_path / "x.npz")
+    assert list(arrays) == ["a", "b"]
+    np.testing.assert_array_equal(arrays["a"], np.arange(3))
+    assert arrays["b"].shape == (2, 0)
+
+
+def test_read_arrays_refuses_other_files(tmp_path):
+    path = tmp_path / "x.npz"
+    boastful_npz(path)
+    with pytest.raises(ValueError, match=r"Unable to allocate"):
+        files.read_arrays(path)
+    with path.open("wb") as file:
+        np.save(file, np.zeros(4))
+    with pytest.raises(ValueError, match="a single array without a name"):
+        files.read_arrays(path)
+    with pytest.raises(ValueError, match="No such file"):
+        files.read_arrays(tmp_path / "absent.npz")
+
+
+def test_read_arrays_raises_nothing_else_on_scrambled_files(tmp_path):
+    path = tmp_path / "x.npz"
+    with path.open("wb") as file:  # NumPy reads a single array too, and raises TokenError
+        np.save(file, np.zeros(4))
+    for content in scrambled(path.read_bytes(), 100, seed=3):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"\w"):
+            files.read_arrays(path)
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe"])

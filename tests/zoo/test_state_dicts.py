@@ -10,6 +10,7 @@ from click.testing import CliRunner
 import zoo
 from onebit.errors import OnebitError, UsageError
 from onebit.keras import keras, lq
+from tests.support.damage import boastful_npz
 from tests.support.torch_bnn import CONVS, DENSE, MAP, forward, state_dict
 from zoo.__main__ import main
 from zoo.runs.state_dicts import Place, load_state_dict, read_map
@@ -168,6 +169,7 @@ def test_safetensors_are_read_with_all_their_types(tmp_path):
         b"",
         b"\xff" * 8,
         struct.pack("<Q", 4) + b"{{{{",
+        *(struct.pack("<Q", len(header)) + header for header in (b"[]", b"null", b'"x"')),
         struct.pack("<Q", 2**60) + b"{}",
         safetensors({"x": np.zeros(4, np.float32)})[:-1],
         safetensors({"x": np.zeros(4, np.float32)}, x={"dtype": "F32"}),
@@ -276,3 +278,14 @@ def test_damaged_npz_files_are_one_line(tmp_path, save, kept):
     with pytest.raises(OnebitError, match=r"x.npz is damaged") as caught:
         read_tensors(path)
     assert "\n" not in str(caught.value)
+
+
+def test_arrays_of_another_kind_or_size_are_one_line(tmp_path):
+    path = tmp_path / "x.npz"
+    boastful_npz(path)
+    with pytest.raises(OnebitError, match=r"x.npz is damaged: it cannot be read as .npz$"):
+        read_tensors(path)
+    with path.open("wb") as file:
+        np.save(file, np.zeros(4))
+    with pytest.raises(OnebitError, match=r"x.npz is damaged: it cannot be read as .npz$"):
+        read_tensors(path)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from onebit.errors import OnebitError
-from onebit.files import NPZ_DAMAGE, write_arrays
+from onebit.files import read_arrays, write_arrays
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
@@ -37,9 +37,8 @@ def load(model: Any, path: str | os.PathLike[str]) -> None:
         OnebitError: The file is not such a file, or its weights have other shapes than the model's.
     """
     try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = dict(content)
-    except NPZ_DAMAGE as error:
+        arrays = read_arrays(path)
+    except ValueError as error:
         raise OnebitError(f"{path} is not an .npz file of weights: {error}") from error
     stored: dict[str, list[np.ndarray]] = {}
     for key in sorted(arrays, key=_order):

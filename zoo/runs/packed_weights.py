@@ -210,9 +210,8 @@ def load_file(name: str, path: Path, **options: Any) -> Run:
         if key in trained and trained[key] != value:
             raise UsageError(f"{path.name} was trained with {key}={trained[key]}, not {value}")
     try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = dict(content)
-    except files.NPZ_DAMAGE as error:
+        arrays = files.read_arrays(path)
+    except ValueError as error:
         raise OnebitError(f"{path} cannot be read: {error}") from error
     model = models.get(name).build(**{**trained, **options})
     unpack(model, arrays)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onebit.errors import OnebitError, UsageError
-from onebit.files import NPZ_DAMAGE
+from onebit.files import read_arrays
 
 DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
@@ -43,14 +43,9 @@ def read_tensors(path: Path) -> Arrays:
     if not path.is_file():
         raise OnebitError(f"{path} does not exist")
     try:
-        return _npz(path) if path.suffix == ".npz" else _safetensors(path.read_bytes())
-    except (*NPZ_DAMAGE, struct.error) as error:
+        return read_arrays(path) if path.suffix == ".npz" else _safetensors(path.read_bytes())
+    except (OSError, KeyError, TypeError, ValueError, RecursionError, struct.error) as error:
         raise OnebitError(f"{path} is damaged: it cannot be read as {path.suffix}") from error
-
-
-def _npz(path: Path) -> Arrays:
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
 
 
 def _safetensors(content: bytes) -> Arrays:
@@ -58,6 +53,8 @@ def _safetensors(content: bytes) -> Arrays:
     if 8 + length > len(content):
         raise ValueError("the header ends behind the file")
     header = json.loads(content[8 : 8 + length])
+    if not isinstance(header, dict):
+        raise TypeError("the header is not a mapping")
     data = memoryview(content)[8 + length :]
     arrays = {}
     for name, entry in header.items():
