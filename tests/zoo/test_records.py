@@ -4,9 +4,12 @@ import pytest
 import zoo
 from onebit.errors import OnebitError
 from onebit.keras import tf
-from zoo.datasets import _imagenet_crops, imagenet
+from zoo.datasets import Dataset, _imagenet_crops, imagenet, naming_damage
 from zoo.datasets._tfrecords import count_records, find_records, read_records
 from zoo.datasets.synthetic_imagenet import write_noise
+from zoo.recipes import Recipe
+from zoo.runs.run import CARD
+from zoo.training import inputs
 
 SIZE = 72
 
@@ -187,6 +190,55 @@ def test_a_truncated_file_is_refused_by_name(tmp_path, keep):
     with pytest.raises(OnebitError, match="not a complete TFRecord file") as caught:
         count_records(path)
     assert str(path) in str(caught.value)
+
+
+def _dataset(folder):
+    train, test = (
+        read_records(write_noise(folder, split, 6), image_size=SIZE, augment=split == "train")
+        for split in ("train", "validation")
+    )
+    return Dataset("noise", tuple("abcd"), train, None, test)
+
+
+def _flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def _without_images(path):
+    _write(path, *({"image": b"no image", "label": 1} for _ in range(6)))
+
+
+def test_a_whole_data_set_passes(tmp_path):
+    for split in _dataset(tmp_path).splits:
+        split.require_whole()
+
+
+@pytest.mark.parametrize("damage", [_flip, _without_images])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_damaged_record_ends_the_training_in_one_line(tmp_path, monkeypatch, split, damage):
+    dataset = _dataset(tmp_path)
+    monkeypatch.setattr(inputs, "load_dataset", lambda *_: dataset)
+    path = getattr(dataset, split).files[1]
+    damage(path)
+    options = {"layers": 1, "units": 4}
+    recipe = Recipe("float_mlp", "noise", name="x", epochs=1, batch_size=4, options=options)
+    with pytest.raises(OnebitError, match=f"{path.name} is damaged; write or copy it again$"):
+        zoo.train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run" / CARD).exists()
+
+
+def test_a_damaged_record_among_the_first_is_one_line(tmp_path):
+    dataset = _dataset(tmp_path)
+    _flip(dataset.test.files[0])
+    with pytest.raises(OnebitError, match=f"{dataset.test.files[0].name} is damaged"):
+        dataset.test.first(12)
+
+
+def test_other_errors_of_tensorflow_stay_what_they_are(noise):
+    with pytest.raises(tf.errors.InvalidArgumentError), naming_damage(_split(noise), None):
+        tf.reshape(tf.zeros(3), [2])
 
 
 def test_records_with_other_keys_are_refused(tmp_path):

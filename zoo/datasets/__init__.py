@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 from zoo.datasets._split import Split
-from zoo.datasets._tfrecords import RecordSplit
+from zoo.datasets._tfrecords import RecordSplit, naming_damage
 from zoo.registry import Registry
 
 
@@ -49,13 +49,17 @@ class Dataset:
         """`[H, W, C]` of an image or `[S]` of a text."""
         return self.train.image_shape
 
+    @property
+    def splits(self) -> tuple[Split | RecordSplit, ...]:
+        """Those that there are: of training, validation and test."""
+        return tuple(s for s in (self.train, self.validation, self.test) if s is not None)
+
     @cached_property
     def sha256(self) -> str:
         """The SHA-256 of the splits in their order; what it is of, the kind of split says."""
         digest = hashlib.sha256()
-        for split in (self.train, self.validation, self.test):
-            if split is not None:
-                split.update(digest)
+        for split in self.splits:
+            split.update(digest)
         return digest.hexdigest()
 
 
@@ -117,5 +121,6 @@ __all__ = [
     "data_folder",
     "datasets",
     "load_dataset",
+    "naming_damage",
     "register_dataset",
 ]

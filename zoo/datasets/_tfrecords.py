@@ -10,10 +10,11 @@ checksum of the content (4 bytes).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,9 +129,64 @@ class RecordSplit:
         return records
 
     def first(self, count: int) -> Split:
-        """The first images as they are tested: uint8, cropped in the middle."""
-        images, labels = next(iter(self[:count].batches(min(count, len(self))).as_numpy_iterator()))
+        """The first images as they are tested: uint8, cropped in the middle.
+
+        Raises:
+            OnebitError: A file is damaged.
+        """
+        batches = self[:count].batches(min(count, len(self)))
+        with naming_damage(self):
+            images, labels = next(iter(batches.as_numpy_iterator()))
         return Split(images, labels)
+
+    def require_whole(self) -> None:
+        """Reads every record, which takes as long as an epoch without the network.
+
+        Raises:
+            OnebitError: One is damaged, or its image cannot be decoded.
+        """
+        from onebit.keras import tf
+
+        for file in self.files:
+            records = tf.data.TFRecordDataset(str(file))
+            images = records.map(
+                lambda record: tf.io.decode_jpeg(_parse(record)[0], channels=3),
+                num_parallel_calls=tf.data.AUTOTUNE,
+            )
+            try:
+                for _ in images:
+                    pass
+            except _damage() as error:
+                raise OnebitError(f"{file} is damaged; write or copy it again") from error
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    """Errors that TensorFlow raises on damaged records, and on some other occasions."""
+    from onebit.keras import tf
+
+    return tf.errors.DataLossError, tf.errors.InvalidArgumentError
+
+
+@contextlib.contextmanager
+def naming_damage(*splits: Split | RecordSplit | None) -> Iterator[None]:
+    """Has the error about a damaged record that is read in the block name the file.
+
+    Records are checked where they are read only, since ImageNet's take minutes; TensorFlow's errors
+    then name no file.
+
+    Args:
+        splits: What is read in the block; those without files are passed over.
+
+    Raises:
+        OnebitError: A file is damaged.
+    """
+    try:
+        yield
+    except _damage():
+        for split in splits:
+            if isinstance(split, RecordSplit):
+                split.require_whole()
+        raise
 
 
 def find_records(folders: Sequence[Path], split: str) -> tuple[Path, ...]:

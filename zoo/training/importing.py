@@ -8,6 +8,7 @@ from pathlib import Path
 
 from onebit import files
 from onebit.errors import UsageError
+from zoo.datasets import naming_damage
 from zoo.factory import build
 from zoo.recipes import Recipe
 from zoo.runs.run import Run, load_run
@@ -43,7 +44,7 @@ def import_run(
     Raises:
         UsageError: The folder is not empty, the file is of another kind, or the preprocessing is
             for images of other channels.
-        OnebitError: The weights do not fit the model, or the data set is missing.
+        OnebitError: The weights do not fit the model, or the data set is missing or damaged.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists; give a new or empty folder")
@@ -54,7 +55,7 @@ def import_run(
     load_state_dict(model, tensors, places, str(weights))
     preprocessor = fitted_preprocessor(recipe, dataset)
     imported = {"file": weights.name, "sha256": files.sha256(weights)}
-    with files.replacing(folder) as temporary:
+    with naming_damage(*dataset.splits), files.replacing(folder) as temporary:
         temporary.mkdir()
         finish(
             temporary,

@@ -16,7 +16,7 @@ from onebit import files
 from onebit.console import working
 from onebit.errors import OnebitError, UsageError, first_line
 from onebit.keras import keras, tf
-from zoo.datasets import Dataset
+from zoo.datasets import Dataset, naming_damage
 from zoo.datasets.preprocessing import Preprocessor
 from zoo.factory import build
 from zoo.recipes import Recipe, resolve_recipe
@@ -72,8 +72,8 @@ def train(
     Raises:
         UsageError: The recipe or the strategy is unknown, or the folder holds something else or
             cannot hold checkpoints.
-        OnebitError: The folder cannot be written, the data set is missing, or the loss is no
-            longer a number.
+        OnebitError: The folder cannot be written, the data set is missing or damaged, or the loss
+            is no longer a number.
         WorkerLostError: Another worker has gone.
     """
     if isinstance(recipe, str):
@@ -141,7 +141,11 @@ def _train(
     train_stage = functools.partial(_train, data=data, command=command, distribution=distribution)
     stages = _earlier_stages(recipe, folder, restart, train_stage, dataset, data)
     _make_repeatable(recipe)
-    with working(f"preparing {recipe.name}"), distribution.scope():
+    with (
+        naming_damage(*dataset.splits),
+        working(f"preparing {recipe.name}"),
+        distribution.scope(),
+    ):
         preprocessor = fitted_preprocessor(recipe, dataset)
         try:
             training = _prepared(
@@ -151,14 +155,15 @@ def _train(
             if new and not recipe.staged:
                 discard(folder)
             raise
-    model = training.run()
-    if distribution.replicas > 1:
-        # Every worker takes part in reading the averages; the copy needs no other worker.
-        weights = model.get_weights()
-        model = build(recipe.model, **options)
-        model.set_weights(weights)
-    if distribution.is_chief:
-        _finish(training, model, options, command)
+    with naming_damage(*dataset.splits):
+        model = training.run()
+        if distribution.replicas > 1:
+            # Every worker takes part in reading the averages; the copy needs no other worker.
+            weights = model.get_weights()
+            model = build(recipe.model, **options)
+            model.set_weights(weights)
+        if distribution.is_chief:
+            _finish(training, model, options, command)
     distribution.barrier()
 
 
