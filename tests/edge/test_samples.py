@@ -20,7 +20,13 @@ def run_folder(tmp_path):
         np.savez(tmp_path / "samples.npz", **arrays)
         card = {
             "schema_version": 1,
-            "dataset": {"name": "digits"},
+            "name": "mlp",
+            "options": {},
+            "input_shape": [4, 4, 1],
+            "classes": ["0", "1"],
+            "dataset": {"name": "digits", "sha256": "0"},
+            "accuracy": {"value": 0.5, "split": "test", "samples": 5},
+            "model_sha256": "0",
             "preprocessing": preprocessing,
             "samples_sha256": sha256(tmp_path / "samples.npz"),
         }

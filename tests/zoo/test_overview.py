@@ -163,6 +163,44 @@ def test_a_damaged_run_is_named_and_the_others_are_listed(
 
 
 @pytest.mark.parametrize("options", [(), ("--mean",), ("--history",), ("--plot", "x.svg")])
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        (CARD, {"accuracy": 0.5}, "card.accuracy is not of type dict"),
+        (CARD, {"accuracy": {"value": "0.5"}}, "card.accuracy.value is not of type float"),
+        (CARD, {"latent_weights_accuracy": "0.5"}, "card.latent_weights_accuracy is not of"),
+        (CONFIG, {"recipe": {"name": "bnn"}}, "config.recipe.seed is missing"),
+        (CONFIG, {"recipe": {"name": "b", "seed": "1"}}, "config.recipe.seed is not of type int"),
+        (
+            CONFIG,
+            {"recipe": {"name": "b", "seed": 1, "epochs": 1}, "extensions": [{}]},
+            "config.extensions[0].after_epoch is missing",
+        ),
+        (HISTORY, {}, "history.epoch is missing"),
+        (HISTORY, {"epoch": 1, "accuracy": "x"}, "history.accuracy is not of type float"),
+    ],
+)
+def test_a_file_with_other_entries_is_one_line(
+    invoke, write_run, tmp_path, monkeypatch, options, name, content, problem
+):
+    monkeypatch.chdir(tmp_path)
+    (write_run("bad") / name).write_text(json.dumps(content))
+    result = invoke(".", *options)
+    assert (result.exit_code, result.stdout.strip()) == (1, "")
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith(f"error: bad/{name} is damaged: {problem}")
+    assert not (tmp_path / "x.svg").exists()
+
+
+def test_epochs_without_an_accuracy_are_not_drawn(invoke, write_run, tmp_path):
+    pytest.importorskip("matplotlib")
+    (write_run("one") / HISTORY).write_text('{"epoch": 1}\n')
+    result = invoke(tmp_path, "--plot", tmp_path / "x.svg")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "no run has an epoch to draw" in result.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--mean",), ("--history",), ("--plot", "x.svg")])
 def test_damaged_runs_among_no_others_are_one_line_each(
     invoke, write_run, tmp_path, monkeypatch, options
 ):

@@ -196,6 +196,9 @@ def test_a_damaged_file_raises(exported):
         card_path(exported).write_text(json.dumps(other))
         with pytest.raises(OnebitError, match="is not a card that this version reads"):
             zoo.build("binary_net_mlp", weights=str(exported))
+    card_path(exported).write_text(json.dumps({**card, "options": None}))
+    with pytest.raises(OnebitError, match=r"bnn.json is damaged: card.options is not of type dict"):
+        zoo.build("binary_net_mlp", weights=str(exported))
     card_path(exported).unlink()
     with pytest.raises(OnebitError, match=r"bnn.json does not exist"):
         zoo.build("binary_net_mlp", weights=str(exported))

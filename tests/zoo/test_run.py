@@ -4,11 +4,13 @@ import shutil
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import zoo
 from onebit import files
 from onebit.errors import OnebitError
 from onebit.keras import keras
+from zoo.__main__ import main
 from zoo.datasets import Split
 from zoo.datasets.preprocessing import MINUS_ONE_TO_ONE
 from zoo.runs.run import CARD, CONFIG, HISTORY, MODEL, SAMPLES, load_card
@@ -180,6 +182,34 @@ def test_a_card_of_another_version_is_refused(run_copy, content):
     (run_copy / CARD).write_text(content)
     with pytest.raises(OnebitError, match=r"has schema version (99|None)"):
         load_card(run_copy)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"accuracy": 0.5}, "card.accuracy is not of type dict"),
+        ({"accuracy": {"value": 0.5, "split": "test"}}, "card.accuracy.samples is missing"),
+        ({"dataset": None}, "card.dataset is not of type dict"),
+        ({"model_sha256": 1}, "card.model_sha256 is not of type str"),
+        ({"preprocessing": {"scale": 1.0}}, "card.preprocessing: .*'offset'"),
+        ({"preprocessing": {"scale": 1.0, "offset": 0.0, "contrast": "x"}}, "contrast is one of"),
+    ],
+)
+def test_a_card_with_other_entries_is_refused_with_the_fix(run_copy, changes, problem):
+    card = json.loads((run_copy / CARD).read_text())
+    (run_copy / CARD).write_text(json.dumps(card | changes))
+    with pytest.raises(OnebitError, match=f"{CARD} is damaged: .*{problem}.*; train again with"):
+        zoo.load_run(run_copy)
+
+
+def test_evaluate_refuses_a_card_without_entries_in_one_line(run_copy):
+    (run_copy / CARD).write_text('{"schema_version": 1}')
+    result = CliRunner().invoke(main, ["evaluate", str(run_copy)])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"error: {run_copy / CARD} is damaged: card.name is missing; train again with --restart, "
+        "or delete the folder\n"
+    )
 
 
 @pytest.mark.parametrize("name", [CARD, HISTORY])

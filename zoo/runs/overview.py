@@ -12,15 +12,17 @@ from typing import Any
 from onebit.errors import OnebitError
 from onebit.files import replacing
 from onebit.interrupts import importing
+from zoo.runs import cards
 from zoo.runs.run import (
     CARD,
     CONFIG,
+    HISTORY,
     TEACHER,
-    damaged,
     is_run_folder,
     read_card,
     read_config,
     read_history,
+    require_entries,
 )
 
 CURVES = ("val_accuracy", "accuracy")
@@ -82,11 +84,13 @@ class _Files:
         Raises:
             OnebitError: One is unreadable or damaged.
         """
-        config, card_path = read_config(folder), folder / CARD
-        recipe = config.get("recipe")
-        if not isinstance(recipe, dict) or not {"name", "seed", "epochs"} <= recipe.keys():
-            raise damaged(folder / CONFIG)
-        return cls(config, read_card(folder) if card_path.exists() else {}, read_history(folder))
+        config, history = read_config(folder), read_history(folder)
+        card = read_card(folder) if (folder / CARD).exists() else {}
+        require_entries(cards.ListedConfig, config, folder / CONFIG)
+        require_entries(cards.ListedCard, card, folder / CARD)
+        for epoch in history:
+            require_entries(cards.ListedEpoch, epoch, folder / HISTORY)
+        return cls(config, card, history)
 
 
 def find_trainings(
@@ -244,7 +248,7 @@ def draw_curves(trainings: Sequence[Training], path: Path) -> None:
         path: An .svg or .png file.
 
     Raises:
-        OnebitError: No run has an epoch.
+        OnebitError: No run has an epoch with an accuracy.
     """
     with importing():
         from matplotlib import figure
@@ -253,11 +257,14 @@ def draw_curves(trainings: Sequence[Training], path: Path) -> None:
     for label, runs in _by_label([run for run in trainings if run.history]).items():
         epochs = list(zip(*(run.history for run in runs), strict=False))
         # A recipe may validate every few epochs only.
-        key, epochs = next(
-            (key, found)
+        measured = {
+            key: [lines for lines in epochs if all(line.get(key) is not None for line in lines)]
             for key in CURVES
-            if (found := [lines for lines in epochs if all(key in line for line in lines)])
-        )
+        }
+        key = next((key for key in CURVES if measured[key]), None)
+        if key is None:
+            continue
+        epochs = measured[key]
         curves = [[100 * line[key] for line in lines] for lines in zip(*epochs, strict=True)]
         steps = [lines[0]["epoch"] for lines in epochs]
         seeds = f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"

@@ -27,10 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onebit import bits, files
+from onebit.dataclass_json import decode
 from onebit.errors import OnebitError, UsageError, near_matches
 from zoo.datasets import Split
 from zoo.datasets._tokens import Tokenizer
 from zoo.datasets.preprocessing import Preprocessing, Preprocessor
+from zoo.runs.cards import ExportedCard
 from zoo.runs.run import SCHEMA_VERSION, Run, with_current_names
 from zoo.runs.weight_names import named_weights
 
@@ -201,6 +203,12 @@ def load_file(name: str, path: Path, **options: Any) -> Run:
     card = with_current_names(files.read_json(card_path(path)))
     if not isinstance(card, dict) or card.get("schema_version") != SCHEMA_VERSION:
         raise OnebitError(f"{card_path(path)} is not a card that this version reads")
+    try:
+        decode(ExportedCard, card, "card")
+    except ValueError as error:
+        raise OnebitError(
+            f"{card_path(path)} is damaged: {error}", hint="export the run again"
+        ) from error
     if card["name"] != name:
         raise UsageError(f"{path} holds weights of {card['name']}, not of {name}")
     if not path.is_file() or files.sha256(path) != card["weights_sha256"]:

@@ -30,11 +30,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onebit import files
+from onebit.dataclass_json import decode
 from onebit.errors import OnebitError, first_line
 from onebit.imports import import_installed, imports_of
 from onebit.model_code import foreign_call, foreign_object
 from zoo.datasets import Split
 from zoo.datasets.preprocessing import Preprocessing, Preprocessor
+from zoo.runs import cards
 
 if TYPE_CHECKING:
     from onebit.keras import keras
@@ -186,6 +188,7 @@ def load_card(folder: str | Path) -> dict[str, Any]:
         raise OnebitError(
             f"{folder / CARD} has schema version {version}; this Onebit reads {SCHEMA_VERSION}"
         )
+    require_entries(cards.RunCard, card, folder / CARD)
     return card
 
 
@@ -240,9 +243,22 @@ def holds_stages_only(folder: Path) -> bool:
     )
 
 
-def damaged(path: Path) -> OnebitError:
+def damaged(path: Path, problem: object = None) -> OnebitError:
     """The error for a file of a run that holds something else than training wrote."""
-    return OnebitError(f"{path} is damaged", hint=FIX, reason=files.DAMAGED)
+    more = "" if problem is None else f": {problem}"
+    return OnebitError(f"{path} is damaged{more}", hint=FIX, reason=files.DAMAGED)
+
+
+def require_entries(kind: type, content: Any, path: Path) -> None:
+    """Checks that the JSON content of a file has the entries of a dataclass of `zoo.runs.cards`.
+
+    Raises:
+        OnebitError: One is missing or of another type; the message names it.
+    """
+    try:
+        decode(kind, content, path.stem)
+    except ValueError as error:
+        raise damaged(path, error) from error
 
 
 @contextlib.contextmanager
@@ -309,14 +325,17 @@ def load_preprocessor(folder: Path, card: Mapping[str, Any]) -> Preprocessor | N
     """The preprocessing of the run with that card; None for token ids.
 
     Raises:
-        OnebitError: What was fitted is missing, damaged or of another run.
+        OnebitError: What was fitted is missing, damaged or of another run, or the card is damaged.
     """
     if card["preprocessing"] is None:
         return None
-    preprocessing = Preprocessing(**card["preprocessing"])
+    try:
+        preprocessing = Preprocessing(**card["preprocessing"])
+    except (TypeError, ValueError) as error:
+        raise damaged(folder / CARD, f"card.preprocessing: {first_line(error)}") from error
     if not preprocessing.whitening:
         return Preprocessor(preprocessing, {})
-    _check_hash(folder / PREPROCESSING, card["preprocessing_sha256"])
+    _check_hash(folder / PREPROCESSING, card.get("preprocessing_sha256"))
     with np.load(folder / PREPROCESSING, allow_pickle=False) as arrays:
         return Preprocessor(preprocessing, dict(arrays))
 
@@ -358,7 +377,7 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     return history
 
 
-def _check_hash(path: Path, sha256: str) -> None:
+def _check_hash(path: Path, sha256: str | None) -> None:
     if path.is_dir():
         raise OnebitError(
             f"{path} is a folder, not a file of the run",
