@@ -7,6 +7,7 @@ fields that were renamed are found under their old names.
 import dataclasses
 import enum
 import functools
+import json
 import types
 import typing
 from collections.abc import Mapping
@@ -51,6 +52,15 @@ def decode(kind: Any, value: Any, where: str, retired: Retired | None = None) ->
     if kind is float and type(value) is int:
         return float(value)
     return _of_type(value, kind, where)
+
+
+def as_json(value: Any) -> Any:
+    """`value`, with its dataclasses, as reading it back from JSON gives it.
+
+    Raises:
+        ValueError: A number in it is not finite.
+    """
+    return json.loads(json.dumps(value, allow_nan=False, default=dataclasses.asdict))
 
 
 def _of_type(value: Any, kind: type, where: str) -> Any:

@@ -82,6 +82,31 @@ def test_changes_name_settings_of_teachers_and_extensions(write_run, tmp_path):
     assert one.extended_after == two.extended_after == [1]
 
 
+def test_settings_that_are_newer_than_a_run_have_their_defaults(write_run, tmp_path):
+    for seed, settings in enumerate(({}, {"adam_beta_1": 0.9}, {"adam_beta_1": 0.5}), start=1):
+        folder = write_run(f"s{seed}", seed=seed, rate=0.1 + (seed == 3))
+        config = json.loads((folder / CONFIG).read_text())
+        config["recipe"] |= settings
+        (folder / CONFIG).write_text(json.dumps(config))
+    assert [(line["runs"], line["seeds"]) for line in mean_lines(find_trainings([tmp_path]))] == [
+        ("bnn_digits learning_rate=0.1 adam_beta_1=0.9", 2),
+        ("bnn_digits learning_rate=1.1 adam_beta_1=0.5", 1),
+    ]
+
+
+def test_trainings_before_another_are_left_out_of_its_folder_only(write_run, tmp_path):
+    for name in ("x", "x/start", "x/start/teacher", "x/assistant_1", "teacher", "start/y", "x/5"):
+        write_run(name)
+    found = sorted(str(run.folder.relative_to(tmp_path)) for run in find_trainings([tmp_path]))
+    assert found == ["start/y", "teacher", "x", "x/5"]
+    assert {run.folder for run in find_trainings([tmp_path / "x"])} == {
+        tmp_path / "x",
+        tmp_path / "x/5",
+    }
+    (start,) = find_trainings([tmp_path / "x/start"])
+    assert start.folder == tmp_path / "x/start"
+
+
 def test_mean_has_the_standard_error_of_its_seeds(write_run, tmp_path):
     accuracies = (0.90, 0.92, 0.97)
     for seed, accuracy in enumerate(accuracies):
@@ -99,8 +124,8 @@ def test_mean_over_folds_is_one_line(write_run, tmp_path):
     write_run("other", accuracy=0.5, rate=0.2, dataset="digits_fold_1")
     lines = mean_lines(find_trainings([tmp_path]))
     assert [(line["runs"], line["seeds"], line["folds"]) for line in lines] == [
-        ("bnn_digits learning_rate=0.1 dataset=digits_fold_*", 1, 3),
-        ("bnn_digits learning_rate=0.2 dataset=digits_fold_*", 1, 1),
+        ("bnn_digits dataset=digits_fold_* learning_rate=0.1", 1, 3),
+        ("bnn_digits dataset=digits_fold_* learning_rate=0.2", 1, 1),
     ]
     assert lines[0]["accuracy"] == pytest.approx(0.93)
     assert lines[0]["standard_error"] == pytest.approx(statistics.stdev((0.9, 0.92, 0.97)) / 3**0.5)

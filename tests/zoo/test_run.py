@@ -13,7 +13,7 @@ from onebit.keras import keras
 from zoo.__main__ import main
 from zoo.datasets import Split
 from zoo.datasets.preprocessing import MINUS_ONE_TO_ONE
-from zoo.runs.run import CARD, CONFIG, HISTORY, MODEL, SAMPLES, load_card
+from zoo.runs.run import CARD, CONFIG, HISTORY, MODEL, SAMPLES, is_stage, load_card
 from zoo.training.batch_norm import estimate_moments, latent_weights, set_moments
 from zoo.training.evaluation import Evaluation, accuracy, latent_weights_accuracy
 
@@ -210,6 +210,22 @@ def test_evaluate_refuses_a_card_without_entries_in_one_line(run_copy):
         f"error: {run_copy / CARD} is damaged: card.name is missing; train again with --restart, "
         "or delete the folder\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("teacher", True),
+        ("start", True),
+        ("assistant_1", True),
+        ("assistant_12", True),
+        ("5", False),
+        ("assistant_", False),
+        ("my_teacher", False),
+    ],
+)
+def test_stages_are_known_by_their_folders(name, expected):
+    assert is_stage(name) is expected
 
 
 @pytest.mark.parametrize("name", [CARD, HISTORY])

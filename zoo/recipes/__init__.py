@@ -19,6 +19,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from onebit.dataclass_json import as_json
 from onebit.errors import UsageError, near_matches
 from zoo.datasets import datasets
 from zoo.models import models
@@ -38,6 +39,7 @@ __all__ = [
     "register_recipe",
     "resolve_recipe",
     "setting",
+    "with_defaults",
 ]
 
 SETTABLE = tuple(f.name for f in dataclasses.fields(Recipe) if f.metadata.get("settable"))
@@ -238,3 +240,22 @@ def _parse(key: str, text: str, type_: Any) -> Any:
         elif typing.get_origin(type_) is tuple:
             wanted = f"of type {typing.get_args(type_)[0].__name__}, separated by commas"
         raise UsageError(f"{key} must be {wanted}, not {text!r}") from None
+
+
+def with_defaults(recipe: Any) -> Any:
+    """A recipe from a run's JSON with the defaults of fields that are newer than the run.
+
+    Those of the trainings before it have them, too. Fields are in `Recipe`'s order, then those that
+    it does not know; anything but a mapping stays as it is.
+    """
+    if not isinstance(recipe, dict):
+        return recipe
+    found = {
+        field.name: recipe[field.name] if field.name in recipe else as_json(field.default)
+        for field in dataclasses.fields(Recipe)
+        if field.name in recipe or field.default is not dataclasses.MISSING
+    }
+    found |= {stage: with_defaults(found[stage]) for stage in STAGES}
+    if isinstance(found["assistants"], list):
+        found["assistants"] = [with_defaults(each) for each in found["assistants"]]
+    return found | {key: value for key, value in recipe.items() if key not in found}

@@ -12,13 +12,14 @@ from typing import Any
 from onebit.errors import OnebitError
 from onebit.files import replacing
 from onebit.interrupts import importing
+from zoo.recipes import with_defaults
 from zoo.runs import cards
 from zoo.runs.run import (
     CARD,
     CONFIG,
     HISTORY,
-    TEACHER,
     is_run_folder,
+    is_stage,
     read_card,
     read_config,
     read_history,
@@ -90,7 +91,7 @@ class _Files:
         require_entries(cards.ListedCard, card, folder / CARD)
         for epoch in history:
             require_entries(cards.ListedEpoch, epoch, folder / HISTORY)
-        return cls(config, card, history)
+        return cls({**config, "recipe": with_defaults(config["recipe"])}, card, history)
 
 
 def find_trainings(
@@ -98,7 +99,7 @@ def find_trainings(
 ) -> list[Training]:
     """The run folders at or below the paths, sorted by recipe, settings and seed.
 
-    Teachers, which lie in their student's folder, are left out.
+    Trainings before another one, such as its teacher's, lie in its folder and are left out.
 
     Args:
         paths: The folders.
@@ -114,7 +115,7 @@ def find_trainings(
             config.parent
             for path in paths
             for config in path.glob(f"**/{CONFIG}")
-            if TEACHER not in config.relative_to(path).parts[:-1] and is_run_folder(config.parent)
+            if is_run_folder(config.parent) and not _before_another(config.parent, path)
         }
     )
     if not folders:
@@ -155,6 +156,12 @@ def find_trainings(
             )
         )
     return sorted(found, key=lambda run: (run.label, run.seed, str(run.folder)))
+
+
+def _before_another(folder: Path, path: Path) -> bool:
+    """Whether a folder at or below `path` is of a training before that of a run below it, too."""
+    below = [folder, *folder.parents][: len(folder.relative_to(path).parts)]
+    return any(is_stage(each.name) and is_run_folder(each.parent) for each in below)
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:

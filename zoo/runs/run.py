@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shlex
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,7 +67,7 @@ CARD = "card.json"
 
 def is_stage(name: str) -> bool:
     """Whether a folder of that name in a run folder holds a training before the run's."""
-    return name in (TEACHER, PREVIOUS_STAGE) or name.removeprefix(f"{ASSISTANT}_").isdigit()
+    return bool(re.fullmatch(rf"{TEACHER}|{PREVIOUS_STAGE}|{ASSISTANT}_\d+", name))
 
 
 RETIRED_NAMES = {

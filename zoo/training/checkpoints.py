@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 import onebit
 from onebit import files, provenance
+from onebit.dataclass_json import as_json
 from onebit.errors import OnebitError, UsageError
 from zoo.datasets import Dataset, Split
 from zoo.datasets.preprocessing import Preprocessor
 from zoo.models import models
-from zoo.recipes import STAGES, Recipe
+from zoo.recipes import Recipe, with_defaults
 from zoo.runs.run import (
     CARD,
     CHECKPOINTS,
@@ -78,8 +79,8 @@ def open_run_folder(
         OnebitError: It cannot be written.
     """
     training = {
-        "recipe": _json(dataclasses.asdict(recipe)),
-        "options": _json(options),
+        "recipe": as_json(dataclasses.asdict(recipe)),
+        "options": as_json(options),
         "dataset_sha256": dataset.sha256,
     }
     path = folder / CONFIG
@@ -125,7 +126,7 @@ def _stored_config(path: Path, recipe: Recipe) -> dict[str, Any]:
     if not all(isinstance(config.get(key), dict) for key in ("recipe", "options")):
         raise UsageError(f"{path} is damaged; give another folder, or --restart to train again")
     # Options that the model has got since then had no other value.
-    defaults = _json(dict(models.get(recipe.model).options))
+    defaults = as_json(dict(models.get(recipe.model).options))
     return {**config, "options": defaults | config["options"]}
 
 
@@ -175,7 +176,7 @@ def _extend(
         made.append(extension(folder, config, recipe, done=done, way=way, accuracy=accuracy))
     # The card goes first: with it and the new number of epochs the run would pass for finished.
     path.unlink(missing_ok=True)
-    extended = {**config, "recipe": _json(dataclasses.asdict(recipe)), "command": command}
+    extended = {**config, "recipe": as_json(dataclasses.asdict(recipe)), "command": command}
     files.write_json(folder / CONFIG, extended | {EXTENSIONS: made})
 
 
@@ -188,7 +189,7 @@ def is_finished(folder: Path, recipe: Recipe) -> bool:
     if not is_run_folder(folder) or not (folder / CARD).is_file():
         return False
     config = _mapping(read_config(folder))
-    return config.get("recipe") == _json(dataclasses.asdict(recipe))
+    return config.get("recipe") == as_json(dataclasses.asdict(recipe))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -196,20 +197,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         return {}
     config = with_current_names(value)
-    return {**config, "recipe": _with_defaults(config.get("recipe"))}
-
-
-def _with_defaults(recipe: Any) -> Any:
-    if not isinstance(recipe, dict):
-        return recipe
-    defaults = {
-        field.name: field.default
-        for field in dataclasses.fields(Recipe)
-        if field.default is not dataclasses.MISSING and field.name not in recipe
-    }
-    stages = {stage: _with_defaults(recipe.get(stage)) for stage in STAGES}
-    assistants = [_with_defaults(assistant) for assistant in recipe.get("assistants", [])]
-    return {**_json(defaults), **recipe, **stages, "assistants": assistants}
+    return {**config, "recipe": with_defaults(config.get("recipe"))}
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
@@ -354,7 +342,7 @@ def finish(
         {
             "schema_version": SCHEMA_VERSION,
             "name": recipe.model,
-            "options": _json(options),
+            "options": as_json(options),
             "recipe": recipe.name,
             "seed": recipe.seed,
             "commit": provenance.commit(),
@@ -412,8 +400,3 @@ def _write_samples(path: Path, split: Split | RecordSplit) -> None:
     kept = split.first(MAX_SAMPLES)
     kind = "images" if kept.images.dtype == np.uint8 else "tokens"
     files.write_arrays(path, {kind: kept.images, "labels": kept.labels}, compressed=True)
-
-
-def _json(value: Any) -> Any:
-    """`value` as reading it back from JSON gives it, so that both can be compared."""
-    return json.loads(json.dumps(value, allow_nan=False, default=dataclasses.asdict))
