@@ -85,8 +85,7 @@ CONDITIONS: dict[str, tuple[str, Callable[[Recipe], Any]]] = {
         lambda recipe: recipe.optimizer == "sgd" or recipe.real_learning_rate,
     ),
 }
-"""What nothing looks at without something else: field → what it goes with, and whether a recipe has
-that."""
+"""Fields that need another one to be looked at: what that is, and whether a recipe has it."""
 
 recipes: Registry[Callable[[], Recipe]] = Registry("recipe", __name__)
 

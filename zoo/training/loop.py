@@ -231,7 +231,7 @@ def _earlier_stages(
 
 
 def _data_of(recipe: Recipe) -> tuple[str, int | None, int | None]:
-    """What decides a recipe's samples."""
+    """The settings that decide a recipe's samples."""
     return recipe.dataset, recipe.samples, recipe.train_samples
 
 
