@@ -6,6 +6,7 @@ import pytest
 import zoo
 from onebit.errors import UsageError
 from onebit.keras import keras, lq, tf
+from zoo.layers.channel_layers import ChannelScale
 from zoo.layers.elastic_quantizer import Elastic
 from zoo.recipes import Recipe, resolve_recipe
 from zoo.training.optimizers import (
@@ -14,6 +15,7 @@ from zoo.training.optimizers import (
     glorot_coefficient,
     is_decayed,
     make_optimizer,
+    quantizer_weights,
 )
 
 
@@ -215,20 +217,30 @@ def test_quantizers_scales_and_thresholds_have_their_own_rate():
     recipe = Recipe(
         "binary_bert_tiny", "debian_sections", learning_rate=0.01, quantizer_learning_rate=1e-3
     )
-    optimizer = make_optimizer(recipe, steps=10)
-    model = keras.Sequential([keras.Input((4,)), Elastic(), keras.layers.Dense(2)])
+    # LayerScale has a weight named scale too, which belongs to no quantizer.
+    model = keras.Sequential([keras.Input((4,)), Elastic(), ChannelScale(), keras.layers.Dense(2)])
     model.layers[0].calibrated.assign(1.0)
     weights = model.trainable_weights
+    optimizer = make_optimizer(recipe, 10, quantizer_weights(model))
     optimizer.build(weights)
     before = [weight.numpy() for weight in weights]
     optimizer.apply_gradients([(0.5 * tf.ones_like(weight), weight) for weight in weights])
     steps = {
-        weight.name.split("/")[-1]: float(tf.reduce_max(abs(weight - old)))
+        "/".join(weight.name.split("/")[-2:]): float(tf.reduce_max(abs(weight - old)))
         for weight, old in zip(weights, before, strict=True)
     }
     # Adam's first step is the rate. A float32 near 1 is known to 6e-8.
-    expected = {"scale:0": 1e-3, "threshold:0": 1e-3, "kernel:0": 1e-2, "bias:0": 1e-2}
+    quantizer, scale, dense = (layer.name for layer in model.layers)
+    expected = {f"{quantizer}/{name}:0": 1e-3 for name in ("scale", "threshold")}
+    expected |= {f"{scale}/{name}:0": 1e-2 for name in ("scale", "shift")}
+    expected |= {f"{dense}/{name}:0": 1e-2 for name in ("kernel", "bias")}
     assert steps == pytest.approx(expected, abs=2e-7)
+
+
+def test_what_a_networks_quantizers_learn_is_found_within_its_layers():
+    options = {"input_shape": (8,), "classes": 3, "layers": 1, "units": 32, "vocabulary": 50}
+    found = quantizer_weights(zoo.build("binary_bert_tiny", **options))
+    assert {weight.name.split("/")[-1] for weight in found} == {"scale:0", "threshold:0"}
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ from zoo.training.extension import schedule_epochs
 from zoo.training.flip_ratio import LatentMonitor
 from zoo.training.inputs import batches
 from zoo.training.losses import make_loss
-from zoo.training.optimizers import make_optimizer
+from zoo.training.optimizers import make_optimizer, quantizer_weights
 from zoo.training.progress import Progress, Stepper
 from zoo.training.selection import BestEpoch
 from zoo.training.tensorboard import log_epoch
@@ -83,7 +83,9 @@ class Training:
         # An extended run's rates may fall over fewer epochs than it has.
         epochs = schedule_epochs(files.read_json(folder / CONFIG))
         self._optimizer = make_optimizer(
-            dataclasses.replace(recipe, epochs=epochs), self._steps * epochs
+            dataclasses.replace(recipe, epochs=epochs),
+            self._steps * epochs,
+            quantizer_weights(model),
         )
         self._trainer = make_trainer(model, teacher, recipe, assistants)
         self._compile()

@@ -1,6 +1,6 @@
 """Optimizers: Keras' own, with what binary layers need where a recipe asks for it.
 
->>> optimizer = make_optimizer(recipe, steps=250 * recipe.epochs)
+>>> optimizer = make_optimizer(recipe, 250 * recipe.epochs, quantizer_weights(model))
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from zoo.recipes import Recipe
 
 
-def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+def make_optimizer(
+    recipe: Recipe, steps: int, of_quantizers: Sequence[tf.Variable] = ()
+) -> keras.optimizers.Optimizer:
     """The recipe's optimizer.
 
     Args:
         recipe: What to train.
         steps: Steps of the whole training, over which the learning rate falls.
+        of_quantizers: What has the recipe's `quantizer_learning_rate`: the model's
+            `quantizer_weights`.
     """
     rate = make_schedule(recipe, steps)
     if recipe.optimizer == "sgd":
@@ -39,6 +43,7 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
         optimizer.coupled_decay, optimizer.decayed = recipe.weight_decay, recipe.decayed
         if recipe.quantizer_learning_rate:
             optimizer.quantizer_factor = recipe.quantizer_learning_rate / recipe.learning_rate
+            optimizer.set_quantizer_weights(of_quantizers)
     else:
         adam = GlorotScaledAdam if recipe.glorot_scaling else keras.optimizers.Adam
         optimizer = adam(rate, epsilon=recipe.adam_epsilon)
@@ -67,6 +72,15 @@ def _sgd(recipe: Recipe, rate: Any) -> keras.optimizers.Optimizer:
 def is_latent(variable: tf.Variable) -> bool:
     """Whether a variable holds the latent weights of a binary layer: a constraint clips them."""
     return isinstance(variable.constraint, lq.constraints.WeightClip)
+
+
+def quantizer_weights(model: keras.Model) -> list[tf.Variable]:
+    """What a model's quantizers learn: scales and thresholds (`zoo.layers.elastic_quantizer`).
+
+    Names cannot say it: a `ChannelScale` has a weight named scale too.
+    """
+    quantizers = (part for part in model.submodules if isinstance(part, lq.quantizers.Quantizer))
+    return [weight for quantizer in quantizers for weight in quantizer.trainable_weights]
 
 
 def glorot_coefficient(shape: Sequence[int]) -> float:
@@ -155,9 +169,6 @@ class FanInScaledSGD(keras.optimizers.SGD):
         super().update_step(gradient, variable)
 
 
-QUANTIZER_PARAMETERS = ("scale", "threshold")
-"""Names of what quantizers learn (`zoo.layers.elastic_quantizer`, `zoo.layers.reactnet_layers`)."""
-
 PER_CHANNEL = ("threshold", "shift_in", "shift_out", "shift", "share")
 """Names of ReActNet's learned shifts, and of BNext's shifts and shares of a mixture: (1, C, 1, 1)
 in their authors' programs (`zoo.layers`: `reactnet_layers`, `channel_layers`, `bnext_layers`)."""
@@ -213,10 +224,16 @@ class GroupedAdam(_Scaled, _Decayed, keras.optimizers.Adam):
     """
 
     quantizer_factor = 1.0
+    _quantizer_keys: frozenset[str] = frozenset()
+
+    def set_quantizer_weights(self, weights: Sequence[tf.Variable]) -> None:
+        """Names the weights that have the other rate."""
+        # A replica updates its own part of a variable; Keras' key is the same for all parts.
+        self._quantizer_keys = frozenset(self._var_key(weight) for weight in weights)
 
     def factor(self, variable: tf.Variable) -> float:
         """The ratio for what a quantizer learns."""
-        return self.quantizer_factor if own_name(variable) in QUANTIZER_PARAMETERS else 1.0
+        return self.quantizer_factor if self._var_key(variable) in self._quantizer_keys else 1.0
 
 
 @keras.utils.register_keras_serializable(package="onebit")
