@@ -11,7 +11,9 @@ import zoo
 from onebit.errors import OnebitError, UsageError
 from onebit.keras import keras, lq, tf
 from tests.zoo.test_debian_sections import index
+from zoo.layers.elastic_quantizer import Elastic
 from zoo.layers.transformer_layers import HIDDEN_STATE
+from zoo.recipes import recipes
 from zoo.runs.run import CARD, CONFIG, TEACHER
 from zoo.training import epochs
 from zoo.training.distillation import (
@@ -167,6 +169,38 @@ def test_a_student_starts_from_its_teachers_weights_but_not_its_scales():
     assert (again.scale.numpy(), again.calibrated.numpy()) == (1, 0)
     start_from(student, teacher, keep_scales=True)
     assert (again.scale.numpy(), again.calibrated.numpy()) == (quantizer.scale.numpy(), 1)
+
+
+def networks_of(dataset):
+    """The models of a data set's recipes, each once, and one recipe for each."""
+    found = (zoo.resolve_recipe(name) for name in recipes.names())
+    return {recipe.model: recipe for recipe in found if recipe.dataset == dataset}
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param(recipe, id=model, marks=() if model == "bhvit_micro" else pytest.mark.slow)
+        for model, recipe in networks_of("mnist_5k").items()
+    ],
+)
+def test_a_network_takes_over_every_weight_of_its_like_but_elastic_scales(recipe):
+    def built():
+        keras.backend.reset_uids()
+        return zoo.build(recipe.model, **recipe.smoke().options)
+
+    teacher, student = built(), built()
+    quantizers = [part for part in teacher.submodules if isinstance(part, Elastic)]
+    elastic = sorted(weight.name for q in quantizers for weight in (q.scale, q.calibrated))
+    generator = np.random.default_rng(11)
+    with lq.context.quantized_scope(False):
+        for weight in teacher.weights:
+            weight.assign(generator.uniform(0.25, 0.75, weight.shape))
+        start_from(student, teacher)
+        pairs = list(zip(teacher.weights, student.weights, strict=True))
+        assert sorted(t.name for t, mine in pairs if not np.array_equal(t, mine)) == elastic
+        start_from(student, teacher, keep_scales=True)
+        assert all(np.array_equal(theirs, mine) for theirs, mine in pairs)
 
 
 def test_a_float_teacher_and_a_loaded_one_hand_on_the_same_weights(tmp_path):

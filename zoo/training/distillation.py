@@ -14,6 +14,7 @@ import numpy as np
 
 from onebit.errors import UsageError
 from onebit.keras import keras, lq, tf
+from zoo.layers.elastic_quantizer import Elastic
 from zoo.layers.thinnable import path_outputs
 from zoo.layers.transformer_layers import HIDDEN_STATE
 from zoo.recipes import Recipe
@@ -24,8 +25,11 @@ VOLUME = "_out"
 """How the names of the layers end whose attention is compared, in Real-to-Binary networks."""
 
 OWN_WEIGHTS = ("scale", "calibrated")
-"""Weights that a student does not take over: the scale of an elastic quantizer means
+"""Weights of an elastic quantizer that a student does not take over: the scale means
 another thing with another number of bits, and is set by the first batch."""
+
+KERAS_OWN = frozenset(vars(keras.layers.Layer()))
+"""Attributes that every layer has; the lists among them hold its weights again."""
 
 
 def make_trainer(
@@ -86,10 +90,9 @@ def start_from(student: keras.Model, teacher: keras.Model, *, keep_scales: bool 
                 raise UsageError(
                     f"the teacher has a layer {theirs.name}, the student none"
                 ) from error
-            known = _weights(mine)
-            for name, weight in _weights(theirs).items():
-                own = name.rpartition(".")[2] in OWN_WEIGHTS and not keep_scales
-                if own or name not in known:
+            known = _weights(mine, keep_scales)
+            for name, weight in _weights(theirs, keep_scales).items():
+                if name not in known:
                     continue
                 if known[name].shape != weight.shape:
                     raise UsageError(
@@ -100,17 +103,31 @@ def start_from(student: keras.Model, teacher: keras.Model, *, keep_scales: bool 
                 known[name].assign(np.asarray(weight))
 
 
-def _weights(layer: keras.layers.Layer, prefix: str = "") -> dict[str, tf.Variable]:
+def _weights(
+    layer: keras.layers.Layer, keep_scales: bool, prefix: str = ""
+) -> dict[str, tf.Variable]:
     """The weights of a layer and its quantizers by attribute, as in `input_quantizer.threshold`.
 
-    Variables' own names are not a key: a model that was loaded has others.
+    Those in a list have their place in it, as in `scales.0`. Variables' own names are not a key: a
+    model that was loaded has others.
+
+    Args:
+        layer: What has them.
+        keep_scales: Whether the scales of elastic quantizers are among them.
+        prefix: What the keys begin with.
     """
+    own = OWN_WEIGHTS if isinstance(layer, Elastic) and not keep_scales else ()
     found = {}
     for name, value in vars(layer).items():
-        if isinstance(value, tf.Variable):
-            found[prefix + name] = value
-        elif isinstance(value, keras.layers.Layer):
-            found |= _weights(value, f"{prefix}{name}.")
+        if name in KERAS_OWN:
+            continue
+        listed = isinstance(value, list | tuple)
+        parts = {f"{name}.{place}": v for place, v in enumerate(value)} if listed else {name: value}
+        for key, part in parts.items():
+            if isinstance(part, tf.Variable) and name not in own:
+                found[prefix + key] = part
+            elif isinstance(part, keras.layers.Layer):
+                found |= _weights(part, keep_scales, f"{prefix}{key}.")
     return found
 
 
