@@ -208,8 +208,18 @@ def test_a_thinnable_network_needs_this_teacher():
     for teacher in (None, built("dfsmn")):
         with pytest.raises(UsageError, match="mine: a thinnable network learns from a teacher"):
             make_trainer(built(thinnable=True), teacher, recipe)
-    with pytest.raises(ValueError, match="the teacher has no layer block_3_hidden_state"):
-        HighFrequencyDistiller(built(), built("dfsmn", blocks=2), 0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"blocks": 2}, "has a layer block_3_hidden_state, the teacher no block_3_hidden_state"),
+        ({"width": 4}, r"has the shape \[None, 4, 1, 4\] in the teacher, .*give both the same"),
+    ],
+)
+def test_hidden_states_without_a_counterpart_are_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        HighFrequencyDistiller(built(), built("dfsmn", **options), 0.01)
 
 
 @pytest.mark.slow

@@ -256,3 +256,25 @@ def test_a_student_that_cannot_be_taught_is_refused_before_its_teacher_trains(
     with pytest.raises(OnebitError, match=message):
         zoo.train(recipe, tmp_path / "run", data=tmp_path)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "binary_bert_tiny_debian_sections",
+            r"frames and channels \[N, T, 1, C\], and embedding_hidden_state of \w+ has the shape",
+        ),
+        (
+            "binary_net_cnn_distilled_fashion_mnist",
+            r"the layers whose names end in hidden_state, and \w+ has none; give --set frequency_w",
+        ),
+    ],
+)
+def test_high_frequencies_need_bifsmns_hidden_states_before_a_teacher_trains(
+    tmp_path, name, message
+):
+    recipe = zoo.resolve_recipe(name, {"frequency_weight": "0.01"}, smoke=True)
+    with pytest.raises(UsageError, match=message):
+        zoo.train(recipe, tmp_path / "run", data=tmp_path)
+    assert not (tmp_path / "run").exists()

@@ -47,7 +47,8 @@ def make_trainer(
         assistants: What it learns from beside the teacher, one after the other.
 
     Raises:
-        UsageError: The model is thinnable, which only `HighFrequencyDistiller` trains.
+        UsageError: The model is thinnable, which only `HighFrequencyDistiller` trains; or that
+            finds no hidden states to compare.
     """
     if teacher is not None and recipe.frequency_weight:
         return HighFrequencyDistiller(model, teacher, recipe.frequency_weight)

@@ -7,8 +7,10 @@ https://github.com/htqin/BiFSMN, train_valid_test.py (train_epoch_distill).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from onebit.errors import UsageError
 from onebit.keras import keras, tf
 from zoo.layers.thinnable import path_outputs
 from zoo.layers.transformer_layers import HIDDEN_STATE
@@ -35,7 +37,8 @@ class HighFrequencyDistiller(Student):
         weight: α.
 
     Raises:
-        ValueError: A layer of the student has no counterpart in the teacher.
+        UsageError: A path has no such layers, or their outputs are not `[N, T, 1, C]`, or one has
+            no counterpart of that shape in the teacher.
     """
 
     def __init__(self, student: keras.Model, teacher: keras.Model, weight: float):
@@ -44,9 +47,8 @@ class HighFrequencyDistiller(Student):
         paths = [_states(student, output) for output in outputs]
         names = [[re.sub(r"_thinned_\d+", "", name) for name in states] for states in paths]
         known = _states(teacher, teacher.outputs[0])
-        missing = {name for path in names for name in path} - set(known)
-        if missing:
-            raise ValueError(f"the teacher has no layer {', '.join(sorted(missing))}")
+        for path, theirs in zip(paths, names, strict=True):
+            _require_comparable(student.name, path, theirs, known)
         # As plain attributes, models would add their variables and layers to this one.
         teach = keras.Model(teacher.inputs, known)
         states = [list(path.values()) for path in paths]
@@ -84,6 +86,45 @@ def _states(model: keras.Model, output: tf.Tensor) -> dict[str, tf.Tensor]:
     whole = keras.Model(model.inputs, output)
     layers = [layer for layer in whole.layers if layer.name.endswith(HIDDEN_STATE)]
     return {layer.name: layer.output for layer in layers}
+
+
+def _require_comparable(
+    name: str, states: Mapping[str, tf.Tensor], names: Sequence[str], known: Mapping[str, tf.Tensor]
+) -> None:
+    """Checks that the hidden states of a path can be compared with the teacher's.
+
+    Args:
+        name: The student's, for messages.
+        states: Of the path, by the names of their layers.
+        names: Of the teacher's layers that they are compared with, in the same order.
+        known: The teacher's.
+
+    Raises:
+        UsageError: They cannot.
+    """
+    advice = "give --set frequency_weight=0"
+    if not states:
+        raise UsageError(
+            f"frequency_weight compares the layers whose names end in {HIDDEN_STATE}, and {name} "
+            f"has none; {advice}"
+        )
+    for (layer, state), other in zip(states.items(), names, strict=True):
+        shape = state.shape.as_list()
+        if len(shape) != 4 or shape[2] != 1 or None in shape[1:]:
+            raise UsageError(
+                f"frequency_weight compares maps of frames and channels [N, T, 1, C], and "
+                f"{layer} of {name} has the shape {shape}; {advice}"
+            )
+        if other not in known:
+            raise UsageError(
+                f"the student has a layer {layer}, the teacher no {other} to compare it with: "
+                "give both the same options (--set teacher.KEY=VALUE)"
+            )
+        if known[other].shape.as_list() != shape:
+            raise UsageError(
+                f"layer {other} has the shape {known[other].shape.as_list()} in the teacher, "
+                f"{shape} in the student: give both the same options (--set teacher.KEY=VALUE)"
+            )
 
 
 def enhanced(state: tf.Tensor) -> tf.Tensor:

@@ -32,7 +32,8 @@ def require_stages(recipe: Recipe) -> None:
 
     Raises:
         UsageError: An option is unknown, a layer of the teacher is missing in the student or has
-            another shape, or an epoch is selected by latent weights that are not there.
+            another shape, an epoch is selected by latent weights that are not there, or high
+            frequencies of hidden states are compared that are not there.
         OnebitError: A network cannot be built.
     """
     _untrained(recipe)
