@@ -134,11 +134,7 @@ def test_a_run_without_its_checkpoint_does_not_begin_again(run_of_two_epochs):
 def test_a_run_without_an_epoch_simply_has_more(run_of_two_epochs):
     for path in (CARD, HISTORY):
         (run_of_two_epochs / path).unlink()
-    config = json.loads((run_of_two_epochs / CONFIG).read_text())
-    dataset = limited(zoo.load_dataset("mnist_5k"), 128)
-    open_run_folder(
-        run_of_two_epochs, _recipe(epochs=5), config["options"], dataset, command="x", restart=False
-    )
+    _opened(run_of_two_epochs, None, 5, done=0)
     config = json.loads((run_of_two_epochs / CONFIG).read_text())
     assert (config["recipe"]["epochs"], config["extensions"]) == (5, [])
     assert schedule_epochs(config) == 5
@@ -150,6 +146,49 @@ def test_a_damaged_configuration_is_one_line(tmp_path, content):
     with pytest.raises(UsageError, match=r"config\.json is damaged; give another"):
         zoo.train(_recipe(epochs=3), tmp_path)
     assert (tmp_path / CONFIG).read_text() == content
+
+
+def _opened(folder, extend, epochs, done=2):
+    """Opens a run folder for that many epochs, as a training does."""
+    config = json.loads((folder / CONFIG).read_text())
+    dataset = limited(zoo.load_dataset("mnist_5k"), 128)
+    options = {"command": "x", "restart": False, "done": done, "extend": extend}
+    return open_run_folder(folder, _recipe(epochs=epochs), config["options"], dataset, **options)
+
+
+def test_an_unfinished_run_does_not_go_on_in_another_way(run_of_two_epochs):
+    assert not _opened(run_of_two_epochs, "hold", 4)
+    before = (run_of_two_epochs / CONFIG).read_bytes()
+    with pytest.raises(UsageError, match="extended to 4 epochs with --extend hold, not stretch"):
+        _opened(run_of_two_epochs, "stretch", 4)
+    # The same command goes on, and so does one without the option.
+    for extend in ("hold", None):
+        _opened(run_of_two_epochs, extend, 4)
+    assert (run_of_two_epochs / CONFIG).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("epochs", "done", "message"),
+    [
+        (2, 1, "a run of 2 epochs, which is not extended; leave out --extend hold to go on"),
+        (5, 0, "holds no epoch to go on from; leave out --extend hold to train all 5 epochs"),
+    ],
+)
+def test_an_unfinished_run_with_nothing_to_extend_is_not_extended(
+    run_of_two_epochs, epochs, done, message
+):
+    (run_of_two_epochs / CARD).unlink()
+    before = (run_of_two_epochs / CONFIG).read_bytes()
+    with pytest.raises(UsageError, match=message):
+        _opened(run_of_two_epochs, "hold", epochs, done)
+    assert (run_of_two_epochs / CONFIG).read_bytes() == before
+
+
+def test_a_way_that_was_not_needed_is_taken_with_the_same_command(run_of_two_epochs):
+    path = run_of_two_epochs / CONFIG
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"extensions": [{"learning_rates": None}]}))
+    assert not _opened(run_of_two_epochs, "hold", 2)
 
 
 def test_extend_needs_a_run(tmp_path):

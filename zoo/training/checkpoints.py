@@ -75,7 +75,7 @@ def open_run_folder(
 
     Raises:
         UsageError: It holds another training, or something else; or a way to extend is needed, or
-            given where there is nothing to extend.
+            given where there is nothing to extend or the run was extended in another.
         OnebitError: It cannot be written.
     """
     training = {
@@ -89,6 +89,8 @@ def open_run_folder(
         config = _stored_config(path, recipe)
         if _is_shorter(folder, config, training):
             _extend(folder, config, recipe, command=command, done=done, way=extend)
+        elif extend:
+            _require_extended(folder, config, extend)
         return False
     if extend and not restart:
         raise UsageError(f"{folder} holds no run to extend")
@@ -167,17 +169,47 @@ def _extend(
     done: int,
     way: str | None,
 ) -> None:
-    """Makes a run with fewer epochs one of `recipe`'s, which goes on after epoch `done`."""
+    """Makes a run with fewer epochs one of `recipe`'s, which goes on after epoch `done`.
+
+    Raises:
+        UsageError: A way is needed, or given before the run has an epoch.
+    """
     path = folder / CARD
     accuracy = load_card(folder)["accuracy"]["value"] if path.is_file() else None
     made = list(config.get(EXTENSIONS, []))
     # Before its first epoch is done, a training is just one with more epochs.
+    if way and not done and accuracy is None:
+        raise UsageError(
+            f"{folder} holds no epoch to go on from; leave out --extend {way} to train all "
+            f"{recipe.epochs} epochs"
+        )
     if done or accuracy is not None:
         made.append(extension(folder, config, recipe, done=done, way=way, accuracy=accuracy))
     # The card goes first: with it and the new number of epochs the run would pass for finished.
     path.unlink(missing_ok=True)
     extended = {**config, "recipe": as_json(dataclasses.asdict(recipe)), "command": command}
     files.write_json(folder / CONFIG, extended | {EXTENSIONS: made})
+
+
+def _require_extended(folder: Path, config: Mapping[str, Any], way: str) -> None:
+    """Checks that a run which has the epochs that are asked for got them that way.
+
+    Raises:
+        UsageError: It did not.
+    """
+    made = config.get(EXTENSIONS)
+    if not made:
+        raise UsageError(
+            f"{folder} holds a run of {config['recipe']['epochs']} epochs, which is not extended; "
+            f"leave out --extend {way} to go on with it, or give more epochs"
+        )
+    before = made[-1]["learning_rates"]
+    # None where nothing depends on the number of epochs, and so any way was taken.
+    if before not in (None, way):
+        raise UsageError(
+            f"{folder} was extended to {config['recipe']['epochs']} epochs with --extend {before}, "
+            f"not {way}; give --extend {before} to go on with it, or --restart to train again"
+        )
 
 
 def is_finished(folder: Path, recipe: Recipe) -> bool:
