@@ -1,5 +1,6 @@
 """Training goes on to more epochs, and the run says so."""
 
+import dataclasses
 import json
 import shutil
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 import zoo
 from onebit.errors import OnebitError, UsageError
 from zoo.__main__ import main
+from zoo.recipes import Recipe
 from zoo.runs.overview import find_trainings
 from zoo.runs.run import CARD, CHECKPOINTS, CONFIG, HISTORY
 from zoo.training.checkpoints import open_run_folder
@@ -89,6 +91,35 @@ def test_an_extension_decides_over_how_many_epochs_the_rate_falls(tmp_path):
     assert schedule_epochs(_config(8, held, stretched)) == 8
     steps = {"schedule": "steps", "boundaries": "1", "factors": "0.1"}
     assert made(_config(2), 6, None, **steps)["learning_rates"] is None
+
+
+def _with_assistants(count, **fields):
+    networks = {"model": "float_mlp", "dataset": "mnist_5k", "epochs": 1}
+    fields = {"learning_rate": 1e-3, "final_learning_rate": 1e-3, **fields}
+    return Recipe(
+        **{**networks, "epochs": 8},
+        name="student",
+        teacher=Recipe(**networks),
+        assistants=(Recipe(**networks),) * count,
+        **fields,
+    )
+
+
+def test_assistants_share_all_epochs_and_so_need_a_way_too(tmp_path):
+    def made(recipe, way):
+        return extension(tmp_path, _config(4), recipe, done=4, way=way, accuracy=None)
+
+    assert made(_with_assistants(1), None)["learning_rates"] is None
+    recipe = _with_assistants(2)
+    with pytest.raises(UsageError, match=r"4 epochs, not 8, whose assistants have equal shares of"):
+        made(recipe, None)
+    assert (made(recipe, "stretch")["schedule_epochs"], recipe.assistant(5)) == (8, 1)
+    # With steps, nothing looks at the rate where a decay would end.
+    steps = {"schedule": "steps", "boundaries": (1,), "factors": (0.1,), "final_learning_rate": 0}
+    held = made(_with_assistants(2, **steps), "hold")
+    assert (held["learning_rates"], held["schedule_epochs"]) == ("hold", 4)
+    shares = dataclasses.replace(recipe, epochs=4)
+    assert [shares.assistant(epoch) for epoch in (2, 3, 4, 5, 8)] == [0, 1, 1, 1, 1]
 
 
 def test_without_a_way_to_go_on_nothing_changes(run_of_two_epochs):

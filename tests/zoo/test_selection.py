@@ -94,6 +94,27 @@ def test_a_crash_keeps_the_best_epoch(whole, digits, tmp_path, monkeypatch):
         np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [(DETERMINISTIC, 3, 2), pytest.param(STOCHASTIC, 3, 5, marks=pytest.mark.slow)],
+)
+def test_an_extended_training_forgets_the_validation_of_its_former_end(
+    name, first, last, digits, tmp_path
+):
+    def trained(folder, epochs):
+        made = recipe(name, epochs=epochs, validate_every="2", seed="4")
+        return zoo.train(made, tmp_path / folder, data=digits)
+
+    shorter = trained("run", "3")
+    assert shorter.card["epoch"] == first
+    assert ["val_accuracy" in line for line in shorter.history] == [False, True, True]
+    longer, whole = trained("run", "5"), trained("whole", "5")
+    assert longer.history == whole.history
+    assert longer.card["epoch"] == whole.card["epoch"] == last
+    for mine, theirs in zip(longer.model.get_weights(), whole.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
 def test_moments_are_estimated_where_a_recipe_asks_for_it(digits, tmp_path):
     estimated, averaged = (
         zoo.train(

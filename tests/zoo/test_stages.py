@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -147,6 +148,16 @@ def test_assistants_are_trained_first_and_teach_in_turn(tmp_path, monkeypatch):
     assert "logits_loss" in run.history[-1]
     folders = [tmp_path / "run" / name for name in ("assistant_1", "assistant_2", "teacher")]
     assert [zoo.load_run(folder).card["seed"] for folder in folders] == [1, 2, 3]
+
+    shutil.copytree(tmp_path / "run", tmp_path / "other")
+    longer = dataclasses.replace(recipe, epochs=10)
+    for folder, way, expected in (
+        ("run", "hold", [1] * 6),
+        ("other", "stretch", [0, 1, 1, 1, 1, 1]),
+    ):
+        turns.clear()
+        zoo.train(longer, tmp_path / folder, extend=way)
+        assert turns == expected
 
 
 @pytest.mark.slow

@@ -268,6 +268,11 @@ class Recipe:
         """Whether an epoch's learning rates depend on how many epochs there are."""
         return self.schedule != "steps" and self.final_learning_rate != self.learning_rate
 
+    @property
+    def depends_on_epochs(self) -> bool:
+        """Whether an epoch's learning rates or assistant depend on how many epochs there are."""
+        return self.rate_depends_on_epochs or len(self.assistants) > 1
+
     def temperature(self, epoch: int) -> float:
         """That of annealed signs in an epoch, counted from 1; 0 for signs."""
         if self.temperature_decay is None:
@@ -276,8 +281,11 @@ class Recipe:
         return value if value >= COLDEST else 0.0
 
     def assistant(self, epoch: int) -> int:
-        """The place in `assistants` of the one that teaches in an epoch, counted from 1."""
-        return (epoch - 1) * len(self.assistants) // self.epochs
+        """The place in `assistants` of the one that teaches in an epoch, counted from 1.
+
+        The last teaches in what comes after the recipe's epochs, as in an extended run.
+        """
+        return (min(epoch, self.epochs) - 1) * len(self.assistants) // self.epochs
 
     @property
     def staged(self) -> bool:

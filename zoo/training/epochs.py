@@ -80,12 +80,11 @@ class Training:
         self._steps = distribution.steps(len(dataset.train), recipe.batch_size)
         self._model = model
         self._latent = LatentMonitor(model)
-        # An extended run's rates may fall over fewer epochs than it has.
+        # An extended run's rates and assistants may be those of fewer epochs than it has.
         epochs = schedule_epochs(files.read_json(folder / CONFIG))
+        self._scheduled = dataclasses.replace(recipe, epochs=epochs)
         self._optimizer = make_optimizer(
-            dataclasses.replace(recipe, epochs=epochs),
-            self._steps * epochs,
-            quantizer_weights(model),
+            self._scheduled, self._steps * epochs, quantizer_weights(model)
         )
         self._trainer = make_trainer(model, teacher, recipe, assistants)
         self._compile()
@@ -148,7 +147,17 @@ class Training:
                 f"{self.folder / HISTORY} has {len(history)} epochs, and the newest checkpoint is "
                 f"of epoch {done}; train again with --restart"
             )
-        return history[:done]
+        # Of a run that was extended since: its last epoch was validated as such.
+        return [
+            line
+            if self._is_regular(epoch) or epoch == self.recipe.epochs
+            else {key: value for key, value in line.items() if not key.startswith("val_")}
+            for epoch, line in enumerate(history[:done], start=1)
+        ]
+
+    def _is_regular(self, epoch: int) -> bool:
+        """Whether an epoch is validated wherever the training ends."""
+        return epoch % self.recipe.validate_every == 0
 
     @property
     def chosen_epoch(self) -> int:
@@ -173,6 +182,9 @@ class Training:
                 progress.epoch_done(record)
         writer.close()
         if self._best:
+            if self._history and not self._is_regular(recipe.epochs):
+                # Not saved: a longer training, which may follow, would not have validated it.
+                self._best.offer(self._history[-1])
             self._best.restore()
         return self._model
 
@@ -180,8 +192,8 @@ class Training:
         """Trains one epoch, counted from 1; its line of the history."""
         set_temperature(self._model, self.recipe.temperature(epoch))
         if self.recipe.assistants:
-            self._trainer.learn_from(self.recipe.assistant(epoch))
-        due = epoch % self.recipe.validate_every == 0 or epoch == self.recipe.epochs
+            self._trainer.learn_from(self._scheduled.assistant(epoch))
+        due = self._is_regular(epoch) or epoch == self.recipe.epochs
         validation = self.dataset.validation if due else None
         self._latent.begin()
         # Several replicas keep their moving averages: the estimate runs in one process.
@@ -230,7 +242,7 @@ class Training:
                 f"the loss is no longer a number in epoch {record['epoch']}; "
                 "set a lower learning_rate and train with --restart"
             )
-        if self._best:
+        if self._best and self._is_regular(record["epoch"]):
             self._best.offer(record)
         self._done.assign(record["epoch"])
         self._checkpoints.save()

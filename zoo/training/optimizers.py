@@ -75,7 +75,7 @@ def is_latent(variable: tf.Variable) -> bool:
 
 
 def quantizer_weights(model: keras.Model) -> list[tf.Variable]:
-    """What a model's quantizers learn: scales and thresholds (`zoo.layers.elastic_quantizer`).
+    """All that a model's quantizers learn, such as scales (`zoo.layers.elastic_quantizer`).
 
     Names cannot say it: a `ChannelScale` has a weight named scale too.
     """
