@@ -15,7 +15,7 @@ def share_stages(folder: Path, recipe: Recipe, runs: Path) -> None:
         recipe: What is trained there, with all settings.
         runs: A folder in which finished runs lie, at any depth.
     """
-    from zoo.training.checkpoints import is_finished
+    from zoo.training.run_folder import is_finished
 
     for stage, name in ((recipe.teacher, TEACHER), (recipe.start, PREVIOUS_STAGE)):
         place = folder / name

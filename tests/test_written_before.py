@@ -12,7 +12,7 @@ from edge.bench.models import describe
 from edge.results.row_files import read_rows
 from zoo.runs.packed_weights import load_file
 from zoo.runs.run import with_current_names
-from zoo.training.checkpoints import is_finished
+from zoo.training.run_folder import is_finished
 
 FOLDER = Path(__file__).parent / "written_before"
 

@@ -14,9 +14,9 @@ from zoo.__main__ import main
 from zoo.recipes import Recipe
 from zoo.runs.overview import find_trainings
 from zoo.runs.run import CARD, CHECKPOINTS, CONFIG, HISTORY
-from zoo.training.checkpoints import open_run_folder
 from zoo.training.extension import extension, schedule_epochs
 from zoo.training.inputs import limited
+from zoo.training.run_folder import open_run_folder
 
 NAME = "binary_net_mlp_mnist_5k"
 

@@ -14,9 +14,9 @@ from zoo.models import models, register_model
 from zoo.recipes import Recipe
 from zoo.runs.run import CARD, CONFIG
 from zoo.training import epochs, loop
-from zoo.training.checkpoints import is_finished
 from zoo.training.distillation import Distiller
 from zoo.training.inputs import read_dataset
+from zoo.training.run_folder import is_finished
 
 EARLIER = ("teacher", "assistant_1")
 

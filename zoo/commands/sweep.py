@@ -54,7 +54,7 @@ class Cell:
     @property
     def finished(self) -> bool:
         """Whether the folder holds the finished run; what is damaged fails when it is trained."""
-        from zoo.training.checkpoints import is_finished
+        from zoo.training.run_folder import is_finished
 
         try:
             return is_finished(self.folder, self.recipe)

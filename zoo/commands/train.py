@@ -67,7 +67,7 @@ def train(
     """
     from zoo.recipes import resolve_recipe
     from zoo.runs.run import load_card
-    from zoo.training.checkpoints import is_finished
+    from zoo.training.run_folder import is_finished
 
     line = shlex.join(
         train_command(

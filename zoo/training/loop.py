@@ -22,20 +22,14 @@ from zoo.factory import build
 from zoo.recipes import Recipe, resolve_recipe
 from zoo.runs.run import ASSISTANT, CONFIG, LOGS, PREVIOUS_STAGE, TEACHER, Run, load_card, load_run
 from zoo.training.batch_norm import draws_weights, estimate_moments, estimates_moments, set_moments
-from zoo.training.checkpoints import (
-    discard,
-    epochs_done,
-    finish,
-    is_finished,
-    open_run_folder,
-    require_checkpoints_path,
-)
+from zoo.training.checkpoints import epochs_done, finish, require_checkpoints_path
 from zoo.training.distillation import start_from
 from zoo.training.distribution import Distribution, make_distribution
 from zoo.training.epochs import Training
 from zoo.training.evaluation import accuracy, latent_figures
 from zoo.training.extension import EXTENSIONS
 from zoo.training.inputs import fitted_preprocessor, read_dataset
+from zoo.training.run_folder import discard, is_finished, open_run_folder
 from zoo.training.selection import require_drawn, require_validated
 from zoo.training.stages import all_stages, require_stages
 from zoo.training.tensorboard import log_hyperparameters
