@@ -58,7 +58,7 @@ def test_it_saves_and_loads_in_a_larq_layer(tmp_path):
     ("name", "options", "layers"),
     [
         ("binary_net_mlp", {"units": 16, "dropout": 0.5}, 3),
-        ("tfc_w1a1", {"units": 16, "dropout": 0.5}, 4),
+        pytest.param("tfc_w1a1", {"units": 16, "dropout": 0.5}, 4, marks=pytest.mark.slow),
         ("xnor_net_nin", {"width": 12, "input_shape": (28, 28, 1)}, 2),
     ],
 )

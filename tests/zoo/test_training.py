@@ -241,7 +241,14 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path, name, co
     assert (tmp_path / name).read_text() == content
 
 
-@pytest.mark.parametrize("name", [CONFIG, CARD, HISTORY, f"{CHECKPOINTS}/checkpoint"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        CONFIG,
+        f"{CHECKPOINTS}/checkpoint",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in (CARD, HISTORY)),
+    ],
+)
 def test_restart_repairs_a_run_with_a_damaged_file(finished_run, tmp_path, name):
     folder = tmp_path / "run"
     shutil.copytree(finished_run, folder)
@@ -292,8 +299,16 @@ def test_an_unwritable_output_fails_before_training(tmp_path, monkeypatch):
         zoo.train(_recipe(), tmp_path / "file" / "run")
 
 
-@pytest.mark.parametrize("files", ["*.index", "checkpoint"])
-@pytest.mark.parametrize("content", [b"damaged \xff", b"damaged", bytes(80), b""])
+@pytest.mark.parametrize(
+    ("files", "content"),
+    [
+        ("*.index", b"damaged \xff"),
+        ("checkpoint", b"damaged \xff"),
+        ("checkpoint", b"damaged"),
+        ("checkpoint", bytes(80)),
+        pytest.param("checkpoint", b"", marks=pytest.mark.slow),
+    ],
+)
 def test_a_damaged_checkpoint_gives_one_line(finished_run, tmp_path, files, content):
     folder = tmp_path / "run"
     shutil.copytree(finished_run, folder)
