@@ -21,6 +21,8 @@ from edge.results.row import (
     Verification,
 )
 
+from .compare_rows import with_samples
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelFile:
@@ -157,5 +159,22 @@ def failed(make_row):
     def make(status="failed", reason="the runner was killed by SIGSEGV", **changes):
         nothing = dict.fromkeys(["cold_start", "summary", "memory", "parity", "disturbance"])
         return make_row(status=status, reason=reason, samples_ns=(), **nothing, **changes)
+
+    return make
+
+
+@pytest.fixture
+def change(make_row):
+    """Returns a function that makes a row with `part__field=value` changed."""
+
+    def make(median_ns=500_000, seed=0, **changes):
+        row = with_samples(make_row(), median_ns, seed)
+        for name, value in changes.items():
+            part, _, field = name.partition("__")
+            if field:
+                inner = dataclasses.replace(getattr(row, part), **{field: value})
+                row = dataclasses.replace(row, **{part: inner})
+        whole = {name: value for name, value in changes.items() if "__" not in name}
+        return dataclasses.replace(row, **whole)
 
     return make

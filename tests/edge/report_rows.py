@@ -1,6 +1,7 @@
 """Rows that show all that a report can show."""
 
 import dataclasses
+import re
 
 import pytest
 
@@ -92,3 +93,7 @@ def full_row(make_row):
 def emulated(row):
     reason = measurement.why_invalid(row.samples_ns, row.disturbance, 1, BOARD)
     return dataclasses.replace(row, host=BOARD, status="invalid", reason=reason)
+
+
+def words(page):
+    return " ".join(re.sub(r"<[^>]*>", " ", page).split())

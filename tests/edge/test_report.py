@@ -1,7 +1,6 @@
 """The report's content, as HTML, Markdown and PNG."""
 
 import dataclasses
-import json
 import re
 
 import pytest
@@ -9,29 +8,20 @@ from click.testing import CliRunner
 
 from edge.bench import measurement
 from edge.commands.report import report as report_command
-from edge.report.advice import advice
 from edge.report.caveats import caveats
 from edge.report.findings import fastest_lines, findings
 from edge.report.markdown import render_markdown
 from edge.report.page import render_report, write_report
 from edge.results.row import (
     Aggregates,
-    Disturbance,
     Evaluation,
-    Firmware,
     Host,
-    Memory,
     NotBinary,
-    Parity,
 )
 from edge.results.row_json import to_json
 from onebit.errors import OnebitError, UsageError
 
-from .report_rows import BASELINE, BOARD, emulated
-
-
-def words(page):
-    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
+from .report_rows import BASELINE, BOARD, emulated, words
 
 
 def test_page_shows_all_fields_of_a_board(full_row):
@@ -199,72 +189,6 @@ def test_page_of_nothing_is_refused():
         render_report([])
 
 
-def test_findings_compare_fastest_backends_with_the_float_baseline(make_row):
-    rows = [
-        make_row(median_ns=400_000),
-        make_row(setup="lce:indirect_bgemm", median_ns=200_000),
-        make_row(setup="lce:xnnpack", median_ns=1000, status="invalid", reason="disturbed"),
-        make_row(setup="litert", accuracy=0.947, median_ns=600_000, **BASELINE),
-    ]
-    (finding,) = findings(rows)
-    assert (finding.model, finding.float_baseline) == ("binary_net_mlp", "float_mlp")
-    assert finding.smaller == 11_660_000 / 400_000
-    assert finding.faster == rows[3].summary.p50_ns / rows[1].summary.p50_ns
-    assert finding.accuracy_points == pytest.approx(-0.2)
-    assert finding.backends == "lce:indirect_bgemm against litert"
-
-
-def test_findings_compare_no_speeds_across_threads_or_hosts(make_row):
-    baseline = make_row(setup="litert", threads=2, **BASELINE)
-    (finding,) = findings([make_row(), baseline])
-    assert finding.faster is None
-    elsewhere = make_row(setup="litert", cpu="Cortex-A76", **BASELINE)
-    assert findings([make_row(), elsewhere]) == []
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"cpu": "Xeon", "architecture": "x86_64"}, "x86_64 is not ARM"),
-        ({"status": "invalid", "reason": "loud"}, "Disturbed: 1 of 1"),
-        ({"accuracy": None}, "The accuracy of binary_net_mlp is unknown"),
-        ({"memory": None}, "memory is unknown"),
-        ({"memory": Memory(refused="no such file")}, "memory is unknown"),
-        ({"disturbance": Disturbance(other_cores=0.8)}, "up to 0.8 cores busy"),
-        ({"disturbance": Disturbance(left_out=0.6)}, "Up to 60% of a row's time was left out"),
-        ({"parity": Parity("0", 8, "lce", 0.5, 0.75)}, "75% of the random inputs"),
-    ],
-)
-def test_caveats_follow_from_the_rows(make_row, change, words):
-    assert not any(words in caveat for caveat in caveats([make_row()]))
-    assert any(words in caveat for caveat in caveats([make_row(**change)]))
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "words"),
-    [
-        ("emulated", True, "emulated"),
-        ("user_space_bits", 32, "32-bit"),
-        ("virtual_machine", True, "virtual machine"),
-        ("governor", None, "does not report its frequency governor"),
-        ("governor", "ondemand", "'ondemand'"),
-    ],
-)
-def test_caveats_follow_from_the_host(make_row, field, value, words):
-    row = make_row()
-    host = dataclasses.replace(row.host, **{field: value})
-    assert not any(words in caveat for caveat in caveats([row]))
-    assert any(words in caveat for caveat in caveats([dataclasses.replace(row, host=host)]))
-
-
-def test_caveats_name_files_that_disagreed_with_keras(make_row):
-    row = make_row()
-    verification = dataclasses.replace(row.model.verification, verdict="mismatch")
-    model = dataclasses.replace(row.model, verification=verification)
-    notes = caveats([dataclasses.replace(row, model=model)])
-    assert any("disagreed with Keras" in note for note in notes)
-
-
 def test_latest_rows_are_shown_and_older_ones_counted(make_row):
     page = render_report([make_row(median_ns=10**9), make_row(median_ns=10**6)])
     assert "1 model, 1 measurement " in words(page)
@@ -336,6 +260,7 @@ def test_report_has_the_title_that_is_given(make_row, tmp_path):
 
 
 STEM = NotBinary("float", "its weights are real", ("stem", "a", "b", "c"), 100_000, "--int8")
+
 HEAD = NotBinary("binary weights", "its inputs are real", ("head",), 0)
 
 
@@ -359,95 +284,6 @@ def test_costs_show_shares_and_why(full_row):
 
 def test_models_without_counted_multiplications_have_no_costs(make_row):
     assert "what it costs" not in render_report([make_row(binary_macs=0, float_macs=0)])
-
-
-@pytest.fixture
-def on_boards(make_row):
-    """Rows of two microcontrollers: one ran the network, on the other it does not fit."""
-    firmware = Firmware(1000, 20_000, 3000, 400, 784, (5_000_000,), same_as_host=True)
-    nothing = dict.fromkeys(["cold_start", "summary", "memory", "parity", "disturbance"])
-    m3 = Host("m3", "mcu", cpu="Cortex-M3", board="mps2-an385", emulated=True)
-    m0 = Host("m0", "mcu", cpu="Cortex-M0", board="microbit", emulated=True)
-    counted = {"status": "invalid", "reason": "counted under QEMU"}
-    return [
-        make_row(firmware=firmware, samples_ns=(), host=m3, **nothing, **counted),
-        make_row(status="failed", reason="too large", samples_ns=(), host=m0, **nothing),
-    ]
-
-
-def test_microcontrollers_have_flash_and_ram(on_boards):
-    text = words(render_report(on_boards))
-    assert "binary_net_mlp mps2-an385 Cortex-M3 5,000,000 21,000 3,000 400 784 – the host" in text
-    assert "microbit Cortex-M0 – – – – – – failed" in text
-    assert "not reached" not in text
-    assert "fastest backend" not in text
-    markdown = render_markdown(on_boards, 2)
-    assert "| binary_net_mlp | mps2-an385 | Cortex-M3 | 5,000,000 | 21,000 |" in markdown
-    assert "p50" not in markdown
-
-
-def test_exact_counts_are_not_among_what_is_doubted(on_boards):
-    for text in (words(render_report(on_boards)), render_markdown(on_boards, 2)):
-        assert "counted under QEMU" not in text
-        assert "too large" in text
-        assert "m3 (emulated): instructions, flash and RAM of an emulated board" in text
-        assert "are not shown" not in text
-    assert "1 model, 1 measurement, 2 devices" in words(render_report(on_boards))
-
-
-def test_records_for_programs_have_the_counts_of_microcontrollers(on_boards, make_row, tmp_path):
-    file = tmp_path / "rows.jsonl"
-    file.write_text("".join(f"{to_json(row)}\n" for row in [*on_boards, make_row()]))
-    result = CliRunner().invoke(report_command, [str(file), "--format", "json"])
-    records = json.loads(result.stdout)
-    assert [record["flash_bytes"] for record in records] == [21_000, None, None]
-    assert [record["instructions"] for record in records] == [5_000_000, None, None]
-    assert [record["reason"] for record in records] == ["counted under QEMU", "too large", None]
-    csv = CliRunner().invoke(report_command, [str(file), "--format", "csv"]).stdout
-    assert "flash_bytes" in csv.splitlines()[0]
-
-
-def test_tables_of_latencies_leave_microcontrollers_out(on_boards, make_row, tmp_path):
-    rows = [*on_boards, make_row()]
-    page = render_report(rows)
-    assert "fastest backend" in page
-    results = page[page.index("<h2>Results") : page.index("<h2>How they")]
-    assert "m3" not in results
-    markdown = render_markdown(rows, 3)
-    assert markdown.index("p50") < markdown.index("## Microcontrollers")
-    file = tmp_path / "rows.jsonl"
-    file.write_text("".join(f"{to_json(row)}\n" for row in rows))
-    result = CliRunner().invoke(report_command, [str(file), "--format", "md"])
-    latencies, boards = result.stdout.split("| network |")
-    assert "m3" not in latencies
-    assert "| microbit | Cortex-M0 | – |" in boards
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        ({"disturbance": Disturbance(other_cores=0.5)}, "End the programs"),
-        ({"disturbance": Disturbance(stolen_cores=0.5)}, "Other virtual machines"),
-        ({"disturbance": Disturbance(throttled=True)}, "Cool the device"),
-        ({}, "Measure again with `--retry-invalid 3`"),
-        ({}, "count `--instructions`"),
-        ({"evaluation": Evaluation("d", "s", 9, None, 0.5, "lce", 0.9)}, "convert verify"),
-        ({"host": BOARD}, "on a real device"),
-        ({"status": "failed", "summary": None}, "`--resume`"),
-        ({"status": "skipped", "summary": None}, "need nothing"),
-    ],
-)
-def test_advice_follows_from_the_rows(make_row, change, sentence):
-    row = make_row(**{"status": "invalid", "reason": "loud"} | change)
-    assert any(sentence in line for line in advice([row]))
-    assert advice([make_row()]) == []
-    assert words(sentence).replace("`", "") in words(render_report([row]))
-
-
-def test_right_answers_need_no_advice(make_row):
-    evaluation = Evaluation("d", "s", 9, None, 0.9, "lce", 0.9)
-    row = make_row(status="invalid", reason="loud", evaluation=evaluation)
-    assert not any("convert verify" in line for line in advice([row]))
 
 
 def test_accuracy_on_the_device_is_in_charts_and_findings(make_row):
