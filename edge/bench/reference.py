@@ -17,6 +17,7 @@ from edge.devices.local import LocalDevice
 from edge.results.row import Evaluation, Model, Parity
 from onebit.console import say
 from onebit.errors import OnebitError
+from onebit.files import read_arrays
 
 DATA_FILE, OUTPUTS_FILE = "data.npz", "outputs.npz"
 REFERENCE_SECONDS = 600.0
@@ -160,9 +161,8 @@ def read_outputs(path: Path) -> Outputs:
         RunnerError: The file is absent or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return [archive[name] for name in archive.files]
-    except Exception as error:  # a truncated zip makes NumPy raise a dozen kinds
+        return list(read_arrays(path).values())
+    except ValueError as error:
         raise RunnerError(f"the outputs cannot be read: {error}") from error
 
 

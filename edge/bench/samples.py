@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge.bench.signature import Input, Signature
 from onebit.errors import OnebitError, UsageError
+from onebit.files import read_arrays
 
 CARD, SAMPLES = "card.json", "samples.npz"
 INPUTS, LABELS = "inputs", "labels"
@@ -86,12 +87,11 @@ def _of_run(folder: Path) -> EvalSamples:
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    if not path.exists():
+        raise UsageError(f"there is no file {path}")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except FileNotFoundError as error:
-        raise UsageError(f"there is no file {path}") from error
-    except Exception as error:  # a damaged zip makes NumPy raise a dozen kinds
+        return read_arrays(path)
+    except ValueError as error:
         raise OnebitError(
             f"{path} is not an .npz file of plain arrays",
             hint="write it with numpy.savez(…, inputs=…, labels=…)",

@@ -1,15 +1,9 @@
-"""Fetches the published files of data sets, which must have the hashes that are written here.
-
-Files in which users bring a data set are unpacked here, too.
-"""
+"""Fetches the published files of data sets, which must have the hashes that are written here."""
 
 from __future__ import annotations
 
 import contextlib
-import gzip
-import lzma
 import sys
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,19 +23,6 @@ class RemoteFile:
     def name(self) -> str:
         """The last part of its address."""
         return self.url.rpartition("/")[2]
-
-
-def read_unpacked(path: Path) -> bytes:
-    """The content of a file, unpacked where its suffix is `.gz` or `.xz`.
-
-    Raises:
-        OnebitError: It cannot be read, or is damaged.
-    """
-    unpack = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(path.suffix, bytes)
-    try:
-        return unpack(path.read_bytes())
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise OnebitError(f"cannot read {path}: {first_line(error)}; download it again") from error
 
 
 def fetch(name: str, remote: Sequence[RemoteFile], folder: Path) -> list[Path]:

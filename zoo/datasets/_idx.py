@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from onebit.errors import OnebitError
 from zoo.datasets import Dataset, Split
-from zoo.datasets._download import RemoteFile, fetch, read_unpacked
+from zoo.datasets._download import RemoteFile, fetch
+from zoo.datasets._packed_files import read_unpacked
 
 TRAIN_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")

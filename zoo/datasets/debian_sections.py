@@ -30,7 +30,7 @@ import numpy as np
 
 from onebit.errors import OnebitError
 from zoo.datasets import Dataset, Split, register_dataset
-from zoo.datasets._download import read_unpacked
+from zoo.datasets._packed_files import read_unpacked
 from zoo.datasets._tokens import Tokenizer, train_tokenizer
 
 FILES = ("Packages", "Packages.gz", "Packages.xz")

@@ -20,7 +20,7 @@ from zoo.datasets import Dataset, naming_damage
 from zoo.datasets.preprocessing import Preprocessor
 from zoo.factory import build
 from zoo.recipes import Recipe, resolve_recipe
-from zoo.runs.run import ASSISTANT, CONFIG, LOGS, PREVIOUS_STAGE, TEACHER, Run, load_card, load_run
+from zoo.runs.run import ASSISTANT, CONFIG, LOGS, PREVIOUS_STAGE, TEACHER, Run, load_run
 from zoo.training.batch_norm import draws_weights, estimate_moments, estimates_moments, set_moments
 from zoo.training.checkpoints import epochs_done, finish, require_checkpoints_path
 from zoo.training.distillation import start_from
@@ -135,21 +135,17 @@ def _train(
     train_stage = functools.partial(_train, data=data, command=command, distribution=distribution)
     stages = _earlier_stages(recipe, folder, restart, train_stage, dataset, data)
     _make_repeatable(recipe)
-    with (
-        naming_damage(*dataset.splits),
-        working(f"preparing {recipe.name}"),
-        distribution.scope(),
-    ):
-        preprocessor = fitted_preprocessor(recipe, dataset)
-        try:
-            training = _prepared(
-                recipe, folder, dataset, preprocessor, options, distribution, stages
-            )
-        except (OnebitError, tf.errors.ResourceExhaustedError):
-            if new and not recipe.staged:
-                discard(folder)
-            raise
     with naming_damage(*dataset.splits):
+        with working(f"preparing {recipe.name}"), distribution.scope():
+            preprocessor = fitted_preprocessor(recipe, dataset)
+            try:
+                training = _prepared(
+                    recipe, folder, dataset, preprocessor, options, distribution, stages
+                )
+            except (OnebitError, tf.errors.ResourceExhaustedError):
+                if new and not recipe.staged:
+                    discard(folder)
+                raise
         model = training.run()
         if distribution.replicas > 1:
             # Every worker takes part in reading the averages; the copy needs no other worker.
@@ -200,12 +196,14 @@ def _earlier_stages(
     def model(stage: Recipe | None, place: Path, restart: bool) -> keras.Model | None:
         if stage is None:
             return None
-        if restart or not is_finished(place, stage):
+        finished = not restart and is_finished(place, stage)
+        if not finished:
             train_stage(stage, place, restart=restart)
-        else:
+        run = load_run(place)
+        if finished:
             same = _data_of(stage) == _data_of(recipe)
-            _require_data(place, dataset if same else read_dataset(stage, data)[0])
-        return load_run(place).model
+            _require_data(run, dataset if same else read_dataset(stage, data)[0])
+        return run.model
 
     start = model(recipe.start, folder / PREVIOUS_STAGE, restart)
     shared = recipe.start is not None and recipe.start.teacher == recipe.teacher
@@ -229,15 +227,15 @@ def _data_of(recipe: Recipe) -> tuple[str, int | None, int | None]:
     return recipe.dataset, recipe.samples, recipe.train_samples
 
 
-def _require_data(folder: Path, dataset: Dataset) -> None:
+def _require_data(run: Run, dataset: Dataset) -> None:
     """Checks that a finished run was trained on a data set as it is now.
 
     Raises:
         UsageError: Its data set had other content.
     """
-    if load_card(folder)["dataset"]["sha256"] != dataset.sha256:
+    if run.card["dataset"]["sha256"] != dataset.sha256:
         raise UsageError(
-            f"{folder} was trained on other content of {dataset.name} than there is now",
+            f"{run.folder} was trained on other content of {dataset.name} than there is now",
             hint="train it again with --restart, or give the data that it was trained on (--data)",
         )
 

@@ -30,25 +30,10 @@ def make_optimizer(
             `quantizer_weights`.
     """
     rate = make_schedule(recipe, steps)
-    if recipe.optimizer == "sgd":
-        optimizer = _sgd(recipe, rate)
-    elif recipe.optimizer == "adamw":
-        optimizer = DecoupledAdam(rate, epsilon=recipe.adam_epsilon)
-        optimizer.decoupled_decay, optimizer.decayed = recipe.weight_decay, recipe.decayed
-    elif recipe.optimizer == "radam":
-        optimizer = RectifiedAdam(rate, epsilon=recipe.adam_epsilon)
-        optimizer.coupled_decay, optimizer.decayed = recipe.weight_decay, recipe.decayed
-    elif recipe.weight_decay or recipe.quantizer_learning_rate:
-        optimizer = GroupedAdam(rate, epsilon=recipe.adam_epsilon)
-        optimizer.coupled_decay, optimizer.decayed = recipe.weight_decay, recipe.decayed
-        if recipe.quantizer_learning_rate:
-            optimizer.quantizer_factor = recipe.quantizer_learning_rate / recipe.learning_rate
-            optimizer.set_quantizer_weights(of_quantizers)
-    else:
-        adam = GlorotScaledAdam if recipe.glorot_scaling else keras.optimizers.Adam
-        optimizer = adam(rate, epsilon=recipe.adam_epsilon)
-    if recipe.optimizer != "sgd":
-        optimizer.beta_1 = recipe.adam_beta_1
+    optimizer = _sgd(recipe, rate) if recipe.optimizer == "sgd" else _adam(recipe, rate)
+    if recipe.quantizer_learning_rate:
+        optimizer.quantizer_factor = recipe.quantizer_learning_rate / recipe.learning_rate
+        optimizer.set_quantizer_weights(of_quantizers)
     optimizer.global_clipnorm = recipe.gradient_norm
     if recipe.optimizer == "bop":
         return LatentAndReal(Bop(recipe.bop_gamma, recipe.bop_threshold), optimizer)
@@ -58,15 +43,40 @@ def make_optimizer(
     return LatentAndReal(optimizer, _sgd(recipe, rate))
 
 
+def _adam(recipe: Recipe, rate: Any) -> keras.optimizers.Optimizer:
+    kind = keras.optimizers.Adam
+    if recipe.optimizer == "adamw":
+        kind = DecoupledAdam
+    elif recipe.optimizer == "radam":
+        kind = RectifiedAdam
+    elif recipe.weight_decay or recipe.quantizer_learning_rate:
+        kind = GroupedAdam
+    elif recipe.glorot_scaling:
+        kind = GlorotScaledAdam
+    optimizer = kind(rate, beta_1=recipe.adam_beta_1, epsilon=recipe.adam_epsilon)
+    return _with_decay(optimizer, recipe)
+
+
 def _sgd(recipe: Recipe, rate: Any) -> keras.optimizers.Optimizer:
-    if recipe.weight_decay:
-        optimizer = DecayedSGD(rate, momentum=recipe.momentum)
-        optimizer.coupled_decay, optimizer.decayed = recipe.weight_decay, recipe.decayed
-        return optimizer
     kind = keras.optimizers.SGD
-    if recipe.glorot_scaling or recipe.fan_in_scaling:
-        kind = GlorotScaledSGD if recipe.glorot_scaling else FanInScaledSGD
-    return kind(rate, momentum=recipe.momentum)
+    if recipe.weight_decay:
+        kind = DecayedSGD
+    elif recipe.glorot_scaling:
+        kind = GlorotScaledSGD
+    elif recipe.fan_in_scaling:
+        kind = FanInScaledSGD
+    return _with_decay(kind(rate, momentum=recipe.momentum), recipe)
+
+
+def _with_decay(
+    optimizer: keras.optimizers.Optimizer, recipe: Recipe
+) -> keras.optimizers.Optimizer:
+    """The optimizer with the recipe's weight decay, if it is of a kind that has one."""
+    if isinstance(optimizer, DecoupledAdam):
+        optimizer.decoupled_decay, optimizer.decayed = recipe.weight_decay, recipe.decayed
+    elif isinstance(optimizer, _Decayed):
+        optimizer.coupled_decay, optimizer.decayed = recipe.weight_decay, recipe.decayed
+    return optimizer
 
 
 def is_latent(variable: tf.Variable) -> bool:
