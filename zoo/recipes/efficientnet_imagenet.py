@@ -16,7 +16,7 @@ def float_efficientnet_b0_imagenet() -> Recipe:
 
     Command: onebit zoo train float_efficientnet_b0_imagenet -o RUN
     Duration: that of one pass over ImageNet's validation images (not run here).
-    Accuracy: top-1 77.1 %, reported by Keras (from memory).
+    Accuracy: top-1 77.1 %, reported at keras.io/api/applications.
     """
     return _pretrained("float_efficientnet_b0")
 
@@ -27,7 +27,7 @@ def float_efficientnet_b2_imagenet() -> Recipe:
 
     Command: onebit zoo train float_efficientnet_b2_imagenet -o RUN
     Duration: that of one pass over ImageNet's validation images (not run here).
-    Accuracy: top-1 80.1 % with images of 260×260, reported by Keras (from memory).
+    Accuracy: top-1 80.1 % with images of 260×260, reported at keras.io/api/applications.
     """
     return _pretrained("float_efficientnet_b2")
 
@@ -38,7 +38,7 @@ def float_efficientnet_b4_imagenet() -> Recipe:
 
     Command: onebit zoo train float_efficientnet_b4_imagenet -o RUN
     Duration: that of one pass over ImageNet's validation images (not run here).
-    Accuracy: top-1 82.9 % with images of 380×380, reported by Keras (from memory).
+    Accuracy: top-1 82.9 % with images of 380×380, reported at keras.io/api/applications.
     """
     return _pretrained("float_efficientnet_b4")
 

@@ -4,10 +4,10 @@ XNOR-Net: ImageNet Classification Using Binary Convolutional Neural Networks, ar
 section 4. AlexNet's schedules are larq-zoo's (`TrainXNORNet`) and, for BWN, that of the authors'
 program (https://github.com/allenai/XNOR-Net, train.lua), whose epochs are 2,500 batches of 128
 images (opts.lua): its 55 are 13.7 passes over ImageNet, and its boundaries 18, 29, 43 and 52 are
-the passes 4.5, 7.2, 10.7 and 13.0, here rounded. The program has no ResNet-18. Section 4.2, quoted
-from memory, trains it for 58 epochs with batches of 256 and a rate of 0.1 that is multiplied by
-0.01 at epochs 30 and 40: so does BWN here. XNOR-Net's rate with Adam is not given there; its
-ResNet-18 has AlexNet's schedule.
+the passes 4.5, 7.2, 10.7 and 13.0, here rounded. The program has no ResNet-18. Section 4.2
+trains it for 58 epochs with batches of 256 and a rate of 0.1, with a "learning-rate-decay equal to
+0.01" at epochs 30 and 40, here a factor: so does BWN. XNOR-Net's rate with Adam is not given there;
+its ResNet-18 has AlexNet's schedule.
 
 Differs from the paper: no mean-centring of latent weights; BWN's decay of 5e-4, which the authors
 end after 29 of their epochs, is left out.
@@ -69,7 +69,7 @@ def bwn_resnet18_imagenet() -> Recipe:
 
     Command: onebit zoo train bwn_resnet18_imagenet -o RUN
     Duration: days on a data-centre GPU (estimated; not run here).
-    Accuracy: top-1 60.8 %, top-5 83.0 %, reported in the paper (quoted from memory).
+    Accuracy: top-1 60.8 %, top-5 83.0 %, reported in the paper.
     """
     return imagenet_recipe(
         "bwn_resnet18",
