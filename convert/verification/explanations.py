@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from convert.keras_model.layer_graph import flat_layers, gives_signs, input_channels
 from convert.keras_model.signature import Signature, run_keras
+from convert.keras_model.steps import step_range
 from convert.keras_model.two_levels import levels_of
 from convert.tflite.graph import Graph
 from convert.verification.probes import Probe
-from onebit.keras import keras, lq
+from onebit.keras import keras
 
 _REPEATED = 4
 """The number of samples that Keras is given again."""
@@ -87,6 +88,6 @@ def _same_alone(
 def _is_ternary(layer: keras.layers.Layer) -> bool:
     """Whether a layer's own quantizer gives anything else than two levels."""
     quantizer = getattr(layer, "input_quantizer", None)
-    if quantizer is None or isinstance(quantizer, lq.quantizers.DoReFa):
+    if quantizer is None or step_range(quantizer) is not None:
         return False
     return levels_of(quantizer) is None and not gives_signs(quantizer, input_channels(layer))

@@ -16,19 +16,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.keras_model.layer_graph import POOLS, LayerGraph, nested_models
+from convert.keras_model.steps import step_range, steps_of
 from convert.keras_model.two_levels import levels_of
 from convert.tflite.filters import binary_filter_shape
 from convert.tflite.graph import Graph
 from convert.tflite.moves import PADS
 from convert.verification.layer_matching import fingerprint, layers_by_filter, signs_of
 from onebit import bits
-from onebit.keras import keras, lq, tf
+from onebit.keras import keras, tf
 
 _MOVES = (
     *("RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS", "PAD", "PADV2", "MUL"),
     *("SPACE_TO_BATCH_ND", "LceDequantize"),
 )
 """Operators that may stand between a quantizer and its layer in the file."""
+
+_BEHIND_ROUND = (*_MOVES, "ADD", "MAXIMUM", "MINIMUM", "RELU")
+"""Those that may stand behind the rounding of several bits: they cut numbers off and move zero."""
 
 
 @dataclass
@@ -75,6 +79,19 @@ class Probe:
         """The same in the file: whether an input is negative."""
         return (bits.unpack(stored, self.channels) < 0).reshape(shape)
 
+    def fits(self, stored: NDArray[Any]) -> bool:
+        """Whether a tensor of the file may be what Keras recorded once.
+
+        Packed words hold as many bits, in as many channels, as the sign gave. Reshapes may stand on
+        either side, but words are packed along the same channels.
+        """
+        (values,) = self.recorded
+        return (
+            stored.dtype == np.int32
+            and stored.shape[-1] == bits.packed_length(values.shape[-1])
+            and stored[..., 0].size == values[..., 0].size
+        )
+
     def count(self, levels: NDArray[Any]) -> None:
         """Keeps the extremes of what Keras gave."""
         low, high = float(levels.min()), float(levels.max())
@@ -103,23 +120,34 @@ class Probe:
 
 
 class StepProbe(Probe):
-    """A layer with multi-bit inputs (DoReFa): k bits have 2^k − 1 steps, 0 to 1 in Keras.
+    """A layer whose inputs have several evenly spaced levels (`convert.keras_model.steps`).
 
-    The file rounds x·(2^k − 1), and folds the division by it into what follows.
+    The file rounds the pre-activation in units of a step, and folds what scales the step's number
+    into what follows; it cuts the number off to the range before it rounds, or after.
     """
 
-    @property
-    def steps(self) -> int:
-        """The number of steps between 0 and 1."""
-        return 2**self.layer.input_quantizer.precision - 1
-
     def expected_levels(self, values: NDArray[np.float32]) -> NDArray[Any]:
-        """The number of the step, 0 to 2^k − 1."""
-        return np.rint(np.asarray(self.quantize(values)) * self.steps)
+        """The number of the step."""
+        return steps_of(self.sign, values).numbers
 
     def file_levels(self, stored: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
         """The same in the file."""
-        return stored.reshape(shape)
+        return np.clip(stored.reshape(shape), *self._range)
+
+    def distance(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How far each pre-activation is from where its step changes."""
+        return steps_of(self.sign, values).distance
+
+    def fits(self, stored: NDArray[Any]) -> bool:
+        """Whether a tensor of the file has as many numbers as the quantizer gave."""
+        (values,) = self.recorded
+        return stored.dtype == np.float32 and stored.size == values.size
+
+    @property
+    def _range(self) -> tuple[int, int]:
+        limits = step_range(self.sign)
+        assert limits is not None  # noqa: S101 - else there is no such probe
+        return limits
 
 
 class LevelProbe(Probe):
@@ -214,7 +242,7 @@ def _other_probes(
         if sign is None:
             continue
         function, between = sign[0], _until_pooled(sign[1])
-        if kind == "steps" and isinstance(function, lq.quantizers.DoReFa):
+        if kind == "steps" and step_range(function) is not None:
             probes.append(StepProbe(layer, tensors, 0, function, between))
         elif kind == "levels":
             probes.append(LevelProbe(layer, tensors, 0, function, between))
@@ -228,17 +256,18 @@ def _quantized_input(graph: Graph, index: int) -> tuple[str, int | None]:
 
     `bits` packed, `steps` rounded, or `levels` of a sign; no tensor where the inputs are real.
     """
-    op = graph.producer(index)
+    moved, op = True, graph.producer(index)
     while op is not None:
         name = graph.op_name(op)
-        if name == "LceDequantize":
+        if name == "LceDequantize" and moved:
             return "bits", graph.inputs(op)[0]
         if name == "ROUND":
             return "steps", graph.outputs(op)[0]
-        if name == "SIGN":
+        if name == "SIGN" and moved:
             return "levels", graph.outputs(op)[0]
-        if name not in _MOVES:
+        if name not in _BEHIND_ROUND:
             break
+        moved &= name in _MOVES
         op = graph.producer(graph.data_input(op))
     return "", None
 
@@ -278,7 +307,7 @@ def _sign_of(
 ) -> tuple[Callable[[tf.Tensor], tf.Tensor], list[keras.layers.Layer]] | None:
     """The same for quantizers with two levels, which become bits."""
     found = _quantizer_of(model, layer)
-    return None if found is None or isinstance(found[0], lq.quantizers.DoReFa) else found
+    return None if found is None or step_range(found[0]) is not None else found
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ from convert.verification.probes import (
     in_file_order,
     recording,
 )
-from convert.verification.sign_pairs import find_sign_pairs
+from convert.verification.quantizer_pairs import find_pairs
 from onebit.keras import keras
 
 _BATCH = 64
@@ -86,7 +86,7 @@ def verify(
     file_arrays = [arrays[i] for i in order]
     size = keras_batch(model, signature, arrays)
     probes = find_probes(model, graph)
-    probes += find_sign_pairs(model, graph, arrays, file_arrays, signature, size, probes, _KERNEL)
+    probes += find_pairs(model, graph, arrays, file_arrays, signature, size, probes, _KERNEL)
     probes = in_file_order(graph, probes)
     roundings = _roundings(model)
     # The file itself gives the outputs; its bits come from a copy that also outputs those.

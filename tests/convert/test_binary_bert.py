@@ -205,6 +205,53 @@ def test_a_damaged_sign_between_activations_is_a_mismatch(model, tokens, convers
     assert result.bit_flips[0].layer == "layer_1_probabilities"
 
 
+# --- two bits, as between the stages of a distillation
+
+
+@pytest.fixture(scope="module")
+def two_bits():
+    model = spread(zoo.build("binary_bert_tiny", activation_bits=2, **OPTIONS))
+    return model, convert_model(model, verification=False).tflite
+
+
+@pytest.fixture
+def texts_of_all_lengths(tokens):
+    # Without padding no attention probability is 0, so that a text's minimum is another.
+    ids = np.where(np.arange(12)[:, None] % 2, tokens, np.maximum(tokens, 1))
+    assert (ids == 0).any(1).sum() == 6
+    return ids
+
+
+def test_every_step_of_two_bits_is_compared(two_bits, texts_of_all_lengths):
+    result = verify(*two_bits, [texts_of_all_lengths])
+    assert result.verdict in ("exact", "rounding flips")
+    operands = {f"layer_1_{name}" for name in ("queries", "keys", "values", "probabilities")}
+    assert set(result.compared_layers) == {*operands, *projections(1)}
+    assert result.agreement == 1
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "layer"),
+    [
+        ("layer_1_queries", "layer_1_queries"),
+        ("layer_1_feed_forward_2_inputs", "layer_1_feed_forward_2"),
+    ],
+)
+def test_wrong_steps_are_located(two_bits, tokens, quantizer, layer):
+    model, content = two_bits
+    (found,) = (part for part in model.submodules if part.name == quantizer)
+    scale = found.scale.numpy()
+    try:  # the file's steps are a fifth smaller than Keras'
+        found.scale.assign(1.25 * scale)
+        result = verify(model, content, [tokens])
+    finally:
+        found.scale.assign(scale)
+    assert result.verdict == "mismatch"
+    assert {flip.layer for flip in result.bit_flips} == {layer}
+    # The furthest edge is 2.5 steps from the threshold (unsigned), a quarter of that nearer in it.
+    assert max(flip.margin for flip in result.bit_flips) <= 2.5 * 0.25 * scale * (1 + 1e-5)
+
+
 def test_packed_weights_hold_the_table_too(model, conversion):
     arrays = packed_weights(conversion.tflite)
     with lq.context.quantized_scope(True):

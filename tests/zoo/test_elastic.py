@@ -182,9 +182,10 @@ def test_scale_below_its_bound_keeps_its_gradient(bits, signed):
 
 
 def test_unsigned_levels_count_from_the_minimum_where_asked():
-    # z = (x − β − m) / α with m = −3·α: steps of 1/6 up, as the closed form without a minimum.
-    x = values()[4:] + np.float32(0.25)
-    least = (x - THRESHOLD).min()
+    # Two samples with minima of their own: behind those, the closed form without a minimum.
+    x = np.reshape(values()[4:] + np.float32(0.25), [2, 6, 3])
+    least = (x - THRESHOLD).min((1, 2), keepdims=True)
+    assert least[0] != least[1]
     upstream = np.random.default_rng(3).normal(size=x.shape).astype(np.float32)
     variables = [tf.Variable(v) for v in (x, SCALE, THRESHOLD)]
     with tf.GradientTape() as tape:
@@ -195,7 +196,7 @@ def test_unsigned_levels_count_from_the_minimum_where_asked():
     # Sums of a few quarters of 0.75 are exact; so is the shift by the minimum.
     np.testing.assert_array_equal(y, (expected + least).astype(np.float32))
     np.testing.assert_array_equal(by_x, upstream * inside.astype(np.float32))
-    np.testing.assert_allclose(by_threshold, -(upstream * inside).sum(0), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(by_threshold, -(upstream * inside).sum((0, 1)), rtol=1e-5, atol=1e-5)
     scaled = (upstream * slope).sum() / np.sqrt(upstream.size * 3)
     np.testing.assert_allclose(by_scale, scaled, rtol=1e-5, atol=1e-5)
 
@@ -203,13 +204,23 @@ def test_unsigned_levels_count_from_the_minimum_where_asked():
 @pytest.mark.parametrize("from_minimum", [False, True])
 def test_zeros_behind_a_raised_threshold_lose_their_gradient_without_the_minimum(from_minimum):
     quantizer = Elastic(2, signed=False, from_minimum=from_minimum)
-    x = tf.Variable(np.array([[0.0], [0.0], [0.9]], np.float32))
+    x = tf.Variable(np.array([[[0.0], [0.0], [0.9]]], np.float32))
     quantizer(x)
     quantizer.scale.assign(0.5)
     quantizer.threshold.assign([0.2])
     with tf.GradientTape() as tape:
         y = tf.reduce_sum(quantizer(x, training=False))
-    assert (tape.gradient(y, x).numpy()[:2] == 1).all() == from_minimum
+    assert (tape.gradient(y, x).numpy()[0, :2] == 1).all() == from_minimum
+
+
+def test_no_sample_depends_on_the_minimum_of_others():
+    quantizer = Elastic(2, signed=False, from_minimum=True)
+    x = np.array([[0.25, 0.6, 1.6], [0.0, 0.6, 1.6]], np.float32)
+    quantizer(x)
+    quantizer.scale.assign(0.5)
+    together = quantizer(x, training=False)
+    np.testing.assert_array_equal(together[:1], quantizer(x[:1], training=False))
+    np.testing.assert_array_equal(together, [[0.25, 0.75, 1.75], [0, 0.5, 1.5]])
 
 
 @pytest.mark.parametrize(("bits", "signed"), [(1, True), (1, False), (2, True)])

@@ -60,24 +60,23 @@ def elastic(
         threshold: β, likewise.
         bits: Of a level.
         signed: Whether there are levels below the threshold; without, `x` should not be negative.
-        from_minimum: With several unsigned bits, count levels from m, the least x − β of the batch,
-            a constant to the gradient.
+        from_minimum: With several unsigned bits, count levels from m, the least x − β of each
+            sample (index of the first dimension), a constant to the gradient.
     """
     low, high = level_range(bits, signed)
     from_minimum = from_minimum and bits > 1 and not signed
 
     @tf.custom_gradient
     def call(x: tf.Tensor, scale: tf.Tensor, threshold: tf.Tensor) -> tuple[tf.Tensor, Any]:
-        least = tf.reduce_min(x - threshold) if from_minimum else 0.0
+        z, least = _position(x, scale, threshold, from_minimum)
         if bits == 1 and signed:
             levels = lq.math.sign(x - threshold)
         elif bits == 1:
             levels = (lq.math.sign(x - (threshold + scale / 2)) + 1.0) / 2.0
         else:
-            levels = tf.clip_by_value(tf.round((x - threshold - least) / scale), low, high)
+            levels = tf.clip_by_value(tf.round(z), low, high)
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            z = (x - threshold - least) / scale
             inside = tf.cast((z >= low) & (z <= high), x.dtype)
             slopes = levels if bits == 1 and signed else levels - inside * z
             by_x = upstream * inside
@@ -89,6 +88,17 @@ def elastic(
         return levels * scale + least, gradient
 
     return call(x, scale, threshold)
+
+
+def _position(
+    x: tf.Tensor, scale: tf.Tensor, threshold: tf.Tensor, from_minimum: bool
+) -> tuple[tf.Tensor, tf.Tensor | float]:
+    """Numbers z = (x − β − m) / α, of the shape of `x`, and m, `[N, 1, …]` or 0."""
+    shifted = x - threshold
+    if not from_minimum:
+        return shifted / scale, 0.0
+    least = tf.reduce_min(shifted, list(range(1, shifted.shape.rank)), keepdims=True)
+    return (shifted - least) / scale, least
 
 
 def _sum_over_shared(x: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
@@ -107,17 +117,18 @@ class Elastic(lq.quantizers.Quantizer):
     4·mean|x − β|/√H (unsigned), as in the paper's code; untrained it is 1. The thresholds β start
     at 0. A scale below `SMALLEST_SCALE` counts as that and still has its gradient.
 
-    With several unsigned bits the paper's code subtracts the batch's minimum and adds it back
-    (`from_minimum`): else ReLU's zeros lose their gradient once their threshold is above 0. With
-    one bit nothing is subtracted, so that the outputs of a one-bit network do not depend on the
-    rest of the batch.
+    With several unsigned bits the paper's code subtracts the batch's minimum and adds it back: else
+    ReLU's zeros lose their gradient once their threshold is above 0. `from_minimum` takes each
+    sample's minimum instead, so that no output depends on the rest of the batch, which a converted
+    model does not see: attention probabilities of a text without padding have another minimum than
+    a batch with it. With one bit nothing is subtracted.
 
     Args:
         bits: 1 for {−α, α} or {0, α}; more for the stages of a distillation.
         signed: False for non-negative inputs, such as probabilities and ReLU's outputs.
         per_channel: Whether each index of the last dimension has its own threshold.
         name: The layer's name.
-        from_minimum: Whether several unsigned bits count from the batch's minimum.
+        from_minimum: Whether several unsigned bits count from the sample's minimum.
         trained_threshold: Whether the thresholds are trained; else they stay 0.
         per_head: Whether each head of attention probabilities `[…, heads, S, S]` has its own scale
             and threshold.
@@ -183,6 +194,17 @@ class Elastic(lq.quantizers.Quantizer):
             signed=self.signed,
             from_minimum=self.from_minimum,
         )
+
+    @property
+    def step_range(self) -> tuple[int, int] | None:
+        """The lowest and the highest level, L and H; None with one bit, a sign."""
+        return None if self.bits == 1 else level_range(self.bits, self.signed)
+
+    def steps(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """(z, α) of inputs `[N, …]`: with several bits, the level is clip(round(z), L, H)."""
+        scale = tf.maximum(self.scale, SMALLEST_SCALE)
+        from_minimum = self.from_minimum and not self.signed
+        return _position(x, scale, self.threshold, from_minimum)[0], scale
 
     def _calibrate(self, inputs: tf.Tensor, training: tf.Tensor) -> None:
         """Sets α by the first batch of a training."""

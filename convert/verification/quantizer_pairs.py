@@ -1,11 +1,11 @@
-"""Signs that no filter identifies in the file, such as those of attention's operands.
+"""Quantizers that no filter identifies in the file, such as those of attention's operands.
 
-A layer's sign is known in the file by the layer's filter. One between two activations has none, nor
-has one in front of a layer whose filters the file does not hold as Keras does, and the converter
-keeps neither names nor, where it folds them away, thresholds. So both sides run a few samples: a
-quantizer in Keras and bits in the file belong together if they agree best. The pairing only decides
-which bits are compared: those of a wrong pair differ far from the threshold and end in a mismatch,
-never in a pass.
+A layer's quantizer is known in the file by the layer's filter. One between two activations has
+none, nor has one in front of a layer whose filters the file does not hold as Keras does, and the
+converter keeps neither names nor, where it folds them away, thresholds. So both sides run a few
+samples: a quantizer in Keras and bits, or rounded steps, in the file belong together if they agree
+best. The pairing only decides what is compared: a wrong pair differs far from the threshold and
+ends in a mismatch, never in a pass.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from convert.keras_model.layer_graph import flat_layers, is_sign
 from convert.keras_model.signature import Signature, run_keras
+from convert.keras_model.steps import step_range
 from convert.keras_model.two_levels import levels_of
 from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.samples import filled
 from convert.tflite.extra_outputs import with_extra_outputs
 from convert.tflite.graph import Graph
-from convert.verification.probes import Probe, recording
-from onebit import bits
+from convert.verification.probes import Probe, StepProbe, recording
 from onebit.keras import keras, lq
 
 PAIRING_SAMPLES = 4
@@ -32,10 +32,10 @@ _WEIGHT_QUANTIZERS = (
     "pointwise_quantizer",
 )
 _MIN_AGREEMENT = 0.9
-"""Bits that agree on less do not belong together: of random ones, half agree."""
+"""A tensor that agrees on less is another's: of random bits, half agree."""
 
 
-def find_sign_pairs(
+def find_pairs(
     model: keras.Model,
     graph: Graph,
     inputs: Sequence[NDArray[Any]],
@@ -45,7 +45,7 @@ def find_sign_pairs(
     probes: Sequence[Probe],
     kernel: str,
 ) -> list[Probe]:
-    """Probes of the signs that are not known by their layers' filters.
+    """Probes of the quantizers that are not known by their layers' filters.
 
     Args:
         model: The Keras model.
@@ -58,11 +58,12 @@ def find_sign_pairs(
         kernel: LCE's kernels to run the file with.
 
     Returns:
-        One probe for each sign that Keras runs once, as far as the file has bits for them.
+        One probe for each quantizer that Keras runs once, as far as the file has bits or steps for
+        them.
     """
     taken = {tensor for probe in probes for tensor in probe.tensors}
-    tensors = [tensor for tensor in _packed_bits(graph) if tensor not in taken]
-    candidates = list(_other_signs(model, probes))
+    tensors = [tensor for tensor in _quantized(graph) if tensor not in taken]
+    candidates = list(_other_quantizers(model, probes))
     if not candidates or not tensors:
         return []
     few, file_few = (
@@ -77,30 +78,41 @@ def find_sign_pairs(
     return _paired([probe for probe in candidates if len(probe.recorded) == 1], stored)
 
 
-def _packed_bits(graph: Graph) -> Iterator[int]:
-    """The tensors of packed activations in a file; packed weights and tables are constants."""
-    words = {
+_TYPES = dict.fromkeys(["LceQuantize", "LceBconv2d", "LceBMaxPool2d"], "INT32")
+_TYPES["ROUND"] = "FLOAT32"
+"""Operators whose outputs, if of this type, are packed bits or steps."""
+
+
+def _quantized(graph: Graph) -> list[int]:
+    """The tensors of a file with packed or rounded activations; packed weights are constants."""
+    return sorted(
         tensor
         for op in graph.operators
-        if graph.op_name(op) in ("LceQuantize", "LceBconv2d", "LceBMaxPool2d")
         for tensor in graph.outputs(op)
-        if graph.type_name(tensor) == "INT32"
-    }
-    yield from sorted(words)
+        if graph.type_name(tensor) == _TYPES.get(graph.op_name(op))
+    )
 
 
-def _other_signs(model: keras.Model, probes: Sequence[Probe]) -> Iterator[Probe]:
-    """A probe for each quantizer with two levels that none of the given probes records."""
+def _other_quantizers(model: keras.Model, probes: Sequence[Probe]) -> Iterator[Probe]:
+    """A probe for each quantizer of activations that none of the given probes records."""
     seen = {id(probe.sign) for probe in probes}
     for layer in flat_layers(model):
         own = getattr(layer, "input_quantizer", None)
         seen |= {id(vars(layer).get(name)) for name in _WEIGHT_QUANTIZERS}
         parts = [part for part in layer.submodules if isinstance(part, keras.layers.Layer)]
         for part in [layer, *parts]:
-            if id(part) in seen or not _has_two_levels(part):
+            kind = None if id(part) in seen else _kind_of_probe(part)
+            if kind is None:
                 continue
             seen.add(id(part))
-            yield Probe(layer if part is own else part, [], 0, part)
+            yield kind(layer if part is own else part, [], 0, part)
+
+
+def _kind_of_probe(layer: keras.layers.Layer) -> type[Probe] | None:
+    """The probe for a layer that is a quantizer of two levels, or of several with steps."""
+    if step_range(layer) is not None:
+        return StepProbe
+    return Probe if _has_two_levels(layer) else None
 
 
 def _has_two_levels(layer: keras.layers.Layer) -> bool:
@@ -111,17 +123,17 @@ def _has_two_levels(layer: keras.layers.Layer) -> bool:
 
 
 def _paired(probes: list[Probe], stored: dict[int, NDArray[Any]]) -> list[Probe]:
-    """The probes with the tensors whose bits agree best, the clearest pair first.
+    """The probes with the tensors that agree best with them, the clearest pair first.
 
-    A sign and bits that are the last of their shape belong together even if they disagree: the
-    bits are wrong then.
+    A quantizer and a tensor that are the last of their shape belong together even if they disagree:
+    the tensor is wrong then.
     """
     agreements = []
     for probe in probes:
         probe.channels = probe.recorded[0].shape[-1]
-        for tensor, words in stored.items():
-            if _fits(probe, words):
-                agreements.append((_agreement(probe, words), probe, tensor))
+        for tensor, found in stored.items():
+            if probe.fits(found):
+                agreements.append((_agreement(probe, found), probe, tensor))
     paired: dict[int, Probe] = {}
     for share, probe, tensor in sorted(agreements, key=lambda entry: -entry[0]):
         if share >= _MIN_AGREEMENT and tensor in stored and id(probe) not in paired:
@@ -129,8 +141,8 @@ def _paired(probes: list[Probe], stored: dict[int, NDArray[Any]]) -> list[Probe]
             del stored[tensor]
     left = [probe for probe in probes if id(probe) not in paired]
     for probe in left:
-        tensors = [tensor for tensor, words in stored.items() if _fits(probe, words)]
-        rivals = [other for other in left if any(_fits(other, stored[t]) for t in tensors)]
+        tensors = [tensor for tensor, found in stored.items() if probe.fits(found)]
+        rivals = [other for other in left if any(other.fits(stored[t]) for t in tensors)]
         if len(tensors) == len(rivals) == 1:
             paired[id(probe)] = _with_tensor(probe, tensors[0])
     return list(paired.values())
@@ -141,20 +153,8 @@ def _with_tensor(probe: Probe, tensor: int) -> Probe:
     return probe
 
 
-def _fits(probe: Probe, words: NDArray[Any]) -> bool:
-    """Whether packed words hold as many bits, in as many channels, as a sign gave.
-
-    Reshapes may stand on either side, but words are packed along the same channels.
-    """
+def _agreement(probe: Probe, stored: NDArray[Any]) -> float:
+    """The share of equal levels in the best sample; one flip may change all behind it in others."""
     (values,) = probe.recorded
-    return (
-        words.shape[-1] == bits.packed_length(values.shape[-1])
-        and words[..., 0].size == values[..., 0].size
-    )
-
-
-def _agreement(probe: Probe, words: NDArray[Any]) -> float:
-    """The share of equal bits in the best sample; in others, one flip may change all behind it."""
-    (values,) = probe.recorded
-    same = probe.expected_levels(values) == probe.file_levels(words, values.shape)
+    same = probe.expected_levels(values) == probe.file_levels(stored, values.shape)
     return float(same.reshape(len(same), -1).mean(1).max())
