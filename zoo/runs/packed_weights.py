@@ -172,6 +172,11 @@ def pretrained(name: str) -> list[str]:
     return sorted(p.stem.removeprefix(prefix) for p in folder.glob(f"{prefix}*.npz"))
 
 
+def pretrained_path(name: str, tag: str) -> Path:
+    """The file of pretrained weights of a model, whether there is one or not."""
+    return _folder() / f"{name}@{tag}.npz"
+
+
 def load_trained(name: str, weights: str, **options: Any) -> Run:
     """A model with trained weights, as the run that it comes from, without its history.
 
@@ -192,7 +197,7 @@ def load_trained(name: str, weights: str, **options: Any) -> Run:
             raise UsageError(
                 f"{name} has no weights {weights!r}; {has}; or give the path of a .npz file"
             )
-        path = _folder() / f"{name}@{weights}.npz"
+        path = pretrained_path(name, weights)
     return load_file(name, path, **options)
 
 
