@@ -3,15 +3,14 @@
     python -m convert.runtimes.lce_worker FUNCTION ARGUMENTS.json OUTPUT.tflite
 
 The converter is native code that crashes on some models: with constants over 2^25 weights, for
-one. Its extension module is loaded from its file, because importing the package also imports
-TensorFlow, which takes seconds where this takes a tenth of one.
+one.
 """
 
 import json
 import sys
 from pathlib import Path
 
-from convert.runtimes.lce_interpreter import load_extension
+from convert.runtimes.lce_extension import load_extension
 
 EXTENSION = "_tf_tfl_flatbuffer"
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from convert.binariser.steps import Steps, find_steps
 from convert.report import Comparison, Verification
-from convert.runtimes.lce_interpreter import LceInterpreter, is_installed
+from convert.runtimes.lce_extension import is_installed
+from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.runtimes.litert import running_on_litert
 from convert.samples import Samples
 from convert.tflite.extra_outputs import with_extra_outputs
