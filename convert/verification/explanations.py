@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.keras_model.layer_graph import flat_layers, gives_signs, input_channels
+from convert.keras_model.quantizer_steps import step_range
 from convert.keras_model.signature import Signature, run_keras
-from convert.keras_model.steps import step_range
 from convert.keras_model.two_levels import levels_of
 from convert.tflite.graph import Graph
 from convert.verification.probes import Probe

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.keras_model.layer_graph import POOLS, LayerGraph, nested_models
-from convert.keras_model.steps import step_range, steps_of
+from convert.keras_model.quantizer_steps import step_range, steps_of
 from convert.keras_model.two_levels import levels_of
 from convert.tflite.filters import binary_filter_shape
 from convert.tflite.graph import Graph
@@ -120,7 +120,7 @@ class Probe:
 
 
 class StepProbe(Probe):
-    """A layer whose inputs have several evenly spaced levels (`convert.keras_model.steps`).
+    """A layer whose inputs have several evenly spaced levels, as `quantizer_steps` has them.
 
     The file rounds the pre-activation in units of a step, and folds what scales the step's number
     into what follows; it cuts the number off to the range before it rounds, or after.

@@ -14,8 +14,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from convert.keras_model.layer_graph import flat_layers, is_sign
+from convert.keras_model.quantizer_steps import step_range
 from convert.keras_model.signature import Signature, run_keras
-from convert.keras_model.steps import step_range
 from convert.keras_model.two_levels import levels_of
 from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.samples import filled

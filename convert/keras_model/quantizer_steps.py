@@ -18,7 +18,7 @@ from onebit.keras import lq, tf
 
 
 @dataclass(frozen=True)
-class Steps:
+class QuantizerSteps:
     """Pre-activations in units of a quantizer's step.
 
     Attributes:
@@ -56,7 +56,7 @@ def step_range(quantizer: Any) -> tuple[int, int] | None:
     return getattr(quantizer, "step_range", None)
 
 
-def steps_of(quantizer: Any, values: NDArray[np.float32]) -> Steps:
+def steps_of(quantizer: Any, values: NDArray[np.float32]) -> QuantizerSteps:
     """The steps of pre-activations `[n, …]` of a quantizer that has a `step_range`."""
     limits = step_range(quantizer)
     if limits is None:
@@ -67,4 +67,4 @@ def steps_of(quantizer: Any, values: NDArray[np.float32]) -> Steps:
         position, size = tf.clip_by_value(x, 0.0, 1.0) * highest, 1 / highest
     else:
         position, size = quantizer.steps(x)
-    return Steps(np.asarray(position), lowest, highest, np.asarray(size, np.float32))
+    return QuantizerSteps(np.asarray(position), lowest, highest, np.asarray(size, np.float32))
