@@ -13,9 +13,9 @@ from typing import Any
 from convert.auditing.describe import Charged, describe_layer, describe_other
 from convert.auditing.diagnosis import Remedies
 from convert.auditing.loops import runs_per_inference
-from convert.errors import FlatbufferError
 from convert.report import KINDS, Audit, File, Kind, Layer, Totals
-from convert.tflite.graph import DAMAGE, Graph
+from convert.tflite.damage import refusing_damage
+from convert.tflite.graph import Graph
 
 AuditedLayer = tuple[Graph, Any, Layer]
 """The subgraph, the operator, and the description of it."""
@@ -33,12 +33,8 @@ def audit(file: bytes | Graph, name: str = "the file") -> Audit:
     """
     graph = file if isinstance(file, Graph) else Graph.from_bytes(file, name)
     content = graph.to_bytes() if isinstance(file, Graph) else file
-    try:
+    with refusing_damage(name, "audited"):
         layers = [layer for *_, layer in audited_layers(graph)]
-    except DAMAGE as error:
-        raise FlatbufferError(
-            f"{name} cannot be audited: the shapes or constants of an operator do not fit together"
-        ) from error
     return audit_of(content, layers)
 
 

@@ -17,6 +17,7 @@ from convert.errors import ConversionError
 from convert.report import Layer
 from convert.targets.own_files import require_own_weights
 from convert.targets.target import Export, Target
+from convert.tflite.damage import refusing_damage
 from convert.tflite.filters import binary_filter_shape, filter_signs, stored_filter
 from convert.tflite.graph import Graph
 from onebit import bits
@@ -42,18 +43,19 @@ def packed_weights(content: bytes, name: str = "the file") -> dict[str, NDArray[
     """
     arrays: dict[str, NDArray[Any]] = {}
     described = []
-    for graph, op, layer in audited_layers(Graph.from_bytes(content, name)):
-        if layer.kind not in ("binary", "binary_weights"):
-            continue
-        label = _unused(layer.name, arrays)
-        if layer.op == "LceBconv2d":
-            found = _binary(graph, op)
-        elif layer.op == "GATHER":
-            found = _rows(graph, op)
-        else:
-            found = _weight_only(graph, op, layer)
-        arrays |= {f"{label}/{key}": value for key, value in found.items()}
-        described.append(_description(graph, op, layer, label))
+    with refusing_damage(name, "read"):
+        for graph, op, layer in audited_layers(Graph.from_bytes(content, name)):
+            if layer.kind not in ("binary", "binary_weights"):
+                continue
+            label = _unused(layer.name, arrays)
+            if layer.op == "LceBconv2d":
+                found = _binary(graph, op)
+            elif layer.op == "GATHER":
+                found = _rows(graph, op)
+            else:
+                found = _weight_only(graph, op, layer)
+            arrays |= {f"{label}/{key}": value for key, value in found.items()}
+            described.append(_description(graph, op, layer, label))
     if not described:
         raise ConversionError(f"no layer of {name} has packed binary weights: audit it to see why")
     layout = {"layout_version": LAYOUT_VERSION, "layers": described}

@@ -5,7 +5,6 @@ the tree; a `Graph` wraps one subgraph of it with names for codes and arrays for
 The first subgraph is the model; others are the conditions and bodies of its loops and branches.
 """
 
-import struct
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,6 +16,8 @@ from flatbuffers import flexbuffers
 from numpy.typing import NDArray
 
 from convert.errors import FlatbufferError
+from convert.tflite.damage import DAMAGE, check_references
+from convert.tflite.options import fill_in_options
 from onebit.files import TFLITE_IDENTIFIER
 
 FLOAT32 = schema.TensorType.FLOAT32
@@ -32,18 +33,6 @@ FILTERED_3D = ("CONV_3D", "CONV_3D_TRANSPOSE")
 # Where an operator's data and its optional bias `[O]` are, if not at 0 and 2.
 _DATA_INPUT = {"TRANSPOSE_CONV": 2, "CONV_3D_TRANSPOSE": 2, "SPLIT": 1}
 _BIAS_INPUT = {"TRANSPOSE_CONV": 3, "CONV_3D_TRANSPOSE": 3}
-
-# Errors that the reader raises on truncated or scrambled bytes; it checks nothing itself.
-DAMAGE = (
-    AttributeError,
-    IndexError,
-    MemoryError,
-    OverflowError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
 
 
 def _invert(enumeration: type) -> dict[int, str]:
@@ -99,27 +88,12 @@ class Graph:
         try:
             graph = cls(schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)))
             for subgraph in graph.subgraphs():
-                subgraph._check_references()
+                check_references(subgraph)
+                for op in subgraph.operators:
+                    fill_in_options(subgraph.op_name(op), op)
         except DAMAGE as error:
             raise FlatbufferError(f"{name} is truncated or damaged: convert it again") from error
         return graph
-
-    def _check_references(self) -> None:
-        tensors = range(-1, len(self.subgraph.tensors))
-        for index, tensor in enumerate(self.subgraph.tensors):
-            if not 0 <= tensor.buffer < len(self.model.buffers):
-                raise ValueError("a tensor refers to a buffer that does not exist")
-            self.constant(index)  # raises if the shape and the bytes disagree
-        for op in self.operators:
-            if not 0 <= op.opcodeIndex < len(self.model.operatorCodes):
-                raise ValueError("an operator refers to a code that does not exist")
-            if any(i not in tensors for i in [*self.inputs(op), *self.outputs(op)]):
-                raise ValueError("an operator refers to a tensor that does not exist")
-            if any(not 0 <= i < len(self.model.subgraphs) for i in self.callees(op)):
-                raise ValueError("an operator refers to a subgraph that does not exist")
-        ends = [*self.subgraph.inputs, *self.subgraph.outputs]
-        if any(int(i) not in tensors or i < 0 for i in ends):
-            raise ValueError("an input or output refers to a tensor that does not exist")
 
     def to_bytes(self) -> bytes:
         """The `.tflite` file of the graph."""

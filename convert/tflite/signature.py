@@ -26,7 +26,8 @@ def _names(graph: Graph, side: str) -> list[str]:
     known: dict[int, list[str]] = {}
     for signature in graph.signatures()[:1]:
         for entry in getattr(signature, side) or []:
-            known.setdefault(entry.tensorIndex, []).append((entry.name or b"").decode())
+            name = (entry.name or b"").decode("utf-8", "replace")
+            known.setdefault(entry.tensorIndex, []).append(name)
     found = []
     for index in map(int, getattr(graph.subgraph, side)):
         names = known.get(index)
@@ -40,13 +41,13 @@ def _names(graph: Graph, side: str) -> list[str]:
 
 def unique_names(names: Iterable[str]) -> list[str]:
     """The names, with a number behind each that came up before: `a, a` → `a, a_2`."""
-    found: list[str] = []
+    found: dict[str, None] = {}
     for name in names:
         count, candidate = 2, name
         while candidate in found:
             candidate, count = f"{name}_{count}", count + 1
-        found.append(candidate)
-    return found
+        found[candidate] = None
+    return list(found)
 
 
 def order_ends(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> None:

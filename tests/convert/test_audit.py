@@ -8,11 +8,15 @@ from hypothesis import strategies as st
 
 from convert.auditing.layers import audit
 from convert.conversion import convert_model
-from convert.errors import FlatbufferError
+from convert.errors import ConversionError, FlatbufferError
 from convert.report import KINDS
 from convert.runtimes.lce import convert_with_lce
+from convert.targets.npz import packed_weights
+from convert.targets.reading.reader import read_network
+from convert.targets.tflm.project import tflm_model
 from convert.tflite.files import read_file
 from convert.tflite.graph import Graph
+from convert.tflite.signature import write_signature
 from onebit.keras import keras, lq, tf
 from tests.convert.models import BINARY, mlp, randomise
 from tests.support.damage import scrambled
@@ -247,7 +251,26 @@ def audited(content):
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-def test_damaged_bytes_raise_nothing_else():
-    for content in scrambled(convert_with_lce(mlp()), 300, seed=11):
-        with contextlib.suppress(FlatbufferError):
-            audit(content)
+@pytest.mark.parametrize(
+    ("read", "copies"),
+    [(audit, 300), (packed_weights, 100), (read_network, 100), (tflm_model, 100)],
+    ids=["audit", "npz", "network", "tflm"],
+)
+def test_damaged_bytes_raise_nothing_else(plain, read, copies):
+    for content in scrambled(plain, copies, seed=11):
+        with contextlib.suppress(ConversionError, FlatbufferError):
+            read(content, "damaged.tflite")
+
+
+@pytest.mark.parametrize("part", ["signature", "intermediates", "metadata"])
+def test_references_that_lead_nowhere_are_refused(plain, part):
+    graph = Graph.from_bytes(plain)
+    if part == "signature":
+        write_signature(graph, ["x"], ["y"])
+        graph.model.signatureDefs[0].inputs[0].tensorIndex = 1000
+    elif part == "intermediates":
+        graph.operators[0].intermediates = np.array([1000], np.int32)
+    else:
+        graph.model.metadataBuffer = np.array([1000], np.int32)
+    with pytest.raises(FlatbufferError, match="truncated or damaged"):
+        Graph.from_bytes(graph.to_bytes())

@@ -4,14 +4,15 @@ import dataclasses
 from typing import Any
 
 from convert.auditing.describe import tensor_label
-from convert.errors import ConversionError, FlatbufferError
+from convert.errors import ConversionError
 from convert.targets.network import Network, Operator, Other, Value
 from convert.targets.reading.operators import OPERATORS, Unexpected
 from convert.targets.reading.scales import merge_scales
 from convert.targets.reading.tensors import TensorReader
 from convert.targets.reading.values import real_values, sign_values
+from convert.tflite.damage import refusing_damage
 from convert.tflite.filters import binary_filter_shape
-from convert.tflite.graph import DAMAGE, Graph
+from convert.tflite.graph import Graph
 from convert.tflite.signature import input_names, output_names
 from onebit import bits
 
@@ -34,13 +35,8 @@ def read_network(content: bytes, name: str = "the file") -> Network:
         ConversionError: It has loops or branches, or shapes that are known only when it runs.
     """
     graph = Graph.from_bytes(content, name)
-    try:
+    with refusing_damage(name, "read"):
         return _Reader(graph, name).network()
-    except DAMAGE as error:
-        raise FlatbufferError(
-            f"{name} cannot be read: the shapes, options or constants of an operator do not fit "
-            "together"
-        ) from error
 
 
 class _Reader(TensorReader):

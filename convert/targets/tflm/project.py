@@ -13,6 +13,7 @@ from convert.targets.c.source import source_templates, with_prefix
 from convert.targets.c_array import array_lines
 from convert.targets.tflm.decode import DECODE, use_decode
 from convert.targets.tflm.operators import BUILTINS, CUSTOMS
+from convert.tflite.damage import refusing_damage
 from convert.tflite.graph import DTYPES, Graph
 
 _KERNELS = ("onebit_bconv.c", "onebit_signs.c")
@@ -24,11 +25,13 @@ def tflm_model(content: bytes, source: str) -> Graph:
 
     Raises:
         ConversionError: It has no operator of that name; `reason` is `no-kernel`.
+        FlatbufferError: The content is not a well-formed `.tflite` file.
     """
     graph = Graph.from_bytes(content, source)
-    use_decode(graph)
-    merge_equal_constants(graph)
-    drop_unused(graph)
+    with refusing_damage(source, "read"):
+        use_decode(graph)
+        merge_equal_constants(graph)
+        drop_unused(graph)
     for subgraph in graph.subgraphs():
         for op in subgraph.operators:
             name = subgraph.op_name(op)
