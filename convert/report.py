@@ -149,19 +149,25 @@ class BitFlip:
     Attributes:
         sample: The sample's index.
         layer: The Keras layer whose binary inputs differ.
-        margin: |pre-activation| there: how far it was from the threshold.
+        margin: |pre-activation| there: how far it was from the threshold; None where that is not
+            finite.
         tolerance: How far from the threshold rounding can explain in that layer.
     """
 
     sample: int
     layer: str
-    margin: float
+    margin: float | None
     tolerance: float
 
     @property
     def explained(self) -> bool:
-        """Whether rounding explains it; NaN is never explained."""
-        return self.margin <= self.tolerance
+        """Whether rounding explains it; it never does where there is no margin."""
+        return self.margin is not None and self.margin <= self.tolerance
+
+    @property
+    def distance(self) -> str:
+        """The margin in words."""
+        return "NaN or infinity" if self.margin is None else format(self.margin, ".2g")
 
 
 @dataclass(frozen=True)
@@ -266,7 +272,7 @@ class Comparison:
             flip = unexplained[0]
             return [
                 f"{flip.layer} is the first to differ in sample {flip.sample}, by a number "
-                f"{flip.margin:.2g} from its threshold, where rounding explains "
+                f"{flip.distance} from its threshold, where rounding explains "
                 f"{flip.tolerance:.2g}"
             ]
         if self.worst_output is None:

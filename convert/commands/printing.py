@@ -167,7 +167,7 @@ def _print_flips(comparison: Comparison, with_report: bool) -> None:
     for flip in flips[:MAX_PRINTED_FLIPS]:
         explained = "within" if flip.explained else "beyond"
         click.echo(
-            f"sample {flip.sample} first differs in {flip.layer}: {flip.margin:.2g} from the "
+            f"sample {flip.sample} first differs in {flip.layer}: {flip.distance} from the "
             f"threshold, {explained} the {flip.tolerance:.2g} that rounding explains"
         )
     if len(flips) > MAX_PRINTED_FLIPS:

@@ -108,6 +108,7 @@ class RuntimeComparison:
     ) -> None:
         self._interpreter, self._bit_reader, self._tick = interpreter, bit_reader, tick
         self._names: Sequence[str] = ()
+        self._samples = 0
         self._keras: list[Sequence[NDArray[Any]]] = []
         self._file: list[list[NDArray[np.generic]]] = []
         self._flips: list[BitFlip] = []
@@ -127,6 +128,7 @@ class RuntimeComparison:
         outputs = [computed[batch.order.index(number)] for number in range(len(computed))]
         _check_shapes(batch.outputs, outputs)
         self._names = batch.names
+        self._samples += len(batch.inputs[0])
         self._keras.append(batch.outputs)
         self._file.append(outputs)
         if self._bit_reader is not None:
@@ -146,14 +148,14 @@ class RuntimeComparison:
     ) -> dict[str, Any]:
         """The fields of `convert.report.Comparison`."""
         keras_outputs, file_outputs = _joined(self._keras), _joined(self._file)
-        samples = len(keras_outputs[0])
+        samples = self._samples
         flipped = np.zeros(samples, bool)
         flipped[[flip.sample for flip in self._flips]] = True
         unexplained = np.zeros(samples, bool)
         unexplained[[flip.sample for flip in self._flips if not flip.explained]] = True
         tolerances = [roundings * _magnitude(expected) for expected in keras_outputs]
         pairs = zip(keras_outputs, file_outputs, strict=True)
-        differences = [_differences(expected, found) for expected, found in pairs]
+        differences = [_differences(expected, found, samples) for expected, found in pairs]
         # How many times more than rounding explains, of each output and sample.
         excess = np.array(
             [_ratio(each, most) for each, most in zip(differences, tolerances, strict=True)]
@@ -179,9 +181,7 @@ class RuntimeComparison:
             "max_abs_difference": None if whole else _finite(differences[output][sample]),
             "tolerance": tolerances[output],
             "compared_layers": [probe.name for probe in probes if probe.compared],
-            "bit_flips": sorted(self._flips, key=lambda flip: flip.tolerance - flip.margin)[
-                :MAX_REPORTED_FLIPS
-            ],
+            "bit_flips": sorted(self._flips, key=_leeway)[:MAX_REPORTED_FLIPS],
             "worst_sample": None if whole else sample,
             "worst_output": None if whole else self._names[output],
         }
@@ -253,13 +253,25 @@ def _joined(rows: Sequence[Sequence[Any]]) -> list[NDArray[Any]]:
     return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
 
-def _differences(expected: NDArray[Any], found: NDArray[Any]) -> NDArray[np.float64]:
-    """The largest difference of each sample, `[N]`; infinite where only one side is finite."""
+def _differences(expected: NDArray[Any], found: NDArray[Any], samples: int) -> NDArray[np.float64]:
+    """The largest difference of each sample, `[N]`; infinite where only one side is finite.
+
+    An output may have several rows for each sample; where it has not as many for each, the largest
+    difference counts for all.
+    """
     left, right = expected.astype(np.float64), found.astype(np.float64)
     same = (left == right) | (np.isnan(left) & np.isnan(right))
     with np.errstate(invalid="ignore"):
         difference = np.where(same, 0.0, np.abs(left - right))
-    return _per_sample(np.where(np.isnan(difference), np.inf, difference))
+    difference = np.where(np.isnan(difference), np.inf, difference)
+    if len(difference) % samples:
+        return np.full(samples, difference.max())
+    return _per_sample(difference.reshape(samples, -1))
+
+
+def largest_finite(values: NDArray[Any]) -> float:
+    """The largest magnitude among the finite numbers; 0 where there are none."""
+    return float(np.abs(values[np.isfinite(values)].astype(np.float64)).max(initial=0.0))
 
 
 def _magnitude(outputs: NDArray[Any]) -> float:
@@ -267,8 +279,7 @@ def _magnitude(outputs: NDArray[Any]) -> float:
 
     Of probabilities it is 1, since theirs is that of the numbers they are made from.
     """
-    finite = np.abs(outputs[np.isfinite(outputs)].astype(np.float64))
-    largest = float(finite.max(initial=0.0))
+    largest = largest_finite(outputs)
     return 1.0 if largest <= 1 and outputs.min() >= 0 else largest
 
 
@@ -287,8 +298,9 @@ def _first_differences(
     """For each sample of a batch with a differing bit, the first layer that has one.
 
     The margin is the largest distance to the threshold among that layer's differing bits: every one
-    of them has to be explained. A layer that Keras runs more or less often than the file has
-    operators for it (one in a branch that the file shares) is not compared.
+    of them has to be explained, and one that is not finite is not. A layer that Keras runs more or
+    less often than the file has operators for it (one in a branch that the file shares) is not
+    compared.
     """
     found: dict[int, BitFlip] = {}
     remaining = list(stored)
@@ -313,11 +325,12 @@ def _first_differences(
                 continue
             few = rows[samples]
             distance = probe.distance(few.reshape(-1, *few.shape[2:]))
-            margins = _per_sample(np.where(differs[samples], distance.reshape(few.shape), -1))
-            tolerance = roundings * float(np.abs(values).max())
+            distance = np.where(np.isfinite(few), distance.reshape(few.shape), np.inf)
+            margins = _per_sample(np.where(differs[samples], distance, -1))
+            tolerance = roundings * largest_finite(values)
             for sample, margin in zip(samples, margins, strict=True):
                 index = batch.start + int(sample)
-                found[index] = BitFlip(index, probe.name, float(margin), tolerance)
+                found[index] = BitFlip(index, probe.name, _finite(margin), tolerance)
     return [found[sample] for sample in sorted(found)]
 
 
@@ -345,6 +358,10 @@ def accuracy(
     if labels is None or labelled is None or outputs[labelled].shape[1] == 1:
         return None
     return float(np.mean(outputs[labelled].argmax(-1) == labels))
+
+
+def _leeway(flip: BitFlip) -> float:
+    return -np.inf if flip.margin is None else flip.tolerance - flip.margin
 
 
 def _finite(value: float) -> float | None:

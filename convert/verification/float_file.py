@@ -22,6 +22,7 @@ from convert.runtimes.lce_extension import is_installed
 from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.runtimes.litert import running_on_litert
 from convert.samples import Samples
+from convert.tflite.damage import refusing_damage
 from convert.tflite.extra_outputs import with_extra_outputs
 from convert.tflite.graph import FILTERED, FILTERED_3D, Graph
 from convert.tflite.names import find_bits
@@ -102,9 +103,10 @@ def verify_float_file(
         ConversionError: A runtime refuses a file, or their outputs have other shapes.
     """
     reference = reference or FloatFile(original)
-    found = find_sign_probes(original, graph)
+    with refusing_damage("the float file", "compared"):
+        found = find_sign_probes(original, graph)
+        roundings = 12 * 2.0**-24 * max(_terms(original), 1)
     names, count = output_names(original), len(original.subgraph.outputs)
-    roundings = 12 * 2.0**-24 * max(_terms(original), 1)
     content = graph.to_bytes()
     with contextlib.ExitStack() as stack:
         reader, observed = stack.enter_context(reference.reading([probe.sign for probe in found]))
@@ -231,11 +233,14 @@ def _threshold(graph: Graph, steps: Steps) -> NDArray[np.float32]:
 def _terms(graph: Graph) -> int:
     """How many products one output of each layer adds up, over all layers of a file.
 
-    Weights may be quantized in the file, and then are not constants of it.
+    Weights may be quantized in the file, and then are not constants of it. So every product of
+    matrices counts, those of attention included.
     """
     terms = 0
     for op in graph.operators:
         name = graph.op_name(op)
+        if name == "BATCH_MATMUL":
+            terms += graph.shape(graph.inputs(op)[0])[-2 if op.builtinOptions.adjX else -1]
         weights = graph.inputs(op)[1] if name in (*FILTERED, *FILTERED_3D) else -1
         if weights >= 0:
             shape = channels_first(name, np.empty(graph.shape(weights), np.bool_)).shape

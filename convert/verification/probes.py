@@ -21,6 +21,7 @@ from convert.keras_model.two_levels import levels_of
 from convert.tflite.filters import binary_filter_shape
 from convert.tflite.graph import Graph
 from convert.tflite.moves import PADS
+from convert.verification.comparison import largest_finite
 from convert.verification.layer_matching import fingerprint, layers_by_filter, signs_of
 from onebit import bits
 from onebit.keras import keras, tf
@@ -353,7 +354,7 @@ def distance_to_threshold(
     Thresholds may be any, one per channel, and several: d is the least distance at which values − d
     and values + d are quantized differently, found by bisection to 2^-40 of the largest magnitude.
     """
-    largest = 4 * float(np.abs(values).max()) + 1
+    largest = 4 * largest_finite(values) + 1
 
     def turns(distance: NDArray[np.float64]) -> NDArray[np.bool_]:
         below, above = (

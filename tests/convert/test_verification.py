@@ -173,6 +173,13 @@ def test_distance_to_a_threshold_that_is_never_reached_is_infinite():
     assert np.isinf(distance).all()
 
 
+def test_infinity_leaves_the_distances_of_other_numbers():
+    distance = distance_to_threshold(
+        lq.quantizers.SteSign(), np.array([0.5, np.inf, -np.inf], np.float32)
+    )
+    np.testing.assert_allclose(distance, [0.5, np.inf, np.inf], atol=2.0**-22)
+
+
 def test_wrong_multiplier_in_the_middle_is_found_at_the_next_layer():
     model = conv_net(["ste_sign"] * 3, residual=True)
 
