@@ -23,9 +23,11 @@ from convert.metadata import with_metadata, with_metadata_of
 from convert.report import Layer, Report, Verification
 from convert.result import Conversion, Stage
 from convert.samples import Arrays, Expected, Input, Samples, checked, class_output
+from convert.tflite.damage import refusing_damage
 from convert.tflite.graph import DTYPES, FILTERED, INT8, Graph
 from convert.tflite.names import known_layer, sign_parts
-from convert.tflite.signature import input_names
+from convert.tflite.open_sizes import fix_batch
+from convert.tflite.signature import input_names, unique_names
 from convert.verification.float_file import FloatFile, Reference, verify_float_file
 from convert.verification.int8_file import verify_int8_file
 from onebit.metadata import Metadata
@@ -83,7 +85,8 @@ def convert_file(
     if int8 is not None:
         calibration = checked(Samples(int8.inputs), expected_of_file(original), "int8.inputs")
         int8 = dataclasses.replace(int8, inputs=calibration.arrays)
-    completed = complete(Graph.from_bytes(original.to_bytes()), int8, on_stage)
+    with refusing_damage(source or name, "converted"):
+        completed = complete(Graph.from_bytes(original.to_bytes()), int8, on_stage)
     graph = completed.graph
     if metadata is None:
         converted = with_metadata_of(graph, content, source or name)
@@ -155,7 +158,7 @@ def verify_converted_file(
 
 
 def float_graph(content: bytes, name: str) -> Graph:
-    """The graph of a float file, its batch fixed to what its shapes say.
+    """The graph of a float file, its batch fixed to what its shapes say, its tensors all named.
 
     Args:
         content: The file.
@@ -176,8 +179,11 @@ def float_graph(content: bytes, name: str) -> Graph:
             hint="give the float file or the Keras model; `onebit convert audit` lists its layers",
             reason="already-binary",
         )
-    _check_shapes(graph, name)
-    if _computes_in_integers(graph):
+    with refusing_damage(name, "converted"):
+        _check_shapes(graph, name)
+        in_integers = _computes_in_integers(graph)
+    _name_tensors(graph)
+    if in_integers:
         raise ConversionError(
             f"{name} computes in 8-bit integers, and a binary layer is found in float numbers",
             hint="convert the float file, before quantization",
@@ -203,8 +209,15 @@ def _check_shapes(graph: Graph, name: str) -> None:
                 hint="export the model with fixed sizes (only the batch may be open)",
                 reason="dynamic-shape",
             )
-    for tensor in graph.subgraph.tensors:
-        tensor.shapeSignature = None
+    fix_batch(graph)
+
+
+def _name_tensors(graph: Graph) -> None:
+    """Gives each tensor a name of its own: by them the signs of two files are compared."""
+    tensors = graph.subgraph.tensors
+    names = [graph.tensor_name(index) or "tensor" for index in range(len(tensors))]
+    for tensor, name in zip(tensors, unique_names(names), strict=True):
+        tensor.name = name.encode()
 
 
 def _computes_in_integers(graph: Graph) -> bool:
@@ -217,13 +230,23 @@ def _computes_in_integers(graph: Graph) -> bool:
 
 
 def expected_of_file(graph: Graph) -> Expected:
-    """The samples that a file takes."""
+    """The samples that a file takes.
+
+    Raises:
+        ConversionError: NumPy does not have an input's type, or an input is a single number.
+    """
     inputs = []
     for name, index in zip(input_names(graph), map(int, graph.subgraph.inputs), strict=True):
         dtype = DTYPES.get(graph.subgraph.tensors[index].type)
         if dtype is None:
             raise ConversionError(
                 f"input {name} has the type {graph.type_name(index)}, which NumPy does not have"
+            )
+        if not graph.shape(index):
+            raise ConversionError(
+                f"input {name} is a single number, and samples are [N, …]",
+                hint="export the model with the shape [1] there, or convert without a comparison "
+                "(--samples 0, verification=False)",
             )
         inputs.append(Input(name, graph.tensor_name(index), graph.shape(index)[1:], dtype))
     shapes = [graph.shape(int(index)) for index in graph.subgraph.outputs]

@@ -1,5 +1,7 @@
 """Float `.tflite` files as sources: pipeline, verification, refusals, and no TensorFlow."""
 
+import contextlib
+import dataclasses
 import json
 import os
 import subprocess
@@ -12,16 +14,19 @@ from click.testing import CliRunner
 
 from convert.__main__ import main
 from convert.auditing.layers import audit
-from convert.errors import ConversionError
+from convert.errors import ConversionError, FlatbufferError
 from convert.file_conversion import convert_file
 from convert.report import Reason
+from convert.report_files import read_report
+from convert.result import Conversion
 from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.samples import Samples
 from convert.tflite.graph import Graph
 from convert.verification.float_file import verify_float_file
 from tests.convert.models import images
 from tests.convert.test_binariser import op_names
-from tests.support.float_graphs import FloatGraph
+from tests.support.damage import scrambled
+from tests.support.float_graphs import CODES, FloatGraph, binary_weights, schema
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,6 +66,19 @@ def test_signs_are_compared_where_they_are(float_file):
     result = verify_float_file(Graph.from_bytes(float_file), graph, samples)
     assert result.verdict == "mismatch"
     assert "dense" in result.bit_flips[0].layer
+
+
+def test_products_with_a_computed_matrix_count_as_rounding():
+    """TensorFlow Lite's converter writes BATCH_MATMUL where it has not folded the filter."""
+    g = FloatGraph()
+    x = g.tensor((1, 5, 2048))
+    latent = np.random.default_rng(0).normal(size=(2048, 6)).astype(np.float32)
+    matrix = g.op("MUL", g.op("SIGN", g.constant(latent)), g.number(0.37))
+    y = g.tensor((1, 5, 6))
+    builtin = (schema.BuiltinOptions.BatchMatMulOptions, schema.BatchMatMulOptionsT())
+    g.operator(CODES.BATCH_MATMUL, [g.sign(x), matrix], [y], builtin=builtin)
+    samples = Samples([images(40, (5, 2048))])
+    assert convert_file(g.build([x], [y]), samples=samples).report.verification.verdict == "exact"
 
 
 @pytest.mark.parametrize("folded", [True, False])
@@ -139,6 +157,124 @@ def test_dynamic_shapes_are_refused():
     with pytest.raises(ConversionError, match=r"has the shape \[-1, -1\]: .*fixed sizes"):
         convert_file(dense_file(signature=[-1, -1]))
     assert convert_file(dense_file(signature=[-1, 256])).report.verification.verdict == "exact"
+
+
+def counting_file(batch=1):
+    """A binary layer beside the number of positive inputs, which `[-1, 2]` of WHERE holds."""
+    g = FloatGraph()
+    x = g.tensor((1, 64))
+    positive = g.op("GREATER", x, g.number(0), dtype=np.bool_)
+    places, sizes = g.tensor((1, 2), np.int64), g.tensor((2,), np.int32)
+    g.operator(CODES.WHERE, [positive], [places])
+    options = schema.ShapeOptionsT()
+    options.outType = schema.TensorType.INT32
+    builtin = (schema.BuiltinOptions.ShapeOptions, options)
+    g.operator(CODES.SHAPE, [places], [sizes], builtin=builtin)
+    layer = g.dense(g.sign(x), g.constant(binary_weights(np.random.default_rng(0), (6, 64), False)))
+    g.graph.tensors[places].shapeSignature = [-1, 2]
+    for index in (x, positive, layer):
+        g.graph.tensors[index].shapeSignature = [batch, *g.shape(index)[1:]]
+    return g.build([x], [layer, g.op("CAST", sizes)])
+
+
+@pytest.mark.parametrize("batch", [1, -1])
+def test_sizes_that_depend_on_numbers_are_not_taken_for_the_stored_ones(batch):
+    conversion = convert_file(counting_file(batch))
+    assert conversion.report.kinds() == {"binary": 1}
+    assert conversion.report.verification.verdict == "exact"
+
+
+def test_batch_that_became_one_with_another_size_is_refused_in_front_of_a_binary_layer():
+    """`[-1, 16, 64]` reshaped to `[-1, 64]` is stored as `[1, 64]`, which it is not."""
+    g = FloatGraph()
+    x = g.tensor((1, 16, 64))
+    rows = g.reshape(x, (1, 64))
+    g.graph.operators[-1].inputs[1] = g.constant(np.array([-1, 64], np.int32))
+    signs = g.sign(rows)
+    weights = g.constant(binary_weights(np.random.default_rng(0), (6, 64), False))
+    y = g.dense(signs, weights)
+    for tensor in g.graph.tensors[x:]:
+        if tensor.buffer == 0:
+            tensor.shapeSignature = [-1, *tensor.shape[1:]]
+    content = g.build([x], [y])
+    with pytest.raises(ConversionError, match="known only when the file runs") as refused:
+        convert_file(content)
+    assert refused.value.reason == "dynamic-shape"
+
+
+def test_input_without_a_batch_is_refused_where_samples_are_needed():
+    g = FloatGraph()
+    factor, x = g.tensor(()), g.tensor((1, 64))
+    weights = g.constant(binary_weights(np.random.default_rng(0), (6, 64), False))
+    content = g.build([factor, x], [g.dense(g.sign(g.op("MUL", x, factor)), weights)])
+    assert convert_file(content, verification=False).report.kinds() == {"binary": 1}
+    with pytest.raises(ConversionError, match="input tensor0 is a single number"):
+        convert_file(content)
+
+
+def two_signs(bias):
+    g, random = FloatGraph(), np.random.default_rng(0)
+    x = g.tensor((1, 64))
+    first = g.dense(g.sign(x), g.constant(binary_weights(random, (64, 64), False)), bias(g))
+    return g, x, g.dense(g.sign(first), g.constant(binary_weights(random, (6, 64), False)))
+
+
+def test_tensors_without_names_are_compared_with_their_own():
+    g, x, y = two_signs(lambda g: g.number(np.random.default_rng(1).normal(size=64)))
+    for tensor in g.graph.tensors:
+        tensor.name = b""
+    result = convert_file(g.build([x], [y])).report.verification
+    assert result.verdict == "exact"
+    assert len(result.compared_layers) == 2
+
+
+def test_infinity_in_a_layer_explains_no_difference(tmp_path):
+    """In the binary file one bias is -∞ instead of +∞, and another one shifted by 8."""
+    numbers = np.zeros(64)
+    numbers[3] = np.inf
+    g, x, y = two_signs(lambda g: g.number(numbers))
+    original = Graph.from_bytes(g.build([x], [y]))
+    numbers[[3, 5]] = -np.inf, 8
+    g, x, y = two_signs(lambda g: g.number(numbers))
+    conversion = convert_file(g.build([x], [y]), verification=False)
+    samples = Samples([images(10, (64,))])
+    result = verify_float_file(original, Graph.from_bytes(conversion.tflite), samples)
+    assert result.verdict == "mismatch"
+    assert result.unexplained_samples == 10
+    assert {flip.margin for flip in result.bit_flips} == {None}
+    assert "by a number NaN or infinity from its threshold" in result.summary()
+    report = dataclasses.replace(conversion.report, verification=result)
+    path = Conversion(conversion.tflite, report).save(tmp_path / "x.tflite", keep_mismatch=True)
+    assert read_report(path).verification == result
+
+
+def test_options_that_are_left_out_are_the_defaults():
+    """TensorFlow Lite takes them so, and those of another operator too."""
+    g = FloatGraph()
+    x = g.tensor((1, 64))
+    doubled = g.op("ADD", x, x)
+    g.graph.operators[-1].builtinOptions, g.graph.operators[-1].builtinOptionsType = None, 0
+    weights = g.constant(binary_weights(np.random.default_rng(0), (6, 64), False))
+    y = g.dense(g.sign(doubled), weights)
+    cosine = schema.BuiltinOptions.CosOptions, schema.CosOptionsT()
+    g.graph.operators[-1].builtinOptionsType, g.graph.operators[-1].builtinOptions = cosine
+    conversion = convert_file(g.build([x], [y]))
+    assert conversion.report.kinds() == {"binary": 1}
+    assert conversion.report.verification.verdict == "exact"
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_damaged_bytes_raise_nothing_else():
+    g = FloatGraph()
+    random = np.random.default_rng(0)
+    x = g.tensor((1, 4, 4, 8))
+    y = g.conv(g.sign(x), g.constant(binary_weights(random, (8, 3, 3, 8), False)))
+    y = g.max_pool(g.multiply(y, g.number(np.arange(8.0))), (2, 2), (2, 2))
+    y = g.reshape(g.sign(y), (1, 32))
+    y = g.dense(y, g.constant(binary_weights(random, (6, 32), False)))
+    for content in scrambled(g.build([x], [y]), 80, seed=3):
+        with contextlib.suppress(ConversionError, FlatbufferError):
+            convert_file(content, verification=False)
 
 
 def test_int8_file_is_refused():

@@ -24,9 +24,11 @@ from numpy.typing import NDArray
 
 from convert.binariser.elementwise import ACTIVATION_OPS
 from convert.binariser.padding import Border, border_of, pad_value
+from convert.errors import ConversionError
 from convert.tflite.graph import FLOAT32, Graph, schema
 from convert.tflite.make_ops import make_custom_op, make_reshape
 from convert.tflite.moves import JOINS, MOVES
+from convert.tflite.open_sizes import has_open_sizes
 from convert.tflite.scales import has_binary_rows, row_scales
 from onebit import bits
 
@@ -39,12 +41,23 @@ def binarise_layers(graph: Graph) -> list[str]:
 
     It does not fire where inputs or weights are other than ±1 and ±r, for borders of zeros that are
     not those of SAME, nor for groups of a number of channels that is not a multiple of 32.
+
+    Raises:
+        ConversionError: The sizes of such a layer's input are open.
     """
     changed = []
     for op in list(graph.operators):
         layer = _layer(graph, op)
         if layer is None:
             continue
+        if has_open_sizes(graph, graph.data_input(op)):
+            raise ConversionError(
+                f"the input of {graph.tensor_name(graph.outputs(op)[0])} has sizes that are known "
+                "only when the file runs: LCE's operators need fixed sizes",
+                hint="export the model with a fixed batch, and without operators whose outputs' "
+                "sizes depend on numbers in front of binary layers",
+                reason="dynamic-shape",
+            )
         changed.append(graph.tensor_name(graph.outputs(op)[0]))
         graph.replace_op(op, _operators(graph, op, layer))
     if changed:
@@ -179,9 +192,13 @@ def _operators(graph: Graph, op: Any, layer: _Layer) -> list[Any]:
 
 
 def _as_image(graph: Graph, op: Any, layer: _Layer) -> tuple[int, list[Any]]:
-    """A dense layer's input `[N, …, D]` as `[N, 1, S, D]`, and the operator that makes it so."""
+    """A dense layer's input `[N, …, D]` as `[N, 1, S, D]`, and the operator that makes it so.
+
+    An input `[D]`, whose output is `[O]`, is one sample.
+    """
     data, depth = graph.data_input(op), layer.weights.shape[-1]
     rows = math.prod(graph.shape(data)) // depth
-    batch = graph.shape(graph.outputs(op)[0])[0]
+    output = graph.shape(graph.outputs(op)[0])
+    batch = output[0] if len(output) > 1 else 1
     image = graph.add_tensor(f"{graph.tensor_name(data)}/image", [batch, 1, rows // batch, depth])
     return image, [make_reshape(graph, data, image)]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from convert.binariser.elementwise import compute
 from convert.tflite.graph import DTYPES, FILTERED, Graph, schema
+from convert.tflite.open_sizes import has_open_sizes
 from convert.tflite.scales import channels_first, has_binary_rows
 
 _SMALL = 256
@@ -55,6 +56,8 @@ def _operands(graph: Graph, op: Any) -> list[NDArray[Any]] | None:
     if len(graph.outputs(op)) != 1 or not graph.inputs(op):
         return None
     if graph.op_name(op) == "SHAPE":
+        if has_open_sizes(graph, graph.inputs(op)[0]):
+            return None
         return [np.array(graph.shape(graph.inputs(op)[0]))]
     values = [graph.constant(i) if i >= 0 else None for i in graph.inputs(op)]
     known = [value for value in values if value is not None]
