@@ -24,6 +24,14 @@ ACTIVATION_OPS = {
 }
 """The operators that compute what others can fuse."""
 
+
+def _select(condition: NDArray[Any], chosen: NDArray[Any], otherwise: NDArray[Any]) -> NDArray[Any]:
+    """SELECT, which picks rows where the condition has one dimension, `[N]`."""
+    if condition.ndim == 1 and chosen.ndim > 1:
+        condition = condition.reshape(-1, *[1] * (chosen.ndim - 1))
+    return np.where(condition, chosen, otherwise)
+
+
 _FUNCTIONS: dict[str, Callable[..., NDArray[Any]]] = {
     "ABS": np.abs,
     "ADD": np.add,
@@ -42,7 +50,7 @@ _FUNCTIONS: dict[str, Callable[..., NDArray[Any]]] = {
     "NEG": np.negative,
     "NOT_EQUAL": np.not_equal,
     "RSQRT": lambda x: 1 / np.sqrt(x),
-    "SELECT": np.where,
+    "SELECT": _select,
     "SELECT_V2": np.where,
     "SIGN": np.sign,
     "SQRT": np.sqrt,

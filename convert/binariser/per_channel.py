@@ -31,12 +31,15 @@ def per_channel(graph: Graph, op: Any, data: int) -> PerChannel | None:
         return None
     first = inputs[0] == data
     operand = graph.constant(inputs[1] if first else inputs[0])
-    channels = graph.shape(data)[-1]
+    shape = graph.shape(data)
+    if not shape:
+        return None
+    channels = shape[-1]
     if operand is None or operand.dtype != np.float32 or operand.size not in (1, channels):
         return None
     if operand.size > 1 and operand.shape[-1] != channels:
         return None
-    if graph.shape(graph.outputs(op)[0]) != graph.shape(data) or (name == "DIV" and not first):
+    if graph.shape(graph.outputs(op)[0]) != shape or (name == "DIV" and not first):
         return None
     values = np.broadcast_to(operand.reshape(-1), [channels])
     ones, zeros = np.ones(channels, np.float32), np.zeros(channels, np.float32)

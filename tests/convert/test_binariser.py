@@ -13,6 +13,7 @@ from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.tflite.graph import Graph
 from tests.convert.models import images
 from tests.support.float_graphs import CODES, FloatGraph, binary_weights, schema
+from tests.support.lce_graphs import dense_options
 
 # Where a sign may go wrong: both zeros, the smallest numbers of both kinds, and large ones.
 EDGES = np.array(
@@ -302,6 +303,44 @@ def test_product_with_a_binary_matrix_becomes_a_dense_layer():
     graph = binarised(content)
     assert op_names(graph) == ["LceQuantize", "RESHAPE", "LceBconv2d", "RESHAPE"]
     assert_same(content, graph, images(9, (5, 64)))
+
+
+def test_dense_layer_on_one_dimension_is_one_sample():
+    g = FloatGraph()
+    x = g.tensor((1, 64))
+    y = g.tensor((6,))
+    inputs = [g.sign(g.reshape(x, (64,))), g.constant(_weights(64)), -1]
+    g.operator(CODES.FULLY_CONNECTED, inputs, [y], builtin=dense_options(keep_dims=True))
+    content = g.build([x], [g.reshape(y, (1, 6))])
+    graph = binarised(content)
+    assert op_names(graph).count("LceBconv2d") == 1
+    assert_same(content, graph, images(9, (64,)))
+
+
+def test_reshapes_to_and_from_a_single_number_stay():
+    g, random = FloatGraph(), np.random.default_rng(0)
+    x = g.tensor((1, 3, 3, 32))
+    weights = g.constant(binary_weights(random, (1, 3, 3, 32), scales=False))
+    number = g.reshape(g.conv(g.sign(x), weights, g.number([0.5]), same=False), ())
+    doubled = g.op("MUL", number, g.number(2))
+    signs = g.sign(g.reshape(doubled, (1, 1)))
+    content = g.build([x], [g.dense(signs, g.constant(_weights(1)))])
+    graph = binarised(content)
+    assert op_names(graph).count("LceBconv2d") == 2
+    assert_same(content, graph, images(9, (3, 3, 32)))
+
+
+def test_select_with_one_dimension_picks_rows():
+    """A filter of as many rows as columns, each row of it chosen by a constant."""
+    g = FloatGraph()
+    x = g.tensor((1, 6))
+    rows = g.constant(np.array([1, 0, 0, 1, 1, 0], np.bool_))
+    filters = [g.constant(_weights(6, seed)) for seed in (0, 1)]
+    chosen = g.op("SELECT", rows, *filters, shape=(6, 6))
+    content = g.build([x], [g.dense(g.sign(x), chosen)])
+    graph = binarised(content)
+    assert op_names(graph).count("LceBconv2d") == 1
+    assert_same(content, graph, images(9, (6,)))
 
 
 def test_reshape_within_a_sign_moves_behind_it():

@@ -52,7 +52,7 @@ def _only_reader(graph: Graph, op: Any) -> Any | None:
 
 def _keeps_channels(graph: Graph, op: Any) -> bool:
     return graph.op_name(op) == "RESHAPE" and (
-        graph.shape(graph.inputs(op)[0])[-1] == graph.shape(graph.outputs(op)[0])[-1]
+        graph.shape(graph.inputs(op)[0])[-1:] == graph.shape(graph.outputs(op)[0])[-1:]
     )
 
 

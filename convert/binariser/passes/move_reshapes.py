@@ -26,11 +26,12 @@ def move_reshapes(graph: Graph) -> list[str]:
         if above is None or graph.op_name(above) != "RESHAPE":
             continue
         before = graph.inputs(above)[0]
-        if graph.subgraph.tensors[before].type != FLOAT32 or not words_move_whole(
-            graph.shape(before)[-1], graph.shape(source)[-1]
-        ):
+        shape = graph.shape(before)
+        if graph.subgraph.tensors[before].type != FLOAT32 or not shape:
             continue
-        *outer, channels = graph.shape(before)
+        *outer, channels = shape
+        if not words_move_whole(channels, graph.shape(source)[-1]):
+            continue
         moved = graph.add_words(
             f"{graph.tensor_name(words)}/unshaped", [*outer, bits.packed_length(channels)]
         )
