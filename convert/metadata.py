@@ -93,7 +93,8 @@ def with_metadata(graph: Graph, metadata: Metadata | None) -> bytes:
 
     Raises:
         SourceError: The labels are not as many as the classes, there is no single output of
-            classes, or an input takes no pixels, or other channels than the normalisation has.
+            classes, or an input that is to be normalised does not exist, takes no pixels, or has
+            other channels than the normalisation.
     """
     if metadata is None or metadata.is_empty:
         return graph.to_bytes()
@@ -101,6 +102,11 @@ def with_metadata(graph: Graph, metadata: Metadata | None) -> bytes:
     outputs = list(zip(output_names(graph), map(int, graph.subgraph.outputs), strict=True))
     _check_labels(graph, metadata)
     for number, normalization in metadata.normalization.items():
+        if number not in range(len(inputs)):
+            raise SourceError(
+                f"there is a normalisation of input {number}, and the model has the inputs 0 to "
+                f"{len(inputs) - 1}"
+            )
         _check_pixels(graph, *inputs[number], len(inputs), normalization)
     _set_buffer(
         graph,

@@ -68,18 +68,19 @@ def check_inputs(inputs: Sequence[NDArray[Any]]) -> list[str]:
         ConversionError: The samples are all equal.
     """
     count = len(inputs[0])
-    for array in inputs:
-        if array.min() == array.max():
-            raise ConversionError(
-                f"every number of the representative samples is {array.flat[0]:g}: they don't show "
-                "the model's inputs",
-                hint="take some tens of training samples",
-            )
-        if count > 1 and (array == array[:1]).all():
-            raise ConversionError(
-                f"the {count} representative samples are all the same",
-                hint="take some tens of different training samples",
-            )
+    # One of several may be the same in all samples, as a mask without gaps is.
+    if all(array.min() == array.max() for array in inputs):
+        numbers = dict.fromkeys(f"{array.flat[0]:g}" for array in inputs)
+        raise ConversionError(
+            f"every number of the representative samples is {' or '.join(numbers)}: they don't "
+            "show the model's inputs",
+            hint="take some tens of training samples",
+        )
+    if count > 1 and all((array == array[:1]).all() for array in inputs):
+        raise ConversionError(
+            f"the {count} representative samples are all the same",
+            hint="take some tens of different training samples",
+        )
     if count < FEW_SAMPLES:
         return [
             f"int8 ranges come from {count} sample{'s' if count > 1 else ''} only: numbers beyond "

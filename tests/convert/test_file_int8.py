@@ -17,6 +17,7 @@ from convert.samples import Samples
 from convert.tflite.graph import Graph
 from tests.convert.int8_models import SHAPE, binary_connect, converted, float_net, mixed_net
 from tests.convert.models import images
+from tests.support.float_graphs import FloatGraph
 from tests.support.plain_tflite import plain_tflite
 
 CALIBRATION = images(64, SHAPE, 7)
@@ -81,6 +82,21 @@ def test_planted_fault_is_named():
 def test_samples_that_show_nothing_are_refused():
     with pytest.raises(ConversionError, match="the representative samples"):
         convert_file(float_file(mixed_net), int8=Int8(np.zeros((4, *SHAPE), np.float32)))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_input_that_never_changes_beside_others_is_taken(number):
+    """As an attention mask of sentences without gaps."""
+    g, random = FloatGraph(), np.random.default_rng(0)
+    x, mask = g.tensor((1, 64)), g.tensor((1, 64))
+    weights = g.constant(random.normal(size=(6, 64)).astype(np.float32))
+    content = g.build([x, mask], [g.dense(g.op("ADD", g.multiply(x, mask), mask), weights)])
+    arrays = [images(40, (64,)), np.full((40, 64), number, np.float32)]
+    conversion = convert_file(content, int8=Int8(arrays))
+    assert conversion.report.kinds() == {"int8": 1}
+    assert conversion.report.verification.verdict == "quantised"
+    with pytest.raises(ConversionError, match="are all the same"):
+        convert_file(content, int8=Int8([images(1, (64,)).repeat(40, 0), arrays[1]]))
 
 
 def test_command_quantizes_and_verifies(tmp_path):

@@ -95,8 +95,13 @@ def test_given_metadata_replace_those_of_the_source():
             Metadata(normalization={0: Normalization((1, 2, 3), (4, 5, 6))}),
             "the normalisation has 3 channels, input tensor0 2",
         ),
+        (
+            classifier(),
+            Metadata(normalization={1: Normalization((127.5,), (63.75,))}),
+            "a normalisation of input 1, and the model has the inputs 0 to 0",
+        ),
     ],
-    ids=["labels", "outputs", "channels"],
+    ids=["labels", "outputs", "channels", "input"],
 )
 def test_facts_that_do_not_fit_are_refused(content, metadata, message):
     with pytest.raises(SourceError, match=message):
