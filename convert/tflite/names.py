@@ -1,8 +1,8 @@
 """The names of tensors: which layer computes them, and which sign's bits they hold.
 
 Converters name a tensor after all operators that they joined in it, `A/Conv2D;B/FusedBatchNorm`.
-Bits have the name of their sign's ±1 in the float file, and `/bits` behind it: by these names a
-binary file is compared with the float file that it was made of, bit by bit. Passes
+Bits have the name of their sign's ±1 in the float file, with `|` for `;` and `/bits` behind it: by
+these names a binary file is compared with the float file that it was made of, bit by bit. Passes
 that leave a tensor of bits behind hand its name on to the one that holds the same bits.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from convert.tflite.graph import Graph
 
 _BITS = "/bits"
+_JOINT = "|"
 
 # The operators that multiply, as TensorFlow, JAX and PyTorch name them, behind their layer's name.
 _MULTIPLIES = re.compile(
@@ -37,8 +38,8 @@ def known_layer(name: str, layers: Sequence[str]) -> str | None:
 
 
 def bits_name(sign: str) -> str:
-    """The name of the bits of the ±1 of this name."""
-    return f"{sign}{_BITS}"
+    """The name of the bits of the ±1 of this name, whose own parts stay together."""
+    return f"{sign.replace(';', _JOINT)}{_BITS}"
 
 
 def joined_name(layer: str, name: str) -> str:
@@ -47,8 +48,9 @@ def joined_name(layer: str, name: str) -> str:
 
 
 def sign_parts(name: str) -> list[str]:
-    """The parts of a tensor's name that say whose sign its bits are."""
-    return [part.removesuffix(_BITS) for part in name.split(";") if part.endswith(_BITS)]
+    """The names of the ±1 that a tensor's name says its bits are of."""
+    parts = [part for part in name.split(";") if part.endswith(_BITS)]
+    return [part.removesuffix(_BITS).replace(_JOINT, ";") for part in parts]
 
 
 def find_bits(graph: Graph) -> dict[str, int]:

@@ -219,10 +219,11 @@ def two_signs(bias):
     return g, x, g.dense(g.sign(first), g.constant(binary_weights(random, (6, 64), False)))
 
 
-def test_tensors_without_names_are_compared_with_their_own():
+@pytest.mark.parametrize("name", ["", "a/Sign;b/Select"])
+def test_signs_of_tensors_with_any_names_are_compared(name):
     g, x, y = two_signs(lambda g: g.number(np.random.default_rng(1).normal(size=64)))
     for tensor in g.graph.tensors:
-        tensor.name = b""
+        tensor.name = name
     result = convert_file(g.build([x], [y])).report.verification
     assert result.verdict == "exact"
     assert len(result.compared_layers) == 2
