@@ -16,7 +16,7 @@ from flatbuffers import flexbuffers
 from numpy.typing import NDArray
 
 from convert.errors import FlatbufferError
-from convert.tflite.damage import DAMAGE, check_references
+from convert.tflite.damage import DAMAGE
 from convert.tflite.options import fill_in_options
 from onebit.files import TFLITE_IDENTIFIER
 
@@ -88,12 +88,39 @@ class Graph:
         try:
             graph = cls(schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)))
             for subgraph in graph.subgraphs():
-                check_references(subgraph)
+                subgraph._check_references()
                 for op in subgraph.operators:
                     fill_in_options(subgraph.op_name(op), op)
         except DAMAGE as error:
             raise FlatbufferError(f"{name} is truncated or damaged: convert it again") from error
         return graph
+
+    def _check_references(self) -> None:
+        model, subgraph = self.model, self.subgraph
+        tensors, buffers = range(len(subgraph.tensors)), range(len(model.buffers))
+        for index, tensor in enumerate(subgraph.tensors):
+            if tensor.buffer not in buffers:
+                raise ValueError("a tensor refers to a buffer that does not exist")
+            self.constant(index)  # raises if the shape and the bytes disagree
+        for op in self.operators:
+            if op.opcodeIndex not in range(len(model.operatorCodes)):
+                raise ValueError("an operator refers to a code that does not exist")
+            used = [*self.inputs(op), *self.outputs(op)]
+            used += [] if op.intermediates is None else map(int, op.intermediates)
+            if any(i != -1 and i not in tensors for i in used):
+                raise ValueError("an operator refers to a tensor that does not exist")
+            if any(i not in range(len(model.subgraphs)) for i in self.callees(op)):
+                raise ValueError("an operator refers to a subgraph that does not exist")
+        ends = [*map(int, subgraph.inputs), *map(int, subgraph.outputs)]
+        for signature in self.signatures():
+            entries = [*(signature.inputs or []), *(signature.outputs or [])]
+            ends += [entry.tensorIndex for entry in entries]
+        if any(i not in tensors for i in ends):
+            raise ValueError("an input or output refers to a tensor that does not exist")
+        held = [entry.buffer for entry in model.metadata or []]
+        held += [] if model.metadataBuffer is None else map(int, model.metadataBuffer)
+        if any(i not in buffers for i in held):
+            raise ValueError("metadata refer to a buffer that does not exist")
 
     def to_bytes(self) -> bytes:
         """The `.tflite` file of the graph."""
