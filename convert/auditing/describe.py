@@ -218,35 +218,58 @@ def _filter_shape(graph: Graph, op: Any) -> list[int]:
 def scaling_ops(graph: Graph, op: Any, scaled: bool = True) -> list[Any]:
     """The operators around a layer that multiply by its scales and add its bias.
 
+    Behind an activation or a bias of the layer's own, they are operators of their own.
+
     Args:
         graph: The file.
         op: The operator with the filter.
         scaled: Whether to look for scales, which only packed filters have.
     """
     found: list[Any] = []
-    output = graph.outputs(op)[0]
-    for kind in ("MUL", "ADD") if scaled else ("ADD",):
-        consumers = graph.consumers(output)
+    last, kinds = op, ("MUL", "ADD") if scaled else ("ADD",)
+    for kind in kinds if not _has_bias(graph, op) else ():
+        consumers = graph.consumers(graph.outputs(last)[0])
         if len(consumers) != 1 or not _reads_constant(graph, consumers[0], kind):
             continue
-        # What scales the inputs of a dense layer belongs to that one.
-        result = graph.outputs(consumers[0])[0]
-        if kind == "MUL" and any(
-            graph.op_name(reader) == "FULLY_CONNECTED" for reader in graph.consumers(result)
-        ):
+        if _has_activation(last):
+            break
+        readers = graph.consumers(graph.outputs(consumers[0])[0])
+        if any(_scales_inputs(graph, consumers[0], reader) for reader in readers):
             continue
         found.append(consumers[0])
-        output = result
+        last = consumers[0]
     before = graph.producer(graph.data_input(op)) if scaled else None
-    if graph.op_name(op) == "FULLY_CONNECTED" and before is not None:
-        found += [before] if _reads_constant(graph, before, "MUL") else []
+    if before is not None and _scales_inputs(graph, before, op):
+        found.append(before)
     return found
 
 
+def _has_activation(op: Any) -> bool:
+    return bool(getattr(op.builtinOptions, "fusedActivationFunction", 0))
+
+
+def _has_bias(graph: Graph, op: Any) -> bool:
+    """Whether a layer adds a bias itself; zeros are none."""
+    index = graph.bias_input(op)
+    constant = graph.constant(index) if index >= 0 else None
+    return index >= 0 and (constant is None or bool(constant.any()))
+
+
+def _scales_inputs(graph: Graph, op: Any, layer: Any) -> bool:
+    """Whether an operator multiplies the inputs of a packed dense layer by that layer's scales."""
+    return (
+        _reads_constant(graph, op, "MUL")
+        and not _has_activation(op)
+        and graph.op_name(layer) == "FULLY_CONNECTED"
+        and stored_filter(graph, graph.inputs(layer)[1])[1] == "LceDequantize"
+    )
+
+
 def _reads_constant(graph: Graph, op: Any, kind: str) -> bool:
-    """Whether an operator multiplies or adds a constant per channel."""
+    """Whether an operator multiplies or adds a float constant per channel."""
     return graph.op_name(op) == kind and any(
-        graph.is_constant(i) and len(graph.shape(i)) == 1 for i in graph.inputs(op)
+        graph.is_constant(i) and len(graph.shape(i)) == 1 and graph.type_name(i) == "FLOAT32"
+        for i in graph.inputs(op)
     )
 
 

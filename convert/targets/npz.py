@@ -14,12 +14,15 @@ from convert.auditing.describe import scaling_ops
 from convert.auditing.layers import audited_layers
 from convert.auditing.tables import table_constants
 from convert.errors import ConversionError
+from convert.int8.layer_matching import int8_filter
+from convert.int8.values import scale_of
 from convert.report import Layer
 from convert.targets.own_files import require_own_weights
 from convert.targets.target import Export, Target
 from convert.tflite.damage import refusing_damage
 from convert.tflite.filters import binary_filter_shape, filter_signs, stored_filter
 from convert.tflite.graph import Graph
+from convert.tflite.scales import channels_first, row_scales
 from onebit import bits
 from onebit.files import write_arrays
 
@@ -100,9 +103,15 @@ def _weight_only(graph: Graph, op: Any, layer: Layer) -> dict[str, NDArray[Any]]
         negative = negative[..., np.newaxis]
     found = {"bits": bits.pack(np.where(negative, -1, 1))}
     bias = graph.constant(graph.bias_input(op)) if graph.bias_input(op) >= 0 else None
+    data, integers = graph.data_input(op), int8_filter(graph, op)
+    if integers is not None:
+        scales, steps = (row_scales(channels_first(name, values)) for values in integers)
+        found["multiplier"] = scales.astype(np.float32)
+        in_step = scale_of(graph, data)
+        if bias is not None and in_step is not None:
+            bias = (bias * (in_step * steps)).astype(np.float32)
     if bias is not None:
         found["bias"] = bias
-    data = graph.data_input(op)
     for part in scaling_ops(graph, op):
         values = [v for i in graph.inputs(part) if (v := graph.constant(i)) is not None]
         if data in graph.outputs(part):

@@ -9,10 +9,13 @@ import pytest
 
 from convert.conversion import convert_model
 from convert.errors import ConversionError
+from convert.int8.settings import Int8
+from convert.int8.values import scale_of
 from convert.runtimes.lce import convert_with_lce
 from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.targets.c_array import c_header
 from convert.targets.npz import packed_weights, write_packed_weights
+from convert.tflite.graph import Graph
 from onebit import bits
 from onebit.keras import keras, lq
 from tests.convert.models import BINARY, images, mlp, randomise
@@ -79,6 +82,49 @@ def test_depthwise_and_transposed_filters_have_output_channels_first():
     np.testing.assert_array_equal(
         bits.unpack(arrays["transposed/bits"], 64), np.moveaxis(transposed, 2, 0)
     )
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_scales_and_bias_of_int8_layers_are_real_numbers(use_bias):
+    image = keras.Input((320,), name="image")
+    layer = lq.layers.QuantDense(40, name="layer", **BINARY | {"use_bias": use_bias})
+    model = randomise(keras.Model(image, keras.layers.BatchNormalization()(layer(image))))
+    calibration = images(32, (320,))
+    content = convert_model(model, int8=Int8([calibration], scope="all")).tflite
+    arrays, graph = packed_weights(content), Graph.from_bytes(content)
+    assert {arrays["layer/multiplier"].dtype, arrays["layer/bias"].dtype} == {np.dtype("f4")}
+    ends = [op for op in graph.operators if graph.op_name(op) in ("QUANTIZE", "FULLY_CONNECTED")]
+    in_step, out_step = (scale_of(graph, graph.outputs(op)[0]) for op in ends)
+    inputs = (in_step * np.round(calibration / in_step)).astype(np.float32)
+    (expected,) = LceInterpreter(content).run([inputs])
+    # The output is rounded to a step, by way of a multiplier of 31 bits.
+    found = mlp_from(arrays, inputs)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=0.51 * out_step)
+
+
+def test_int8_depthwise_layers_have_a_scale_per_channel():
+    x = image = keras.Input((8, 8, 64))
+    x = lq.layers.QuantDepthwiseConv2D(5, depthwise_quantizer="ste_sign", name="depthwise")(x)
+    model = randomise(keras.Model(image, keras.layers.BatchNormalization()(x)))
+    settings = {"int8": Int8([images(8, (8, 8, 64))], scope="all"), "with_delegate": False}
+    arrays = packed_weights(convert_model(model, **settings).tflite)
+    float_arrays = packed_weights(convert_model(model).tflite)
+    for key in ("multiplier", "bias"):
+        found, expected = arrays[f"depthwise/{key}"], float_arrays[f"depthwise/{key}"]
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_normalisation_behind_an_activation_is_not_the_layers():
+    x = image = keras.Input((8, 8, 3))
+    x = lq.layers.QuantConv2D(64, 3, activation="relu", name="conv", **BINARY | {"use_bias": True})(
+        x
+    )
+    model = randomise(keras.Model(image, keras.layers.BatchNormalization()(x)))
+    conversion = convert_model(model)
+    arrays = packed_weights(conversion.tflite)
+    assert set(arrays) == {"conv/bits", "conv/bias", "layout"}
+    np.testing.assert_array_equal(arrays["conv/bias"], model.get_layer("conv").bias)
+    assert [layer.op for layer in conversion.report.layers] == ["CONV_2D", "MUL", "ADD"]
 
 
 def test_written_file_reads_back_without_pickle(tmp_path):
