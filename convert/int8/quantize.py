@@ -24,7 +24,14 @@ from convert.int8.values import is_quantized
 from convert.passes.pack_binary_weights import pack_binary_weights
 from convert.report import Layer, Reason
 from convert.tflite.graph import Graph, schema
-from convert.tflite.signature import input_names, order_ends, output_names, write_signature
+from convert.tflite.signature import (
+    KEY,
+    input_names,
+    order_ends,
+    output_names,
+    unique_names,
+    write_signature,
+)
 from onebit.errors import first_line
 from onebit.interrupts import importing
 from onebit.streams import held_stderr
@@ -175,11 +182,14 @@ def _mlir_quantizer() -> tuple[Callable[..., bytes], dict[str, Any]]:
 
 
 def _run_quantizer(graph: Graph, settings: Int8, kept: Sequence[Any]) -> Graph:
+    # The quantizer keeps a signature, but not always the order, which its names restore.
+    ends = unique_names(input_names(graph)), unique_names(output_names(graph))
+    key = next((signature.signatureKey for signature in graph.signatures()), KEY)
+    write_signature(graph, *ends)
     for tensor in graph.subgraph.tensors:
         tensor.name = (tensor.name or b"") + _MARK.encode()
     mlir_quantize, types = _mlir_quantizer()
     kept_float = {graph.tensor_name(graph.outputs(op)[0]) for op in kept}
-    ends = input_names(graph), output_names(graph)
     with held_stderr() as held:
         try:
             content = mlir_quantize(
@@ -197,7 +207,6 @@ def _run_quantizer(graph: Graph, settings: Int8, kept: Sequence[Any]) -> Graph:
     for tensor in result.subgraph.tensors:
         name = (tensor.name or b"").decode("utf-8", "replace")
         tensor.name = name.partition(_MARK)[0].encode()
-    # The quantizer keeps the signature, but not always the order.
     order_ends(result, *ends)
-    write_signature(result, *ends)
+    write_signature(result, *ends, key)
     return result

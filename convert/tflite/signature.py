@@ -56,18 +56,19 @@ def order_ends(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> N
     A file without a signature stays as it is.
     """
     for signature in graph.signatures()[:1]:
-        tensors = {
-            (entry.name or b"").decode(): entry.tensorIndex
-            for entry in [*(signature.inputs or []), *(signature.outputs or [])]
-        }
-        graph.subgraph.inputs = np.array([tensors[name] for name in inputs], np.int32)
-        graph.subgraph.outputs = np.array([tensors[name] for name in outputs], np.int32)
+        for side, names in (("inputs", inputs), ("outputs", outputs)):
+            entries = getattr(signature, side) or []
+            tensors = {(entry.name or b"").decode(): entry.tensorIndex for entry in entries}
+            ordered = np.array([tensors[name] for name in names], np.int32)
+            setattr(graph.subgraph, side, ordered)
 
 
-def write_signature(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+def write_signature(
+    graph: Graph, inputs: Sequence[str], outputs: Sequence[str], key: bytes = KEY
+) -> None:
     """Names a file's inputs and outputs, which the file has in this order."""
     signature = schema.SignatureDefT()
-    signature.signatureKey = KEY
+    signature.signatureKey = key
     signature.subgraphIndex = graph.number
     signature.inputs = [
         _entry(name, index) for name, index in zip(inputs, graph.subgraph.inputs, strict=True)

@@ -15,8 +15,10 @@ from convert.int8.values import is_quantized
 from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.samples import Samples
 from convert.tflite.graph import Graph
+from convert.tflite.signature import input_names, output_names, write_signature
+from onebit.keras import keras
 from tests.convert.int8_models import SHAPE, binary_connect, converted, float_net, mixed_net
-from tests.convert.models import images
+from tests.convert.models import images, randomise
 from tests.support.float_graphs import FloatGraph
 from tests.support.plain_tflite import plain_tflite
 
@@ -66,6 +68,31 @@ def test_integers_go_in_and_out_where_wanted():
     graph = Graph.from_bytes(converted_file(mixed_net, io="int8").tflite)
     assert {graph.type_name(int(i)) for i in graph.subgraph.inputs} == {"INT8"}
     assert {graph.type_name(int(i)) for i in graph.subgraph.outputs} == {"INT8"}
+
+
+def two_ends():
+    """Inputs and outputs whose names are neither sorted nor different."""
+    b, a = keras.Input((8,), name="b"), keras.Input((6,), name="a")
+    outputs = {"b": keras.layers.Dense(5)(a), "a": keras.layers.Dense(4)(b)}
+    return randomise(keras.Model({"b": b, "a": a}, outputs))
+
+
+@pytest.mark.parametrize("signature", ["mine", None])
+def test_ends_keep_their_order_and_names(signature):
+    graph = Graph.from_bytes(plain_tflite(two_ends()))
+    write_signature(graph, ["b", "a"], ["a", "b"], b"mine")
+    if signature is None:
+        graph.model.signatureDefs = None
+    shapes = [graph.shape(int(i)) for i in (*graph.subgraph.inputs, *graph.subgraph.outputs)]
+    samples = [images(32, shape[1:]) for shape in shapes[:2]]
+    conversion = convert_file(graph.to_bytes(), int8=Int8(samples, scope="all"))
+    assert conversion.report.verification.verdict == "quantised"
+    found = Graph.from_bytes(conversion.tflite)
+    ends = (*found.subgraph.inputs, *found.subgraph.outputs)
+    assert [found.shape(int(i)) for i in ends] == shapes
+    assert (input_names(found), output_names(found)) == (input_names(graph), output_names(graph))
+    key = b"serving_default" if signature is None else b"mine"
+    assert found.signatures()[0].signatureKey == key
 
 
 def test_planted_fault_is_named():
