@@ -201,8 +201,8 @@ class Quantization:
 
     Attributes:
         float_file: The verdict on the float file, against Keras.
-        difference_in_scales: The largest difference from Keras' outputs, in scales of the int8
-            output; None where the output comes from a float operator.
+        difference_in_scales: The largest difference from Keras' outputs, each in its own int8
+            scale; None where all outputs come from float operators.
         flipped_bits: Binary layer → the share of its input bits that differ from the float file's.
         tensors: The tensors that were compared, in the file's order.
         faults: What is wrong, with the name of the layer or tensor.

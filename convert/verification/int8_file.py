@@ -80,17 +80,17 @@ def compare_int8(
         dataclasses.replace(tensor, name=label(tensor.name))
         for tensor in compare_tensors(reference, graph, float_few, int8_few)
     ]
-    flips = flipped_bits(reference, graph, float_few, int8_few)
     faults = [
         f"{label(name)}: its weights are not the model's"
         for name in foreign_layers(reference, graph)
     ]
     faults += [f"{tensor.name}: {tensor.fault}" for tensor in tensors if tensor.fault is not None]
-    scale = _output_scale(graph, ends.index(0))
+    scales = [_output_scale(graph, ends.index(number)) for number in range(len(computed))]
+    in_scales = [d / s for d, s in zip(differences, scales, strict=True) if s is not None]
     quantization = Quantization(
         float_file=base.summary(),
-        difference_in_scales=None if scale is None else difference / scale,
-        flipped_bits={label(name): share for name, share in flips.items()},
+        difference_in_scales=float(max(in_scales)) if in_scales else None,
+        flipped_bits=flipped_bits(reference, graph, float_few, int8_few, label),
         tensors=tensors,
         faults=faults,
     )

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from convert.conversion import convert_model, verify_file
+from convert.int8.settings import Int8
 from convert.samples import Samples
 from convert.tflite.graph import Graph
 from convert.verification.int8 import verify_int8
-from onebit.keras import keras
+from onebit.keras import keras, lq
 from tests.convert.int8_models import SHAPE, converted, float_net, mixed_net, reference
-from tests.convert.models import images, randomise
+from tests.convert.models import BOTH, images, randomise
 
 
 def layer_op(graph, name):
@@ -100,3 +101,29 @@ def pool_before_relu():
 
 def test_shared_range_is_not_too_wide():
     assert converted(pool_before_relu, ranges="minmax").report.verification.verdict == "quantised"
+
+
+@pytest.mark.parametrize("second", [(8, 8, 8), (12, 12, 8)], ids=str)
+def test_uses_of_a_binary_layer_are_compared_each_with_its_own(second):
+    shared = lq.layers.QuantConv2D(8, 3, name="shared", **BOTH)
+    shapes = (12, 12, 8), second
+    ends = [keras.Input(shape, name=name) for shape, name in zip(shapes, "lr", strict=True)]
+    outputs = [keras.layers.Conv2D(8, 1)(shared(end)) for end in ends]
+    int8 = Int8([images(32, shape, 7) for shape in shapes], scope="all")
+    samples = Samples([images(8, shape, seed) for seed, shape in enumerate(shapes)])
+    conversion = convert_model(randomise(keras.Model(ends, outputs)), int8=int8, samples=samples)
+    quantization = conversion.report.verification.quantization
+    assert quantization.flipped_bits == {"shared": 0}
+
+
+def test_difference_of_each_output_is_in_its_own_scale():
+    image = keras.Input(SHAPE, name="image")
+    x = keras.layers.Flatten()(image)
+    model = randomise(keras.Model(image, [keras.layers.Dense(5, name=n)(x) for n in "ab"]))
+    kernel, bias = model.get_layer("b").get_weights()
+    model.get_layer("b").set_weights([1000 * kernel, 1000 * bias])
+    int8 = Int8([images(64, SHAPE, 7)])
+    report = convert_model(model, int8=int8, samples=Samples([images(32, SHAPE, 8)])).report
+    assert report.verification.max_abs_difference > 100
+    # Rounding of the image, the weights and the output.
+    assert report.verification.quantization.difference_in_scales < 10
