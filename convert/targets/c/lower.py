@@ -12,7 +12,7 @@ from convert.targets.c.lower_pixels import PIXEL_KERNELS
 from convert.targets.c.lower_s8 import INT8_KERNELS
 from convert.targets.c.lowering import Lowering, refusal
 from convert.targets.c.program import C_TYPES, Call, Program, Struct, size_bytes
-from convert.targets.network import Network
+from convert.targets.network import Network, Reshape
 from onebit.bits import packed_length
 
 _KERNELS = FLOAT_KERNELS | BINARY_KERNELS | PIXEL_KERNELS | MOVE_KERNELS
@@ -32,7 +32,7 @@ def lower(network: Network, cmsis_nn: bool = False) -> Program:
     Raises:
         ConversionError: An operator has no kernel; its `reason` is `no-kernel`.
     """
-    network = fuse(network)
+    network = fuse(_with_own_outputs(network))
     for value in network.values.values():
         if value.constant is not None:
             continue
@@ -52,6 +52,22 @@ def lower(network: Network, cmsis_nn: bool = False) -> Program:
     _pool_in_bands(lowering.program)
     _shorten_limits(lowering.program)
     return lowering.program
+
+
+def _with_own_outputs(network: Network) -> Network:
+    """Copies of inputs, constants and earlier outputs in the place of outputs that are these."""
+    values, copies, outputs = dict(network.values), [], []
+    for index, name in zip(network.outputs, network.output_names, strict=True):
+        value = values[index]
+        if index in (*network.inputs, *outputs) or value.constant is not None:
+            copy = dataclasses.replace(value, index=max(values) + 1, constant=None)
+            copies.append(Reshape(name=name, op="RESHAPE", inputs=(index,), output=copy.index))
+            values[copy.index] = copy
+            outputs.append(copy.index)
+        else:
+            outputs.append(index)
+    operators = (*network.operators, *copies)
+    return dataclasses.replace(network, values=values, operators=operators, outputs=tuple(outputs))
 
 
 def _shorten_limits(program: Program) -> None:

@@ -20,7 +20,9 @@ def _reshape(lowering: Lowering, operator: n.Reshape) -> None:
     whole = program.root(source.index)
     group = [whole] + [i for i in program.same_memory if program.root(i) == whole]
     # The caller's memory is one value's only.
-    if target.index in lowering.network.outputs and ends & set(group):
+    if source.constant is not None or (
+        target.index in lowering.network.outputs and ends & set(group)
+    ):
         copy_value(lowering, operator)
     else:
         program.same_memory[target.index] = source.index
@@ -29,7 +31,7 @@ def _reshape(lowering: Lowering, operator: n.Reshape) -> None:
 def copy_value(lowering: Lowering, operator: Operator) -> None:
     """A call that copies the input to the output."""
     size = str(size_bytes(lowering.network.input_of(operator)))
-    places = Place(operator.inputs[0]), lowering.output(operator)
+    places = lowering.operand(operator.inputs[0]), lowering.output(operator)
     lowering.call(operator, "onebit_move.c", "copy_rows", *places, "1", size, size, size)
 
 

@@ -63,6 +63,8 @@ class _Reader(TensorReader):
         for op in graph.operators:
             if not self._compute(op):
                 self.operators.append(self._operator(op))
+        for index in outputs:
+            self.known(index)  # a constant, perhaps, that no operator reads
         operators = merge_scales(self.operators, self.values, outputs)
         used = {*inputs, *outputs}
         used.update(i for o in operators for i in (*o.inputs, o.output))

@@ -3,6 +3,8 @@
 Numbers are such that float32 rounds nowhere, or once in an order that the file prescribes.
 """
 
+import re
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from convert.runtimes.lce_interpreter import LceInterpreter
 from convert.targets import network as n
 from convert.targets.c.arena import plan_arena
 from convert.targets.c.lower import lower
+from convert.targets.c.project import project_files
 from convert.targets.reading import read_network
 from onebit.bits import pack
 from tests.support.c_networks import CNetwork
@@ -152,6 +155,19 @@ def test_input_that_is_output_too_is_copied(tmp_path):
     image = np.arange(8, dtype=np.float32).reshape(1, 4, 2)
     (result,) = CNetwork(g.build([x], [y]), tmp_path).build().run([image])
     np.testing.assert_array_equal(result, image.reshape(1, 8))
+
+
+@pytest.mark.parametrize("ends", ["yxy", "xyx", "x", "xx", "cy", "ccx", "r", "yrc"])
+def test_outputs_may_be_inputs_constants_or_each_other(ends, tmp_path):
+    g = Graph()
+    x = g.tensor([1, 4, 2])
+    y, c = g.relu(x), g.constant(np.arange(6, dtype=np.float32))
+    values = {"x": x, "y": y, "c": c, "r": g.reshape(c, [2, 3])}
+    content = g.build([x], [values[end] for end in ends])
+    compare_with_lce(content, tmp_path, [np.arange(-4, 4, dtype=np.float32).reshape(1, 4, 2)])
+    # The sources agree with themselves: a field and an array of vectors for each output.
+    header = project_files(content, "net.tflite", "net")[0]["src/net.h"]
+    assert len(re.findall(r"^  \w+ \w+\[", header, re.M)) == 1 + len(ends)
 
 
 def test_null_and_misaligned_memory_are_refused(tmp_path):
