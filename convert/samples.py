@@ -347,3 +347,17 @@ def filled(batch: NDArray[Any], size: int) -> NDArray[Any]:
     """A batch of `size` samples: `[n, …]` → `[size, …]`, its last sample repeated."""
     missing = size - len(batch)
     return batch if missing <= 0 else np.concatenate([batch, np.repeat(batch[-1:], missing, 0)])
+
+
+def joined(batches: Sequence[NDArray[Any]], fed: int, count: int) -> NDArray[Any]:
+    """Outputs of batches, without those of samples that filled the last: `[count·k, …]`.
+
+    Most outputs have k = 1 row for each sample.
+
+    Args:
+        batches: The outputs, in order.
+        fed: How many samples all batches had, those that filled the last included.
+        count: How many there were to run.
+    """
+    values = np.concatenate([np.atleast_1d(batch) for batch in batches])
+    return values[: count * len(values) // fed]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from convert.errors import ConversionError, SourceError
 from convert.keras3.graph_signs import pre_activation
-from convert.samples import filled
+from convert.samples import filled, joined
 from convert.tflite.graph import Graph
 from convert.tflite.signature import order_ends, unique_names, write_signature
 from onebit.streams import held_stderr
@@ -156,7 +156,8 @@ class Reader:
             rows.append([np.asarray(y) for y in self._run(*map(tf.constant, window))])
             for _ in window[0][: count - start] if tick is not None else ():
                 tick()  # type: ignore[misc]
-        return [np.concatenate(column)[:count] for column in zip(*rows, strict=True)]
+        fed = count if self._batch is None else size * len(rows)
+        return [joined(column, fed, count) for column in zip(*rows, strict=True)]
 
 
 def _frozen(function: Any) -> Any:

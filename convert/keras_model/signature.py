@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import ConversionError
-from convert.samples import filled
+from convert.samples import filled, joined
 from convert.tflite.signature import unique_names
 from onebit.keras import keras, tf
 
@@ -163,7 +163,9 @@ def run_keras(
     inputs: Sequence[NDArray[Any]],
     size: int | None = None,
 ) -> tuple[list[str], list[NDArray[Any]]]:
-    """The names of a model's outputs, and what it computes of samples, eagerly, `[N, …]` each.
+    """The names of a model's outputs, and what it computes of samples, eagerly, `[N·k, …]` each.
+
+    Most outputs have k = 1 row for each sample.
 
     Args:
         model: The model.
@@ -181,7 +183,8 @@ def run_keras(
         outputs = signature.call(model, [tf.constant(array) for array in batch])
         names = output_names(model, outputs)
         rows.append([np.asarray(output) for output in tf.nest.flatten(outputs)])
-    return names, [np.concatenate(column)[:count] for column in zip(*rows, strict=True)]
+    fed = size * len(rows)
+    return names, [joined(column, fed, count) for column in zip(*rows, strict=True)]
 
 
 def keras_batch(

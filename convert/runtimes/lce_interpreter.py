@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from convert.errors import ConversionError
 from convert.runtimes.lce_extension import load_extension
-from convert.samples import filled
+from convert.samples import filled, joined
 from onebit.errors import first_line
 from onebit.streams import held_stderr
 
@@ -74,7 +74,7 @@ class LceInterpreter:
             if tick is not None:
                 for _ in batch[0][: count - start]:
                     tick()
-        return [joined(column, size, count) for column in zip(*rows, strict=True)]
+        return [joined(column, size * len(rows), count) for column in zip(*rows, strict=True)]
 
     def run_once(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[np.generic]]:
         """The outputs of one inference, for inputs of the file's shapes and types.
@@ -88,12 +88,3 @@ class LceInterpreter:
             except RuntimeError as error:
                 reason = first_line(error)
                 raise ConversionError(f"LCE's interpreter fails: {held() or reason}") from error
-
-
-def joined(batches: Sequence[NDArray[Any]], size: int, count: int) -> NDArray[Any]:
-    """Outputs of batches of `size` samples, without those that filled the last: `[count·k, …]`.
-
-    Most outputs have k = 1 row for each sample.
-    """
-    values = np.concatenate([np.atleast_1d(batch) for batch in batches])
-    return values[: count * len(values) // (size * len(batches))]

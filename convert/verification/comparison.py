@@ -68,7 +68,7 @@ class Batch:
     Attributes:
         start: The index of the first sample.
         inputs: One array per input, `[n, …]`, in the file's order.
-        outputs: One array per output, `[n, …]`, in Keras' order.
+        outputs: One array per output, `[n·k, …]`, in Keras' order.
         names: The names of the outputs.
         order: For each output of the file, the number of Keras' output that it is.
         filled: How many samples Keras was given; n, or more where it takes a fixed number.
@@ -87,7 +87,7 @@ class Batch:
         A layer may see several rows for each sample, as those in TimeDistributed do.
         """
         rows = values.reshape(self.filled, -1, *values.shape[1:])
-        return rows[: len(self.outputs[0])]
+        return rows[: len(self.inputs[0])]
 
 
 class RuntimeComparison:
@@ -136,7 +136,7 @@ class RuntimeComparison:
             self._flips += _first_differences(probes, stored, roundings, batch)
 
     def keras_outputs(self) -> list[NDArray[Any]]:
-        """Keras' outputs for all samples, `[N, …]` each."""
+        """Keras' outputs for all samples, `[N·k, …]` each."""
         return _joined(self._keras)
 
     def result(
@@ -356,6 +356,8 @@ def accuracy(
     """
     labelled = class_output([output.shape for output in outputs])
     if labels is None or labelled is None or outputs[labelled].shape[1] == 1:
+        return None
+    if len(outputs[labelled]) != len(labels):  # several rows for each sample
         return None
     return float(np.mean(outputs[labelled].argmax(-1) == labels))
 

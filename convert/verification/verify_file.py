@@ -109,7 +109,7 @@ def verify(
                 outputs,
                 names,
                 output_order(graph, names, [output.shape[1:] for output in outputs]),
-                size or len(outputs[0]),
+                size or len(arrays[0][window]),
             )
             lce.compare(batch, probes, roundings)
             delegate.compare(batch, probes, roundings)

@@ -61,6 +61,13 @@ named = lq.layers.QuantConv2D(5, 3, name="conv 1 (é)", **BINARY)
 keras.Sequential([keras.Input((8, 8, 3)), named, keras.layers.Flatten(name="a b")]).save(
     folder + "/names.keras"
 )
+for batch in (None, 3):
+    image = keras.Input((4, 40), batch_size=batch)
+    rows = lq.layers.QuantDense(33, name="inner", **BINARY)(ops.reshape(image, (-1, 40)))
+    rows = lq.layers.QuantDense(5, name="outer", **BINARY)(keras.layers.BatchNormalization()(rows))
+    model = randomised(keras.Model(image, [ops.reshape(rows, (-1, 4, 5)), rows]))
+    model.save(f"{folder}/rows_of_{batch}.keras")
+np.savez(folder + "/rows.npz", inputs=np.random.default_rng(0).normal(size=(20, 4, 40)))
 subclassed = Subclassed()
 subclassed(np.zeros((1, 40), "float32"))
 randomised(subclassed).export(folder + "/subclassed", format="tf_saved_model", verbose=False)
@@ -120,6 +127,16 @@ def test_model_is_converted_and_verified_against_keras_on_the_users_data(name, m
     assert verification["accuracy_keras"] == 1
     if name != "saved_model":  # whose signature has lost the layers' names
         assert {layer["name"] for layer in report["layers"]} >= {"conv_1_1", "hidden_2", "logits"}
+
+
+@pytest.mark.parametrize("batch", [None, 3])
+def test_layers_may_see_several_rows_for_each_sample(batch, made, tmp_path):
+    output, source = tmp_path / "rows.tflite", made / f"rows_of_{batch}.keras"
+    result = run("model", source, "-o", output, "--verify-data", made / "rows.npz", "--no-delegate")
+    assert result.exit_code == 0, result.output
+    verification = json.loads((tmp_path / "rows.report.json").read_text())["verification"]
+    assert verification["verdict"] in ("exact", "rounding flips")
+    assert (verification["samples"], len(verification["compared_layers"])) == (20, 2)
 
 
 def test_int8_is_verified_against_keras_and_names_its_layers(made, tmp_path):

@@ -8,7 +8,7 @@ from convert.tflite.graph import Graph
 from convert.verification import verify
 from convert.verification.probes import distance_to_threshold
 from onebit.keras import keras, lq, tf
-from tests.convert.models import BINARY, images, mlp, randomise
+from tests.convert.models import BINARY, BOTH, images, mlp, randomise
 
 SAMPLES = 200
 
@@ -53,6 +53,18 @@ def test_accuracy_counts_labels(model, conversion):
     assert result == verify(model, conversion.tflite, Samples([inputs], labels, "test"))
     assert result.accuracy_keras == result.accuracy_file == 0.75
     assert result.split == "test"
+
+
+@pytest.mark.parametrize("batch", [None, 8])
+def test_outputs_may_have_several_rows_for_each_sample(batch):
+    image = keras.Input((4, 64), batch_size=batch)
+    x = lq.layers.QuantDense(96, name="inner", **BOTH)(tf.reshape(image, [-1, 64]))
+    x = lq.layers.QuantDense(10, name="outer", **BOTH)(keras.layers.BatchNormalization()(x))
+    model = randomise(keras.Model(image, x))
+    samples = Samples([images(20, (4, 64))], np.zeros(20, int))
+    result = convert_model(model, samples=samples).report.verification
+    assert (result.verdict, result.samples, result.accuracy_keras) == ("exact", 20, None)
+    assert result.compared_layers == ["inner", "outer"]
 
 
 def shift_thresholds(graph, ops):
