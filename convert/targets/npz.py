@@ -101,17 +101,19 @@ def _weight_only(graph: Graph, op: Any, layer: Layer) -> dict[str, NDArray[Any]]
         negative = negative[:, np.newaxis, np.newaxis, :]
     elif name == "DEPTHWISE_CONV_2D":
         negative = negative[..., np.newaxis]
-    found = {"bits": bits.pack(np.where(negative, -1, 1))}
+    found: dict[str, NDArray[Any]] = {"bits": bits.pack(np.where(negative, -1, 1))}
     bias = graph.constant(graph.bias_input(op)) if graph.bias_input(op) >= 0 else None
-    data, integers = graph.data_input(op), int8_filter(graph, op)
-    if integers is not None:
-        scales, steps = (row_scales(channels_first(name, values)) for values in integers)
-        found["multiplier"] = scales.astype(np.float32)
-        in_step = scale_of(graph, data)
-        if bias is not None and in_step is not None:
-            bias = (bias * (in_step * steps)).astype(np.float32)
     if bias is not None:
         found["bias"] = bias
+    data, integers = graph.data_input(op), int8_filter(graph, op)
+    if integers is not None:
+        scales, steps = (
+            row_scales(channels_first(name, values.astype(np.float32))) for values in integers
+        )
+        found["multiplier"] = scales
+        in_step = scale_of(graph, data)
+        if bias is not None and in_step is not None:
+            found["bias"] = (bias * (in_step * steps)).astype(np.float32)
     for part in scaling_ops(graph, op):
         values = [v for i in graph.inputs(part) if (v := graph.constant(i)) is not None]
         if data in graph.outputs(part):

@@ -19,6 +19,7 @@ from convert.tflite.graph import Graph
 from onebit import bits
 from onebit.keras import keras, lq
 from tests.convert.models import BINARY, images, mlp, randomise
+from tests.support import lce_graphs
 
 
 def layers_of(arrays):
@@ -125,6 +126,22 @@ def test_normalisation_behind_an_activation_is_not_the_layers():
     assert set(arrays) == {"conv/bits", "conv/bias", "layout"}
     np.testing.assert_array_equal(arrays["conv/bias"], model.get_layer("conv").bias)
     assert [layer.op for layer in conversion.report.layers] == ["CONV_2D", "MUL", "ADD"]
+
+
+@pytest.mark.parametrize(("packed", "key"), [(True, "/input_scale"), (False, "/multiplier")])
+def test_scale_between_dense_layers_belongs_to_one_of_them(packed, key):
+    g, signs = lce_graphs.Graph(), np.ones((64, 64), np.float32)
+    fully_connected = lce_graphs.schema.BuiltinOperator.FULLY_CONNECTED
+    x, hidden, y = (g.tensor([1, 64]) for _ in range(3))
+    filters = [g.dequantize(g.constant(bits.pack(signs)), 64) for _ in range(1 + packed)]
+    filters = [*filters, g.constant(3 * signs)][:2]
+    options = lce_graphs.dense_options(keep_dims=False, activation=0)
+    g.operator(fully_connected, [x, filters[0]], [hidden], builtin=options)
+    scaled = g.multiply(hidden, g.constant(np.full(64, 0.5, np.float32)))
+    g.operator(fully_connected, [scaled, filters[1]], [y], builtin=options)
+    arrays = packed_weights(g.build([x], [y]))
+    found = [name for name, value in arrays.items() if value.dtype == np.float32]
+    assert [name[name.index("/") :] for name in found] == [key]
 
 
 def test_written_file_reads_back_without_pickle(tmp_path):

@@ -56,7 +56,8 @@ def lower(network: Network, cmsis_nn: bool = False) -> Program:
 
 def _with_own_outputs(network: Network) -> Network:
     """Copies of inputs, constants and earlier outputs in the place of outputs that are these."""
-    values, copies, outputs = dict(network.values), [], []
+    values, copies = dict(network.values), []
+    outputs: list[int] = []
     for index, name in zip(network.outputs, network.output_names, strict=True):
         value = values[index]
         if index in (*network.inputs, *outputs) or value.constant is not None:
