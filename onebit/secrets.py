@@ -7,6 +7,9 @@ MASK = "***"
 _USER_AND_PASSWORD = re.compile(
     r"""(?P<before>(?:[A-Za-z][\w+.-]*://)?[^\s:/@'"=,]*):(?!//)(?P<password>[^\s'",]*)@(?=[\w\[])"""
 )
+_SERIAL_PORT = re.compile(r"""((?<![\w/])serial:/[^\s'",]*)""")
+"""A board's address, such as `serial:/dev/ttyUSB0@921600`: behind the @ is a rate, not a host."""
+
 _NAME = r"(?:password|passwd|passphrase|secret|token|api[-_]?key)"
 _NAMED = re.compile(
     rf"""(?i)(?P<before>(?:--[\w-]*{_NAME}(?:=|\s+)|\b\w*{_NAME}\s*(?:=|:\s))\s*["']?)"""
@@ -25,7 +28,9 @@ def without_passwords(text: str) -> str:
     """
     text = _SSHPASS.sub(rf"\g<before>{MASK}", text)
     text = _NAMED.sub(rf"\g<before>{MASK}", text)
-    return _USER_AND_PASSWORD.sub(rf"\g<before>:{MASK}@", text)
+    parts = _SERIAL_PORT.split(text)
+    parts[::2] = [_USER_AND_PASSWORD.sub(rf"\g<before>:{MASK}@", part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def holds_password(text: str) -> bool:

@@ -9,6 +9,8 @@ from onebit.secrets import holds_password, without_passwords
         ("ssh://pi:hunter2@board:22", "ssh://pi:***@board:22"),
         ("pi:hunter2@board", "pi:***@board"),
         ("ssh://pi:hun/ter@2@board", "ssh://pi:***@board"),
+        ("ssh://serial:/hunter2@board", "ssh://serial:***@board"),
+        ("serial:/dev/x@9600 ssh://pi:hunter2@board", "serial:/dev/x@9600 ssh://pi:***@board"),
         ("https://a:b@host/x.tflite is missing", "https://a:***@host/x.tflite is missing"),
         ("edge bench --device 'ssh://pi:x@[fe80::1]:22' a", None),
         ("ProxyJump=pi:hunter2@gate", "ProxyJump=pi:***@gate"),
@@ -42,6 +44,8 @@ def test_password_is_masked(text, masked):
         "--set tokens=3",
         "ProxyJump=pi@gate:22",
         "error: rows.jsonl, line 3: x@y",
+        "edge bench m --device serial:/dev/ttyUSB0@921600 --device=serial:/dev/x@9600",
+        "write (serial:/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0@BAUD)",
     ],
 )
 def test_text_without_a_password_stays(text):

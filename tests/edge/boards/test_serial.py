@@ -16,9 +16,12 @@ from edge.__main__ import main
 from edge.boards import serial_board
 from edge.boards.answers import GARBLED, HANG
 from edge.boards.firmware import PACKAGE, build_firmware
+from edge.boards.measurement import cell_key, measure
 from edge.boards.serial_board import SerialBoard, ask_board, core_name, parse_serial_board
 from edge.boards.serial_port import NO_PORT, UNPLUGGED, SerialPort
-from edge.results.row_json import from_json
+from edge.results.cell_key import CellKey
+from edge.results.row import Run
+from edge.results.row_json import from_json, to_json
 from onebit.errors import OnebitError, UsageError
 from tests.edge.boards.conftest import board_or_skip
 
@@ -211,6 +214,13 @@ def test_address_has_a_port_and_perhaps_a_rate():
     for address, message in [("serial:", "has no port"), ("serial:x@1234", "not a baud rate")]:
         with pytest.raises(UsageError, match=message):
             parse_serial_board(address)
+
+
+def test_row_of_a_board_with_a_rate_is_found_again(exported):
+    board = SerialBoard("/dev/ttyNONE", 921600)
+    row = from_json(to_json(measure(exported, board, Run("id", "now", "test", "0"))))
+    assert row.host.device == board.address
+    assert CellKey.of(row) == cell_key(exported, board)
 
 
 def test_cores_are_known_by_their_part_numbers():
