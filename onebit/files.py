@@ -42,6 +42,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
         raise _cannot_write(target, error) from error
+    replaced = scratch / f"{target.name}.replaced"
     try:
         # Keras and others recognise formats by the suffix, so the temporary file keeps the name.
         temporary = scratch / target.name
@@ -49,11 +50,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         if target.is_dir() and not temporary.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
         if target.is_dir() and not target.is_symlink():
-            os.rename(target, scratch / "replaced")
+            os.rename(target, replaced)
         os.replace(temporary, target)
     except OSError as error:
         raise _cannot_write(target, error) from error
     finally:
+        if replaced.exists() and not target.exists():  # nothing has taken its place
+            os.rename(replaced, target)
         shutil.rmtree(scratch, ignore_errors=True)
 
 

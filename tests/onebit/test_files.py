@@ -19,13 +19,28 @@ def test_replacing_puts_the_file_in_place(tmp_path):
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["file.txt"]
 
 
-def test_replacing_replaces_a_folder(tmp_path):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "old").touch()
-    with files.replacing(tmp_path / "run") as temporary:
+@pytest.mark.parametrize("name", ["run", "replaced"])
+def test_replacing_replaces_a_folder(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "old").touch()
+    with files.replacing(tmp_path / name) as temporary:
         temporary.mkdir()
         (temporary / "new").touch()
-    assert [p.name for p in (tmp_path / "run").iterdir()] == ["new"]
+    assert [p.name for p in (tmp_path / name).iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_folder_returns_when_another_does_not_take_its_place(tmp_path, monkeypatch, error):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "old").touch()
+
+    def fail(source, target):
+        raise error
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises((KeyboardInterrupt, OnebitError)), files.replacing(tmp_path / "run") as new:
+        new.mkdir()
+    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")] == ["run", "run/old"]
 
 
 def test_file_does_not_take_the_place_of_a_folder(tmp_path):
