@@ -177,10 +177,11 @@ def compare_outputs(outputs: Outputs, reference: Outputs) -> tuple[float | None,
     same_shapes = [o.shape for o in outputs] == [r.shape for r in reference]
     if not same_shapes:
         return None, None
-    difference = max(
-        float(np.max(np.abs(o.astype(np.float64) - r.astype(np.float64)), initial=0.0))
+    differences = [
+        np.max(np.abs(o.astype(np.float64) - r.astype(np.float64)), initial=0.0)
         for o, r in zip(outputs, reference, strict=True)
-    )
+    ]
+    difference = float(np.max(differences, initial=0.0))  # unlike `max` it keeps any NaN
     chosen, expected = chosen_classes(outputs), chosen_classes(reference)
     agreement = None
     if chosen is not None and expected is not None:

@@ -8,7 +8,13 @@ import pytest
 
 from edge.bench.cells import benchmark, plan_cells, run_cells
 from edge.bench.models import describe
-from edge.bench.reference import Reference, References, evaluate_outputs, host_references
+from edge.bench.reference import (
+    Reference,
+    References,
+    compare_outputs,
+    evaluate_outputs,
+    host_references,
+)
 from edge.bench.samples import EvalSamples, read_samples
 from edge.devices.local import LocalDevice
 from onebit.errors import OnebitError
@@ -130,3 +136,11 @@ def test_reference_is_run_once_for_each_file_whatever_its_name(
     (reference,) = references.random.values()
     assert reference.outputs[0].shape == (plan.parity_inputs, 1, 10)
     assert references.data == {}
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_value_that_is_not_finite_leaves_no_difference(place):
+    pair = [np.zeros((2, 1, 3)), np.zeros((2, 1, 3))]
+    wrong = [array.copy() for array in pair]
+    wrong[place][0, 0, 0] = np.nan
+    assert compare_outputs(wrong, pair) == (None, None)
