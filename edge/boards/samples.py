@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bench.samples import INPUTS, EvalSamples
+from edge.bench.samples import EvalSamples, feed
+from edge.bench.signature import Input, Signature
 from edge.boards.answers import Answers
 from edge.boards.exports import ExportedNetwork, Field
 from edge.results.row import Evaluation
 from onebit import bits
-from onebit.errors import OnebitError
 
 _TYPES: dict[str, np.dtype[Any]] = {
     "float32": np.dtype("<f4"),
@@ -26,14 +26,13 @@ def packed_samples(network: ExportedNetwork, samples: EvalSamples) -> bytes:
     """The bytes of the network's input structure for each sample, one behind the other.
 
     Raises:
-        OnebitError: An input is missing, or its samples have another size.
+        OnebitError: An input is missing or left over, or a shape, a type, a value or a label does
+            not fit.
     """
     columns, offset, largest = [], 0, 1
-    for name, field in zip(network.input_names, network.inputs, strict=True):
-        key = INPUTS if len(network.inputs) == 1 and INPUTS in samples.inputs else name
-        if key not in samples.inputs:
-            raise OnebitError(f"{samples.source} has no input {name} of {network.name}")
-        data = _stored(samples.inputs[key], field, str(samples.source))
+    arrays = feed(samples, network.name, _signature(network))
+    for field, array in zip(network.inputs, arrays, strict=True):
+        data = _stored(array, field)
         size = _TYPES[field.dtype].itemsize
         largest = max(largest, size)
         columns += [np.zeros((len(samples), -offset % size), np.uint8), data]
@@ -54,15 +53,26 @@ def input_bytes(network: ExportedNetwork) -> int:
     return size + -size % largest
 
 
-def _stored(values: NDArray[np.generic], field: Field, source: str) -> NDArray[np.uint8]:
-    """Samples `[N, …]` as a field stores them: bytes `[N, size]`."""
-    count = len(values)
-    if values[0].size != int(np.prod(field.shape)):
-        raise OnebitError(
-            f"{source}: samples have shape {list(values.shape[1:])}, the network takes "
-            f"{list(field.shape)}"
+def _signature(network: ExportedNetwork) -> Signature:
+    """The network's; bits are given as the numbers whose signs they are."""
+    inputs = tuple(
+        Input(
+            name,
+            field.shape,
+            np.dtype(np.float32) if field.dtype == "bits" else _TYPES[field.dtype],
+            None if field.scale is None else float(np.mean(field.scale)),
         )
-    array: NDArray[Any] = np.asarray(values).reshape(count, *field.shape)
+        for name, field in zip(network.input_names, network.inputs, strict=True)
+    )
+    output = network.outputs[0]
+    has_classes = len(network.outputs) == 1 and len(output.shape) == 2 and output.dtype != "bits"
+    classes = output.shape[1] if has_classes and output.shape[1] >= 2 else None
+    return Signature(inputs, classes)
+
+
+def _stored(array: NDArray[Any], field: Field) -> NDArray[np.uint8]:
+    """Samples `[N, …]` as a field stores them: bytes `[N, size]`."""
+    count = len(array)
     if field.dtype == "bits":
         array = bits.pack(array)
     elif field.scale is not None and array.dtype.kind == "f":
@@ -77,11 +87,14 @@ def _stored(values: NDArray[np.generic], field: Field, source: str) -> NDArray[n
 def evaluate(
     network: ExportedNetwork, samples: EvalSamples, board: Answers, host: Answers
 ) -> Evaluation:
-    """Accuracies on the board and here, and how often both chose the same class."""
+    """Accuracies on the board and here, and how often both chose the same class.
+
+    All are None unless the network has one output of classes.
+    """
     chosen, reference = (_classes(network, answers) for answers in (board, host))
 
-    def accuracy(classes: NDArray[np.int64]) -> float | None:
-        if samples.labels is None or len(classes) != len(samples.labels):
+    def accuracy(classes: NDArray[np.int64] | None) -> float | None:
+        if samples.labels is None or classes is None or len(classes) != len(samples.labels):
             return None
         return float((classes == samples.labels).mean())
 
@@ -93,13 +106,15 @@ def evaluate(
         accuracy=accuracy(chosen),
         reference="this machine",
         reference_accuracy=accuracy(reference),
-        argmax_agreement=float((chosen == reference).mean()),
+        argmax_agreement=None if chosen is None else float((chosen == reference).mean()),
     )
 
 
-def _classes(network: ExportedNetwork, answers: Answers) -> NDArray[np.int64]:
-    """The largest element of the first output of each sample."""
+def _classes(network: ExportedNetwork, answers: Answers) -> NDArray[np.int64] | None:
+    """The largest class of each sample; None where the network has no classes."""
+    count = _signature(network).classes
+    if count is None:
+        return None
     dtype = _TYPES[network.outputs[0].dtype]
-    count = int(np.prod(network.outputs[0].shape))
     outputs = [i.output for i in answers.inferences if i.kind == "sample"]
     return np.array([np.frombuffer(o, dtype, count).argmax() for o in outputs], np.int64)

@@ -115,7 +115,8 @@ void harness_run(void) {
            cycles);
   }
   for (uint32_t s = 0; board_read_sample(&input, sizeof input); ++s) {
-    report("sample", s, "null", run_once(&stack, &cycles), stack, cycles);
+    const int code = run_once(&stack, &cycles);
+    report("sample", s, "null", code, stack, cycles);
   }
   board_write("{\"kind\": \"end\"}\n");
 }

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +12,15 @@ from click.testing import CliRunner
 from convert.errors import ConversionError
 from convert.runtimes.lce_interpreter import LceInterpreter
 from edge.__main__ import main
-from edge.boards import measurement
-from edge.boards.answers import GARBLED, HANG, HARD_FAULT, parse_answers
+from edge.bench.samples import EvalSamples
+from edge.boards import firmware, measurement
+from edge.boards.answers import GARBLED, HANG, HARD_FAULT, Answers, Inference, parse_answers
 from edge.boards.catalogue import BOARDS, Memory
-from edge.boards.emulator import Running, run_on_board
+from edge.boards.emulator import Running, run_on_board, run_on_host
+from edge.boards.exports import ExportedNetwork, Field
 from edge.boards.firmware import build_firmware
 from edge.boards.measurement import measure
+from edge.boards.samples import evaluate, packed_samples
 from edge.results.row import FAILED, INVALID, Run
 from edge.results.row_json import from_json, to_json
 from onebit.errors import OnebitError
@@ -208,7 +213,78 @@ def test_labelled_samples_give_an_accuracy(exported, tmp_path):
     np.savez(tmp_path / "other.npz", inputs=images[:, :5], labels=labels)
     done = run(*command, "--data", tmp_path / "other.npz")
     assert done.exit_code == 1
-    assert "samples have shape [5, 28, 1], the network takes [1, 28, 28, 1]" in done.stderr
+    assert "small takes [1, 28, 28, 1] for " in done.stderr
+    assert "other.npz is [1, 5, 28, 1]" in done.stderr
+
+
+CLASSES = Field("float32", (1, 3))
+
+
+def network_of(*inputs, output=CLASSES):
+    names = tuple(f"input_{number}" for number in range(len(inputs)))
+    return ExportedNetwork(Path("small"), "small", "0", 0, {}, inputs, (output,), names)
+
+
+def samples_of(labels=None, **inputs):
+    known = None if labels is None else np.array(labels)
+    return EvalSamples("some", "test", inputs, known, "sha", Path("some.npz"))
+
+
+@pytest.mark.parametrize(
+    ("field", "values", "labels", "message"),
+    [
+        (Field("int8", (1, 2)), np.full((1, 2), 200, np.uint8), None, "values from 200 to 200"),
+        (Field("int8", (1, 2)), np.full((1, 2), 0.5, np.float32), None, "has floats"),
+        (Field("float32", (1, 2)), np.zeros((1, 2), np.int8), None, "as in training"),
+        (Field("bits", (1, 2)), np.zeros((1, 2), np.uint8), None, "as in training"),
+        (Field("float32", (1, 4, 1)), np.zeros((1, 1, 4), np.float32), None, "takes .1, 4, 1."),
+        (Field("float32", (1, 2)), np.zeros((1, 2), np.float32), [3], "has the label 3"),
+    ],
+)
+def test_samples_that_do_not_fit_are_refused(field, values, labels, message):
+    with pytest.raises(OnebitError, match=message):
+        packed_samples(network_of(field), samples_of(labels, inputs=values))
+
+
+def test_inputs_are_known_by_their_names():
+    network = network_of(Field("int8", (1, 1)), Field("float32", (1, 1)))
+    one, other = np.full((2, 1), 7, np.int8), np.ones((2, 1), np.float32)
+    packed = packed_samples(network, samples_of(input_1=other, input_0=one))
+    assert packed == 2 * (b"\7\0\0\0" + np.float32(1).tobytes())
+    with pytest.raises(OnebitError, match=r"takes input_0, input_1, but .* has input_0, x"):
+        packed_samples(network, samples_of(input_0=one, x=other))
+
+
+def test_floats_become_the_integers_of_each_channel():
+    field = Field("uint8", (1, 1, 2), (0.5, 0.25), (10.0, 20.0))
+    values = np.array([[[1.0, -1.0]], [[-100.0, 100.0]]], np.float32)
+    assert packed_samples(network_of(field), samples_of(inputs=values)) == bytes([12, 16, 0, 255])
+
+
+@pytest.mark.parametrize("output", [Field("bits", (1, 40)), Field("float32", (1, 2, 2, 1))])
+def test_network_without_classes_has_no_accuracy(output):
+    network = network_of(Field("float32", (1, 1)), output=output)
+    answers = Answers("0", 0, 4, None, (Inference("sample", bytes(16), None, None, None),))
+    given = samples_of([0], inputs=np.zeros((1, 1), np.float32))
+    evaluation = evaluate(network, given, answers, answers)
+    assert (evaluation.accuracy, evaluation.argmax_agreement) == (None, None)
+
+
+def test_each_inference_is_reported_with_its_own_figures(exported, tmp_path, monkeypatch):
+    package = tmp_path / "package"
+    shutil.copytree(firmware.PACKAGE, package)
+    source = (package / "host.c").read_text()
+    clock = "uint32_t board_cycles(void) { static uint32_t at, step; return at += step++; }"
+    (package / "host.c").write_text(
+        source.replace("uint32_t board_cycles(void) { return 0; }", clock)
+    )
+    monkeypatch.setattr(firmware, "PACKAGE", package)
+    (tmp_path / "inputs.bin").write_bytes(bytes(2 * 28 * 28 * 4))
+    program = firmware.build_for_host(exported, tmp_path)
+    answers = run_on_host(program, tmp_path, 60, Running())
+    assert [(i.kind, i.cycles) for i in answers.inferences] == [
+        ("vector", 1), ("vector", 3), ("sample", 5), ("sample", 7),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
