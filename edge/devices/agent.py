@@ -246,6 +246,9 @@ def run(request, source, folder):
         end_group(process)
     for thread in threads:  # what a process outside the group still holds open is not waited for
         thread.join(2)
+    if not any(thread.is_alive() for thread in threads):  # none of them writes to it any more
+        os.close(awake)
+        os.close(wake)
     answer["code"] = process.returncode
     answer["errors"] = errors.decode("utf-8", "replace")
     return answer, bytes(output[:MAX_OUTPUT_BYTES])

@@ -258,6 +258,7 @@ class Channel:
             size = int(answer["size"])
         except (ValueError, KeyError, TypeError) as error:
             raise ConnectionLostError(f"it answered {_quoted(line)}") from error
+        deadline += size / SLOWEST_BYTES_PER_SECOND
         chunks, missing = [], size
         while missing > 0:
             if not self._pending:

@@ -118,3 +118,19 @@ def test_signal_that_the_system_sends_ends_the_agent_cleanly():
         while folder.exists():
             assert time.monotonic() < deadline
             time.sleep(0.02)
+
+
+def test_commands_leave_no_open_files():
+    with LocalDevice() as device:
+        count = ["sh", "-c", "ls /proc/$PPID/fd | wc -l"]
+        first, *_, last = [int(device.execute(count, 20).output) for _ in range(20)]
+    assert last < first + 10  # some are closed at any moment
+
+
+def test_answer_has_time_for_its_size(monkeypatch):
+    monkeypatch.setattr(channel, "TRANSFER_SECONDS", 1)
+    monkeypatch.setattr(channel, "SLOWEST_BYTES_PER_SECOND", 1)
+    slow = """echo '{"size": 4}'; for i in 1 2 3 4; do sleep 0.4; printf x; done"""
+    connected = channel.Channel(["sh", "-c", slow])
+    assert connected.call({"op": "get", "name": "x"})[1] == b"xxxx"
+    connected.close()
