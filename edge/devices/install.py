@@ -4,6 +4,7 @@ A file beside the environment marks it as incomplete until everything is there, 
 installation that is cut leaves nothing that a later run would take for a working Python.
 """
 
+import posixpath
 import re
 import shlex
 import subprocess
@@ -74,9 +75,11 @@ def make_environment(
     if has_numpy:
         packages = tuple(p for p in packages if not p.startswith("numpy"))
     say(f"{device.name}: installing {', '.join(packages)} into {venv}")
-    folder, incomplete = shlex.quote(venv), shlex.quote(venv + INCOMPLETE)
-    shell = f"mkdir -p $(dirname {folder}) && touch {incomplete}"
-    device.execute(["sh", "-c", shell], REMOVE_SECONDS)
+    folder, incomplete = shlex.quote(posixpath.dirname(venv)), shlex.quote(venv + INCOMPLETE)
+    shell = f"mkdir -p {folder} && touch {incomplete}"
+    done = device.execute(["sh", "-c", shell], REMOVE_SECONDS)
+    if done.code != 0:
+        raise RunnerError(f"{device.name} has no place for {venv}: {last_line(done.errors)}")
     try:
         with tempfile.TemporaryDirectory(prefix="onebit-install-") as scratch:
             pip = _environment(device, venv, venv_hint, has_numpy, Path(scratch), download)

@@ -85,6 +85,28 @@ def venv(tmp_path):
     return tmp_path / "home of pi" / ".cache/onebit/venv"
 
 
+def test_environment_is_marked_while_it_is_made(device, installer, venv):
+    marked = []
+
+    def note(*arguments):
+        marked.append(venv.with_name("venv.incomplete").exists())
+        return Installer.delegate_wheel(installer, *arguments)
+
+    installer.delegate_wheel = note
+    with device:
+        folder = Path(device.facts["folder"])
+        installer.install(device)
+        assert not (folder / "of").exists()  # a piece of the home's name
+    assert marked == [True]
+
+
+def test_home_that_cannot_be_written_ends_the_installation(device, installer, venv):
+    venv.parents[1].write_text("not a folder")
+    with device, pytest.raises(RunnerError, match="board has no place for"):
+        installer.install(device)
+    assert installer.asked == []
+
+
 def test_packages_and_the_delegate_are_installed_apart(device, installer, venv):
     with device:
         installer.install(device)
