@@ -90,7 +90,11 @@ class AdbShellDevice:
     def __enter__(self) -> "AdbShellDevice":
         require_ready(self.serial, self.name)
         self._holder = self._shell(HOLD)
-        output = _collect(self._holder, ADB_SECONDS, self._interrupted, f"{MARKER} ".encode())
+        try:
+            output = _collect(self._holder, ADB_SECONDS, self._interrupted, f"{MARKER} ".encode())
+        except BaseException:
+            self.clean_up()
+            raise
         match = re.search(rf"{MARKER} (/[^\r\n]+)", output.decode("utf-8", "replace"))
         if match is None:
             self.clean_up()

@@ -1,6 +1,7 @@
 """Devices behind adb, with and without Python; the fake adb runs commands here."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from edge.__main__ import main as cli
-from edge.devices import RunnerError
+from edge.devices import RunnerError, adb_shell
 from edge.devices.adb import AdbDevice
 from edge.devices.adb_shell import AdbShellDevice
 from onebit.errors import UsageError
@@ -85,6 +86,16 @@ def test_shell_takes_files_runs_programs_and_cleans_up(fake, device_folder, tmp_
         assert device.probe().architecture == "x86_64"
     assert list(device_folder.iterdir()) == []
     assert not list(tmp_path.rglob("pwned"))
+
+
+def test_shell_that_does_not_answer_is_ended(fake, device_folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(adb_shell, "ADB_SECONDS", 0.5)
+    fake("adb", before=server(), run='echo $$ > "$FAKE_LOG/pid"; exec cat > /dev/null')
+    with pytest.raises(RunnerError, match="no result within the time limit"):
+        AdbShellDevice("adb:X1").__enter__()
+    pid = int((tmp_path / "log" / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 def test_shell_output_without_its_end_is_an_error_although_adb_says_0(fake):
