@@ -1,5 +1,6 @@
 """Files of result rows: JSON Lines, written row by row."""
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -64,6 +65,8 @@ class RowWriter:
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
+            with contextlib.suppress(OSError):  # it writes what is left of the row, and fails again
+                self._file.close()
             raise OnebitError(f"cannot write {self._path}: {error.strerror}") from error
         self._created = False
 

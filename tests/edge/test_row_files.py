@@ -1,5 +1,7 @@
+import contextlib
 import dataclasses
 import os
+import resource
 import stat
 
 import pytest
@@ -132,3 +134,24 @@ def test_password_in_an_old_row_is_masked(make_row):
     read = from_json(to_json(old))
     assert "hunter2" not in to_json(read)
     assert read.run.command.endswith("ssh://pi:***@board")
+
+
+def test_row_on_a_full_disk_is_one_line(tmp_path, make_row):
+    """A limit of the file's size stands for the disk's."""
+    path = tmp_path / "rows.jsonl"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    writer = RowWriter(path)
+    writer.write(make_row())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, limits[1]))
+    try:
+        with (
+            pytest.raises(OnebitError, match=f"cannot write {path}: File too large"),
+            contextlib.closing(writer),
+        ):
+            writer.write(make_row())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    writer = RowWriter(path)
+    writer.write(make_row())
+    writer.close()
+    assert len(read_rows([path])) == 2
