@@ -335,7 +335,7 @@ def _columns(lines: list[Comparison], format_: str) -> dict[str, str]:
     Those who measure in turn expect noise: only they see the ratio of the fastest samples.
     """
     hidden = set()
-    if not any(line.paired for line in lines):
+    if not any(line.pairs for line in lines):
         hidden.add("fastest")
     if all(line.more_instructions is None for line in lines):
         hidden.add("instructions")
@@ -369,8 +369,8 @@ def _instruction_ratio(more: float | None) -> str | None:
 
 
 def _counted(line: Comparison) -> str:
-    if line.paired:
-        return f"{min(line.old_rows, line.new_rows)} pairs"
+    if line.pairs:
+        return f"{line.pairs} pairs"
     return f"{line.old_rows} / {line.new_rows}"
 
 

@@ -65,10 +65,11 @@ BROKEN, APART = "broken", "not compared"
 class Comparison:
     """A cell of the old rows against the same cell of the new ones.
 
-    `ratio` is new over old: above 1 is slower; `paired` if it is that of pairs. `min_ratio` is the
-    ratio of the fastest samples, which other processes move least, and has no interval. Accuracies
-    are fractions, on the device where that was measured and else from the conversion. Instructions
-    are the fewest of an inference, also of disturbed rows: noise doesn't move them.
+    `ratio` is new over old: above 1 is slower; `pairs` is of how many pairs, 0 if it isn't that of
+    pairs. The medians and `min_ratio` are of the same rows. `min_ratio` is the ratio of the fastest
+    samples, which other processes move least, and has no interval. Accuracies are fractions, on the
+    device where it was measured for a side, and from the conversion where it was for neither.
+    Instructions are the fewest of an inference, also of disturbed rows: noise doesn't move them.
 
     `verdict` says `slower` or `faster` where the interval excludes 1; `broken` is a cell that
     worked and failed in the new rows. Without a partner, or a trusted one, the verdict is `not
@@ -90,7 +91,7 @@ class Comparison:
     ratio_high: float | None = None
     same_outputs: bool | None = None
     differs_in: tuple[str, ...] = ()
-    paired: bool = False
+    pairs: int = 0
     min_ratio: float | None = None
     old_size_bytes: int | None = None
     new_size_bytes: int | None = None
@@ -214,8 +215,7 @@ def _compared(
     files: dict[str, Any] = {
         "old_size_bytes": old[-1].model.size_bytes,
         "new_size_bytes": new[-1].model.size_bytes,
-        "old_accuracy": _accuracy(old),
-        "new_accuracy": _accuracy(new),
+        **_accuracies(old, new),
         **_instructions(old, "old"),
         **_instructions(new, "new"),
     }
@@ -251,21 +251,24 @@ def _compared_samples(old: Sequence[Row], new: Sequence[Row]) -> tuple[str, dict
     """The verdict, and those fields of a `Comparison` that come from samples and outputs."""
     before, after = ([row.samples_ns for row in side] for side in (old, new))
     pairs = _pairs(old, new)
-    paired = len(pairs) > 1
-    ratio, low, high = paired_ratio_of_medians(pairs) if paired else ratio_of_medians(before, after)
+    if len(pairs) > 1:
+        ratio, low, high = paired_ratio_of_medians(pairs)
+        before, after = ([pair[side] for pair in pairs] for side in (0, 1))
+    else:
+        ratio, low, high = ratio_of_medians(before, after)
     fastest = [min(min(samples) for samples in side) for side in (before, after)]
     digests = {row.parity.output_sha256 for row in (*old, *new) if row.parity}
     seeds = {(row.setup.seed, row.model.sha256) for row in (*old, *new)}
     return SLOWER if low > 1 else FASTER if high < 1 else SAME, {
-        "old_p50_ns": _typical(old),
-        "new_p50_ns": _typical(new),
+        "old_p50_ns": _typical(before),
+        "new_p50_ns": _typical(after),
         "old_rows": len(old),
         "new_rows": len(new),
         "ratio": ratio,
         "ratio_low": low,
         "ratio_high": high,
         "same_outputs": len(digests) == 1 if len(seeds) == 1 and digests else None,
-        "paired": paired,
+        "pairs": len(pairs) if len(pairs) > 1 else 0,
         "min_ratio": fastest[1] / fastest[0],
     }
 
@@ -284,14 +287,20 @@ def _pairs(old: Sequence[Row], new: Sequence[Row]) -> list[tuple[Any, Any]]:
     ]
 
 
-def _accuracy(rows: Sequence[Row]) -> float | None:
-    """The last that was measured on the device, else that of the conversion."""
-    measured = [row.evaluation.accuracy for row in rows if row.evaluation is not None]
-    known = [accuracy for accuracy in measured if accuracy is not None]
-    verification = rows[-1].model.verification
-    if known:
-        return known[-1]
-    return None if verification is None else verification.accuracy_file
+def _accuracies(old: Sequence[Row], new: Sequence[Row]) -> dict[str, float | None]:
+    """Those on the device, of the last row that has one; without any, those of the conversions.
+
+    They are of different samples: one of each would not show what changed.
+    """
+    measured: list[float | None] = []
+    converted: list[float | None] = []
+    for rows in (old, new):
+        known = [row.evaluation.accuracy for row in rows if row.evaluation is not None]
+        measured.append(next((each for each in reversed(known) if each is not None), None))
+        verification = rows[-1].model.verification
+        converted.append(None if verification is None else verification.accuracy_file)
+    used = converted if measured == [None, None] else measured
+    return dict(zip(("old_accuracy", "new_accuracy"), used, strict=True))
 
 
 def _instructions(rows: Sequence[Row], side: str) -> dict[str, Any]:
@@ -312,6 +321,6 @@ def _nearest(row: Row, others: Sequence[Row], keys: Sequence[str]) -> tuple[str,
     return min((differing(other) for other in candidates), key=len, default=())
 
 
-def _typical(rows: Sequence[Row]) -> float:
-    """The geometric mean of the rows' medians, ns."""
-    return math.exp(np.mean([math.log(np.median(row.samples_ns)) for row in rows]))
+def _typical(rows: Sequence[Sequence[int]]) -> float:
+    """The geometric mean of the medians of rows of samples, ns."""
+    return math.exp(np.mean([math.log(np.median(samples)) for samples in rows]))

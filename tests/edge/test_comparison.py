@@ -190,13 +190,25 @@ def test_study_may_be_a_text_and_have_its_old_name(change, study):
 def test_pairs_show_what_noise_hides(change):
     rows = in_turn(change, 1.05)
     (found,) = compare(rows[::2], rows[1::2], "model")
-    assert (found.verdict, found.paired, found.old_rows) == (SLOWER, True, 5)
+    assert (found.verdict, found.pairs, found.old_rows) == (SLOWER, 5, 5)
     # Medians of 200 samples that scatter by 2%: 0.18% each, so 0.25% a ratio and 0.11% for five.
     assert found.ratio == pytest.approx(1.05, rel=0.005)
     assert found.ratio_low > 1.04
     apart = [dataclasses.replace(r, run=dataclasses.replace(r.run, id="x")) for r in rows[1::2]]
     (unpaired,) = compare(rows[::2], apart, "model")
-    assert (unpaired.verdict, unpaired.paired) == (SAME, False)
+    assert (unpaired.verdict, unpaired.pairs) == (SAME, 0)
+
+
+def test_rows_without_a_pair_are_not_among_the_figures(change):
+    rows = in_turn(change, 1.05)
+    old, new = rows[::2], rows[1::2]
+    old[3] = dataclasses.replace(old[3], status="invalid", reason="loud")
+    new[4] = dataclasses.replace(new[4], status="invalid", reason="loud")
+    (found,) = compare(old, new, "model")
+    assert (found.pairs, found.old_rows, found.new_rows) == (3, 4, 4)
+    assert found.new_p50_ns / found.old_p50_ns == pytest.approx(found.ratio)
+    (alone,) = compare(old[:3], new[:3], "model")
+    assert (found.old_p50_ns, found.min_ratio) == (alone.old_p50_ns, alone.min_ratio)
 
 
 def test_paired_interval_agrees_with_scipy():
@@ -216,5 +228,13 @@ def test_fastest_samples_are_compared_too(change):
 
 def test_accuracy_on_the_device_goes_before_that_of_the_conversion(change):
     evaluated = Evaluation("digits", "sha", 1000, accuracy=0.91)
-    (found,) = compare([change()], [change(evaluation=evaluated)])
-    assert (found.old_accuracy, found.new_accuracy) == (0.945, 0.91)
+    without, on_device = change(), change(evaluation=evaluated)
+    for old, new, accuracies in [
+        (without, without, (0.945, 0.945)),
+        (on_device, on_device, (0.91, 0.91)),
+        # The conversion's is of other samples.
+        (without, on_device, (None, 0.91)),
+        (on_device, without, (0.91, None)),
+    ]:
+        (found,) = compare([old], [new])
+        assert (found.old_accuracy, found.new_accuracy) == accuracies
