@@ -71,5 +71,7 @@ def report(
         lines = headline(others)
         cells = [line.cells() for line in lines]
         emit(cells, format_, columns=headline_columns(lines), optional=OPTIONAL)
+    if others and boards and format_ == "md":
+        click.echo()  # else they would be one table
     if boards:
         emit(boards, format_, columns=microcontroller_columns(boards))
