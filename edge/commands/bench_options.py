@@ -17,7 +17,7 @@ from edge.devices.fleet_file import LOCAL, Entry
 from edge.results.cell_key import CellKey
 from edge.results.row import Row
 from edge.results.row_files import RowWriter, read_rows, repair_rows
-from edge.runner.cores import AFFINITY, clusters
+from edge.runner.cores import AFFINITY, MAX_THREADS, clusters
 from onebit.cli import PositiveFloat, options
 from onebit.errors import UsageError
 
@@ -25,10 +25,6 @@ from onebit.errors import UsageError
 def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
     """`a,b` as a list; None where the option is absent."""
     return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
-
-
-MAX_THREADS = 256
-"""More than any board has cores; thousands would only bring the machine down."""
 
 
 def _counts(ctx: click.Context, parameter: click.Parameter, value: str) -> list[int]:

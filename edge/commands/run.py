@@ -10,6 +10,7 @@ import numpy as np
 from edge.bench.backends import BACKENDS
 from edge.bench.prediction import Prediction, predict, read_facts
 from edge.results.units import milliseconds
+from edge.runner.cores import MAX_THREADS
 from onebit.cli import emit, emit_document, force_option, format_option, require_suffix
 from onebit.console import say
 from onebit.errors import UsageError
@@ -31,6 +32,9 @@ def _number(ctx: click.Context, parameter: click.Parameter, value: str | None) -
         number = float(Fraction(over) / Fraction(under or "1"))
     except (ValueError, ZeroDivisionError, OverflowError):
         raise click.BadParameter(f"{value!r} is not a number such as 0.5 or 1/127.5") from None
+    limits = np.finfo(np.float32)  # in which pixels are scaled
+    if number and not limits.tiny <= abs(number) <= limits.max:
+        raise click.BadParameter(f"{value!r} is out of the range of float32")
     return number
 
 
@@ -64,7 +68,7 @@ def _number(ctx: click.Context, parameter: click.Parameter, value: str | None) -
 )
 @click.option(
     "--threads",
-    type=click.IntRange(1, 256),
+    type=click.IntRange(1, MAX_THREADS),
     default=1,
     show_default=True,
     help="Number of threads.",

@@ -27,7 +27,7 @@ from edge.devices.adb import AdbDevice, parse_serial
 from edge.devices.adb_shell import AdbShellDevice
 from edge.devices.local import LocalDevice
 from edge.devices.ssh import SshDevice, SshTarget
-from edge.runner.cores import AFFINITY
+from edge.runner.cores import AFFINITY, MAX_THREADS
 from onebit.errors import UsageError, near_matches, unreadable
 from onebit.secrets import holds_password, without_passwords
 
@@ -190,8 +190,8 @@ def _entry(path: Path, number: int, table: Any) -> Entry:
         raise UsageError(f"{where} has no address", hint=f"write {FORMS}")
     threads = table.get("threads", [])
     threads = threads if isinstance(threads, list) else [threads]
-    if any(type(count) is not int or count < 1 for count in threads):
-        raise UsageError(f"{where}: threads must be positive whole numbers")
+    if any(type(count) is not int or not 1 <= count <= MAX_THREADS for count in threads):
+        raise UsageError(f"{where}: threads must be whole numbers from 1 to {MAX_THREADS}")
     affinity = text("affinity")
     if affinity is not None and not re.fullmatch(AFFINITY, affinity):
         raise UsageError(f"{where}: affinity {affinity!r} must be big, little or cores such as 0,2")

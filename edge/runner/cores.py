@@ -22,6 +22,9 @@ ARM = "0x41"
 
 AFFINITY = r"big|little|\d+(,\d+)*"
 
+MAX_THREADS = 256
+"""More than any board has cores; thousands would only bring the machine down."""
+
 
 def clusters():
     """Groups of cores of one kind, the most powerful first.

@@ -67,6 +67,7 @@ def test_fleet_is_read(fleet):
         ("device = 1", "no [[device]]"),
         ("", "no [[device]]"),
         ("[[device]\n", "is not TOML"),
+        ("[[device]]\naddress = 'local'\nthreads = 257", "whole numbers from 1 to 256"),
         ("[[devices]]\naddress = 'local'", "unknown key 'devices'; did you mean device?"),
         ("[[device]]\nadress = 'local'", "device 1: unknown key 'adress'; did you mean address?"),
         ("[[device]]\nname = 'x'", "device 1 has no address; write local, ssh://"),

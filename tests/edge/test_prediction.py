@@ -219,6 +219,8 @@ def test_a_sound_becomes_the_spectrogram_of_the_models_shape(invoke, tmp_path):
         (["--input", "good.npy", "--offset", "1"], 2, "--offset needs --scale"),
         (["--input", "good.npy", "--scale", "1/0"], 2, "is not a number"),
         (["--input", "good.npy", "--scale", "1e999"], 2, "is not a number"),
+        (["--input", "good.npy", "--scale", "1e-320"], 2, "is out of the range of float32"),
+        (["--input", "good.npy", "--scale", "1", "--offset", "1e39"], 2, "is out of the range"),
         (["--input", "good.npy", "-o", "y.npy"], 2, "must end in .npz"),
         (["--input", "good.npy", "--labels", "absent.txt"], 1, "absent.txt does not exist"),
         (["--input", "x.png"], 2, "takes [1, 784], not images"),
