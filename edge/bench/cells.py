@@ -90,7 +90,7 @@ def plan_cells(
         offer: The backends that the device has; those of this machine when None.
 
     Raises:
-        UsageError: A file is not a TensorFlow Lite file, a name is unknown, there is no cell, or
+        UsageError: A file is not a TensorFlow Lite file, a name is unknown, nothing runs a file, or
             the delegate is asked for and there is none.
         OnebitError: A file is truncated or damaged.
     """
@@ -108,11 +108,14 @@ def plan_cells(
     for file in files:
         model = file if isinstance(file, Model) else describe(file)
         has_lce_ops = bool(model.lce_ops)
-        if asked is None and has_lce_ops and not offer.delegate:
-            say(f"note: {model.file} runs without the delegate; {HINT}")
         backends = asked
         if backends is None:
             backends = default_backends(has_lce_ops, offer.delegate, offer.runtimes)
+            if not backends:
+                hint = HINT if offer.runtimes else "pip install ai-edge-litert"
+                raise UsageError(f"nothing here runs {model.file}", hint=hint)
+            if has_lce_ops and not offer.delegate:
+                say(f"note: {model.file} runs without the delegate; {HINT}")
         cells += [Cell(model, backend, count) for backend in backends for count in counts]
     return cells
 
@@ -192,7 +195,7 @@ def run_cells(
     run, host = run or describe_run(command), device.probe()
     references = references or References()
     random = dict(references.random)
-    counted: dict[CellKey, Instructions] = {}
+    refused: dict[CellKey, Instructions] = {}
     for cell in cells:
         on_start(cell)
         row, outputs = _run_cell(cell, device, plan, run, host)
@@ -211,11 +214,8 @@ def run_cells(
             known = references.data.get(cell.model.sha256)
             row = _evaluate(row, cell, device, plan, samples, known)
         if plan.instructions and row.summary is not None:
-            key = cell.key(host.device, plan)
-            # What the kernel refuses stays so, and an emulator's numbers are the same each time.
-            if key not in counted or counted[key].refused is None:
-                counted[key] = _instructions(cell, device, plan)
-            row = dataclasses.replace(row, instructions=counted[key])
+            found = _instructions(cell, device, plan, refused)
+            row = dataclasses.replace(row, instructions=found)
         yield row
 
 
@@ -314,19 +314,28 @@ def _run_cell(
         return without_figures(FAILED, f"the runner's answer is incomplete: {error}")
 
 
-def _instructions(cell: Cell, device: PythonDevice, plan: Plan) -> Instructions:
-    """Those of the cell's inferences, or the reason why there are none."""
+def _instructions(
+    cell: Cell, device: PythonDevice, plan: Plan, refused: dict[CellKey, Instructions]
+) -> Instructions:
+    """Those of the cell's inferences, or the reason why there are none; refusals are noted."""
+    # What the kernel refuses stays so, and an emulator's numbers are the same each time.
+    key = cell.key(device.name, plan)
+    if key in refused:
+        return refused[key]
     try:
         request = {
             "model_path": device.put(cell.model.file),
             "seed": plan.seed,
             **backend_request(cell.backend, cell.threads, plan, device),
         }
-        return count_instructions(device, request, plan.timeout_seconds)
+        found = count_instructions(device, request, plan.timeout_seconds)
     except InterruptedRunError:
         raise
     except OnebitError as error:
         return Instructions(refused=without_passwords(str(error)))
+    if found.refused is not None:
+        refused[key] = found
+    return found
 
 
 def _evaluate(

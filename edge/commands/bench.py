@@ -92,7 +92,7 @@ def bench(
     models = _named([describe(file) for file in files], names)
     measuring.check(entries)
     for entry in entries:
-        if entry.address == LOCAL and entry.tool is None:
+        if entry.address == LOCAL and entry.tool is None and entry.python is None:
             plan_cells(models, measuring.runtimes, entry.threads or measuring.threads)
     samples = None if measuring.data_path is None else read_samples(measuring.data_path)
     if samples is not None:

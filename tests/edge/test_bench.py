@@ -76,6 +76,15 @@ def test_broken_runner_costs_only_its_own_row(run_with, code, reason):
     assert fine.summary.runs >= 10
 
 
+@pytest.mark.parametrize(
+    ("runtimes", "hint"), [({"litert"}, "make delegate"), (set(), "pip install ai-edge-litert")]
+)
+def test_file_that_nothing_runs_is_refused(binary_file, runtimes, hint):
+    offer = Offer(frozenset(runtimes), delegate=False)
+    with pytest.raises(UsageError, match=f"nothing here runs {binary_file.path}.*{hint}"):
+        plan_cells([binary_file.path], offer=offer)
+
+
 def test_garbage_on_standard_output_is_a_failed_row(run_with):
     script = "[os.write(fd, b'garbage\\n') for fd in range(3, 20) if _is_open(fd)]; os._exit(0)"
     code = f"_is_open = lambda fd: os.path.exists(f'/proc/self/fd/{{fd}}'); {script}"

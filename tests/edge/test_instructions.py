@@ -9,6 +9,8 @@ from click.testing import CliRunner
 from edge.__main__ import main
 from edge.bench import cells, instructions
 from edge.bench.instructions import RUNS, count_instructions
+from edge.devices import RunnerError
+from edge.devices.local import LocalDevice
 from edge.emulation.counting import Counted
 from edge.emulation.userland import UnavailableError
 from edge.results.comparison import compare
@@ -123,8 +125,6 @@ def test_counts_of_two_counters_are_not_compared(make_row):
 @pytest.mark.slow
 @pytest.mark.emulated
 def test_qemu_counts_the_same_each_time(float_file):
-    from edge.devices.local import LocalDevice
-
     request = REQUEST | {"model_path": str(float_file.path)}
     with LocalDevice() as device:
         device.run = lambda *_: REFUSED
@@ -155,3 +155,21 @@ def test_command_asks_once_a_cell_and_says_why_nobody_counts(float_file, tmp_pat
     assert first.instructions.refused.startswith("out of reach")
     assert second.instructions == first.instructions
     assert "note: no instructions of float_mlp on litert, " in result.stderr
+
+
+def test_command_asks_again_after_a_fault(float_file, quick_plan, monkeypatch):
+    answers = [RunnerError("the connection was cut"), Instructions((7,), "perf_event")]
+
+    def count(device, request, seconds):
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(cells, "count_instructions", count)
+    planned = cells.repeated(cells.plan_cells([float_file.path], ["litert"]), 2)
+    with LocalDevice() as device:
+        plan = dataclasses.replace(quick_plan, instructions=True)
+        first, second = cells.run_cells(planned, device, plan)
+    assert first.instructions.refused == "the connection was cut"
+    assert second.instructions.counts == (7,)
