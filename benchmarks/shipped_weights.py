@@ -56,7 +56,7 @@ def row_of(weights: str) -> dict[str, Any]:
         "parameters": card["parameters"],
         "recipe": card["recipe"],
         "seed": card["seed"],
-        "epoch": card["epoch"],
+        "epoch": card.get("epoch"),  # absent where it is the last
         "train_command": card["command"],
         "train_commit": card["commit"],
         "dataset_sha256": card["dataset"]["sha256"],
