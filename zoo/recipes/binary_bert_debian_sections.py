@@ -10,7 +10,8 @@ the logits' loss is the mean over classes, and the result is the best on the val
 Differs from the program: a network of 2 layers that was not pretrained, which takes a higher rate,
 1e-3; no weight decay; the rate rises in the first of 5 or 10 epochs; the validation split is
 measured after each epoch; attention probabilities have thresholds
-(`--set probability_threshold=false`).
+(`--set probability_threshold=false`); two unsigned bits count from each text's minimum, not the
+batch's.
 
 Nothing was tuned: the rate and the numbers of epochs are first guesses. With and without the
 2-bit stage, the one-bit network has seen the training split ten times after the float network.
