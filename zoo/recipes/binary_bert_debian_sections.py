@@ -46,7 +46,7 @@ def binary_bert_tiny_2_bit_debian_sections() -> Recipe:
 
     Command: onebit zoo train binary_bert_tiny_2_bit_debian_sections -o runs/bert_2_bit
     Duration: about half an hour on an x86-64 core (estimated).
-    Accuracy: 74.9, 74.9, 74.2 % measured with seeds 1 to 3 (results/binary_bert.jsonl).
+    Accuracy: 74.9, 74.9, 74.9 % measured with seeds 1 to 3 (results/binary_bert.jsonl).
     """
     return _distilled(bert_tiny_debian_sections(), epochs=5, options={"activation_bits": 2})
 
@@ -57,7 +57,7 @@ def binary_bert_tiny_debian_sections() -> Recipe:
 
     Command: onebit zoo train binary_bert_tiny_debian_sections -o runs/bert
     Duration: about 50 minutes on an x86-64 core (estimated).
-    Accuracy: 72.6, 73.2, 72.8 % measured with seeds 1 to 3 (results/binary_bert.jsonl).
+    Accuracy: 72.8, 72.5, 72.3 % measured with seeds 1 to 3 (results/binary_bert.jsonl).
     """
     teacher = binary_bert_tiny_2_bit_debian_sections()
     return dataclasses.replace(_distilled(teacher, epochs=5), keep_scales=True)
