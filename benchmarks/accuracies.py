@@ -12,7 +12,6 @@ the test split, of the epoch that the recipe selects.
 
 import argparse
 import json
-import math
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from benchmarks.wrong_images import (
     difference_cells,
     mean_and_error,
     packed_wrong_images,
+    share_error,
     wrong_by_seed,
 )
 from onebit.files import read_json_lines
@@ -221,7 +221,7 @@ def keyword_table(rows: list[dict]) -> str:
         accuracies = row["path_accuracies"] or [row["accuracy"]]
         for path, share in enumerate(accuracies):
             blocks = "" if len(accuracies) == 1 else f", {row['options']['blocks'] >> path} blocks"
-            error = math.sqrt(share * (1 - share) / row["samples"])
+            error = share_error(share, row["samples"])
             lines.append(
                 [
                     f"`{_network(row)}`{blocks}",

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks import RESULTS, append_row
+from benchmarks.wrong_images import share_error
 from onebit.console import markdown_table
 from onebit.files import read_json_lines, sha256
 
@@ -88,7 +89,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for name, row in sorted(newest.items()):
         share, samples = row["accuracy"], row["samples"]
-        error = (share * (1 - share) / samples) ** 0.5
+        error = share_error(share, samples)
         lines.append(
             [
                 *(f"`{name}`", f"`{row['recipe']}`", str(row["seed"]), f"{samples:,}"),

@@ -55,6 +55,11 @@ def standard_error(values: NDArray[np.float64]) -> float:
     return float(values.std(ddof=1) / len(values) ** 0.5)
 
 
+def share_error(share: float, samples: int) -> float:
+    """The standard error of a share of independent samples."""
+    return (share * (1 - share) / samples) ** 0.5
+
+
 def mean_and_error(values: NDArray[np.float64]) -> str:
     """The mean of some seeds' percentages, with its standard error where there are several."""
     spread = f" ± {standard_error(values):.2f}" if len(values) > 1 else ""

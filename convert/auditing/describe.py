@@ -33,6 +33,7 @@ from convert.tflite.filters import (
 )
 from convert.tflite.graph import FILTERED, FILTERED_3D, Graph
 from convert.tflite.names import layer_part
+from convert.tflite.options import fused_activation
 
 RECURRENT = (
     "BIDIRECTIONAL_SEQUENCE_LSTM",
@@ -227,11 +228,11 @@ def scaling_ops(graph: Graph, op: Any, scaled: bool = True) -> list[Any]:
     """
     found: list[Any] = []
     last, kinds = op, ("MUL", "ADD") if scaled else ("ADD",)
-    for kind in kinds if not _has_bias(graph, op) else ():
+    for kind in () if _has_bias(graph, op) else kinds:
         consumers = graph.consumers(graph.outputs(last)[0])
         if len(consumers) != 1 or not _reads_constant(graph, consumers[0], kind):
             continue
-        if _has_activation(last):
+        if fused_activation(last):
             break
         readers = graph.consumers(graph.outputs(consumers[0])[0])
         if any(_scales_inputs(graph, consumers[0], reader) for reader in readers):
@@ -242,10 +243,6 @@ def scaling_ops(graph: Graph, op: Any, scaled: bool = True) -> list[Any]:
     if before is not None and _scales_inputs(graph, before, op):
         found.append(before)
     return found
-
-
-def _has_activation(op: Any) -> bool:
-    return bool(getattr(op.builtinOptions, "fusedActivationFunction", 0))
 
 
 def _has_bias(graph: Graph, op: Any) -> bool:
@@ -259,7 +256,7 @@ def _scales_inputs(graph: Graph, op: Any, layer: Any) -> bool:
     """Whether an operator multiplies the inputs of a packed dense layer by that layer's scales."""
     return (
         _reads_constant(graph, op, "MUL")
-        and not _has_activation(op)
+        and not fused_activation(op)
         and graph.op_name(layer) == "FULLY_CONNECTED"
         and stored_filter(graph, graph.inputs(layer)[1])[1] == "LceDequantize"
     )

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.tflite.graph import DTYPES, Graph, schema
+from convert.tflite.options import fused_activation
 
 COMPARISONS = ("EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "NOT_EQUAL")
 
@@ -78,7 +79,7 @@ def compute(graph: Graph, op: Any, operands: Sequence[NDArray[Any]]) -> NDArray[
         dtype = DTYPES.get(graph.subgraph.tensors[graph.outputs(op)[0]].type)
         return None if dtype is None else operands[0].astype(dtype)
     function = _FUNCTIONS.get(name)
-    activation = _ACTIVATIONS.get(getattr(op.builtinOptions, "fusedActivationFunction", 0))
+    activation = _ACTIVATIONS.get(fused_activation(op))
     if function is None or activation is None:
         return None
     with np.errstate(all="ignore"):

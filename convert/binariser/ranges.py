@@ -9,6 +9,7 @@ import numpy as np
 from convert.binariser.steps import Steps
 from convert.tflite.graph import Graph
 from convert.tflite.moves import MOVES, PADS
+from convert.tflite.options import fused_activation
 from convert.tflite.scales import channels_first
 
 Range = tuple[float, float]
@@ -38,8 +39,8 @@ def find_ranges(graph: Graph, steps: Mapping[int, Steps]) -> dict[int, Range]:
     ranges: dict[int, Range] = {}
     for op in graph.operators:
         found = _of_operands(graph, op, ranges)
-        fused = getattr(op.builtinOptions, "fusedActivationFunction", 0)
-        for limits in (_GIVES.get(graph.op_name(op), _ANY), _FUSED.get(fused, _ANY)):
+        fused = _FUSED.get(fused_activation(op), _ANY)
+        for limits in (_GIVES.get(graph.op_name(op), _ANY), fused):
             found = _clipped(found, limits)
         for index in graph.outputs(op):
             if index in steps:

@@ -17,6 +17,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from convert.samples import filled, joined
+
 READY = "ready"
 _LENGTH_BYTES = 8
 
@@ -64,17 +66,11 @@ def run_batch(interpreter: Any, batch: list[np.ndarray]) -> list[np.ndarray]:
     rows = []
     count, size = len(batch[0]), int(interpreter.get_input_details()[0]["shape"][0])
     for start in range(0, count, size):
-        # The last sample is repeated to fill the last piece.
-        chosen = np.minimum(np.arange(start, start + size), count - 1)
         for detail, array in zip(interpreter.get_input_details(), batch, strict=True):
-            interpreter.set_tensor(detail["index"], array[chosen])
+            interpreter.set_tensor(detail["index"], filled(array[start : start + size], size))
         interpreter.invoke()
         rows.append([interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()])
-    columns = [
-        np.concatenate([np.atleast_1d(v) for v in values]) for values in zip(*rows, strict=True)
-    ]
-    # An output may have several rows for each sample.
-    return [column[: count * len(column) // (size * len(rows))] for column in columns]
+    return [joined(column, size * len(rows), count) for column in zip(*rows, strict=True)]
 
 
 def main(library: str, file: str) -> None:

@@ -40,3 +40,8 @@ def fill_in_options(name: str, op: Any) -> None:
     if kind is not None and not isinstance(op.builtinOptions, kind):
         op.builtinOptions = kind()
         op.builtinOptionsType = getattr(schema.BuiltinOptions, kind.__name__.removesuffix("T"))
+
+
+def fused_activation(op: Any) -> int:
+    """The activation that an operator computes too (`ActivationFunctionType`), 0 for none."""
+    return getattr(op.builtinOptions, "fusedActivationFunction", 0)

@@ -251,7 +251,9 @@ def _compared_samples(old: Sequence[Row], new: Sequence[Row]) -> tuple[str, dict
     """The verdict, and those fields of a `Comparison` that come from samples and outputs."""
     before, after = ([row.samples_ns for row in side] for side in (old, new))
     pairs = _pairs(old, new)
-    if len(pairs) > 1:
+    if len(pairs) < 2:
+        pairs = []
+    if pairs:
         ratio, low, high = paired_ratio_of_medians(pairs)
         before, after = ([pair[side] for pair in pairs] for side in (0, 1))
     else:
@@ -268,7 +270,7 @@ def _compared_samples(old: Sequence[Row], new: Sequence[Row]) -> tuple[str, dict
         "ratio_low": low,
         "ratio_high": high,
         "same_outputs": len(digests) == 1 if len(seeds) == 1 and digests else None,
-        "pairs": len(pairs) if len(pairs) > 1 else 0,
+        "pairs": len(pairs),
         "min_ratio": fastest[1] / fastest[0],
     }
 

@@ -184,7 +184,7 @@ class Elastic(lq.quantizers.Quantizer):
         if tf.is_tensor(training) or training:
             self._calibrate(inputs, tf.cast(training, tf.bool))
         # The bound passes the gradient on, so that a scale which fell below it can rise again.
-        bound = tf.stop_gradient(tf.maximum(self.scale, SMALLEST_SCALE))
+        bound = tf.stop_gradient(self._bounded_scale)
         scale = bound + (self.scale - tf.stop_gradient(self.scale))
         return elastic(
             inputs,
@@ -196,14 +196,18 @@ class Elastic(lq.quantizers.Quantizer):
         )
 
     @property
+    def _bounded_scale(self) -> tf.Tensor:
+        return tf.maximum(self.scale, SMALLEST_SCALE)
+
+    @property
     def step_range(self) -> tuple[int, int] | None:
         """The lowest and the highest level, L and H; None with one bit, a sign."""
         return None if self.bits == 1 else level_range(self.bits, self.signed)
 
     def steps(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """(z, α) of inputs `[N, …]`: with several bits, the level is clip(round(z), L, H)."""
-        scale = tf.maximum(self.scale, SMALLEST_SCALE)
         from_minimum = self.from_minimum and not self.signed
+        scale = self._bounded_scale
         return _position(x, scale, self.threshold, from_minimum)[0], scale
 
     def _calibrate(self, inputs: tf.Tensor, training: tf.Tensor) -> None:
@@ -224,7 +228,7 @@ class Elastic(lq.quantizers.Quantizer):
         """
         if self.bits != 1 or self.per_head:
             return None
-        scale = np.maximum(self.scale.numpy(), np.float32(SMALLEST_SCALE))
+        scale = self._bounded_scale.numpy()
         if self.signed:
             return self.threshold.numpy(), -float(scale), float(scale)
         return self.threshold.numpy() + scale / np.float32(2), 0.0, float(scale)
